@@ -1,0 +1,46 @@
+"""What can be benchmarked: cards, appearance domains, discovery, names. Needs neither torch nor ray."""
+
+from registry.adaptation import Adaptation, Batch, Context, Features, Objective, ParameterGroup, Solution, adaptation
+from registry.card import Card, Kind
+from registry.discovery import Problem, Registry, kind_of
+from registry.domains import Domain
+from registry.estimator import Estimator, estimator
+from registry.names import Name
+from registry.provider import Provider
+from registry.selector import Question, Selector, selector
+from registry.source_model import Chain, SourceModel, source_model
+from registry.task import Split, Task, task
+from registry.task_type import Metric, TaskType, task_type
+
+__all__ = [
+    "Adaptation",
+    "Batch",
+    "Card",
+    "Chain",
+    "Context",
+    "Domain",
+    "Estimator",
+    "Features",
+    "Kind",
+    "Metric",
+    "Name",
+    "Objective",
+    "ParameterGroup",
+    "Problem",
+    "Provider",
+    "Question",
+    "Registry",
+    "Selector",
+    "Solution",
+    "SourceModel",
+    "Split",
+    "Task",
+    "TaskType",
+    "adaptation",
+    "estimator",
+    "kind_of",
+    "selector",
+    "source_model",
+    "task",
+    "task_type",
+]

@@ -1,0 +1,227 @@
+"""Discovery: cards come in by three doors, and a broken plugin does not shut any of them.
+
+The doors are the bundled ``plugins`` folder, installed entry points (group ``headwater.plugins``), and files
+or folders that the user names. Importing a plugin registers nothing; its module-level cards are collected.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.metadata
+import importlib.util
+import pkgutil
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar, cast
+
+from registry.adaptation import Adaptation
+from registry.card import Card, Kind
+from registry.domains import Domain, containing
+from registry.errors import BadPlugin, HeadwaterError, UnknownName
+from registry.estimator import Estimator
+from registry.names import Name, did_you_mean, glob_matches, is_glob, split_list
+from registry.options import check_options
+from registry.provider import Provider
+from registry.selector import Selector
+from registry.source_model import SourceModel
+from registry.task import Task
+from registry.task_type import TaskType
+
+ENTRY_POINTS = "headwater.plugins"
+PluginLike = str | Path | Card | ModuleType
+
+_KINDS: dict[type[Card], Kind] = {
+    SourceModel: Kind.SOURCE,
+    Task: Kind.TASK,
+    Adaptation: Kind.ADAPTATION,
+    Estimator: Kind.ESTIMATOR,
+    Selector: Kind.SELECTOR,
+    TaskType: Kind.TASK_TYPE,
+    Domain: Kind.DOMAIN,
+}
+C = TypeVar("C", bound=Card)
+
+
+def kind_of(card: Card) -> Kind:
+    return _KINDS[type(card)]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A plugin that could not be used, and why; the others are not affected."""
+
+    plugin: str
+    reason: str
+
+
+@dataclass
+class Registry:
+    """Every card there is, by kind and name."""
+
+    cards: dict[Kind, dict[str, Card]] = field(default_factory=lambda: {kind: {} for kind in Kind})
+    providers: list[Provider] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    plugins: tuple[PluginLike, ...] = ()
+
+    @classmethod
+    def discover(cls, plugins: Sequence[PluginLike] = ()) -> Registry:
+        """Collect the cards of all three doors. ``plugins``: files, folders, modules or cards of the user's own.
+
+        A user's own plugin that cannot be imported is reported in ``problems``, as any other; one that does
+        not exist raises BadPlugin.
+        """
+        registry = cls(plugins=tuple(plugins))
+        for module in _bundled():
+            registry._admit(module, partial(importlib.import_module, module))
+        for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
+            registry._admit(f"{entry.name} ({entry.value})", entry.load)
+        for plugin in plugins:
+            registry._add_own(plugin)
+        return registry
+
+    def _add_own(self, plugin: PluginLike) -> None:
+        if isinstance(plugin, Card | ModuleType):
+            self._admit(getattr(plugin, "__name__", "") or getattr(plugin, "name", ""), lambda: plugin)
+            return
+        for file in _files(Path(plugin)):
+            self._admit(str(file), partial(import_file, file))
+
+    def _admit(self, label: str, load: Callable[[], object]) -> None:
+        try:
+            found = load()
+            members = list(vars(found).values()) if isinstance(found, ModuleType) else [found]
+            for member in members:
+                if isinstance(member, Card):
+                    self._add(member, label)
+                elif isinstance(member, Provider) and member not in self.providers:
+                    self.providers.append(replace(member, origin=label))
+        except HeadwaterError as error:
+            self.problems.append(Problem(label, error.message))
+        except (Exception, SystemExit) as error:  # a plugin is foreign code: whatever it raises stays its own
+            self.problems.append(Problem(label, f"{type(error).__name__}: {error}"))
+
+    def _add(self, card: Card, label: str) -> None:
+        known = self.cards[kind_of(card)]
+        if (other := known.get(card.name)) is not None:
+            if replace(other, origin="") == replace(card, origin=""):  # the same card, imported by a second plugin
+                return
+            raise BadPlugin(f"the {kind_of(card)} {card.name!r} is already registered by {other.origin}")
+        known[card.name] = replace(card, origin=label)
+
+    # -- looking up ---------------------------------------------------------------------------------------
+
+    def get(self, kind: Kind, text: str) -> Card:
+        """The card of one name, options applied; raises UnknownName with the nearest names."""
+        name = Name.parse(text)
+        card = self.cards[kind].get(name.stem) or self.cards[kind].get(text)
+        if card is not None:
+            return _with_options(card, dict(name.options))
+        for provider in self.providers:
+            if provider.kind is kind and provider.owns(name.stem):
+                return provider.resolve(name, self)
+        raise self._unknown(kind, text)
+
+    def find(self, kind: Kind, patterns: str | Iterable[str]) -> list[Card]:
+        """The cards of names and globs, each once and in order; raises UnknownName where one matches nothing."""
+        texts = [part for text in ([patterns] if isinstance(patterns, str) else patterns) for part in split_list(text)]
+        found: dict[str, Card] = {}
+        for text in texts:
+            for card in self._matching(kind, text):
+                found.setdefault(card.name, card)
+        return list(found.values())
+
+    def _matching(self, kind: Kind, text: str) -> list[Card]:
+        if not is_glob(text):
+            return [self.get(kind, text)]
+        listed = {card.name: card for card in self.all(kind)}
+        matches = glob_matches(listed, text)
+        if not matches:
+            raise UnknownName(f"No {kind} matches {text!r}", subject=text, hint=f"See what there is: headwater list {kind.plural}")
+        return [listed[name] for name in matches]
+
+    def all(self, kind: Kind) -> Iterator[Card]:
+        """Every card that can be listed, registered ones first."""
+        yield from self.cards[kind].values()
+        for provider in self.providers:
+            if provider.kind is kind:
+                yield from provider.cards()
+
+    def _unknown(self, kind: Kind, text: str) -> UnknownName:
+        names = [card.name for card in self.all(kind)]
+        forms = [provider.form for provider in self.providers if provider.kind is kind]
+        also = f" or any {', '.join(forms)}" if forms else ""
+        broken = f" {len(self.problems)} plugin(s) could not be loaded; headwater list shows why." if self.problems else ""
+        return UnknownName(
+            f"{text!r} is not a known {kind}.{did_you_mean(text, names)}",
+            subject=text,
+            hint=f"{len(names):,} {kind.plural}{also}: headwater list {kind.plural}.{broken}",
+        )
+
+    # -- typed shorthands ---------------------------------------------------------------------------------
+
+    def source(self, name: str) -> SourceModel:
+        return cast(SourceModel, self.get(Kind.SOURCE, name))
+
+    def task(self, name: str) -> Task:
+        return cast(Task, self.get(Kind.TASK, name))
+
+    def task_type(self, name: str) -> TaskType:
+        return cast(TaskType, self.get(Kind.TASK_TYPE, name))
+
+    def adaptation(self, name: str) -> tuple[Adaptation, dict[str, Any]]:
+        """The adaptation of a name and its options, defaults filled in."""
+        parsed = Name.parse(name)
+        card = cast(Adaptation, self.get(Kind.ADAPTATION, name))
+        return card, dict(card.options()) | dict(parsed.options)
+
+    def domain_parents(self) -> Mapping[str, frozenset[str]]:
+        """For each domain those that contain it."""
+        return containing(cast(Iterable[Domain], self.cards[Kind.DOMAIN].values()))
+
+
+def _with_options(card: Card, options: dict[str, Any]) -> Card:
+    if isinstance(card, SourceModel) and options:
+        return card.with_options(options)
+    known = dict(card.options()) if isinstance(card, Adaptation) else {}
+    check_options(card.name, options, known)
+    return card
+
+
+def _bundled() -> list[str]:
+    found = importlib.util.find_spec("plugins")
+    locations = (found and found.submodule_search_locations) or ()
+
+    return sorted(info.name for info in pkgutil.walk_packages(locations, "plugins.") if not info.ispkg)
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    if path.is_dir():
+        return sorted(file for file in path.rglob("*.py") if not file.name.startswith(("_", ".")))
+    raise BadPlugin(
+        f"there is no plugin at {path}", subject=str(path), hint="Give a .py file or a folder of them: headwater new source my/model"
+    )
+
+
+def import_file(path: Path) -> ModuleType:
+    """Import a plugin file under a name of its own, so that two files called models.py do not collide."""
+    name = f"headwater_plugin_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}_{path.stem}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise BadPlugin(f"{path} is not a Python file", subject=str(path))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # before execution: dataclasses and pickle look their module up
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module

@@ -1,0 +1,116 @@
+"""Every error Headwater raises on purpose.
+
+    HeadwaterError
+    ├── UnknownName        no card answers to that name
+    ├── BadName            a name that cannot be read
+    ├── BadSpec            a benchmark spec, or an option, that cannot be used
+    ├── BadPlugin          a plugin file, or a card in it, that breaks its contract
+    ├── DataError          a task's data cannot be used: a corrupt image, an empty class, ...
+    ├── WeightsError       a weights file is missing, of the wrong shape, or unsafe
+    ├── TrainingError      a training that came to nothing: a loss that is not a number
+    ├── NotApplicable      this adaptation or size cannot apply here: the cell is skipped
+    ├── JobLost            the machinery failed, not the job: a killed worker, a lost node
+    ├── JobTimeout         a job ran past its time limit
+    ├── StoreError         the outcomes' database
+    │   ├── StoreMissing   there is none at that path
+    │   ├── NotAStore      the file is something else
+    │   ├── NewerStore     written by a newer Headwater
+    │   ├── StoreBusy      another process holds it
+    │   └── StoreUnwritable  a full or read-only disk
+    └── QueryError         a query that is refused or fails
+
+Each carries the object it is about (``subject``) and what to type next (``hint``). The command line
+prints both without a traceback and exits with ``exit_status``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class HeadwaterError(Exception):
+    """What went wrong, with which object, and what to do next."""
+
+    exit_status: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, subject: str = "", hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.subject = subject
+        self.hint = hint
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Errors cross process borders; the default would drop the keyword arguments.
+        return _rebuild, (type(self), self.message, self.subject, self.hint)
+
+
+def _rebuild(kind: type[HeadwaterError], message: str, subject: str, hint: str) -> HeadwaterError:
+    return kind(message, subject=subject, hint=hint)
+
+
+class UnknownName(HeadwaterError):
+    exit_status = 2
+
+
+class BadName(HeadwaterError):
+    exit_status = 2
+
+
+class BadSpec(HeadwaterError):
+    exit_status = 2
+
+
+class BadPlugin(HeadwaterError):
+    exit_status = 2
+
+
+class DataError(HeadwaterError):
+    pass
+
+
+class WeightsError(HeadwaterError):
+    pass
+
+
+class TrainingError(HeadwaterError):
+    pass
+
+
+class NotApplicable(HeadwaterError):
+    pass
+
+
+class JobLost(HeadwaterError):
+    pass
+
+
+class JobTimeout(HeadwaterError):
+    pass
+
+
+class StoreError(HeadwaterError):
+    pass
+
+
+class StoreMissing(StoreError):
+    exit_status = 2
+
+
+class NotAStore(StoreError):
+    exit_status = 2
+
+
+class NewerStore(StoreError):
+    exit_status = 2
+
+
+class StoreBusy(StoreError):
+    pass
+
+
+class StoreUnwritable(StoreError):
+    pass
+
+
+class QueryError(HeadwaterError):
+    exit_status = 2

@@ -1,0 +1,102 @@
+"""Source models: an architecture with weights, and what is known of where they come from."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from registry.card import Card, first_line
+from registry.identity import code_of, digest_files
+from registry.names import Name, Value
+from registry.options import check_options, defaults_of
+
+if TYPE_CHECKING:
+    from torch import nn
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A source made by the harness: base weights, trained on one task or jointly on several."""
+
+    base: str
+    tasks: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceModel(Card):
+    """How to build a network, what it was pre-trained on, and how it wants its input.
+
+    ``build()`` (or ``build(image_size=…)``, where the network needs to know) returns a torch module with
+    ``forward_features(images) -> maps`` and ``forward_head(maps, pre_logits=True) -> (B, D)``, as every timm
+    model has; images are (B, 3, H, W) float, normalised by ``mean`` and ``std``. ``scratch`` names the source
+    that is the same architecture at random initialisation: the reference that a gain is measured against.
+    ``random`` says that the weights depend on the seed. ``accuracy`` is that on its own pre-training task.
+    """
+
+    build: Callable[..., nn.Module] = field(repr=False)
+    architecture: str = ""
+    pretrained_on: tuple[str, ...] = ()
+    domain: str | None = None
+    task_type: str | None = None
+    images: int | None = None
+    licence: str | None = None
+    parameters: int | None = None
+    accuracy: float | None = None
+    input_size: int = 224
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    weights: str | None = None
+    scratch: str | None = None
+    random: bool = False
+    chain: Chain | None = None
+
+    def network(self, image_size: int) -> nn.Module:
+        """Build it for square images of ``image_size`` pixels."""
+        wanted = {"image_size": image_size} if "image_size" in inspect.signature(self.build).parameters else {}
+        return self.build(**wanted)
+
+    @property
+    def revision(self) -> str:
+        """What the weights are: the digest of their file where there is one, else the plugin's code."""
+        from pathlib import Path
+
+        return digest_files([Path(self.weights)]) if self.weights else self.code
+
+    def identity(self) -> tuple[Any, ...]:
+        """All that decides what ``build`` returns and how images are fed to it."""
+        return self.name, self.code, self.revision, self.mean, self.std
+
+    def with_options(self, options: dict[str, Value]) -> SourceModel:
+        """The same card with keyword options of ``build`` set: ``lab/net[width=2]``."""
+        import functools
+
+        check_options(self.name, options, dict(defaults_of(self.build)))
+        return replace(self, name=str(Name.of(self.name, options)), build=functools.partial(self.build, **options))
+
+
+def source_model(
+    name: str,
+    *,
+    architecture: str = "",
+    pretrained_on: list[str] | tuple[str, ...] = (),
+    **facts: Any,
+) -> Callable[[Callable[..., nn.Module]], SourceModel]:
+    """Register a source model: decorates the function that builds it. Facts are SourceModel's fields."""
+
+    def make(build: Callable[..., nn.Module]) -> SourceModel:
+        return SourceModel(
+            name=name,
+            summary=facts.pop("summary", first_line(build)),
+            build=build,
+            architecture=architecture or name,
+            pretrained_on=tuple(pretrained_on),
+            code=code_of(build),
+            **facts,
+        )
+
+    return make

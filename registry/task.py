@@ -1,0 +1,74 @@
+"""Tasks: a data set with a type, an appearance domain, splits and a metric."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from registry.card import Card, first_line
+from registry.identity import code_of, digest_files
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split as a plugin hands it over.
+
+    ``images``: paths, encoded bytes, PIL images, or uint8 arrays (H, W) or (H, W, 3); any sequence, so a lazy
+    one too. ``targets``: one per image, as the task's type wants them (class index or class name for
+    classification). ``names`` say which image an error is about (file names, or rows where there are none).
+    """
+
+    images: Sequence[Any]
+    targets: Sequence[Any]
+    names: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task(Card):
+    """What is to be learned, and how success is measured.
+
+    ``load()`` returns a ``datasets.DatasetDict`` or ``Dataset`` (an image column, a label column), or a mapping
+    of split name ("train", "test"; "validation" joins train where there is a test split) to Split. Without a
+    test split one is carved, the same every time. ``metric`` is one of its type's. ``mirror`` says whether a
+    flipped image still shows the same thing (a letter does not). ``files`` decide the data's revision.
+    """
+
+    load: Callable[[], Any] = field(repr=False)
+    type: str = "classification"
+    domain: str | None = None
+    metric: str = ""
+    classes: tuple[str, ...] = ()
+    licence: str | None = None
+    images: int | None = None
+    mirror: bool = True
+    revision: str = ""
+    files: tuple[Path, ...] = field(default=(), repr=False)
+
+    def identity(self) -> tuple[Any, ...]:
+        """All that decides which images and targets ``load`` returns."""
+        return self.name, self.code, self.revision, self.type, self.classes, digest_files(self.files) if self.files else ""
+
+
+Splits = Mapping[str, Split]
+
+
+def task(
+    name: str, *, type: str = "classification", classes: Sequence[str] = (), files: Sequence[str | Path] = (), **facts: Any
+) -> Callable[[Callable[[], Any]], Task]:
+    """Register a task: decorates the function that loads its data. Facts are Task's fields."""
+
+    def make(load: Callable[[], Any]) -> Task:
+        return Task(
+            name=name,
+            summary=facts.pop("summary", first_line(load)),
+            load=load,
+            type=type,
+            classes=tuple(classes),
+            files=tuple(Path(file) for file in files),
+            code=code_of(load),
+            **facts,
+        )
+
+    return make

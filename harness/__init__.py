@@ -1,0 +1,1 @@
+"""Measuring: a spec becomes a plan of jobs, jobs run in parallel, outcomes are recorded."""

@@ -88,9 +88,14 @@ def __dir__() -> list[str]:
     return __all__
 
 
+def main() -> None:
+    """The ``headwater`` command."""
+    from harness.cli import main
+
+    main()
+
+
 claim_packages()
 
 if __name__ == "__main__":
-    from harness.cli import main
-
     main()

@@ -1,0 +1,158 @@
+"""Splits: what a task's ``load`` returns, in any of its forms, becomes {"train": Split, "test": Split}."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from registry import Split, Task
+from registry.errors import DataError
+
+TEST_SHARE = 0.3
+"""Share held out, by a fixed permutation, where a data set has no split of its own to test on."""
+
+_HELD_OUT = ("test", "validation", "val", "valid")
+
+
+def splits_of(task: Task) -> tuple[dict[str, Split], tuple[str, ...]]:
+    """The task's train and test splits, and class names where the data say them.
+
+    Held out is the test split, else the validation split, else a fixed share of train. A validation split
+    beside a test split joins train: every choice is made on images of the same budget (SCIENCE §1).
+    """
+    loaded = _load(task)
+    if isinstance(loaded, Split) or not isinstance(loaded, Mapping):
+        loaded = {"train": loaded}
+    classes = task.classes
+    splits: dict[str, Split] = {}
+    for name, value in loaded.items():
+        split, found = (value, ()) if isinstance(value, Split) else _from_dataset(value, task, name)
+        splits[str(name)] = _named(split, str(name), task)
+        classes = classes or found
+    return _train_and_test(splits, task), classes
+
+
+def _load(task: Task) -> Any:
+    try:
+        return task.load()
+    except DataError:
+        raise
+    except Exception as error:
+        raise DataError(
+            f"{task.name} could not be loaded: {type(error).__name__}: {error}",
+            subject=task.name,
+            hint=f"Try it by itself: headwater check {task.name}",
+        ) from error
+
+
+def _named(split: Split, name: str, task: Task) -> Split:
+    if len(split.images) != len(split.targets):
+        message = f"{task.name}: {name} has {len(split.images)} images and {len(split.targets)} targets"
+        raise DataError(message, subject=task.name)
+    labels = split.names or _RowNames(name, len(split.images))
+    return Split(split.images, split.targets, [f"{task.name}: {label}" for label in labels])
+
+
+def _train_and_test(splits: dict[str, Split], task: Task) -> dict[str, Split]:
+    if "train" not in splits:
+        have = ", ".join(splits) or "none"
+        raise DataError(f"{task.name} has no train split (it has: {have})", subject=task.name, hint="Name one of its splits train.")
+    held_out = next((name for name in _HELD_OUT if name in splits and len(splits[name].images)), None)
+    if held_out is None:
+        return _carve(splits["train"])
+    train = splits["train"]
+    for name in _HELD_OUT:
+        if name in splits and name != held_out:
+            train = _joined(train, splits[name])
+    return {"train": train, "test": splits[held_out]}
+
+
+def _carve(split: Split) -> dict[str, Split]:
+    order = np.random.default_rng(0).permutation(len(split.images))
+    cut = round(len(order) * TEST_SHARE)
+    return {"train": _rows(split, order[cut:]), "test": _rows(split, order[:cut])}
+
+
+def _rows(split: Split, rows: np.ndarray) -> Split:
+    rows = np.sort(rows)
+    return Split(_View(split.images, rows), [split.targets[row] for row in rows], [split.names[row] for row in rows])
+
+
+def _joined(one: Split, two: Split) -> Split:
+    return Split(_Joined(one.images, two.images), [*one.targets, *two.targets], [*one.names, *two.names])
+
+
+def _from_dataset(dataset: Any, task: Task, split: str) -> tuple[Split, tuple[str, ...]]:
+    """A ``datasets.Dataset``: the image column undecoded, so that decoding can run in threads."""
+    import datasets
+
+    if not isinstance(dataset, datasets.Dataset):
+        raise DataError(f"{task.name}: {split} is a {type(dataset).__name__}, not a Dataset or a Split", subject=task.name)
+    features = dataset.features
+    images = [name for name, feature in features.items() if isinstance(feature, datasets.Image)]
+    labels = [name for name, feature in features.items() if isinstance(feature, datasets.ClassLabel)]
+    labels = labels or [name for name in ("label", "labels", "target", "class") if name in features]
+    if len(images) != 1 or len(labels) != 1:
+        columns = ", ".join(f"{name}: {type(feature).__name__}" for name, feature in features.items())
+        raise DataError(
+            f"{task.name}: cannot tell the image and label columns of {split} ({columns})",
+            subject=task.name,
+            hint="Say which: image=COLUMN,label=COLUMN in the task's name.",
+        )
+    (image,), (label,) = images, labels
+    undecoded = dataset.cast_column(image, datasets.Image(decode=False))
+    known = features[label].names if isinstance(features[label], datasets.ClassLabel) else ()
+    return Split(_Column(undecoded, image), list(dataset[label])), tuple(known or ())
+
+
+@dataclass(frozen=True)
+class _RowNames(Sequence[str]):
+    split: str
+    length: int
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, row: Any) -> Any:
+        if not 0 <= row < self.length:
+            raise IndexError(row)
+        return f"{self.split} image {row}"
+
+
+@dataclass(frozen=True)
+class _Column(Sequence[Any]):
+    dataset: Any
+    column: str
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, row: Any) -> Any:
+        return self.dataset[int(row)][self.column]
+
+
+@dataclass(frozen=True)
+class _View(Sequence[Any]):
+    images: Sequence[Any]
+    rows: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, row: Any) -> Any:
+        return self.images[int(self.rows[row])]
+
+
+@dataclass(frozen=True)
+class _Joined(Sequence[Any]):
+    one: Sequence[Any]
+    two: Sequence[Any]
+
+    def __len__(self) -> int:
+        return len(self.one) + len(self.two)
+
+    def __getitem__(self, row: Any) -> Any:
+        return self.one[row] if row < len(self.one) else self.two[row - len(self.one)]

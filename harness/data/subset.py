@@ -1,0 +1,56 @@
+"""Subsets: nested, balanced, and the same for every source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from registry.errors import NotApplicable
+
+
+@dataclass(frozen=True)
+class Subset:
+    """Rows of the train split: those trained on, and those kept for choices. Disjoint."""
+
+    train: np.ndarray
+    validation: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.train) + len(self.validation)
+
+
+def subset(strata: np.ndarray, size: str, seed: int, validation: float) -> Subset:
+    """Choose ``size`` rows ("150" or "full") of (N,) strata; raises NotApplicable where there are too few.
+
+    One shuffled order per seed deals the strata in turn, so that every smaller subset is a prefix of every
+    larger one (50 ⊂ 150 ⊂ 500), balanced as far as the strata last. Within a stratum a row's place decides
+    whether it validates, so both parts nest.
+    """
+    count = len(strata) if size == "full" else int(size)
+    if count > len(strata):
+        raise NotApplicable(f"only {len(strata)} training images, {count} asked for", hint='Ask for fewer, or for "full".')
+    order, place = _dealt(strata, seed)
+    validates = _validates(place[:count], validation)
+    if count and not validates.any():
+        validates[-1] = True  # fewer images than strata: one must still be there to choose on
+    chosen = order[:count]
+    return Subset(np.sort(chosen[~validates]), np.sort(chosen[validates]))
+
+
+def _dealt(strata: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows in dealing order, and each one's place within its stratum."""
+    random = np.random.default_rng(seed)
+    order = random.permutation(len(strata))
+    place = np.empty(len(strata), dtype=np.int64)
+    for stratum in np.unique(strata):
+        rows = np.flatnonzero(strata[order] == stratum)
+        place[rows] = np.arange(len(rows))
+    turn = random.permutation(int(strata.max()) + 1)[strata[order]]
+    dealing = np.lexsort((turn, place))
+    return order[dealing], place[dealing]
+
+
+def _validates(place: np.ndarray, share: float) -> np.ndarray:
+    """Every so many-th of a stratum validates, never its first: a lone image is trained on."""
+    return np.floor((place + 1) * share) > np.floor(place * share)

@@ -1,0 +1,1 @@
+"""Executors: one contract, ``events(schedule)``, and a file for each way of running jobs."""

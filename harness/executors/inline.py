@@ -1,0 +1,29 @@
+"""The inline executor: jobs one after another in this process, for debugging and profiling."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from harness.executors.base import Event, Finished, Started
+from harness.schedule import Schedule
+from harness.worker import Worker
+from registry.discovery import PluginLike
+
+
+class InlineExecutor:
+    """Runs jobs where it is called; a time limit cannot be enforced here, and is not."""
+
+    slots = 1
+
+    def __init__(self, files: Path, plugins: Sequence[PluginLike], threads: int) -> None:
+        self.worker = Worker(files, plugins, threads)
+
+    def events(self, schedule: Schedule) -> Iterator[Event]:
+        job = None
+        while (job := schedule.take(near=job)) is not None:
+            yield Started(job, 0)
+            yield Finished(job, 0, self.worker.run(job))
+
+    def close(self) -> None:
+        self.worker.stopping.set()

@@ -1,0 +1,214 @@
+"""The Ray executor: warm actors, one per slot, on this machine or on a cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.executors.base import Event, Finished, Limits, Running, Started
+from harness.job import Job
+from harness.schedule import Schedule
+from harness.spec import Resources
+from harness.worker import Progress
+from leaderboard.records import Outcome, State
+from registry.discovery import PluginLike
+from registry.errors import HeadwaterError
+
+POLL_SECONDS = 0.25
+GRACE_SECONDS = 3.0
+"""How long a running job may take to notice that the run is being ended."""
+
+
+@dataclass
+class _Slot:
+    """One actor and the job it is on."""
+
+    index: int
+    actor: Any = None
+    job: Job | None = None
+    last: Job | None = None
+    result: Any = None
+    began: float = 0.0
+
+
+class RayExecutor:
+    """Runs jobs on Ray actors; starts Ray if none is running, and stops only what it started."""
+
+    def __init__(
+        self, files: Path, plugins: Sequence[PluginLike], resources: Resources, limits: Limits, jobs: int, address: str | None = None
+    ) -> None:
+        self.files, self.plugins, self.resources, self.limits = files.absolute(), tuple(plugins), resources, limits
+        self.started_ray = _connect(address)
+        self.slots = min(self._room(), max(1, jobs))
+        self.lost: dict[str, int] = {}
+        self._slots = [_Slot(index) for index in range(self.slots)]
+
+    # -- slots --------------------------------------------------------------------------------------------
+
+    def _room(self) -> int:
+        """How many cells fit: by GPU where there is one, else by CPU."""
+        import ray
+
+        there = ray.cluster_resources()
+        cpus = int(there.get("CPU", 1) // self.resources.cpus_per_cell)
+        gpus = there.get("GPU", 0.0)
+        room = min(cpus, int(gpus / self.resources.gpus_per_cell + 1e-9)) if gpus else cpus
+        if room < 1:
+            raise HeadwaterError(
+                f"no slot fits: a cell wants {self.resources.cpus_per_cell} CPUs, there are {there.get('CPU', 0):g}",
+                hint="Lower resources.cpus_per_cell or resources.gpus_per_cell.",
+            )
+        return min(room, self.resources.slots or room)
+
+    def _start_actor(self) -> Any:
+        import ray
+
+        gpus = self.resources.gpus_per_cell if ray.cluster_resources().get("GPU", 0) else 0
+        actor = ray.remote(_Actor).options(
+            num_cpus=self.resources.cpus_per_cell,
+            num_gpus=gpus,
+            max_restarts=0,
+            concurrency_groups={"watch": 1},
+        )
+        return actor.remote(str(self.files), self.plugins, self.resources.cpus_per_cell)
+
+    # -- the loop -----------------------------------------------------------------------------------------
+
+    def events(self, schedule: Schedule) -> Iterator[Event]:
+        while True:
+            for slot in self._slots:
+                if slot.job is None and (job := schedule.take(near=slot.last)) is not None:
+                    self._assign(slot, job)
+                    yield Started(job, slot.index)
+            busy = [slot for slot in self._slots if slot.job is not None]
+            if not busy:
+                return
+            for slot in self._ready(busy):
+                job, slot.job = slot.job, None
+                assert job is not None
+                outcome = self._collect(slot, job)
+                if outcome is None:
+                    schedule.put_back(job)
+                else:
+                    yield Finished(job, slot.index, outcome)
+            yield Running({slot.index: (slot.job, self._progress(slot)) for slot in self._slots if slot.job})
+
+    def _assign(self, slot: _Slot, job: Job) -> None:
+        slot.actor = slot.actor or self._start_actor()
+        slot.job, slot.last, slot.began = job, job, time.monotonic()
+        slot.result = slot.actor.run.remote(job)
+
+    def _ready(self, busy: list[_Slot]) -> list[_Slot]:
+        import ray
+
+        ready, _ = ray.wait([slot.result for slot in busy], num_returns=1, timeout=POLL_SECONDS)
+        late = [slot for slot in busy if self.limits.timeout and time.monotonic() - slot.began > self.limits.timeout]
+        return [slot for slot in busy if slot.result in ready or slot in late]
+
+    def _collect(self, slot: _Slot, job: Job) -> Outcome | None:
+        """The job's outcome, or None where it was lost to the machinery and may be tried again."""
+        import ray
+
+        seconds = time.monotonic() - slot.began
+        try:
+            return ray.get(slot.result, timeout=0)  # type: ignore[no-any-return]
+        except ray.exceptions.GetTimeoutError:
+            self._drop(slot)
+            return Outcome(job.id, State.FAILED, f"took more than {self.limits.timeout:g} s", "JobTimeout", seconds=seconds)
+        except ray.exceptions.RayError as error:
+            self._drop(slot)
+            self.lost[job.id] = self.lost.get(job.id, 0) + 1
+            if self.lost[job.id] <= self.limits.retries:
+                return None
+            reason = f"its worker was lost {self.lost[job.id]} times ({_cause(error)}): out of memory, or killed"
+            return Outcome(job.id, State.FAILED, reason, "JobLost", seconds=seconds)
+
+    def _progress(self, slot: _Slot) -> Progress:
+        import ray
+
+        try:
+            return ray.get(slot.actor.progress.remote(), timeout=POLL_SECONDS)  # type: ignore[no-any-return]
+        except (ray.exceptions.RayError, ray.exceptions.GetTimeoutError):
+            return Progress()  # still importing torch, or just lost: the next round will tell
+
+    def _drop(self, slot: _Slot) -> None:
+        import ray
+
+        if slot.actor is not None:
+            ray.kill(slot.actor)
+        slot.actor = slot.result = None
+
+    def close(self) -> None:
+        import ray
+
+        with contextlib.suppress(Exception):
+            for slot in self._slots:
+                if slot.job is not None and slot.actor is not None:
+                    slot.actor.stop.remote()
+            running = [slot.result for slot in self._slots if slot.job is not None]
+            if running:
+                ray.wait(running, num_returns=len(running), timeout=GRACE_SECONDS)
+        for slot in self._slots:
+            with contextlib.suppress(Exception):
+                self._drop(slot)
+        if self.started_ray:
+            ray.shutdown()
+
+
+class _Actor:
+    """What runs in a worker process; ``progress`` and ``stop`` have a thread of their own."""
+
+    def __init__(self, files: str, plugins: Sequence[PluginLike], threads: int) -> None:
+        from harness.worker import Worker
+
+        self.worker = Worker(Path(files), plugins, threads)
+
+    def run(self, job: Job) -> Outcome:
+        return self.worker.run(job)
+
+    def progress(self) -> Progress:
+        return self.worker.current
+
+    def stop(self) -> None:
+        self.worker.stopping.set()
+
+
+for _method in (_Actor.progress, _Actor.stop):
+    _method.__ray_concurrency_group__ = "watch"  # type: ignore[attr-defined]
+
+
+def _connect(address: str | None) -> bool:
+    """Connect to Ray, starting it if needed; True where it was started here."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    import ray
+
+    if ray.is_initialized():
+        return False
+    options: dict[str, Any] = {"address": address} if address else {"include_dashboard": False, "num_cpus": os.cpu_count()}
+    try:
+        # Ray puts the driver's working directory first on its workers' sys.path, where a user's own plugins.py
+        # would shadow ours: connect from an empty one, and bind our packages before anything is unpickled.
+        with tempfile.TemporaryDirectory(prefix="headwater-") as empty, contextlib.chdir(empty):
+            ray.init(
+                log_to_driver=False,
+                logging_level="ERROR",
+                runtime_env={"worker_process_setup_hook": "headwater.claim_packages"},
+                **options,
+            )
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise HeadwaterError(
+            f"Ray cannot be reached{f' at {address}' if address else ''}: {str(error).splitlines()[0]}",
+            hint="Start a cluster with: ray start --head; or run here with --executor inline.",
+        ) from error
+    return True
+
+
+def _cause(error: Exception) -> str:
+    return type(error).__name__

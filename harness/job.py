@@ -1,0 +1,49 @@
+"""A job: the unit that is planned, run, stored and resumed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from harness.spec import Training
+from leaderboard.records import JobKind, JobRecord
+
+
+@dataclass(frozen=True)
+class Job:
+    """A record of what the job is, and what a worker needs to run it.
+
+    ``needs`` are jobs that must be done first; ``checkpoint`` the one that trained the source (for chains) and
+    ``features`` the one that extracted them. ``training`` is None where nothing is trained by gradient.
+    """
+
+    record: JobRecord
+    image_size: int
+    validation: float
+    training: Training | None = None
+    checkpoint: str | None = None
+    features: str | None = None
+    forecast: float | None = None
+
+    @property
+    def id(self) -> str:
+        return self.record.job
+
+    @property
+    def kind(self) -> JobKind:
+        return self.record.kind
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return tuple(need for need in (self.checkpoint, self.features) if need)
+
+    @property
+    def label(self) -> str:
+        """How people read it: ``imagenet → pacs_sketch · fine_tune · n=150 · seed 1``."""
+        record = self.record
+        size = f"n={record.size}" if record.size not in ("", "full") else record.size
+        seed = "" if record.seed is None else f"seed {record.seed}"
+        words = [f"{record.source} → {record.task}", record.adaptation or record.kind.value, size, seed]
+        return " · ".join(word for word in words if word)
+
+    def with_forecast(self, seconds: float | None) -> Job:
+        return replace(self, forecast=seconds)

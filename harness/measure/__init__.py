@@ -1,0 +1,1 @@
+"""Measuring: what a worker does with one job. Torch is imported here and in plugins, nowhere above."""

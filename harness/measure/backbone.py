@@ -1,0 +1,89 @@
+"""Backbones: a source without its own classifier, built, loaded and sized."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from registry import SourceModel
+from registry.errors import BadPlugin, HeadwaterError
+
+
+class Backbone(nn.Module):
+    """(B, 3, H, W) normalised images -> (B, D) features: the network up to its own classifier."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.network.forward_head(self.network.forward_features(images), pre_logits=True)  # type: ignore[operator]
+
+
+def build(source: SourceModel, image_size: int, seed: int) -> Backbone:
+    """Build a source; a random one is drawn from ``seed``. Raises BadPlugin where it does not keep its contract."""
+    torch.manual_seed(seed)
+    try:
+        network = source.network(image_size)
+    except HeadwaterError:
+        raise
+    except Exception as error:
+        raise BadPlugin(
+            f"{source.name} could not be built: {type(error).__name__}: {error}",
+            subject=source.name,
+            hint=f"Try it by itself: headwater check {source.name}",
+        ) from error
+    missing = [name for name in ("forward_features", "forward_head") if not hasattr(network, name)]
+    if missing:
+        raise BadPlugin(f"{source.name} builds a {type(network).__name__} without {' and '.join(missing)}", subject=source.name)
+    return Backbone(network)
+
+
+@torch.no_grad()
+def width_of(backbone: nn.Module, image_size: int) -> int:
+    """D, by a look at what comes out."""
+    training = backbone.training
+    features = backbone.eval()(torch.zeros(1, 3, image_size, image_size))
+    backbone.train(training)
+    if features.ndim != 2:
+        raise BadPlugin(f"features have shape {tuple(features.shape)}, (1, D) was expected")
+    return int(features.shape[1])
+
+
+class BackboneCache:
+    """Keeps the last few built sources, so that the cells of one source load its weights once."""
+
+    def __init__(self, room: int = 2) -> None:
+        self.room = room
+        self.kept: dict[object, tuple[Backbone, int]] = {}
+
+    def get(self, source: SourceModel, image_size: int, seed: int, checkpoint: Path | None) -> tuple[Backbone, int]:
+        """A fresh copy and its width D; ``checkpoint`` holds a chain's trained weights (safetensors)."""
+        key = (source.identity(), image_size, seed if source.random else None, str(checkpoint))
+        if key not in self.kept:
+            backbone = build(source, image_size, seed)
+            if checkpoint:
+                load_weights(backbone, checkpoint)
+            self.kept[key] = backbone, width_of(backbone, image_size)
+            while len(self.kept) > self.room:
+                del self.kept[next(iter(self.kept))]
+        backbone, width = self.kept[key]
+        return copy.deepcopy(backbone), width
+
+
+def save_weights(backbone: Backbone, path: Path) -> None:
+    from safetensors.torch import save_file
+
+    from registry.cache import write_atomically
+
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in backbone.network.state_dict().items()}
+    write_atomically(path, lambda temporary: save_file(state, temporary))
+
+
+def load_weights(backbone: Backbone, path: Path) -> None:
+    from safetensors.torch import load_file
+
+    backbone.network.load_state_dict(load_file(path))

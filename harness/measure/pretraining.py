@@ -1,0 +1,115 @@
+"""Pre-training jobs: a chain's source step, on one task or jointly on several (multi-source).
+
+Jointly means one backbone, a head per task, and in each step a batch of one task: tasks take turns in a random
+order in which each appears equally often, whatever its size (task-balanced), the smaller ones starting over.
+The epochs are those of all tasks' images together, so that several tasks cost what their images cost. Each
+task's loss is divided by the loss of guessing (log of its classes, for classification), so that none drowns
+the others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from harness.data.prepared import Prepared
+from harness.data.subset import Subset, subset
+from harness.job import Job
+from harness.measure.backbone import save_weights
+from harness.measure.batches import Augment, Batches, steps_per_epoch
+from harness.measure.tools import Findings, Progress, Tools
+from harness.measure.training import Judge, predict, train
+from leaderboard.records import Measurement
+from registry import Batch, Objective, ParameterGroup, SourceModel, Task, TaskType
+from registry.names import split_list
+
+BATCH = 128
+"""Images at once in evaluation."""
+
+
+@dataclass(frozen=True)
+class _Course:
+    """One source task of a chain, with its head."""
+
+    task: Task
+    task_type: TaskType
+    prepared: Prepared
+    chosen: Subset
+    batches: Batches
+    head: nn.Module
+    weight: float
+
+    def quality(self, backbone: nn.Module, tools: Tools) -> float:
+        """The task's own metric on its validation images, higher is better."""
+        rows = self.chosen.validation
+        outputs = predict(nn.Sequential(backbone, self.head), self.batches.in_order(rows, BATCH), tools.device)
+        metric = self.task_type.metric(self.task.metric)
+        return metric.sign * self.task_type.methods.measure(outputs, torch.from_numpy(self.prepared.train.targets[rows]))[metric.name]
+
+
+def pretrain(job: Job, tools: Tools, report: Progress) -> Findings:
+    """Train the base's weights on the chain's tasks and keep the epoch best on validation, averaged over tasks."""
+    settings, device = job.training, tools.device
+    assert settings is not None, "the planner gives every pre-training its budget"
+    seed = job.record.seed or 0
+    base = tools.registry.source(job.record.source)
+    tasks = [tools.registry.task(name) for name in split_list(job.record.task, "+")]
+    backbone, width = tools.backbone(base, job)
+    torch.manual_seed(seed)
+    courses = [_course(task, base, width, job, tools) for task in tasks]
+    network = device.place(nn.ModuleList([backbone, *(course.head for course in courses)]))
+    steps = sum(steps_per_epoch(len(course.chosen.train), settings.batch_size) for course in courses)
+    generator = torch.Generator().manual_seed(seed)
+    turns: list[int] = []
+
+    def batches() -> Iterator[Batch]:
+        endless = [_endless(course, settings.batch_size, generator, settings.augmentation == "standard") for course in courses]
+        turns[:] = _balanced_turns(len(courses), steps, generator)
+        for turn in list(turns):
+            yield next(endless[turn])
+
+    def loss(batch: Batch, step: int) -> Tensor:
+        course = courses[turns[step % steps]]
+        return course.weight * course.task_type.methods.loss(course.head(backbone(batch.images)), batch.targets)
+
+    def validate() -> Mapping[str, float]:
+        values = {course.task.name: course.quality(backbone, tools) for course in courses}
+        return {"mean": float(np.mean(list(values.values())))} | values
+
+    objective = Objective(network, [ParameterGroup(list(network.parameters()))], loss=loss)
+    trained = train(objective, batches, steps, settings, nn.Identity(), Judge(validate, "mean", 1), device, report)
+    path = tools.files.checkpoint(job.id)
+    save_weights(backbone, path)
+    return Findings(
+        metrics=tuple(Measurement("validation", name, value) for name, value in validate().items()),
+        curves=trained.curves,
+        images=trained.images,
+        train_images=sum(len(course.chosen) for course in courses),
+        artifacts={"checkpoint": tools.files.relative(path)},
+        choice={"epoch": trained.epoch},
+    )
+
+
+def _course(task: Task, base: SourceModel, width: int, job: Job, tools: Tools) -> _Course:
+    task_type, prepared = tools.task_type(task), tools.prepared(task, job.image_size)
+    methods = task_type.methods
+    chosen = subset(methods.strata(prepared.train.targets), "full", job.record.seed or 0, job.validation)
+    weight = 1 / math.log(prepared.outputs) if prepared.classes and prepared.outputs > 1 else 1.0
+    head = methods.head(width, prepared.outputs)
+    return _Course(task, task_type, prepared, chosen, Batches(prepared.train, base, tools.device), head, weight)
+
+
+def _endless(course: _Course, size: int, generator: torch.Generator, augment: bool) -> Iterator[Batch]:
+    while True:
+        yield from course.batches.shuffled(course.chosen.train, size, generator, Augment(course.task.mirror) if augment else None)
+
+
+def _balanced_turns(courses: int, steps: int, generator: torch.Generator) -> list[int]:
+    """Whose turn it is in each step: rounds of all tasks, each round in random order."""
+    rounds = [torch.randperm(courses, generator=generator) for _ in range(math.ceil(steps / courses))]
+    return torch.cat(rounds)[:steps].tolist()

@@ -1,0 +1,64 @@
+"""Tools: what every job on a worker shares, kept warm between jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from harness.data.prepared import Prepared, prepare
+from harness.files import Files
+from harness.job import Job
+from harness.measure.backbone import Backbone, BackboneCache
+from harness.measure.device import Device
+from leaderboard.records import CurvePoint, Measurement
+from registry import Registry, SourceModel, Task, TaskType
+
+Progress = Callable[[int, int, float, int], None]
+
+
+@dataclass
+class Tools:
+    """The registry, the device, the store's files, and what was built or mapped for the last jobs."""
+
+    registry: Registry
+    files: Files
+    device: Device
+    backbones: BackboneCache = field(default_factory=BackboneCache)
+    mapped: dict[tuple[object, int], Prepared] = field(default_factory=dict)
+
+    def task_type(self, task: Task) -> TaskType:
+        return self.registry.task_type(task.type)
+
+    def prepared(self, task: Task, image_size: int) -> Prepared:
+        key = (task.identity(), image_size)
+        if key not in self.mapped:
+            self.mapped[key] = prepare(task, self.task_type(task), image_size, self.device.threads)
+        return self.mapped[key]
+
+    def backbone(self, source: SourceModel, job: Job) -> tuple[Backbone, int]:
+        """A fresh copy of the job's source, weights loaded, and its width D."""
+        return self.backbones.get(source, job.image_size, job.record.seed or 0, self.checkpoint(job))
+
+    def checkpoint(self, job: Job) -> Path | None:
+        return self.files.checkpoint(job.checkpoint) if job.checkpoint else None
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a job measured, before it becomes an outcome."""
+
+    metrics: tuple[Measurement, ...] = ()
+    curves: tuple[CurvePoint, ...] = ()
+    images: int = 0
+    train_images: int | None = None
+    artifacts: dict[str, str] = field(default_factory=dict)
+    choice: dict[str, object] = field(default_factory=dict)
+
+
+def save_array(path: Path, array: np.ndarray) -> None:
+    from registry.cache import write_atomically
+
+    write_atomically(path, lambda temporary: np.save(temporary, array))

@@ -1,0 +1,144 @@
+"""The benchmark spec: what to measure, read from TOML and overridden by options."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+
+from registry.errors import BadSpec
+from registry.names import split_list
+
+Size = Annotated[int, Field(gt=0)] | Literal["full"]
+Positive = Annotated[int, Field(gt=0)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+def _names(value: object) -> object:
+    return split_list(value) if isinstance(value, str) else value
+
+
+def _seeds(value: object) -> object:
+    return list(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(_seeds)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+
+class Training(_Section):
+    """The budget and recipe of one training, the same for every source."""
+
+    epochs: Positive = Field(15, description="passes over the training images")
+    batch_size: Annotated[int, Field(gt=1)] = Field(32, description="images a step")
+    optimiser: Literal["adamw", "sgd"] = Field("adamw", description="adamw, or sgd with Nesterov momentum 0.9")
+    learning_rate: Annotated[float, Field(gt=0)] = Field(1e-3, description="peak learning rate")
+    weight_decay: Annotated[float, Field(ge=0)] = Field(0.01, description="decay of matrices; never of biases and norms")
+    warm_up: Annotated[float, Field(ge=0, lt=1)] = Field(0.1, description="share of the steps that warm up before the cosine")
+    augmentation: Literal["standard", "none"] = Field("standard", description="shift, scale, and mirror where the task allows")
+
+
+class Pretraining(Training):
+    """The recipe of a chain's source step."""
+
+    epochs: Positive = Field(10, description="passes over the source tasks' images")
+
+
+class Resources(_Section):
+    """What one cell may use, and how many run at once."""
+
+    cpus_per_cell: Positive = Field(1, description="CPU threads a cell uses")
+    gpus_per_cell: Annotated[float, Field(gt=0)] = Field(1.0, description="share of a GPU a cell uses, where there is one")
+    slots: Positive | None = Field(None, description="cells at once; by default as many as the machine holds")
+
+
+class Spec(_Section):
+    """One benchmark. Every key is also an option of ``headwater run``."""
+
+    name: str = Field("benchmark", description="what the run is called")
+    sources: Names = Field((), description="source models: names, globs, chain[base=…,on=task+task]")
+    tasks: Names = Field((), description="target tasks: names and globs")
+    adaptations: Names = Field(("fine_tune",), description="how sources are adapted")
+    sizes: tuple[Size, ...] = Field(("full",), description='target training images: numbers, or "full"')
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(_seeds)] = Field(
+        (0, 1), description="a count, or a list of seeds"
+    )
+    references: tuple[Literal["scratch", "base"], ...] = Field(("scratch", "base"), description="what gains are measured against")
+    image_size: Annotated[int, Field(ge=8, le=2048)] = Field(224, description="side of the square images, in pixels")
+    validation: Fraction = Field(0.2, description="share of the training images kept for choices")
+    store: Path = Field(Path("headwater.duckdb"), description="the DuckDB file of outcomes")
+    plugins: tuple[Path, ...] = Field((), description="plugin files or folders")
+    training: Training = Training()
+    pretraining: Pretraining = Pretraining()
+    resources: Resources = Resources()
+
+    @field_validator("sources", "tasks", "adaptations", "sizes", "seeds")
+    @classmethod
+    def _not_empty(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
+        if not value:
+            raise ValueError("needs at least one entry")
+        if len(set(value)) < len(value):
+            raise ValueError(f"names {next(v for v in value if value.count(v) > 1)!r} twice")
+        return value
+
+    @classmethod
+    def read(cls, path: Path | str, **overrides: Any) -> Spec:
+        """Read a TOML spec; raises BadSpec naming the file, the key, the value and what is allowed.
+
+        Plugins named in the file are found beside it; the store is made where the command runs.
+        """
+        path = Path(path)
+        try:
+            keys = tomllib.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise BadSpec(f"there is no spec at {path}", subject=str(path), hint="See benchmarks/ for specs to start from.") from None
+        except IsADirectoryError:
+            raise BadSpec(f"{path} is a folder, not a TOML file", subject=str(path)) from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise BadSpec(f"{path} is not TOML: {error}", subject=str(path)) from None
+        keys = {"name": path.stem} | keys
+        if isinstance(keys.get("plugins"), list):
+            keys["plugins"] = [path.parent / str(plugin) for plugin in keys["plugins"]]
+        return cls.of(keys, where=str(path), **overrides)
+
+    @classmethod
+    def of(cls, keys: Mapping[str, Any], *, where: str = "spec", **overrides: Any) -> Spec:
+        """Validate keys, ``overrides`` winning; a nested key is written ``training={"epochs": 3}``."""
+        merged = dict(keys)
+        for key, value in overrides.items():
+            both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+            merged[key] = {**merged[key], **value} if both else value
+        try:
+            return cls.model_validate(merged)
+        except ValidationError as error:
+            raise BadSpec("\n".join(_explain(detail, where) for detail in error.errors()), subject=where) from None
+
+
+def _explain(detail: Any, where: str) -> str:
+    place = [part for part in detail["loc"] if not (isinstance(part, str) and part.startswith(("literal", "constrained", "function-")))]
+    place = [part for part in place if part not in ("int", "str")]
+    key = ".".join(str(part) for part in place).replace(".", "[", 1) + "]" if _indexed(place) else ".".join(map(str, place))
+    if detail["type"] == "extra_forbidden":
+        known = _keys_at(place[:-1])
+        close = difflib.get_close_matches(str(place[-1]), known, n=1)
+        meant = f" Did you mean {close[0]}?" if close else ""
+        return f"{where}: {key} is not a key.{meant} Keys: {', '.join(known)}."
+    message = detail["msg"].removeprefix("Value error, ")
+    return f"{where}: {key} = {detail['input']!r}: {message[0].lower()}{message[1:]}"
+
+
+def _indexed(place: list[Any]) -> bool:
+    return len(place) == 2 and isinstance(place[1], int)
+
+
+def _keys_at(place: list[Any]) -> list[str]:
+    sections: dict[str, type[BaseModel]] = {"training": Training, "pretraining": Pretraining, "resources": Resources}
+    return list((sections[place[0]] if place and place[0] in sections else Spec).model_fields)

@@ -1,0 +1,102 @@
+"""A worker runs jobs one after another and turns whatever happens into an outcome. It never raises."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Event
+
+from harness.files import Files
+from harness.job import Job
+from leaderboard.records import JobKind, Outcome, State
+from registry import Registry
+from registry.discovery import PluginLike
+from registry.errors import HeadwaterError, NotApplicable
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a running job stands: epoch, of how many, the validation metric, images processed."""
+
+    epoch: int = 0
+    epochs: int = 0
+    value: float = float("nan")
+    images: int = 0
+
+
+class Stopped(BaseException):
+    """The run is being ended while a job is under way."""
+
+
+class Worker:
+    """Warm: torch imported, the registry discovered, data mapped, the last networks built."""
+
+    def __init__(self, files: Path, plugins: Sequence[PluginLike], threads: int) -> None:
+        from harness.measure.device import Device
+        from harness.measure.tools import Tools
+
+        device = Device.pick(threads)
+        device.settle()
+        self.tools = Tools(Registry.discover(plugins), Files(files), device)
+        self.current = Progress()
+        self.stopping = Event()
+
+    def run(self, job: Job) -> Outcome:
+        """Run one job. A failure is an outcome too, its traceback in a log file."""
+        started, began = datetime.now(UTC).replace(tzinfo=None), time.perf_counter()
+        self.current = Progress()
+        self.tools.device.forget_peak()
+        state, reason, error_class, log, findings = State.DONE, "", "", "", None
+        try:
+            findings = _doer(job.kind)(job, self.tools, self._report)
+        except NotApplicable as error:
+            state, reason, error_class = State.SKIPPED, error.message, "NotApplicable"
+        except (Stopped, KeyboardInterrupt):
+            state, reason = State.INTERRUPTED, "the run was ended"
+        except Exception as error:
+            state, reason, error_class = State.FAILED, _reason(error), type(error).__name__
+            log = self._write_log(job)
+        device = self.tools.device
+        outcome = Outcome(job.id, state, reason, error_class, log, started, time.perf_counter() - began)
+        measured = {"peak_memory_mb": device.peak_memory_mb(), "device": str(device)}
+        return _with(outcome, **measured, **(vars(findings) if findings else {}))
+
+    def _report(self, epoch: int, epochs: int, value: float, images: int) -> None:
+        self.current = Progress(epoch, epochs, value, images)
+        if self.stopping.is_set():
+            raise Stopped
+
+    def _write_log(self, job: Job) -> str:
+        path = self.tools.files.log(job.id)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"{job.label}\n{job.record}\n\n{traceback.format_exc()}", encoding="utf-8")
+        except OSError:  # a full disk must not turn a failure row into a lost one
+            return ""
+        return self.tools.files.relative(path)
+
+
+def _with(outcome: Outcome, **values: object) -> Outcome:
+    from dataclasses import replace
+
+    return replace(outcome, **values)  # type: ignore[arg-type]
+
+
+def _doer(kind: JobKind) -> Callable[..., object]:
+    from harness.measure.adapting import adapt
+    from harness.measure.features import extract
+    from harness.measure.pretraining import pretrain
+
+    return {JobKind.ADAPT: adapt, JobKind.FEATURES: extract, JobKind.PRETRAIN: pretrain}[kind]
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, HeadwaterError):
+        return f"{error.message} {error.hint}".strip()
+    if type(error).__name__ == "OutOfMemoryError" or "out of memory" in str(error).lower():
+        return f"out of memory: lower training.batch_size or image_size, or raise resources.gpus_per_cell ({str(error).splitlines()[0]})"
+    return f"{type(error).__name__}: {str(error).strip()}"[:2000]

@@ -39,9 +39,7 @@ class Worker:
         from harness.measure.device import Device
         from harness.measure.tools import Tools
 
-        device = Device.pick(threads)
-        device.settle()
-        self.tools = Tools(Registry.discover(plugins), Files(files), device)
+        self.tools = Tools(Registry.discover(plugins), Files(files), Device.pick(threads))
         self.current = Progress()
         self.stopping = Event()
 
@@ -49,6 +47,7 @@ class Worker:
         """Run one job. A failure is an outcome too, its traceback in a log file."""
         started, began = datetime.now(UTC).replace(tzinfo=None), time.perf_counter()
         self.current = Progress()
+        self.tools.device.settle()  # for each job: some of it belongs to the thread, and jobs may change threads
         self.tools.device.forget_peak()
         state, reason, error_class, log, findings = State.DONE, "", "", "", None
         try:

@@ -89,6 +89,8 @@ def _from_dataset(dataset: Any, task: Task, split: str) -> tuple[Split, tuple[st
     """A ``datasets.Dataset``: the image column undecoded, so that decoding can run in threads."""
     import datasets
 
+    datasets.disable_progress_bars()  # ours is the bar that counts
+
     if not isinstance(dataset, datasets.Dataset):
         raise DataError(f"{task.name}: {split} is a {type(dataset).__name__}, not a Dataset or a Split", subject=task.name)
     features = dataset.features

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import tempfile
 import time
@@ -69,13 +70,11 @@ class RayExecutor:
     def _start_actor(self) -> Any:
         import ray
 
+        from harness.executors.ray_actor import WorkerActor
+
         gpus = self.resources.gpus_per_cell if ray.cluster_resources().get("GPU", 0) else 0
-        actor = ray.remote(_Actor).options(
-            num_cpus=self.resources.cpus_per_cell,
-            num_gpus=gpus,
-            max_restarts=0,
-            concurrency_groups={"watch": 1},
-        )
+        actor = ray.remote(concurrency_groups={"watch": 1})(WorkerActor)  # type: ignore[call-overload]
+        actor = actor.options(num_cpus=self.resources.cpus_per_cell, num_gpus=gpus)
         return actor.remote(str(self.files), self.plugins, self.resources.cpus_per_cell)
 
     # -- the loop -----------------------------------------------------------------------------------------
@@ -117,7 +116,7 @@ class RayExecutor:
 
         seconds = time.monotonic() - slot.began
         try:
-            return ray.get(slot.result, timeout=0)  # type: ignore[no-any-return]
+            return ray.get(slot.result, timeout=0)
         except ray.exceptions.GetTimeoutError:
             self._drop(slot)
             return Outcome(job.id, State.FAILED, f"took more than {self.limits.timeout:g} s", "JobTimeout", seconds=seconds)
@@ -133,7 +132,7 @@ class RayExecutor:
         import ray
 
         try:
-            return ray.get(slot.actor.progress.remote(), timeout=POLL_SECONDS)  # type: ignore[no-any-return]
+            return ray.get(slot.actor.progress.remote(), timeout=POLL_SECONDS)
         except (ray.exceptions.RayError, ray.exceptions.GetTimeoutError):
             return Progress()  # still importing torch, or just lost: the next round will tell
 
@@ -161,28 +160,6 @@ class RayExecutor:
             ray.shutdown()
 
 
-class _Actor:
-    """What runs in a worker process; ``progress`` and ``stop`` have a thread of their own."""
-
-    def __init__(self, files: str, plugins: Sequence[PluginLike], threads: int) -> None:
-        from harness.worker import Worker
-
-        self.worker = Worker(Path(files), plugins, threads)
-
-    def run(self, job: Job) -> Outcome:
-        return self.worker.run(job)
-
-    def progress(self) -> Progress:
-        return self.worker.current
-
-    def stop(self) -> None:
-        self.worker.stopping.set()
-
-
-for _method in (_Actor.progress, _Actor.stop):
-    _method.__ray_concurrency_group__ = "watch"  # type: ignore[attr-defined]
-
-
 def _connect(address: str | None) -> bool:
     """Connect to Ray, starting it if needed; True where it was started here."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -198,7 +175,7 @@ def _connect(address: str | None) -> bool:
         with tempfile.TemporaryDirectory(prefix="headwater-") as empty, contextlib.chdir(empty):
             ray.init(
                 log_to_driver=False,
-                logging_level="ERROR",
+                logging_level=logging.ERROR,
                 runtime_env={"worker_process_setup_hook": "headwater.claim_packages"},
                 **options,
             )

@@ -1,0 +1,144 @@
+"""``headwater run``: run a benchmark, or continue it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness.cli.options import plugin_option
+from harness.cli.spec_options import overrides_of, spec_options
+from harness.run import Control, Report, Standing, execute, stand
+from leaderboard.records import JobKind, State
+
+_UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
+
+
+class Duration(click.ParamType[float]):
+    """``90``, ``10m``, ``2h``: seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", str(value).strip().lower())
+        if not match or match[2] not in _UNITS or float(match[1]) <= 0:
+            self.fail(f"{value!r} is not a duration such as 90s, 10m or 2h", param, ctx)
+        return float(match[1]) * _UNITS[match[2]]
+
+
+@click.command(help="Run the benchmark of SPEC (a TOML file), or continue it. Options win over the file.")
+@click.argument("spec", required=False, type=click.Path(path_type=Path))
+@spec_options
+@plugin_option
+@click.option("--dry-run", is_flag=True, help="Show what would run and what it may cost.")
+@click.option(
+    "--rerun", type=click.Choice(["missing", "failed", "all", "none"]), default="missing", show_default=True, help="What to run again."
+)
+@click.option("--executor", type=click.Choice(["ray", "inline"]), default="ray", help="inline: in this process.")
+@click.option("--address", help="The address of a Ray cluster.")
+@click.option("--fail-fast", is_flag=True, help="End at the first failure.")
+@click.option("--max-failures", type=click.FloatRange(min=0), help="End after so many failures, or such a share (below 1).")
+@click.option("--timeout", type=Duration(), help="Limit of one job: 90s, 10m, 2h.")
+@click.option("--retries", type=click.IntRange(min=0), default=1, show_default=True, help="After a killed worker or lost node.")
+@click.option("--limit", type=click.IntRange(min=1), help="Run at most so many cells now.")
+@click.pass_context
+def command(ctx: click.Context, spec: Path | None, plugins: tuple[Path, ...], dry_run: bool, **values: Any) -> int:
+    from harness.plan import plan
+    from harness.progress import watcher_for
+    from harness.spec import Spec
+    from registry import Registry
+
+    overrides = overrides_of(values)
+    if spec is None and not overrides:
+        raise click.UsageError("Name a spec, or give --sources and --tasks. To begin: headwater run benchmarks/quickstart.toml")
+    read = Spec.read(spec, **overrides) if spec else Spec.of(overrides, where="options")
+    registry = Registry.discover((*read.plugins, *plugins))
+    for problem in registry.problems:
+        click.echo(f"skipped plugin {problem.plugin}: {problem.reason}", err=True)
+    if values["timeout"] and values["executor"] == "inline":
+        raise click.UsageError("--timeout needs --executor ray: a job in this process cannot be ended.")
+    keys = ("rerun", "executor", "address", "fail_fast", "max_failures", "timeout", "retries", "limit")
+    control = Control(**{key: values[key] for key in keys})
+    standing = stand(plan(read, registry), control)
+    again = _again(spec, ctx)
+    _show_plan(standing)
+    if dry_run:
+        return 0
+    try:
+        report = execute(standing, control, watcher_for(_console()))
+    except KeyboardInterrupt:
+        click.echo(f"\n Interrupted. All that was finished is in {read.store}. Continue: {again}", err=True)
+        return 130
+    return _show_report(report, standing, again)
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def _again(spec: Path | None, ctx: click.Context) -> str:
+    given = ctx.command_path if spec is None else f"{ctx.command_path} {spec}"
+    return f"{given} …" if spec is None else given
+
+
+def _show_plan(standing: Standing) -> None:
+    from harness.progress import duration
+
+    cells, plan = standing.cells, standing.plan
+    order = ("new", "done", "failed", "interrupted", "skipped")
+    click.echo(f" cells  {' · '.join(f'{name} {cells[name]}' for name in order if cells[name] or name in ('new', 'done'))}", err=True)
+    for reason in sorted(set(plan.skipped.values())):
+        click.echo(f"        skipped: {reason}", err=True)
+    shared: dict[str, int] = {}
+    for job in plan.cells:
+        if job.checkpoint:
+            shared[job.checkpoint] = shared.get(job.checkpoint, 0) + 1
+    if shared:
+        new = sum(job.kind is JobKind.PRETRAIN for job in standing.todo)
+        click.echo(f" chains {len(shared)}, each trained once ({new} to train), shared by {sum(shared.values())} cells", err=True)
+    cost = standing.cost
+    if cost.known:
+        unknown = f"; {cost.unknown} jobs have no precedent" if cost.unknown else ""
+        slots = _slots(standing)
+        click.echo(
+            f" cost   about {duration(cost.seconds / slots)} on {slots} slot{'s' * (slots > 1)} "
+            f"(from {cost.recorded} recorded jobs; ± {duration(cost.spread / slots)}){unknown}",
+            err=True,
+        )
+    for note in plan.notes:
+        click.echo(f" note   {note}", err=True)
+
+
+def _slots(standing: Standing) -> int:
+    import os
+
+    resources = standing.plan.spec.resources
+    return resources.slots or max(1, (os.cpu_count() or 1) // resources.cpus_per_cell)
+
+
+def _show_report(report: Report, standing: Standing, again: str) -> int:
+    store = standing.plan.spec.store
+    for outcome in report.failures[:10]:
+        click.echo(f" failed  {standing.plan.jobs[outcome.job].label}: {outcome.reason}", err=True)
+    reasons = {outcome.reason for outcome in report.outcomes if outcome.state is State.SKIPPED}
+    for reason in sorted(reasons - set(standing.plan.skipped.values()))[:10]:
+        click.echo(f" skipped {reason}", err=True)
+    states = (State.DONE, State.FAILED, State.SKIPPED, State.INTERRUPTED)
+    counted = ", ".join(f"{report.count(state)} {state}" for state in states if report.count(state) or state is State.DONE)
+    if not report.outcomes:
+        counted = f"nothing to run: {standing.cells['done']} cells are done"
+    click.echo(f" {counted}    store: {store}", err=True)
+    where = "" if str(store) == "headwater.duckdb" else f" --store {store}"
+    failed = standing.cells["failed"] if not report.outcomes else len(report.failures)
+    if failed:
+        click.echo(f" {failed} failed: headwater status --failed{where} · retry: {again} --rerun failed", err=True)
+    if report.stopped:
+        click.echo(f" ended early: {report.stopped}. Continue: {again}", err=True)
+    else:
+        click.echo(f" next: headwater leaderboard{where}", err=True)
+    nothing = bool(report.outcomes) and not report.count(State.DONE)
+    return 1 if failed or report.stopped or nothing else 0

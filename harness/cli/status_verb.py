@@ -1,0 +1,40 @@
+"""``headwater status``: what is done, failed and still to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from harness.cli.options import format_option, store_option
+
+
+@click.command(help="What is done, failed and still to do; with --failed, each failure with its reason and log.")
+@store_option
+@click.option("--failed", is_flag=True, help="List the failures.")
+@click.option("--skipped", is_flag=True, help="List the skipped jobs.")
+@format_option
+def command(store: Path, failed: bool, skipped: bool, format_: str) -> int:
+    from leaderboard.tables import Table
+
+    from leaderboard import Store
+
+    wanted = [state for state, asked in (("failed", failed), ("skipped", skipped)) if asked]
+    opened = Store(store)
+    if wanted:
+        listed = ", ".join(f"'{state}'" for state in wanted)
+        found = opened.sql(
+            "SELECT state, kind, source, task, adaptation, size, seed, error, reason, log, job FROM jobs "
+            f"WHERE state IN ({listed}) ORDER BY ALL",
+            rows=None,
+        )
+        Table(f"{' and '.join(wanted)} jobs in {store}", found.columns, found.rows, _hints(found.rows, opened.files)).print(format_)
+        return 0
+    found = opened.sql("SELECT state, kind, count(*) AS jobs, sum(seconds) AS seconds FROM jobs GROUP BY ALL ORDER BY ALL", rows=None)
+    runs = opened.sql("SELECT count(*), max(started) FROM runs", rows=None).rows[0]
+    Table(f"jobs in {store}", found.columns, found.rows, [f"{runs[0]} runs, the last began {runs[1]} UTC"]).print(format_)
+    return 0
+
+
+def _hints(rows: list[tuple[object, ...]], files: Path) -> list[str]:
+    return [f"logs stand in {files}; run the same command again with --rerun failed to retry"] if rows else ["none"]

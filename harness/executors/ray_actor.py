@@ -1,0 +1,31 @@
+"""What runs in a Ray worker process. Imported only once Ray is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import ray
+
+from harness.job import Job
+from harness.worker import Progress, Worker
+from leaderboard.records import Outcome
+from registry.discovery import PluginLike
+
+
+class WorkerActor:
+    """A warm worker; ``progress`` and ``stop`` have a thread of their own, so that they answer during a job."""
+
+    def __init__(self, files: str, plugins: Sequence[PluginLike], threads: int) -> None:
+        self.worker = Worker(Path(files), plugins, threads)
+
+    def run(self, job: Job) -> Outcome:
+        return self.worker.run(job)
+
+    @ray.method(concurrency_group="watch")
+    def progress(self) -> Progress:
+        return self.worker.current
+
+    @ray.method(concurrency_group="watch")
+    def stop(self) -> None:
+        self.worker.stopping.set()

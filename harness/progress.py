@@ -1,0 +1,141 @@
+"""Progress: what a person sees of a run, on stderr; plain lines where stderr is no terminal."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Sequence
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.text import Text
+
+from harness.executors.base import Event, Finished, Running
+from harness.job import Job
+from harness.worker import Progress as Step
+from leaderboard.records import State
+
+WINDOW_SECONDS = 30.0
+"""Throughput is that of the last so many seconds."""
+
+
+class Tally:
+    """What has happened so far: counts, images, speed, time left."""
+
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        self.total = len(jobs)
+        self.began = time.monotonic()
+        self.states: dict[State, int] = {}
+        self.images = 0
+        self.running: dict[int, tuple[Job, Step]] = {}
+        self.samples: deque[tuple[float, int]] = deque([(self.began, 0)])
+
+    @property
+    def settled(self) -> int:
+        return sum(self.states.values())
+
+    def see(self, event: Event) -> None:
+        if isinstance(event, Finished):
+            self.states[event.outcome.state] = self.states.get(event.outcome.state, 0) + 1
+            self.images += event.outcome.images
+            self.running.pop(event.slot, None)
+        elif isinstance(event, Running):
+            self.running = dict(event.slots)
+        else:
+            self.running[event.slot] = (event.job, Step())
+        self._sample()
+
+    def _sample(self) -> None:
+        now = time.monotonic()
+        self.samples.append((now, self.images + sum(step.images for _, step in self.running.values())))
+        while len(self.samples) > 2 and now - self.samples[0][0] > WINDOW_SECONDS:
+            self.samples.popleft()
+
+    @property
+    def images_per_second(self) -> float:
+        (then, before), (now, after) = self.samples[0], self.samples[-1]
+        return max(0.0, (after - before) / (now - then)) if now > then else 0.0
+
+    def summary(self) -> str:
+        words = [f"{self.settled}/{self.total} jobs"]
+        words += [f"{self.states[state]} {state}" for state in (State.FAILED, State.SKIPPED) if self.states.get(state)]
+        words += [f"{self.images_per_second:,.0f} img/s"]
+        if self.settled:
+            left = (time.monotonic() - self.began) / self.settled * (self.total - self.settled)
+            words.append(f"{duration(left)} left")
+        return " · ".join(words)
+
+
+class Bars:
+    """A live bar for the whole run and a line per slot."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+
+    def begin(self, jobs: Sequence[Job], slots: int) -> None:
+        self.tally = Tally(jobs)
+        self.bar = Progress(TextColumn(" measuring"), BarColumn(), TextColumn("{task.fields[words]}"), console=self.console)
+        self.task = self.bar.add_task("", total=len(jobs), words="starting")
+        self.live = Live(console=self.console, refresh_per_second=4, transient=True)
+        self.live.start()
+
+    def see(self, event: Event) -> None:
+        self.tally.see(event)
+        if isinstance(event, Finished) and event.outcome.state is State.FAILED:
+            self.live.console.print(Text(f" failed  {event.job.label}: {event.outcome.reason}", style="red"))
+        self.bar.update(self.task, completed=self.tally.settled, words=escape(self.tally.summary()))
+        slots = [
+            Text(f"   slot {slot}  {_doing(*at)}", overflow="ellipsis", no_wrap=True) for slot, at in sorted(self.tally.running.items())
+        ]
+        self.live.update(Group(self.bar, *slots))
+
+    def end(self) -> None:
+        self.live.stop()
+
+
+class Lines:
+    """At most a line a second, and one for each failure."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.last = 0.0
+
+    def begin(self, jobs: Sequence[Job], slots: int) -> None:
+        self.tally = Tally(jobs)
+        self._print(f"measuring {len(jobs)} jobs on {slots} slot{'s' * (slots != 1)}")
+
+    def see(self, event: Event) -> None:
+        self.tally.see(event)
+        if not isinstance(event, Finished):
+            return
+        failed = event.outcome.state is State.FAILED
+        if failed or time.monotonic() - self.last > 1 or self.tally.settled == self.tally.total:
+            self.last = time.monotonic()
+            tail = f": {event.outcome.reason}" if event.outcome.reason else f" in {event.outcome.seconds:.1f} s"
+            self._print(f"{self.tally.summary()}  |  {event.outcome.state} {event.job.label}{tail}")
+
+    def end(self) -> None:
+        return None
+
+    def _print(self, text: str) -> None:
+        self.console.print(Text(text), soft_wrap=True)
+
+
+def watcher_for(console: Console) -> Bars | Lines:
+    return Bars(console) if console.is_terminal else Lines(console)
+
+
+def _doing(job: Job, step: Step) -> str:
+    if not step.epochs:
+        return job.label
+    return f"{job.label} · epoch {step.epoch}/{step.epochs} · val {step.value:.3f}"
+
+
+def duration(seconds: float) -> str:
+    """``48 s``, ``14 min``, ``2 h 5 min``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

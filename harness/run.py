@@ -1,0 +1,279 @@
+"""Running: plan, see what is done, run the rest, record every outcome."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from harness.executors.base import Event, Executor, Finished, Limits, Started
+from harness.forecast import Forecast, Past, forecast
+from harness.job import Job
+from harness.plan import Plan, plan
+from harness.provenance import new_run
+from harness.schedule import Schedule
+from harness.spec import Spec
+from leaderboard import Recorder, Store
+from leaderboard.records import JobKind, Outcome, State
+from registry import Registry
+from registry.discovery import PluginLike
+from registry.errors import StoreMissing
+
+Rerun = Literal["missing", "failed", "all", "none"]
+
+
+class Watcher(Protocol):
+    """Shows a run to somebody: ``begin`` once, ``see`` for each event, ``end`` always."""
+
+    def begin(self, jobs: Sequence[Job], slots: int) -> None: ...
+
+    def see(self, event: Event) -> None: ...
+
+    def end(self) -> None: ...
+
+
+class Unwatched:
+    """Nobody looks."""
+
+    def begin(self, jobs: Sequence[Job], slots: int) -> None: ...
+
+    def see(self, event: Event) -> None: ...
+
+    def end(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Control:
+    """How a run goes about its jobs; none of it decides a result."""
+
+    rerun: Rerun = "missing"
+    executor: Literal["ray", "inline"] = "ray"
+    address: str | None = None
+    fail_fast: bool = False
+    max_failures: float | None = None
+    """A count from 1, or a share of the planned cells below 1."""
+    timeout: float | None = None
+    retries: int = 1
+    limit: int | None = None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A plan held against the store: what is done, what is left, and what it may cost."""
+
+    plan: Plan
+    before: Mapping[str, State]
+    todo: tuple[Job, ...]
+    cost: Forecast
+
+    @property
+    def cells(self) -> Counter[str]:
+        """How many cells are new, done, failed, ...; skipped ones as the planner sees them."""
+        count: Counter[str] = Counter()
+        for job in self.plan.cells:
+            state = self.before.get(job.id, State.PLANNED)
+            left = state in (State.PLANNED, State.RUNNING)
+            count["skipped" if job.id in self.plan.skipped else "new" if left else state.value] += 1
+        return count
+
+
+@dataclass
+class Report:
+    """What a run came to."""
+
+    store: Store
+    run: str
+    outcomes: list[Outcome] = field(default_factory=list)
+    stopped: str = ""
+    """Why it ended early, if it did."""
+
+    def count(self, state: State) -> int:
+        return sum(outcome.state is state for outcome in self.outcomes)
+
+    @property
+    def failures(self) -> list[Outcome]:
+        return [outcome for outcome in self.outcomes if outcome.state is State.FAILED]
+
+
+def run(
+    spec: Spec | Mapping[str, Any] | str | Path,
+    *,
+    store: str | Path | None = None,
+    plugins: Sequence[PluginLike] = (),
+    control: Control | None = None,
+    watcher: Watcher | None = None,
+    **overrides: Any,
+) -> Report:
+    """Run a benchmark, or what is left of it, and return what came of each job.
+
+    ``spec`` is a Spec, its keys, or the path of a TOML file; ``overrides`` win over it. Raises HeadwaterError
+    for a spec that cannot be planned and for a store that cannot be opened; a job that fails raises nothing.
+    """
+    if store is not None:
+        overrides["store"] = store
+    spec = _spec(spec, overrides)
+    everything = (*spec.plugins, *plugins)
+    standing = stand(plan(spec, Registry.discover(everything)), control or Control())
+    return execute(standing, control or Control(), watcher or Unwatched())
+
+
+def _spec(spec: Spec | Mapping[str, Any] | str | Path, overrides: Mapping[str, Any]) -> Spec:
+    if isinstance(spec, str | Path):
+        return Spec.read(spec, **overrides)
+    return Spec.of(spec.model_dump() if isinstance(spec, Spec) else spec, **overrides)
+
+
+# -- before -----------------------------------------------------------------------------------------------
+
+
+def stand(plan: Plan, control: Control) -> Standing:
+    """Hold a plan against its store; nothing is written."""
+    store = Store(plan.spec.store)
+    try:
+        states = {job: found.state for job, found in store.states().items()}
+        history = [Past(*row[:6]) for row in store.history()]
+    except StoreMissing:
+        states, history = {}, []
+    before = {job: states[job] for job in plan.jobs if job in states}
+    todo = tuple(_todo(plan, before, control, _files_of(store)))
+    return Standing(plan, before, todo, forecast(todo, history))
+
+
+def _files_of(store: Store) -> Callable[[Job], bool]:
+    """Whether a done job's file is still there; someone may have cleaned up."""
+    from harness.files import Files
+
+    files = Files(store.files)
+
+    def present(job: Job) -> bool:
+        if job.kind is JobKind.PRETRAIN:
+            return files.checkpoint(job.id).is_file()
+        return job.kind is not JobKind.FEATURES or all(files.features(job.id, split).is_file() for split in ("train", "test"))
+
+    return present
+
+
+_AGAIN: dict[Rerun, frozenset[State]] = {
+    "none": frozenset(),
+    "missing": frozenset({State.PLANNED, State.RUNNING, State.INTERRUPTED, State.SKIPPED}),
+    "failed": frozenset({State.PLANNED, State.RUNNING, State.INTERRUPTED, State.SKIPPED, State.FAILED}),
+    "all": frozenset(State),
+}
+
+
+def _todo(plan: Plan, before: Mapping[str, State], control: Control, present: Callable[[Job], bool]) -> Iterator[Job]:
+    """The cells to run, limited as asked, and of the other jobs only those that these cells need."""
+    again = _AGAIN[control.rerun]
+    wanted = [job for job in plan.cells if job.id not in plan.skipped and before.get(job.id, State.PLANNED) in again]
+    if control.rerun == "missing":
+        wanted = [job for job in wanted if not _blocked(job, plan, before)]
+    wanted = wanted[: control.limit]
+    needed: set[str] = set()
+
+    def add(job: Job) -> None:
+        needed.add(job.id)
+        for need in job.needs:
+            other = plan.jobs[need]
+            stale = before.get(need) is not State.DONE or control.rerun == "all" or not present(other)
+            if need not in needed and stale:
+                add(other)
+
+    for job in wanted:
+        add(job)
+    return (job for job in plan.jobs.values() if job.id in needed)
+
+
+def _blocked(job: Job, plan: Plan, before: Mapping[str, State]) -> bool:
+    """Skipped because what it needs failed, and that failure is not to be tried again."""
+    return any(before.get(need) is State.FAILED or _blocked(plan.jobs[need], plan, before) for need in job.needs)
+
+
+# -- during -----------------------------------------------------------------------------------------------
+
+
+def execute(standing: Standing, control: Control, watcher: Watcher) -> Report:
+    """Run what is left and record it; an interrupt is recorded too, then raised again."""
+    plan, todo = standing.plan, standing.todo
+    store = Store(plan.spec.store)
+    run = new_run(plan.spec)
+    report = Report(store, run.run)
+    news = [job for job in plan.jobs.values() if job.id not in standing.before]
+    if not todo and not news:
+        return report
+    store.begin_run(run)
+    store.put_cards(plan.sources.values(), plan.tasks.values(), plan.registry.domain_parents())
+    store.plan(run.run, [job.record for job in plan.jobs.values()], reset={job.id for job in todo})
+    recorder = Recorder(store)
+    for job, reason in plan.skipped.items():
+        _note(Outcome(job, State.SKIPPED, reason, "NotApplicable"), report, recorder)
+    state = State.INTERRUPTED
+    try:
+        if todo:
+            _drive(standing, control, watcher, report, recorder)
+        state = State.INTERRUPTED if report.stopped else State.DONE
+    finally:
+        recorder.close()
+        store.end_run(run.run, state)
+    return report
+
+
+def _drive(standing: Standing, control: Control, watcher: Watcher, report: Report, recorder: Recorder) -> None:
+    todo = standing.todo
+    here = {job.id for job in todo}
+    schedule = Schedule(todo, done=(job for job in standing.plan.jobs if job not in here))
+    executor = _executor(standing, control)
+    watcher.begin(todo, executor.slots)
+    running: dict[str, Job] = {}
+    try:
+        for event in executor.events(schedule):
+            if isinstance(event, Finished):
+                for outcome in (event.outcome, *schedule.settle(event.outcome)):
+                    _note(outcome, report, recorder)
+                running.pop(event.job.id, None)
+            elif isinstance(event, Started):
+                running[event.job.id] = event.job
+            recorder.tick()
+            watcher.see(event)
+            report.stopped = _why_stop(report, control, len(standing.plan.cells))
+            if report.stopped:
+                break
+    except KeyboardInterrupt:
+        report.stopped = "interrupted"
+        raise
+    finally:
+        watcher.end()
+        with contextlib.suppress(KeyboardInterrupt):  # a second Ctrl-C must not cost the bookkeeping
+            executor.close()
+        for job in running.values():
+            _note(Outcome(job.id, State.INTERRUPTED, report.stopped or "the run was ended"), report, recorder)
+
+
+def _note(outcome: Outcome, report: Report, recorder: Recorder) -> None:
+    report.outcomes.append(outcome)
+    recorder.add(outcome)
+
+
+def _executor(standing: Standing, control: Control) -> Executor:
+    spec, plugins = standing.plan.spec, standing.plan.registry.plugins
+    files = Store(spec.store).files
+    if control.executor == "inline":
+        from harness.executors.inline import InlineExecutor
+
+        return InlineExecutor(files, plugins, spec.resources.cpus_per_cell)
+    from harness.executors.ray import RayExecutor
+
+    limits = Limits(control.timeout, control.retries)
+    return RayExecutor(files, plugins, spec.resources, limits, len(standing.todo), control.address)
+
+
+def _why_stop(report: Report, control: Control, cells: int) -> str:
+    failures = len(report.failures)
+    if failures and control.fail_fast:
+        return "a job failed (--fail-fast)"
+    most = control.max_failures
+    if most is not None and failures > (most * cells if most < 1 else most):
+        return f"{failures} jobs failed (--max-failures {most:g})"
+    return ""

@@ -1,0 +1,23 @@
+-- Outcomes replace what was known of their jobs. `outcomes`, `measured`, `points` and `left_files` are registered by the caller.
+UPDATE jobs SET
+    state = o.state,
+    reason = o.reason,
+    error = o.error,
+    log = o.log,
+    started = coalesce(o.started, jobs.started),
+    seconds = o.seconds,
+    images = o.images,
+    peak_memory_mb = o.peak_memory_mb,
+    device = o.device,
+    train_images = o.train_images,
+    choice = o.choice,
+    attempts = jobs.attempts + o.attempts
+FROM outcomes o
+WHERE jobs.job = o.job;
+
+DELETE FROM metrics WHERE job IN (SELECT job FROM outcomes);
+DELETE FROM curves WHERE job IN (SELECT job FROM outcomes);
+DELETE FROM artifacts WHERE job IN (SELECT job FROM outcomes);
+INSERT INTO metrics BY NAME FROM measured;
+INSERT INTO curves BY NAME FROM points;
+INSERT INTO artifacts BY NAME FROM left_files;

@@ -1,0 +1,37 @@
+-- cells: one row for each finished measurement of source x task x adaptation x size x seed.
+--
+-- `value` is the task's metric on the test split, `validation` the same metric on validation. Where several done jobs share
+-- their coordinates (a plugin was edited in between), the one that started last counts. `setup` is the hash of what
+-- comparable cells share besides their coordinates: the task's data, the image size, the training budget.
+CREATE OR REPLACE VIEW cells AS
+WITH tested AS (
+    SELECT job, split, metric, any_value(value) AS value FROM metrics GROUP BY ALL
+)
+SELECT
+    j.job,
+    j.source,
+    j.task,
+    j.adaptation,
+    j.control,
+    j.train_images AS train_size,
+    j.size,
+    j.seed,
+    j.setup,
+    j.metric,
+    j.sign,
+    t.value,
+    v.value AS validation,
+    j.seconds,
+    j.images,
+    j.peak_memory_mb,
+    j.device,
+    j.started,
+    j.run
+FROM jobs j
+JOIN tested t ON t.job = j.job AND t.split = 'test' AND t.metric = j.metric
+LEFT JOIN tested v ON v.job = j.job AND v.split = 'validation' AND v.metric = j.metric
+WHERE j.kind = 'adapt' AND j.state = 'done' AND t.value IS NOT NULL AND NOT isnan(t.value)
+QUALIFY row_number() OVER (
+    PARTITION BY j.source, j.task, j.adaptation, j.size, j.seed, j.setup, j.metric
+    ORDER BY j.started DESC NULLS LAST, j.job
+) = 1;

@@ -1,0 +1,61 @@
+-- gains: each cell beside its reference cell; one row a cell and reference, and none where the reference was not measured
+-- (see `unpaired`).
+--
+-- gain_abs = sign * (value - reference_value)
+-- gain_rel = sign * (value - reference_value) / |reference_value|, NULL where the reference is 0
+-- with sign +1 for metrics that should be high and -1 for those that should be low: a positive gain is always better.
+--
+-- A cell and its reference share task, size, seed, setup and metric. Two references:
+--   'scratch'  the same architecture from random initialisation, trained by the adaptation's control
+--   'base'     for chains, the base weights without the source step, adapted the same way; a base that is itself
+--              random runs the control, since training all of a random network is from_scratch whatever it is called
+-- A cell is never its own reference, so a random source has no row.
+--
+-- domain_relation: 'within-domain' (source's domain = target's), 'including' (source's contains target's), 'cross-domain',
+-- or NULL where a card names no domain. small_target: at most 150 training images, after Agostinelli et al. 2022.
+CREATE OR REPLACE VIEW gains AS
+WITH wanted AS (
+    SELECT c.job, 'scratch' AS reference, s.scratch AS reference_source, c.control AS reference_adaptation
+    FROM cells c JOIN source_models s ON s.name = c.source
+    UNION ALL
+    SELECT c.job, 'base', s.base, CASE WHEN b.random THEN c.control ELSE c.adaptation END
+    FROM cells c JOIN source_models s ON s.name = c.source JOIN source_models b ON b.name = s.base
+)
+SELECT
+    c.source,
+    c.task,
+    c.adaptation,
+    c.train_size,
+    c.size,
+    c.seed,
+    c.metric,
+    c.value,
+    w.reference,
+    r.value AS reference_value,
+    c.sign * (c.value - r.value) AS gain_abs,
+    c.sign * (c.value - r.value) / nullif(abs(r.value), 0) AS gain_rel,
+    c.validation,
+    c.seconds,
+    s.architecture,
+    s.domain AS source_domain,
+    t.domain AS target_domain,
+    CASE
+        WHEN s.domain = t.domain THEN 'within-domain'
+        WHEN EXISTS (FROM domains d WHERE d.domain = t.domain AND d.contained_in = s.domain) THEN 'including'
+        WHEN s.domain IS NOT NULL AND t.domain IS NOT NULL THEN 'cross-domain'
+    END AS domain_relation,
+    s.images AS source_images,
+    coalesce(len(s.chain_tasks), 0) > 1 AS multi_source,
+    c.train_size <= 150 AS small_target,
+    c.setup,
+    c.job,
+    r.job AS reference_job,
+    c.run
+FROM cells c
+JOIN wanted w ON w.job = c.job
+JOIN cells r
+    ON r.source = w.reference_source AND r.adaptation = w.reference_adaptation
+    AND r.task = c.task AND r.size = c.size AND r.seed IS NOT DISTINCT FROM c.seed AND r.setup = c.setup AND r.metric = c.metric
+JOIN source_models s ON s.name = c.source
+LEFT JOIN tasks t ON t.name = c.task
+WHERE r.job <> c.job;

@@ -1,0 +1,182 @@
+"""What repeated measurements can say: intervals, ranks and ties from one hierarchical bootstrap.
+
+Tasks are drawn with replacement, then seeds within each drawn task (with one task, seeds only); every source is averaged over
+the same draws, so that what makes a task or a seed easy cancels out of comparisons. A bootstrap of n units spreads too
+little by sqrt((n - 1) / n), and its quantiles are normal ones where Student's apply; deviations are widened by the product of
+both corrections, after Hesterberg, What Teachers Should Know About the Bootstrap (2015), section 3.2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.special import ndtri, stdtrit
+
+LEVEL = 0.95
+DRAWS = 2000
+_MOST = 1000
+"""Nobody runs more seeds or tasks than this to separate two sources."""
+
+
+@dataclass(frozen=True)
+class More:
+    """How many more seeds, or else tasks, would about separate two sources; neither where that cannot be told."""
+
+    seeds: int | None = None
+    tasks: int | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Sources measured on the same cells.
+
+    ``gains``: (S, C) float, NaN where a source lacks the cell. ``tasks`` and ``seeds``: (C,) int, the task and the
+    seed of each cell; cells that share both (adaptations, sizes) are drawn together.
+    """
+
+    gains: np.ndarray
+    tasks: np.ndarray
+    seeds: np.ndarray
+    draws: int = DRAWS
+    level: float = LEVEL
+
+    @cached_property
+    def units(self) -> int:
+        """What was resampled at the top: tasks, or seeds where there is one task. One unit gives no interval."""
+        tasks = len(np.unique(self.tasks))
+        return tasks if tasks > 1 else len(np.unique(self.seeds))
+
+    @cached_property
+    def mean(self) -> np.ndarray:
+        """(S,) mean gain over the cells a source has; NaN for none."""
+        return _ratio(np.nansum(self.gains, axis=1), np.sum(~np.isnan(self.gains), axis=1))
+
+    @cached_property
+    def negative(self) -> np.ndarray:
+        """(S,) the share of gains below 0: an estimate of P(negative transfer)."""
+        return _ratio(np.sum(self.gains < 0, axis=1), np.sum(~np.isnan(self.gains), axis=1))
+
+    @cached_property
+    def weights(self) -> np.ndarray:
+        """(draws, C): how often each draw holds each cell; the same draws every time."""
+        return cell_weights(self.tasks, self.seeds, self.draws)
+
+    @cached_property
+    def interval(self) -> np.ndarray:
+        """(S, 2) bounds of the mean gain; NaN where there is nothing to resample."""
+        present = ~np.isnan(self.gains)
+        if self.units < 2:
+            return np.full((len(self.gains), 2), np.nan)
+        sums, counts = self.weights @ np.where(present, self.gains, 0).T, self.weights @ present.T.astype(float)
+        return self._bounds(_ratio(sums, counts), self.mean)
+
+    def _bounds(self, means: np.ndarray, centre: np.ndarray) -> np.ndarray:
+        spread = means - centre
+        bounds = np.stack([_quantile(spread, (1 - self.level) / 2), _quantile(spread, (1 + self.level) / 2)], axis=1)
+        return centre[:, None] + widening(self.units, self.level) * bounds
+
+    @cached_property
+    def better(self) -> np.ndarray:
+        """(S, S) bool: whether row's gain exceeds column's at the level, on the cells that both have."""
+        sources = len(self.gains)
+        better = np.zeros((sources, sources), dtype=bool)
+        if self.units < 2:
+            return better
+        for one in range(sources):
+            difference = self.gains[one] - self.gains
+            both = ~np.isnan(difference)
+            difference = np.where(both, difference, 0)
+            means = _ratio(self.weights @ difference.T, self.weights @ both.T.astype(float))
+            better[one] = self._bounds(means, _ratio(difference.sum(axis=1), both.sum(axis=1)))[:, 0] > 0
+        return better
+
+    @cached_property
+    def ranks(self) -> np.ndarray:
+        """(S, 2) the best and the worst rank that the measurements allow: behind all that are better, before all worse."""
+        return np.stack([1 + self.better.sum(axis=0), len(self.gains) - self.better.sum(axis=1)], axis=1)
+
+    def more_to_separate(self, one: int, other: int) -> More:
+        """How many more seeds a task, or tasks, would about separate two sources, if their difference stays as it is.
+
+        The variance of a mean difference over T tasks with K seeds is (between + within / K) / T: more seeds shrink only its
+        second part.
+        """
+        difference = self.gains[one] - self.gains[other]
+        kept = ~np.isnan(difference)
+        if not kept.any():
+            return More()
+        cells = _cell_means(difference[kept], self.tasks[kept], self.seeds[kept])
+        distance = abs(float(np.nanmean(cells)))
+        seeds = int(np.sum(~np.isnan(cells), axis=1).min())
+        if distance == 0 or seeds < 2:
+            return More(tasks=_more_tasks(np.nanmean(cells, axis=1), distance)) if distance else More()
+        within = float(np.mean(np.nanvar(cells, axis=1, ddof=1)))
+        counts = np.arange(seeds + 1, _MOST)
+        if len(cells) == 1:
+            errors = stdtrit(counts - 1, (1 + self.level) / 2) * np.sqrt(within / counts)
+        else:
+            between = max(0.0, float(np.var(np.nanmean(cells, axis=1), ddof=1)) - within / seeds)
+            errors = stdtrit(len(cells) - 1, (1 + self.level) / 2) * np.sqrt((between + within / counts) / len(cells))
+        enough = counts[errors < distance]
+        if len(enough):
+            return More(seeds=int(enough[0]) - seeds)
+        return More(tasks=_more_tasks(np.nanmean(cells, axis=1), distance))
+
+
+def cell_weights(tasks: np.ndarray, seeds: np.ndarray, draws: int) -> np.ndarray:
+    """(draws, C): how often a hierarchical bootstrap of tasks, then of seeds within each, holds each cell."""
+    random = np.random.default_rng(0)
+    names, task = np.unique(tasks, return_inverse=True)
+    pairs, pair = np.unique(np.stack([task, seeds]), axis=1, return_inverse=True)
+    first = np.searchsorted(pairs[0], np.arange(len(names)))
+    repeats = np.bincount(pairs[0], minlength=len(names))
+    drawn = random.integers(len(names), size=(draws, len(names)))
+    counts = np.zeros((draws, pairs.shape[1]))
+    rows = np.arange(draws)
+    for place in range(len(names)):
+        chosen = drawn[:, place]
+        for turn in range(int(repeats.max())):
+            seed = random.integers(repeats[chosen])
+            counts[rows, first[chosen] + seed] += turn < repeats[chosen]
+    return counts[:, pair.reshape(-1)]
+
+
+def widening(units: int, level: float) -> float:
+    """What a bootstrap's deviations of ``units`` >= 2 independent units are multiplied by."""
+    tail = (1 + level) / 2
+    return float(np.sqrt(units / (units - 1)) * stdtrit(units - 1, tail) / ndtri(tail))
+
+
+def _more_tasks(means: np.ndarray, distance: float) -> int | None:
+    if len(means) < 2:
+        return None
+    counts = np.arange(len(means) + 1, _MOST)
+    enough = counts[stdtrit(counts - 1, (1 + LEVEL) / 2) * np.sqrt(np.var(means, ddof=1) / counts) < distance]
+    return int(enough[0]) - len(means) if len(enough) else None
+
+
+def _cell_means(values: np.ndarray, tasks: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+    """(T, K) means of each task's seeds, NaN where a task lacks one."""
+    (names, task), (numbers, seed) = np.unique(tasks, return_inverse=True), np.unique(seeds, return_inverse=True)
+    sums, counts = np.zeros((len(names), len(numbers))), np.zeros((len(names), len(numbers)))
+    np.add.at(sums, (task, seed), values)
+    np.add.at(counts, (task, seed), 1)
+    return _ratio(sums, counts)
+
+
+def _ratio(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    return np.divide(sums, counts, out=np.full(np.shape(sums), np.nan), where=counts > 0)
+
+
+def _quantile(values: np.ndarray, share: float) -> np.ndarray:
+    """Down the columns; draws that hold none of a source's cells (NaN) do not count."""
+    complete = ~np.isnan(values).any(axis=0)
+    result = np.full(values.shape[1], np.nan)
+    if complete.any():
+        result[complete] = np.quantile(values[:, complete], share, axis=0)
+    for column in np.flatnonzero(~complete):
+        known = values[~np.isnan(values[:, column]), column]
+        result[column] = np.quantile(known, share) if len(known) else np.nan
+    return result

@@ -16,7 +16,7 @@ from scipy.special import ndtri, stdtrit
 
 LEVEL = 0.95
 DRAWS = 2000
-_MOST = 1000
+_MOST = 100
 """Nobody runs more seeds or tasks than this to separate two sources."""
 
 
@@ -42,11 +42,10 @@ class Comparison:
     draws: int = DRAWS
     level: float = LEVEL
 
-    @cached_property
-    def units(self) -> int:
-        """What was resampled at the top: tasks, or seeds where there is one task. One unit gives no interval."""
-        tasks = len(np.unique(self.tasks))
-        return tasks if tasks > 1 else len(np.unique(self.seeds))
+    def units_of(self, present: np.ndarray) -> int:
+        """What is resampled at the top of these cells, (C,) bool: tasks, or seeds where there is one task."""
+        tasks = len(np.unique(self.tasks[present]))
+        return tasks if tasks > 1 else len(np.unique(self.seeds[present]))
 
     @cached_property
     def mean(self) -> np.ndarray:
@@ -66,31 +65,22 @@ class Comparison:
     @cached_property
     def interval(self) -> np.ndarray:
         """(S, 2) bounds of the mean gain; NaN where there is nothing to resample."""
-        present = ~np.isnan(self.gains)
-        if self.units < 2:
-            return np.full((len(self.gains), 2), np.nan)
-        sums, counts = self.weights @ np.where(present, self.gains, 0).T, self.weights @ present.T.astype(float)
-        return self._bounds(_ratio(sums, counts), self.mean)
+        return self._bounds(self.gains)
 
-    def _bounds(self, means: np.ndarray, centre: np.ndarray) -> np.ndarray:
-        spread = means - centre
-        bounds = np.stack([_quantile(spread, (1 - self.level) / 2), _quantile(spread, (1 + self.level) / 2)], axis=1)
-        return centre[:, None] + widening(self.units, self.level) * bounds
+    def _bounds(self, values: np.ndarray) -> np.ndarray:
+        """(N, 2) bounds of the means of rows (N, C), each over the cells it has and widened by how many units those are."""
+        present = ~np.isnan(values)
+        known = np.where(present, values, 0)
+        centre = _ratio(known.sum(axis=1), present.sum(axis=1))
+        spread = _ratio(self.weights @ known.T, self.weights @ present.T.astype(float)) - centre
+        factor = np.array([widening(self.units_of(row), self.level) for row in present])
+        tails = ((1 - self.level) / 2, (1 + self.level) / 2)
+        return np.stack([centre + factor * _quantile(spread, tail) for tail in tails], axis=1)
 
     @cached_property
     def better(self) -> np.ndarray:
         """(S, S) bool: whether row's gain exceeds column's at the level, on the cells that both have."""
-        sources = len(self.gains)
-        better = np.zeros((sources, sources), dtype=bool)
-        if self.units < 2:
-            return better
-        for one in range(sources):
-            difference = self.gains[one] - self.gains
-            both = ~np.isnan(difference)
-            difference = np.where(both, difference, 0)
-            means = _ratio(self.weights @ difference.T, self.weights @ both.T.astype(float))
-            better[one] = self._bounds(means, _ratio(difference.sum(axis=1), both.sum(axis=1)))[:, 0] > 0
-        return better
+        return np.stack([self._bounds(row - self.gains)[:, 0] > 0 for row in self.gains])
 
     @cached_property
     def ranks(self) -> np.ndarray:
@@ -113,7 +103,7 @@ class Comparison:
         if distance == 0 or seeds < 2:
             return More(tasks=_more_tasks(np.nanmean(cells, axis=1), distance)) if distance else More()
         within = float(np.mean(np.nanvar(cells, axis=1, ddof=1)))
-        counts = np.arange(seeds + 1, _MOST)
+        counts = np.arange(seeds + 1, _MOST + 1)
         if len(cells) == 1:
             errors = stdtrit(counts - 1, (1 + self.level) / 2) * np.sqrt(within / counts)
         else:
@@ -144,7 +134,9 @@ def cell_weights(tasks: np.ndarray, seeds: np.ndarray, draws: int) -> np.ndarray
 
 
 def widening(units: int, level: float) -> float:
-    """What a bootstrap's deviations of ``units`` >= 2 independent units are multiplied by."""
+    """What a bootstrap's deviations of ``units`` independent units are multiplied by; NaN for one, which tells nothing."""
+    if units < 2:
+        return float("nan")
     tail = (1 + level) / 2
     return float(np.sqrt(units / (units - 1)) * stdtrit(units - 1, tail) / ndtri(tail))
 
@@ -152,7 +144,7 @@ def widening(units: int, level: float) -> float:
 def _more_tasks(means: np.ndarray, distance: float) -> int | None:
     if len(means) < 2:
         return None
-    counts = np.arange(len(means) + 1, _MOST)
+    counts = np.arange(len(means) + 1, _MOST + 1)
     enough = counts[stdtrit(counts - 1, (1 + LEVEL) / 2) * np.sqrt(np.var(means, ddof=1) / counts) < distance]
     return int(enough[0]) - len(means) if len(enough) else None
 

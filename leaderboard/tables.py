@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal
 
-_TEXT_WIDTH = 24
-"""A text column may be folded down to this width before a column is left out."""
+_TEXT_WIDTH, _MAIN_WIDTH = 24, 48
+"""A text column may be folded down to this width before a column is left out; one that is never left out, to the second."""
 _GAP = 2
 
 
@@ -54,7 +54,8 @@ class Table:
         if format_ == "table":
             left_out = self._print_table()
             if left_out:
-                notes.append(f"left out for width: {', '.join(left_out)} (a wider terminal or --format json shows them)")
+                names = ", ".join(left_out[:6]) + (f" and {len(left_out) - 6} more" if len(left_out) > 6 else "")
+                notes.append(f"left out for width: {names} (a wider terminal or --format json shows them)")
         else:
             sys.stdout.write(self.render(format_))
         for note in notes:
@@ -160,7 +161,7 @@ def _width(column: Column, cells: list[str], numeric: bool) -> int:
 
 def _least_width(column: Column, cells: list[str], numeric: bool) -> int:
     width = _width(column, cells, numeric)
-    return width if numeric else min(width, max(_TEXT_WIDTH, len(column.heading or column.name)))
+    return width if numeric else min(width, max(_TEXT_WIDTH if column.rank else _MAIN_WIDTH, len(column.heading or column.name)))
 
 
 def _is_number(value: Any) -> bool:
@@ -219,6 +220,7 @@ _LATEX = {
     "→": r"$\rightarrow$",
     "−": "$-$",
     "–": "--",
+    "↑": r"$\uparrow$",
 }
 
 

@@ -1,0 +1,75 @@
+"""What timm offers, kept as JSON under timm's version, so that listing sources needs neither timm nor torch."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from registry.cache import cache_folder, write_atomically
+
+Facts = dict[str, Any]
+
+_FORMAT = 1  # rises when what is kept changes
+
+
+@lru_cache
+def listing() -> dict[str, dict[str, Facts]]:
+    """``architectures`` and ``tags``, each name -> input_size, mean, std, classes, licence, hub, fixed_size, interpolation."""
+    return kept("listing", _ask_timm)
+
+
+@lru_cache
+def parameter_counts() -> dict[str, int]:
+    """Parameters without the classifier, of the architectures counted so far."""
+    path = _path("parameters")
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
+def keep_parameters(key: str, count: int) -> None:
+    """Remember an architecture's number of parameters."""
+    if parameter_counts().get(key) != count:
+        parameter_counts()[key] = count
+        write_atomically(_path("parameters"), lambda path: path.write_text(json.dumps(parameter_counts())))
+
+
+def kept(name: str, compute: Callable[[], Any]) -> Any:
+    """The JSON value kept under a name and timm's version; computed, and said so, the first time."""
+    path = _path(name)
+    if not path.is_file():
+        value = compute()
+        write_atomically(path, lambda temporary: temporary.write_text(json.dumps(value, separators=(",", ":"))))
+    return json.loads(path.read_text())
+
+
+def _path(name: str) -> Path:
+    return cache_folder("timm") / f"{name}-{version('timm')}-{_FORMAT}.json"
+
+
+def _ask_timm() -> dict[str, dict[str, Facts]]:
+    print("Listing timm's models, once for this version of timm ...", file=sys.stderr)
+    import timm
+
+    architectures = {name: _facts(timm.get_pretrained_cfg(name)) for name in timm.list_models()}
+    tags = {name: _facts(timm.get_pretrained_cfg(name)) for name in timm.list_pretrained()}
+    return {"architectures": architectures, "tags": tags}
+
+
+def _facts(config: Any) -> Facts:
+    if config is None:
+        return {}
+    return {
+        "tag": config.tag or "",
+        "input_size": config.input_size[-1],
+        "fixed_size": bool(config.fixed_input_size),
+        "mean": config.mean,
+        "std": config.std,
+        "classes": config.num_classes,
+        "licence": config.license,
+        "hub": config.hf_hub_id,
+        "interpolation": config.interpolation,
+    }

@@ -1,0 +1,104 @@
+"""Weights files: safetensors, or torch files that hold nothing but tensors. Nothing read here can run code."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from registry.errors import WeightsError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Shapes = dict[str, tuple[int, ...]]
+
+_WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model")
+"""Keys under which training scripts put the tensors, the averaged ones first, as timm reads them."""
+
+_PREFIXES = ("module.", "_orig_mod.")
+"""What DistributedDataParallel and torch.compile put before every name."""
+
+
+def shapes_of(path: Path) -> Shapes:
+    """Tensor names and shapes; of a safetensors file, only the header is read. Raises WeightsError."""
+    _check_present(path)
+    if path.suffix != ".safetensors":
+        return {name: tuple(tensor.shape) for name, tensor in tensors_of(path).items()}
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise _damaged(path, error) from error
+
+
+def tensors_of(path: Path) -> dict[str, Tensor]:
+    """The tensors by name, floating ones as float32. Raises WeightsError."""
+    _check_present(path)
+    tensors = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+
+
+def _check_present(path: Path) -> None:
+    if not path.is_file():
+        hint = f"Relative paths start at {Path.cwd()}." if not path.is_absolute() else "Check the path."
+        raise WeightsError(f"there is no weights file at {path}", subject=str(path), hint=hint)
+    if not path.stat().st_size:
+        raise WeightsError(f"the weights file {path} is empty", subject=str(path), hint="Fetch it again.")
+
+
+def _read_safetensors(path: Path) -> Mapping[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise _damaged(path, error) from error
+
+
+def _read_torch(path: Path) -> Mapping[str, Tensor]:
+    import torch
+
+    try:
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise (_refused(path) if "Unsupported" in str(error) else _damaged(path, error)) from error
+    except (RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
+        raise _damaged(path, error) from error
+    return _unwrapped(loaded, path)
+
+
+def _unwrapped(loaded: Any, path: Path) -> Mapping[str, Tensor]:
+    import torch
+
+    inner = next((loaded[key] for key in _WRAPPERS if isinstance(loaded.get(key), Mapping)), loaded) if isinstance(loaded, Mapping) else {}
+    if not inner or not all(isinstance(value, torch.Tensor) for value in inner.values()):
+        hint = "Save the network's state_dict(): safetensors.torch.save_file(model.state_dict(), 'model.safetensors')."
+        raise WeightsError(f"{path} does not hold tensors by name", subject=str(path), hint=hint)
+    return {_bare(name): tensor for name, tensor in inner.items()}
+
+
+def _bare(name: str) -> str:
+    for prefix in _PREFIXES:
+        name = name.removeprefix(prefix)
+    return name
+
+
+def _refused(path: Path) -> WeightsError:
+    return WeightsError(
+        f"{path} is refused: it holds Python objects, and unpickling them could run any code",
+        subject=str(path),
+        hint='Where you trust its origin, convert it once: python -c "import torch, safetensors.torch as s; '
+        f"s.save_file(torch.load('{path}', weights_only=False).state_dict(), '{path.with_suffix('.safetensors')}')\"",
+    )
+
+
+def _damaged(path: Path, error: Exception) -> WeightsError:
+    reason = str(error).partition("\n")[0] or type(error).__name__
+    return WeightsError(
+        f"the weights file {path} cannot be read: {reason}", subject=str(path), hint="It is damaged or cut short: fetch it again."
+    )

@@ -30,7 +30,7 @@ def connected(path: Path, *, read_only: bool, patience: float, settings: Setting
     connection = _open(path, read_only, patience, settings or {})
     try:
         yield connection
-    except (duckdb.IOException, duckdb.FatalException, OSError) as error:
+    except (duckdb.IOException, duckdb.FatalException, duckdb.TransactionException, OSError) as error:
         if read_only:
             raise StoreError(f"{path} could not be read: {_first_line(error)}", subject=str(path)) from error
         raise StoreUnwritable(f"{path} could not be written: {_first_line(error)}", subject=str(path), hint=_SPACE) from error
@@ -59,31 +59,42 @@ def _open(path: Path, read_only: bool, patience: float, settings: Settings) -> d
         if read_only and not path.exists():
             raise missing(path)
         try:
+            _check_magic(path)
             if not read_only:
                 path.parent.mkdir(parents=True, exist_ok=True)
             return duckdb.connect(str(path), read_only=read_only, config=dict(settings))
         except (duckdb.Error, OSError) as error:
-            refusal = _explain(error, path)
+            refusal = _explain(error, path, read_only)
             if not isinstance(refusal, StoreBusy) or time.monotonic() + pause > deadline:
                 raise refusal from None
         time.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE)
 
 
+def _check_magic(path: Path) -> None:
+    """Raise NotAStore for a file that is no DuckDB database; DuckDB would fetch an extension to read an SQLite one."""
+    if path.is_dir():
+        raise not_a_store(path)
+    if path.exists():
+        with path.open("rb") as file:
+            if file.read(12)[8:] != b"DUCK":
+                raise not_a_store(path)
+
+
 def missing(path: Path) -> StoreMissing:
     return StoreMissing(f"No store here yet ({path}).", subject=str(path), hint="Run one: headwater run benchmarks/quickstart.toml")
 
 
-def _explain(error: Exception, path: Path) -> StoreError:
+def _explain(error: Exception, path: Path, read_only: bool) -> StoreError:
     text, subject = str(error), str(path)
     if "Conflicting lock" in text or "different configuration" in text:
         holder = _HOLDER.search(text)
         who = f"{Path(holder['program']).name} (process {holder['pid']})" if holder else "this process"
         return StoreBusy(f"{path} is held by {who}", subject=subject, hint="Wait for it to finish, or end it, then try again.")
-    if "not a valid DuckDB" in text or "Is a directory" in text or path.is_dir():
-        return not_a_store(path)
     if "newer version" in text or "version number" in text:
         return NewerStore(f"{path} was written by a newer DuckDB", subject=subject, hint="Upgrade it: pip install --upgrade duckdb")
+    if read_only:
+        return StoreError(f"{path} could not be read: {_first_line(error)}", subject=subject)
     return StoreUnwritable(f"{path} could not be opened: {_first_line(error)}", subject=subject, hint=_SPACE)
 
 

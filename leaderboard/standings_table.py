@@ -138,9 +138,9 @@ def _ties(standings: Standings, names: dict[str, str]) -> Iterator[str]:
 
 def _remedy(more: More, seeds: int) -> str:
     if more.seeds:
-        return f"about {more.seeds} more seeds would (headwater run … --seeds {seeds + more.seeds})"
+        return f"about {more.seeds} more {'seed' if more.seeds == 1 else 'seeds'} would (headwater run … --seeds {seeds + more.seeds})"
     if more.tasks:
-        return f"about {more.tasks} more tasks would, more seeds would not"
+        return f"about {more.tasks} more {'task' if more.tasks == 1 else 'tasks'} would, more seeds would not"
     return "how many more it takes cannot be told from these"
 
 

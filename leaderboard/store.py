@@ -144,12 +144,13 @@ class Store:
         """A read-only connection; an older file is brought up to date first, or read as it is where it cannot be written."""
         with self._lock:
             if not self._checked:
-                with connected(self.path, read_only=True, patience=READER_PATIENCE) as connection:
-                    current = is_current(connection, self.path)
-                if not current:
-                    with suppress(StoreUnwritable), self.writing():
-                        pass
-                self._checked = True
+                with connected(self.path, read_only=True, patience=READER_PATIENCE, settings=settings) as connection:
+                    self._checked = is_current(connection, self.path)
+                    if self._checked:
+                        yield connection
+                        return
+                with suppress(StoreUnwritable), self.writing():
+                    self._checked = True
             with connected(self.path, read_only=True, patience=READER_PATIENCE, settings=settings) as connection:
                 yield connection
 

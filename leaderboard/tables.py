@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal
 
-_TEXT_WIDTH, _MAIN_WIDTH = 24, 48
+_TEXT_WIDTH, _MAIN_WIDTH = 24, 30
 """A text column may be folded down to this width before a column is left out; one that is never left out, to the second."""
 _GAP = 2
 
@@ -128,14 +128,9 @@ class Table:
         table = RichTable(box=rich.box.SIMPLE_HEAD, title=Text(self.title), title_justify="left", title_style="bold", pad_edge=False)
         table.padding = (0, _GAP - 1, 0, 0)
         for column, cells, numeric in kept:
-            narrowest = _least_width(column, cells, numeric)
-            table.add_column(
-                Text(column.heading or column.name),
-                justify="right" if numeric else "left",
-                overflow="fold",
-                no_wrap=numeric,
-                min_width=narrowest,
-            )
+            folds = not numeric and _width(column, cells, numeric) > _TEXT_WIDTH  # short cells stay whole
+            heading, side = Text(column.heading or column.name), "right" if numeric else "left"
+            table.add_column(heading, justify=side, overflow="fold", no_wrap=not folds)  # type: ignore[arg-type]
         for row in zip(*(cells for _, cells, _ in kept), strict=True):
             table.add_row(*(Text(cell) for cell in row))
         console.print(table)

@@ -55,12 +55,22 @@ def done(job: str, value: float, metric: str = "accuracy", **more: Any) -> Outco
     return Outcome(job, State.DONE, **({"metrics": metrics, "started": BEGAN, "seconds": 2.0, "train_images": 50} | more))
 
 
+_BEGUN: dict[object, bytes] = {}
+
+
 def store_of(path: Path, jobs: Sequence[JobRecord], outcomes: Sequence[Outcome], sources=SOURCES, tasks=TARGETS) -> Store:
+    """A store of these cards, jobs and outcomes; files with the same cards are begun once and copied."""
     store = Store(path)
-    store.begin_run(run_record())
-    store.put_cards(sources, tasks, DOMAIN_PARENTS)
-    store.plan("run-1", jobs)
-    store.record(outcomes)
+    if (sources, tasks) not in _BEGUN:
+        store.begin_run(run_record())
+        store.put_cards(sources, tasks, DOMAIN_PARENTS)
+        _BEGUN[sources, tasks] = path.read_bytes()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(_BEGUN[sources, tasks])
+    if jobs:
+        store.plan("run-1", jobs)
+    if outcomes:
+        store.record(outcomes)
     return store
 
 

@@ -1,0 +1,57 @@
+"""The file of an older version is brought up to date, whole or not at all."""
+
+import duckdb
+import pytest
+
+from leaderboard import Store, migration
+from tests.leaderboard.synthetic import SCRATCH, done, job, store_of
+
+NEXT = "ALTER TABLE jobs ADD COLUMN host VARCHAR DEFAULT 'here';"
+
+
+@pytest.fixture
+def older(tmp_path):
+    """A file of today's version, with one done job: older than the version the tests pretend to have."""
+    return store_of(tmp_path / "s.duckdb", [job("a", SCRATCH)], [done("a", 0.5)]).path
+
+
+def pretend(monkeypatch, **more):
+    files = migration.schema() | {2: NEXT, **{int(number[1:]): text for number, text in more.items()}}
+    monkeypatch.setattr(migration, "schema", lambda: files)
+
+
+def test_a_writer_migrates_an_older_file_and_keeps_its_rows(older, monkeypatch):
+    pretend(monkeypatch)
+    Store(older).plan("run-1", [job("b", SCRATCH, seed=1)])
+    with duckdb.connect(str(older), read_only=True) as connection:
+        assert connection.execute("SELECT job, state, host FROM jobs ORDER BY ALL").fetchall() == [
+            ("a", "done", "here"),
+            ("b", "planned", "here"),
+        ]
+        assert connection.execute("SELECT version FROM schema_version").fetchall() == [(2,)]
+
+
+def test_a_reader_migrates_an_older_file_too(older, monkeypatch):
+    pretend(monkeypatch)
+    assert Store(older).sql("SELECT host FROM jobs").rows == [("here",)]
+
+
+def test_a_migration_that_fails_leaves_the_file_as_it_was(older, monkeypatch):
+    pretend(monkeypatch, _3="ALTER TABLE nothing ADD COLUMN x INTEGER;")
+    with pytest.raises(duckdb.CatalogException):
+        Store(older).plan("run-1", [])
+    with duckdb.connect(str(older), read_only=True) as connection:
+        assert connection.execute("SELECT version FROM schema_version").fetchall() == [(1,)]
+        assert "host" not in [row[0] for row in connection.execute("DESCRIBE jobs").fetchall()]
+
+
+def test_views_of_another_headwater_are_replaced(older):
+    with duckdb.connect(str(older)) as connection:
+        connection.execute("CREATE OR REPLACE VIEW cells AS SELECT 1 AS outdated; UPDATE schema_version SET views = 'other'")
+    assert Store(older).sql("SELECT job, value FROM cells").rows == [("a", 0.5)]
+
+
+def test_every_view_file_is_made_and_says_what_it_means():
+    files = {file.stem: file.read_text() for file in (migration._HOME / "views").glob("*.sql")}
+    assert set(files) == set(migration._VIEWS)
+    assert all(text.startswith(f"-- {name}: ") for name, text in files.items())

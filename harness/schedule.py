@@ -37,7 +37,8 @@ class Schedule:
             return []
         lost: list[Outcome] = []
         for job in [job for job in self.waiting.values() if outcome.job in job.needs]:
-            del self.waiting[job.id]
+            if self.waiting.pop(job.id, None) is None:
+                continue  # a job can need two things, one of which needs the other
             state = State.INTERRUPTED if outcome.state is State.INTERRUPTED else State.SKIPPED
             skipped = Outcome(job.id, state, f"what it needs {outcome.state}: {outcome.reason}", "NeededJobFailed")
             lost += [skipped, *self.settle(skipped)]

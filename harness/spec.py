@@ -31,7 +31,7 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
 class Training(_Section):

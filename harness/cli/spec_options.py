@@ -6,13 +6,14 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
+from pydantic import BaseModel
 
 from harness.spec import Pretraining, Resources, Spec, Training
 from registry.names import split_list
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_SECTIONS = {"training": (Training, ""), "pretraining": (Pretraining, "pretraining_"), "resources": (Resources, "")}
+_SECTIONS: dict[str, tuple[type[BaseModel], str]] = {"training": (Training, ""), "pretraining": (Pretraining, "pretraining_"), "resources": (Resources, "")}
 _LISTS = ("sources", "tasks", "adaptations", "sizes", "seeds", "references", "plugins")
 
 

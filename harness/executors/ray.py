@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from harness.schedule import Schedule
 from harness.spec import Resources
 from harness.worker import Progress
 from leaderboard.records import Outcome, State
+from registry.cache import cache_folder
 from registry.discovery import PluginLike
 from registry.errors import HeadwaterError
 
@@ -125,7 +125,7 @@ class RayExecutor:
             self.lost[job.id] = self.lost.get(job.id, 0) + 1
             if self.lost[job.id] <= self.limits.retries:
                 return None
-            reason = f"its worker was lost {self.lost[job.id]} times ({_cause(error)}): out of memory, or killed"
+            reason = f"its worker was lost {self.lost[job.id]} times (killed, or out of memory): {_cause(error)}"
             return Outcome(job.id, State.FAILED, reason, "JobLost", seconds=seconds)
 
     def _progress(self, slot: _Slot) -> Progress:
@@ -171,8 +171,9 @@ def _connect(address: str | None) -> bool:
     options: dict[str, Any] = {"address": address} if address else {"include_dashboard": False, "num_cpus": os.cpu_count()}
     try:
         # Ray puts the driver's working directory first on its workers' sys.path, where a user's own plugins.py
-        # would shadow ours: connect from an empty one, and bind our packages before anything is unpickled.
-        with tempfile.TemporaryDirectory(prefix="headwater-") as empty, contextlib.chdir(empty):
+        # would shadow ours: connect from an empty one, and bind our packages before anything is unpickled. The
+        # folder must outlive the run: it is the workers' working directory, and MKL will not load without one.
+        with contextlib.chdir(cache_folder("empty")):
             ray.init(
                 log_to_driver=False,
                 logging_level=logging.ERROR,
@@ -188,4 +189,6 @@ def _connect(address: str | None) -> bool:
 
 
 def _cause(error: Exception) -> str:
-    return type(error).__name__
+    """The first line that Ray gives as the reason, without its advice."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__

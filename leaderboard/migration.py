@@ -57,12 +57,12 @@ def bring_up_to_date(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
 
 def _found(connection: duckdb.DuckDBPyConnection, path: Path) -> tuple[int, str]:
     """The file's version and views; version 0 is an empty file."""
-    tables = {name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
-    if not tables:
+    try:
+        version, views = connection.execute("SELECT version, views FROM schema_version").fetchall()[0]
+    except (duckdb.CatalogException, duckdb.BinderException, IndexError):
+        if connection.execute("SELECT 1 FROM duckdb_tables() LIMIT 1").fetchall():
+            raise not_a_store(path) from None
         return 0, ""
-    if not {"schema_version", "jobs"} <= tables:
-        raise not_a_store(path)
-    version, views = connection.execute("SELECT version, views FROM schema_version").fetchall()[0]
     if version > max(schema()):
         raise NewerStore(
             f"{path} was written by a newer Headwater (its version {version}, ours {max(schema())})",

@@ -91,28 +91,35 @@ def test_only_the_test_split_of_the_jobs_own_metric_counts(tmp_path):
     assert gains(tmp_path, FIRST, [done("r", 0.4), done("a", 0, metrics=metrics)], "value, validation") == [(0.5, 0.9)]
 
 
-@pytest.mark.parametrize(
-    ("of_source", "of_target", "relation"),
-    [
-        ("sketches", "sketches", "within-domain"),
-        ("web", "sketches", "including"),
-        ("sketches", "web", "cross-domain"),
-        ("aerial", "sketches", "cross-domain"),
-        (None, "sketches", None),
-        ("sketches", None, None),
-        (None, None, None),
-    ],
-)
-def test_domain_relation_follows_the_cards(tmp_path, of_source, of_target, relation):
-    sources = (SOURCES[0], source(IMAGENET, scratch=SCRATCH, domain=of_source))
-    rows = gains(tmp_path, FIRST, [done("r", 0.4), done("a", 0.5)], "domain_relation", sources, (task("t", of_target),))
-    assert rows == [(relation,)]
+RELATIONS = [
+    ("sketches", "sketches", "within-domain"),
+    ("web", "sketches", "including"),
+    ("sketches", "web", "cross-domain"),
+    ("aerial", "sketches", "cross-domain"),
+    (None, "sketches", None),
+    ("sketches", None, None),
+    (None, None, None),
+]
 
 
-@pytest.mark.parametrize(("images", "small"), [(50, True), (150, True), (151, False)])
-def test_a_target_is_small_up_to_150_images(tmp_path, images, small):
-    outcomes = [done("r", 0.4, train_images=images), done("a", 0.5, train_images=images)]
-    assert gains(tmp_path, FIRST, outcomes, "small_target") == [(small,)]
+def test_domain_relation_follows_the_cards(tmp_path):
+    domains = {domain for of_source, of_target, _ in RELATIONS for domain in (of_source, of_target)}
+    sources = (SOURCES[0], *(source(f"from {domain}", scratch=SCRATCH, domain=domain) for domain in domains))
+    tasks = tuple(task(f"to {domain}", domain) for domain in domains)
+    jobs = [job(f"r{t.name}", SCRATCH, t.name, "from_scratch") for t in tasks]
+    jobs += [job(f"{s.name}{t.name}", s.name, t.name) for s in sources[1:] for t in tasks]
+    rows = gains(tmp_path, jobs, [done(record.job, 0.5) for record in jobs], "source, task, domain_relation", sources, tasks)
+    found = {(name, target): relation for name, target, relation in rows}
+    assert {(s, t): found[f"from {s}", f"to {t}"] for s, t, _ in RELATIONS} == {(s, t): relation for s, t, relation in RELATIONS}
+
+
+def test_a_target_is_small_up_to_150_images(tmp_path):
+    jobs = [job(f"{name}{n}", who, adaptation=how, seed=n) for n in (50, 150, 151) for name, who, how in PAIR]
+    outcomes = [done(record.job, 0.5, train_images=record.seed) for record in jobs]
+    assert gains(tmp_path, jobs, outcomes, "train_size, small_target") == [(50, True), (150, True), (151, False)]
+
+
+PAIR = (("r", SCRATCH, "from_scratch"), ("a", IMAGENET, "fine_tune"))
 
 
 def test_the_leaderboard_view_averages_gains_and_counts_failures(tmp_path):

@@ -1,0 +1,69 @@
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from harness.cli.leaderboard_verb import command
+from registry.errors import QueryError, StoreMissing
+from tests.leaderboard.synthetic import CHAIN, IMAGENET, PHOTO, grid_store
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return str(grid_store(tmp_path_factory.mktemp("leaderboard") / "s.duckdb").path)
+
+
+def leaderboard(*arguments, columns="120"):
+    return CliRunner(env={"COLUMNS": columns}).invoke(command, arguments)
+
+
+def test_it_prints_ranks_gains_and_failures(store):
+    result = leaderboard("--store", store, columns="200")
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert result.exit_code == 0
+    head = "rank source gain over scratch ↑ P(neg) tasks cells failed s/cell pacs_sketch plantvillage_apple rsscn7"
+    assert lines[2] == head.split()
+    assert [line[:2] for line in lines[4:7]] == [
+        ["1–2", "chain(timm/resnet18.a1_in1k→pacs_photo)"],
+        ["1–2", IMAGENET],
+        ["3", "chain(timm/resnet18[random=true]→alphadigits+usps)"],
+    ]
+    assert lines[7][0] == "(scratch)"
+    assert "cannot be told apart" in result.stderr
+
+
+@pytest.mark.parametrize("columns", ["60", "80", "120", "200"])
+def test_rank_source_and_gain_fit_any_terminal(store, columns):
+    result = leaderboard("--store", store, columns=columns)
+    assert max(map(len, result.stdout.splitlines())) <= int(columns)
+    assert "+0.247 ± 0.0" in result.stdout
+
+
+def test_json_has_every_column_raw_and_names_whole(store):
+    rows = json.loads(leaderboard("--store", store, "--format", "json", columns="60").stdout)
+    assert [row["source"] for row in rows] == [PHOTO, IMAGENET, CHAIN, "(scratch)"]
+    assert (rows[0]["rank_best"], rows[0]["rank_worst"], rows[2]["failed"], rows[2]["missing"]) == (1, 2, 2, 2)
+    assert rows[0]["low"] < rows[0]["gain"] < rows[0]["high"]
+    assert {"pacs_sketch", "plantvillage_apple", "rsscn7"} <= set(rows[0])
+
+
+@pytest.mark.parametrize(("sort", "first"), [("name", PHOTO), ("failed", CHAIN), ("gain", PHOTO), ("rank", PHOTO), ("seconds", CHAIN)])
+def test_it_sorts(store, sort, first):
+    assert json.loads(leaderboard("--store", store, "--sort", sort, "--format", "json").stdout)[0]["source"] == first
+
+
+def test_filters_narrow_it(store):
+    arguments = ("--task", "rsscn7", "--adaptation", "fine_tune", "--size", "small", "--domain", "aerial")
+    rows = json.loads(leaderboard("--store", store, *arguments, "--format", "json").stdout)
+    assert {row["cells"] for row in rows} == {3}
+
+
+def test_a_size_that_is_none_is_refused(store):
+    result = leaderboard("--store", store, "--size", "tiny")
+    assert result.exit_code == 2
+    assert "'tiny' is neither small, full nor a number of images" in result.stderr
+
+
+def test_a_filter_without_cells_and_a_missing_store_are_errors(store, tmp_path):
+    assert isinstance(leaderboard("--store", store, "--domain", "medical").exception, QueryError)
+    assert isinstance(leaderboard("--store", str(tmp_path / "none.duckdb")).exception, StoreMissing)

@@ -1,0 +1,117 @@
+"""One table, five forms: numbers stay numbers for programs, and every name is safe for people."""
+
+import csv
+import io
+import json
+from datetime import datetime
+
+import pytest
+
+from leaderboard.tables import Column, Table
+
+NASTY = "a|b_c&d%e#f$g{h}~i^j\\k"
+
+
+def written(capsys, table: Table, format_: str = "table") -> tuple[str, str]:
+    table.print(format_)
+    captured = capsys.readouterr()
+    return captured.out, captured.err
+
+
+@pytest.fixture
+def table():
+    return Table("t", ["name", Column("gain", "gain ↑", "+.2f"), "note"], [("x", 1 / 3, None), (NASTY, float("nan"), [1, 2])], ["a note"])
+
+
+def test_json_keeps_numbers_raw_and_makes_nan_null(table):
+    assert json.loads(table.render("json")) == [
+        {"name": "x", "gain": 1 / 3, "note": None},
+        {"name": NASTY, "gain": None, "note": [1, 2]},
+    ]
+
+
+def test_csv_keeps_numbers_raw_and_quotes_what_needs_it():
+    text = Table("", ["a", "b"], [('say "hi", all', 1 / 3), ("two\nlines", None)]).render("csv")
+    assert list(csv.reader(io.StringIO(text))) == [["a", "b"], ['say "hi", all', repr(1 / 3)], ["two\nlines", ""]]
+
+
+def test_markdown_escapes_what_would_break_a_row(table):
+    lines = table.render("md").splitlines()
+    assert lines[0] == "| name | gain ↑ | note |"
+    assert lines[1] == "| --- | ---: | --- |"
+    assert lines[2] == "| x | +0.33 |  |"
+    assert lines[3].startswith("| a\\|b\\_c&d%e#f$g{h}~i^j\\\\k | +nan |")
+    assert Table("", ["a"], [("one\ntwo",)]).render("md").splitlines()[2] == "| one<br>two |"
+
+
+def test_latex_escapes_every_special_character(table):
+    text = table.render("latex")
+    assert r"a|b\_c\&d\%e\#f\$g\{h\}\textasciitilde{}i\textasciicircum{}j\textbackslash{}k" in text
+    assert text.startswith("\\begin{tabular}{lrl}\n\\hline\nname & gain $\\uparrow$ & note \\\\\n")
+    assert text.endswith("\\hline\n\\end{tabular}\n")
+
+
+def test_tables_go_to_stdout_and_notes_to_stderr(capsys, table):
+    for format_ in ("table", "json", "csv", "md", "latex"):
+        out, err = written(capsys, table, format_)
+        assert "a note" not in out
+        assert err == " a note\n"
+
+
+def test_a_file_gets_no_colour_and_no_folding(capsys, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    out, _ = written(capsys, Table("title", ["name"], [("word " * 60,)]))
+    assert "\x1b" not in out
+    assert ("word " * 60).strip() in out
+
+
+def test_names_are_not_read_as_markup(capsys):
+    out, _ = written(capsys, Table("", ["name"], [("chain[base=a,on=b]",), ("[red]x[/red]",), (":smile:",)]))
+    assert "chain[base=a,on=b]" in out
+    assert "[red]x[/red]" in out
+    assert ":smile:" in out
+
+
+def test_control_characters_cannot_steer_the_terminal(capsys):
+    out, err = written(capsys, Table("", ["reason"], [("\x1b[2Jgone\x07",)], ["\x1b]0;title\x07"]))
+    assert "\x1b" not in out + err
+    assert "\x07" not in out + err
+    assert "gone" in out
+
+
+def test_a_narrow_terminal_leaves_out_the_least_important_columns_and_says_so(capsys, monkeypatch):
+    columns = [Column("key", rank=0), Column("minor", rank=3), Column("major", rank=1)]
+    table = Table("", columns, [("k" * 10, 1234567890, 1234567890)])
+    monkeypatch.setenv("COLUMNS", "30")
+    out, err = written(capsys, table)
+    assert "major" in out
+    assert "minor" not in out
+    assert err.startswith(" left out for width: minor (")
+    assert max(map(len, out.splitlines())) <= 30
+    monkeypatch.setenv("COLUMNS", "60")
+    assert "minor" in written(capsys, table)[0]
+
+
+@pytest.mark.parametrize("width", [40, 80, 120, 200])
+def test_no_line_is_wider_than_the_terminal(capsys, monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    columns = [f"column {n}" for n in range(30)]
+    out, _ = written(capsys, Table("", columns, [["a long name with many words" * 2, *range(29)]]))
+    assert max(map(len, out.splitlines())) <= width
+
+
+def test_columns_for_programs_and_for_people_are_kept_apart(capsys):
+    table = Table("", [Column("both"), Column("shown", only="text"), Column("raw", only="data")], [(1, 2, 3)])
+    assert json.loads(table.render("json")) == [{"both": 1, "raw": 3}]
+    assert table.render("md").splitlines()[0] == "| both | shown |"
+
+
+def test_values_read_well(capsys):
+    out, _ = written(capsys, Table("", ["a", "b", "c", "d"], [(True, 0.123456, datetime(2026, 3, 1, 12), {"k": "ü"})]))
+    assert out.splitlines()[3].split(maxsplit=2) == ["yes", "0.1235", '2026-03-01 12:00:00  {"k": "ü"} ']
+
+
+def test_a_table_without_rows_still_has_its_head():
+    assert Table("", ["a", "b"], []).render("csv") == "a,b\n"
+    assert Table("", ["a", "b"], []).render("json") == "[]\n"
+    assert len(Table("", ["a", "b"], []).render("md").splitlines()) == 2

@@ -1,0 +1,89 @@
+"""Any image data set of the Hugging Face Hub: ``hf/ORG/NAME@REVISION``. Data only; no code of a data set is run."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from plugins.hub import hub_or_cache
+from plugins.tasks.columns import chosen_columns
+from registry import Kind, Name, Provider, Registry, Task
+from registry.errors import BadName, DataError
+from registry.identity import code_of, digest
+from registry.names import Value
+from registry.options import check_options
+
+OPTIONS: dict[str, Value] = {
+    "config": "default",
+    "domain": "aerial",
+    "image": "image",
+    "label": "label",
+    "licence": "mit",
+    "metric": "accuracy",
+    "mirror": True,
+    "test": "test",
+    "train": "train",
+}
+
+
+def load(repository: str, revision: str, config: str, train: str, test: str, image: str, label: str) -> Any:
+    """A DatasetDict with the image and label columns of the train and test splits. Raises DataError."""
+    data = _fetched(repository, revision, config)
+    wanted = {"train": train or "train", "test": test or _held_out(list(data))}
+    for role, split in wanted.items():
+        if split and split not in data:
+            hint = f"Say which: hf/{repository}[{role}=SPLIT]."
+            raise DataError(f"{repository} has no split {split!r}. It has: {', '.join(data)}", subject=repository, hint=hint)
+    chosen = type(data)({role: data[split] for role, split in wanted.items() if split})
+    return chosen_columns(chosen, image, label, f"hf/{repository}")
+
+
+def _held_out(splits: list[str]) -> str:
+    """The split to test on; nothing where there is none, and the harness carves one."""
+    return next((split for split in ("test", "validation", "valid", "val") if split in splits), "")
+
+
+def _fetched(repository: str, revision: str, config: str) -> Any:
+    import datasets
+
+    if Path(repository).exists():  # load_dataset would take it for the data set
+        hint = "Run from another folder, or rename it."
+        raise DataError(f"a folder {Path(repository).absolute()} here hides hf/{repository}", subject=repository, hint=hint)
+    datasets.disable_progress_bars()
+    try:
+        with hub_or_cache():
+            return datasets.load_dataset(repository, config or None, revision=revision or None)
+    except Exception as error:  # the network, the Hub, the files: each library has its own errors
+        raise DataError(
+            f"{repository} could not be loaded from the Hub: {str(error) or type(error).__name__}",
+            subject=repository,
+            hint="Check its name and config at https://huggingface.co/datasets. With no network, name a mirror "
+            "(HF_ENDPOINT=https://...), or use a local copy: parquet/FOLDER.",
+        ) from error
+
+
+def _resolve(name: Name, registry: Registry) -> Task:
+    options = dict(name.options)
+    check_options(name.stem, options, OPTIONS)
+    repository, _, revision = name.stem.removeprefix("hf/").partition("@")
+    if not 1 <= len(repository.split("/")) <= 2 or not all(repository.split("/")):
+        raise BadName(f"{name} is not a data set of the Hub", subject=str(name), hint=f"Write {hf.form}.")
+    how = {key: str(options.pop(key, "")) for key in ("config", "train", "test", "image", "label")}
+    return Task(
+        name=str(name),
+        summary=f"{repository}, from the Hugging Face Hub.",
+        load=partial(load, repository, revision, **how),
+        revision=revision,
+        code=digest(code_of(load), code_of(chosen_columns)),
+        **options,  # type: ignore[arg-type]
+    )
+
+
+hf = Provider(
+    prefix="hf",
+    kind=Kind.TASK,
+    form="hf/ORG/NAME[@REVISION]",
+    summary="Any image data set of the Hugging Face Hub.",
+    resolve=_resolve,
+)

@@ -55,18 +55,19 @@ def done(job: str, value: float, metric: str = "accuracy", **more: Any) -> Outco
     return Outcome(job, State.DONE, **({"metrics": metrics, "started": BEGAN, "seconds": 2.0, "train_images": 50} | more))
 
 
-_BEGUN: dict[object, bytes] = {}
+_BEGUN: dict[str, bytes] = {}
 
 
 def store_of(path: Path, jobs: Sequence[JobRecord], outcomes: Sequence[Outcome], sources=SOURCES, tasks=TARGETS) -> Store:
     """A store of these cards, jobs and outcomes; files with the same cards are begun once and copied."""
     store = Store(path)
-    if (sources, tasks) not in _BEGUN:
+    cards = repr([card.facts() for card in (*sources, *tasks)])
+    if cards not in _BEGUN:
         store.begin_run(run_record())
         store.put_cards(sources, tasks, DOMAIN_PARENTS)
-        _BEGUN[sources, tasks] = path.read_bytes()
+        _BEGUN[cards] = path.read_bytes()
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(_BEGUN[sources, tasks])
+    path.write_bytes(_BEGUN[cards])
     if jobs:
         store.plan("run-1", jobs)
     if outcomes:

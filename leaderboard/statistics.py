@@ -75,12 +75,16 @@ class Comparison:
         spread = _ratio(self.weights @ known.T, self.weights @ present.T.astype(float)) - centre
         factor = np.array([widening(self.units_of(row), self.level) for row in present])
         tails = ((1 - self.level) / 2, (1 + self.level) / 2)
-        return np.stack([centre + factor * _quantile(spread, tail) for tail in tails], axis=1)
+        return (centre + factor * _quantiles(spread, tails)).T
 
     @cached_property
     def better(self) -> np.ndarray:
         """(S, S) bool: whether row's gain exceeds column's at the level, on the cells that both have."""
-        return np.stack([self._bounds(row - self.gains)[:, 0] > 0 for row in self.gains])
+        better = np.zeros((len(self.gains), len(self.gains)), dtype=bool)
+        for one, row in enumerate(self.gains):
+            low, high = self._bounds(row - self.gains[one + 1 :]).T
+            better[one, one + 1 :], better[one + 1 :, one] = low > 0, high < 0
+        return better
 
     @cached_property
     def ranks(self) -> np.ndarray:
@@ -162,13 +166,14 @@ def _ratio(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return np.divide(sums, counts, out=np.full(np.shape(sums), np.nan), where=counts > 0)
 
 
-def _quantile(values: np.ndarray, share: float) -> np.ndarray:
-    """Down the columns; draws that hold none of a source's cells (NaN) do not count."""
+def _quantiles(values: np.ndarray, shares: tuple[float, ...]) -> np.ndarray:
+    """(shares, N) down the columns; draws that hold none of a source's cells (NaN) do not count."""
     complete = ~np.isnan(values).any(axis=0)
-    result = np.full(values.shape[1], np.nan)
+    result = np.full((len(shares), values.shape[1]), np.nan)
     if complete.any():
-        result[complete] = np.quantile(values[:, complete], share, axis=0)
+        result[:, complete] = np.quantile(values[:, complete], shares, axis=0)
     for column in np.flatnonzero(~complete):
         known = values[~np.isnan(values[:, column]), column]
-        result[column] = np.quantile(known, share) if len(known) else np.nan
+        if len(known):
+            result[:, column] = np.quantile(known, shares)
     return result

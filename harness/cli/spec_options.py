@@ -13,7 +13,11 @@ from registry.names import split_list
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_SECTIONS: dict[str, tuple[type[BaseModel], str]] = {"training": (Training, ""), "pretraining": (Pretraining, "pretraining_"), "resources": (Resources, "")}
+_SECTIONS: dict[str, tuple[type[BaseModel], str]] = {
+    "training": (Training, ""),
+    "pretraining": (Pretraining, "pretraining_"),
+    "resources": (Resources, ""),
+}
 _LISTS = ("sources", "tasks", "adaptations", "sizes", "seeds", "references", "plugins")
 
 

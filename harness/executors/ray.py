@@ -35,6 +35,8 @@ class _Slot:
     job: Job | None = None
     last: Job | None = None
     result: Any = None
+    birth: Any = None
+    """Pending until the actor is up: a job's time does not begin before."""
     began: float = 0.0
 
 
@@ -45,7 +47,7 @@ class RayExecutor:
         self, files: Path, plugins: Sequence[PluginLike], resources: Resources, limits: Limits, jobs: int, address: str | None = None
     ) -> None:
         self.files, self.plugins, self.resources, self.limits = files.absolute(), tuple(plugins), resources, limits
-        self.started_ray = _connect(address)
+        self.started_ray = connect(address)
         self.slots = min(self._room(), max(1, jobs))
         self.lost: dict[str, int] = {}
         self._slots = [_Slot(index) for index in range(self.slots)]
@@ -99,7 +101,9 @@ class RayExecutor:
             yield Running({slot.index: (slot.job, self._progress(slot)) for slot in self._slots if slot.job})
 
     def _assign(self, slot: _Slot, job: Job) -> None:
-        slot.actor = slot.actor or self._start_actor()
+        if slot.actor is None:
+            slot.actor = self._start_actor()
+            slot.birth = slot.actor.progress.remote()
         slot.job, slot.last, slot.began = job, job, time.monotonic()
         slot.result = slot.actor.run.remote(job)
 
@@ -107,8 +111,15 @@ class RayExecutor:
         import ray
 
         ready, _ = ray.wait([slot.result for slot in busy], num_returns=1, timeout=POLL_SECONDS)
-        late = [slot for slot in busy if self.limits.timeout and time.monotonic() - slot.began > self.limits.timeout]
+        for slot in busy:
+            if slot.birth is not None and ray.wait([slot.birth], timeout=0)[0]:
+                slot.birth, slot.began = None, time.monotonic()
+        late = [slot for slot in busy if self._is_late(slot)]
         return [slot for slot in busy if slot.result in ready or slot in late]
+
+    def _is_late(self, slot: _Slot) -> bool:
+        limit = self.limits.timeout
+        return limit is not None and slot.birth is None and time.monotonic() - slot.began > limit
 
     def _collect(self, slot: _Slot, job: Job) -> Outcome | None:
         """The job's outcome, or None where it was lost to the machinery and may be tried again."""
@@ -141,7 +152,7 @@ class RayExecutor:
 
         if slot.actor is not None:
             ray.kill(slot.actor)
-        slot.actor = slot.result = None
+        slot.actor = slot.result = slot.birth = None
 
     def close(self) -> None:
         import ray
@@ -160,7 +171,7 @@ class RayExecutor:
             ray.shutdown()
 
 
-def _connect(address: str | None) -> bool:
+def connect(address: str | None) -> bool:
     """Connect to Ray, starting it if needed; True where it was started here."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")

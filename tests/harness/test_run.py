@@ -1,0 +1,217 @@
+"""Runs: what is recorded, what a second run does again, and what one failure costs the rest."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import headwater as hw
+from harness.plan import plan
+from harness.run import Control, execute, stand
+from harness.spec import Spec
+from leaderboard.records import State
+from registry import Registry
+from tests.harness.toy import PLUGIN, keys
+
+INLINE = Control(executor="inline")
+
+
+def run(tmp_path, control=INLINE, **changes):
+    return hw.run(keys(**changes), store=tmp_path / "s.duckdb", control=control)
+
+
+def states(tmp_path):
+    return {found.state for found in hw.Store(tmp_path / "s.duckdb").states().values()}
+
+
+def test_a_run_stores_gains_that_agree_with_their_parts(tmp_path):
+    report = run(tmp_path, seeds=2, sizes=[12, "full"], adaptations=["fine_tune", "linear_probe"])
+    assert report.count(State.FAILED) == 0
+    rows = report.store.sql("SELECT source, adaptation, size, train_size, value, reference_value, gain_abs FROM gains").rows
+    assert len(rows) == 8
+    for source, _, size, train_size, value, reference, gain in rows:
+        assert source == "toy/fixed"
+        assert train_size == (60 if size == "full" else 12)
+        assert gain == pytest.approx(value - reference)
+
+
+def test_the_same_command_again_runs_nothing(tmp_path):
+    run(tmp_path)
+    again = run(tmp_path)
+    assert again.outcomes == []
+
+
+def test_adding_to_a_spec_runs_only_what_is_new(tmp_path):
+    run(tmp_path, seeds=1)
+    more = run(tmp_path, seeds=2)
+    assert more.count(State.DONE) == 2  # one cell and its reference
+
+
+def test_an_interrupted_run_continues_where_it_was(tmp_path):
+    run(tmp_path, seeds=2, control=Control(executor="inline", limit=1))
+    rest = run(tmp_path, seeds=2)
+    assert rest.count(State.DONE) == 3
+
+
+def test_failures_stay_until_asked_for_again(tmp_path):
+    changes = {"adaptations": ["toy/explodes", "fine_tune"]}
+    first = run(tmp_path, **changes)
+    assert (first.count(State.FAILED), first.count(State.DONE)) == (2, 2)
+    assert run(tmp_path, **changes).outcomes == []
+    retried = run(tmp_path, control=Control(executor="inline", rerun="failed"), **changes)
+    assert retried.count(State.FAILED) == 2
+    assert run(tmp_path, control=Control(executor="inline", rerun="none"), seeds=3).outcomes == []
+
+
+def test_rerun_all_measures_everything_anew_and_the_same(tmp_path):
+    first = run(tmp_path)
+    again = run(tmp_path, control=Control(executor="inline", rerun="all"))
+    assert {o.job: o.metrics for o in first.outcomes} == {o.job: o.metrics for o in again.outcomes}
+
+
+def test_fail_fast_and_max_failures_end_the_run_early(tmp_path):
+    changes = {"adaptations": ["toy/explodes"], "seeds": 4}
+    stopped = run(tmp_path, control=Control(executor="inline", fail_fast=True), **changes)
+    assert (len(stopped.failures), "fail-fast" in stopped.stopped) == (1, True)
+    stopped = run(tmp_path, control=Control(executor="inline", max_failures=2), **changes)
+    assert (len(stopped.failures), "max-failures" in stopped.stopped) == (3, True)
+
+
+def test_a_lost_checkpoint_is_trained_again(tmp_path):
+    chain = {"sources": ["chain[base=toy/random,on=toy/halves]"]}
+    run(tmp_path, **chain)
+    for file in (tmp_path / "s-files" / "checkpoints").iterdir():
+        file.unlink()
+    assert run(tmp_path, seeds=2, **chain).count(State.FAILED) == 0
+
+
+def test_a_plan_is_held_against_the_store_without_writing_it(tmp_path):
+    spec = Spec.of(keys(store=str(tmp_path / "s.duckdb")))
+    standing = stand(plan(spec, Registry.discover([PLUGIN])), INLINE)
+    assert standing.cells["new"] == 2
+    assert not (tmp_path / "s.duckdb").exists()
+    execute(standing, INLINE, _Silent())
+    standing = stand(plan(spec, Registry.discover([PLUGIN])), INLINE)
+    assert (standing.cells["done"], standing.cells["new"]) == (2, 0)
+
+
+class _Silent:
+    def begin(self, jobs, slots): ...
+
+    def see(self, event): ...
+
+    def end(self): ...
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+class TestOnRay:
+    """The same jobs on Ray's workers; one Ray for all of these."""
+
+    def test_ray_measures_what_the_inline_executor_measures(self, tmp_path, ray_session):
+        changes = {"sources": ["chain[base=toy/random,on=toy/halves]", "toy/fixed"], "adaptations": ["fine_tune", "linear_probe"]}
+        query = "SELECT job, metric, split, value FROM metrics ORDER BY ALL"
+        inline = run(tmp_path / "a", **changes).store.sql(query).rows
+        ray = run(tmp_path / "b", control=Control(), **changes).store.sql(query).rows
+        assert inline == ray
+        assert len(inline) > 20
+
+    def test_a_killed_worker_is_tried_again_and_then_a_failure_row(self, tmp_path, ray_session):
+        report = run(tmp_path, control=Control(retries=1), adaptations=["toy/dies", "fine_tune"], references=[])
+        failed = {(o.error, "lost 2 times" in o.reason) for o in report.failures}
+        assert failed == {("JobLost", True)}
+        assert report.count(State.DONE) >= 1
+
+    def test_a_job_past_its_time_limit_is_ended_and_the_rest_goes_on(self, tmp_path, ray_session):
+        report = run(tmp_path, control=Control(timeout=12), adaptations=["toy/sleeps", "fine_tune"], references=[])
+        assert [(o.error, o.reason) for o in report.failures] == [("JobTimeout", "took more than 12 s")]
+        assert report.count(State.DONE) == 1
+
+
+def command(folder, *words, **variables):
+    environment = os.environ | variables
+    return subprocess.run(
+        [sys.executable, "-m", "headwater", *map(str, words)], cwd=folder, env=environment, capture_output=True, text=True, timeout=200
+    )
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_benchmark_runs_from_a_folder_that_holds_its_own_plugins_registry_and_harness(tmp_path):
+    (tmp_path / "plugins.py").write_text("raise SystemExit('the wrong plugins')\n")
+    (tmp_path / "registry.py").write_text("raise SystemExit('the wrong registry')\n")
+    (tmp_path / "harness").mkdir()
+    (tmp_path / "harness" / "__init__.py").write_text("raise SystemExit('the wrong harness')\n")
+    script = tmp_path / "mine.py"
+    script.write_text(
+        f"import headwater as hw\nreport = hw.run({keys()!r}, store='mine.duckdb')\nprint(len(report.outcomes), report.failures)\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=200)
+    assert done.stdout.strip() == "2 []", done.stderr
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_killed_driver_loses_nothing_that_was_recorded_and_the_next_run_continues(tmp_path):
+    (tmp_path / "b.toml").write_text(_toml(seeds=40, epochs=30))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "headwater", "run", "b.toml", "--executor", "inline"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    store = hw.Store(tmp_path / "bench.duckdb")
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if (tmp_path / "bench.duckdb").exists() and sum(s.state is State.DONE for s in store.states().values()) >= 3:
+            break
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    before = {job for job, found in store.states().items() if found.state is State.DONE}
+    assert 3 <= len(before) < 80
+    rest = command(tmp_path, "run", "b.toml", "--executor", "inline")
+    assert rest.returncode == 0, rest.stderr
+    assert f"{80 - len(before)} done" in rest.stderr
+
+
+def _toml(seeds, epochs):
+    plugin = str(PLUGIN)
+    return (
+        f'sources = ["toy/fixed"]\ntasks = ["toy/shades"]\nsizes = [12]\nseeds = {seeds}\nimage_size = 8\nstore = "bench.duckdb"\n'
+        f'plugins = ["{plugin}"]\n[training]\nepochs = {epochs}\nbatch_size = 4\n'
+    )
+
+
+def test_mistakes_end_with_status_2_a_message_and_no_traceback(tmp_path):
+    (tmp_path / "b.toml").write_text('sources = ["toy/fixd"]\ntasks = ["toy/shades"]\n' + f'plugins = ["{PLUGIN}"]\n')
+    for words, said in (
+        (("run", "b.toml"), "Did you mean toy/fixed?"),
+        (("run", "nothing.toml"), "there is no spec at nothing.toml"),
+        (("run", "b.toml", "--epochs", "none"), "training.epochs = 'none'"),
+        (("run", "b.toml", "--plugin", "gone.py"), "there is no plugin at gone.py"),
+        (("leaderboard",), "No store here yet"),
+        (("runn",), "Did you mean run?"),
+    ):
+        answer = command(tmp_path, *words)
+        assert answer.returncode == 2, answer.stderr
+        assert said in answer.stderr
+        assert "Traceback" not in answer.stderr
+
+
+def test_a_store_that_is_not_one_is_refused_before_anything_runs(tmp_path):
+    (tmp_path / "s.duckdb").write_text("notes on my holiday")
+    answer = command(tmp_path, "run", "--sources", "toy/fixed", "--tasks", "toy/shades", "--plugin", PLUGIN, "--store", "s.duckdb")
+    assert answer.returncode == 2
+    assert "Traceback" not in answer.stderr
+    assert (tmp_path / "s.duckdb").read_text() == "notes on my holiday"
+
+
+def test_cards_made_in_a_session_run_without_a_file(tmp_path):
+    registry = Registry.discover([PLUGIN])
+    from dataclasses import replace
+
+    card = replace(registry.task("toy/shades"), name="session/shades")
+    report = hw.run(keys(tasks=["session/shades"]), store=tmp_path / "s.duckdb", plugins=[card], control=INLINE)
+    assert report.count(State.DONE) == 2

@@ -20,7 +20,7 @@ from leaderboard import Recorder, Store
 from leaderboard.records import JobKind, Outcome, State
 from registry import Registry
 from registry.discovery import PluginLike
-from registry.errors import StoreMissing
+from registry.errors import StoreError, StoreMissing
 
 Rerun = Literal["missing", "failed", "all", "none"]
 
@@ -215,8 +215,9 @@ def execute(standing: Standing, control: Control, watcher: Watcher) -> Report:
             _drive(standing, control, watcher, report, recorder)
         state = State.INTERRUPTED if report.stopped else State.DONE
     finally:
+        with contextlib.suppress(StoreError):  # what close says of the same disk tells where the outcomes lie
+            store.end_run(run.run, state)
         recorder.close()
-        store.end_run(run.run, state)
     return report
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import string
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from registry import Split, task
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 SIZE = 32
+SCALE = 2
 PER_CLASS = {"train": 100, "test": 25}
 SEED = 26
 
@@ -37,19 +39,26 @@ def _split(count: int, generator: np.random.Generator) -> Split:
 
 
 def _letter(letter: str, generator: np.random.Generator) -> np.ndarray:
-    """(32, 32) uint8, white on black: drawn four times as large, so that slants and strokes stay smooth."""
+    """(32, 32) uint8, white on black: drawn larger first, so that slants and strokes stay smooth."""
     import numpy as np
-    from PIL import Image, ImageDraw, ImageFilter, ImageFont
+    from PIL import Image, ImageDraw, ImageFilter
 
-    side = 4 * SIZE
+    side = SCALE * SIZE
     canvas = Image.new("L", (side, side))
-    font = ImageFont.load_default(size=float(generator.uniform(0.95, 1.3) * side))
-    stroke = int(generator.integers(0, 8))
+    font = _font(round(generator.uniform(0.95, 1.3) * side))
+    stroke = int(generator.integers(0, 2 * SCALE))
     ImageDraw.Draw(canvas).text((side / 2, side / 2), letter, fill=255, font=font, anchor="mm", stroke_width=stroke)
     canvas = canvas.transform(canvas.size, Image.Transform.AFFINE, _distortion(side, generator), Image.Resampling.BILINEAR)
-    canvas = canvas.filter(ImageFilter.GaussianBlur(float(generator.uniform(1, 6)))).resize((SIZE, SIZE), Image.Resampling.BOX)
+    canvas = canvas.filter(ImageFilter.GaussianBlur(float(generator.uniform(0.25, 1.5) * SCALE))).resize((SIZE, SIZE), Image.Resampling.BOX)
     ink = np.asarray(canvas, dtype=np.float64) * generator.uniform(0.7, 1.0) + generator.normal(0, 12, (SIZE, SIZE))
     return ink.clip(0, 255).astype(np.uint8)
+
+
+@lru_cache
+def _font(size: int) -> Any:
+    from PIL import ImageFont
+
+    return ImageFont.load_default(size=size)
 
 
 def _distortion(side: int, generator: np.random.Generator) -> tuple[float, ...]:

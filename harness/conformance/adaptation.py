@@ -1,0 +1,161 @@
+"""What an adaptation promises: something to optimise that can be, or a solution that predicts."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness.conformance.check import Check, broken, finite
+from harness.conformance.toys import CLASSES, clusters, network, stripes
+from registry import Adaptation, Batch, Context, Features, Kind, Objective, Registry, Solution, TaskType
+from registry.errors import NotApplicable
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+STEPS = 5
+RATE = 0.01
+
+
+def checks(card: Adaptation, registry: Registry) -> list[Check]:
+    subject = _OnImages(card, registry) if card.on == "images" else _OnFeatures(card, registry)
+    return [
+        Check(card.name, "card", subject.card_is_sound),
+        Check(card.name, "applies", subject.applies, essential=True),
+        Check(card.name, "outputs", subject.outputs_fit),
+        Check(card.name, "learns", subject.learns),
+        Check(card.name, "deterministic", subject.is_deterministic),
+    ]
+
+
+class _Subject:
+    def __init__(self, card: Adaptation, registry: Registry) -> None:
+        self.card = card
+        self.registry = registry
+
+    @cached_property
+    def type(self) -> TaskType:
+        return self.registry.task_type(stripes.type)
+
+    def card_is_sound(self) -> str:
+        adaptations = self.registry.cards[Kind.ADAPTATION]
+        if self.card.control not in adaptations and self.card.control != self.card.name:
+            raise broken(f"its control {self.card.control!r} is not known", f"Use one of: {', '.join(adaptations)}.")
+        return f"on {self.card.on} · {self.card.setting}"
+
+
+class _OnImages(_Subject):
+    def objective(self) -> Objective:
+        import torch
+
+        from harness.measure.backbone import Backbone
+
+        torch.manual_seed(0)
+        backbone, head = Backbone(network.network(network.input_size)), self.type.methods.head(8, CLASSES)
+        made = self.card.method(Context(network, stripes, backbone, head, self.type.methods.loss, STEPS), **self.card.options())
+        if not isinstance(made, Objective):
+            raise broken(f"it returned a {type(made).__name__}", "Return hw.Objective(network, groups).")
+        return made
+
+    def _batch(self) -> Batch:
+        import torch
+
+        split = stripes.load()["train"]
+        images = torch.from_numpy(np.stack(split.images)).permute(0, 3, 1, 2).float() / 255
+        return Batch(images, torch.tensor(split.targets), torch.arange(len(split.targets)))
+
+    def applies(self) -> str:
+        try:
+            objective = self.objective()
+        except NotApplicable as error:
+            raise broken(
+                f"it does not apply to a plain source: {error.message}", "Its conformance needs a source it applies to."
+            ) from error
+        if not any(len(group.parameters) for group in objective.groups):
+            raise broken("it trains no parameter", "Give the parameters to train: hw.ParameterGroup(list(module.parameters())).")
+        return "applies"
+
+    def outputs_fit(self) -> str:
+        batch = self._batch()
+        outputs = self.objective().network(batch.images)
+        if tuple(outputs.shape) != (len(batch.images), CLASSES) or not finite(outputs.detach()):
+            hint = "The objective's network maps images to the head's outputs."
+            raise broken(f"outputs of {len(batch.images)} images have shape {tuple(outputs.shape)}", hint)
+        return "outputs fit"
+
+    def learns(self) -> str:
+        losses = self._train()
+        if not np.isfinite(losses).all():
+            raise broken("its loss is not a number", "Look at loss().")
+        if losses[-1] >= losses[0]:
+            raise broken(
+                f"its loss does not fall in {STEPS} steps ({losses[0]:.3f} to {losses[-1]:.3f})", "Are the right parameters trained?"
+            )
+        return "learns"
+
+    def is_deterministic(self) -> str:
+        if self._train() != self._train():
+            raise broken("the same seed gives different losses", "Draw random numbers from torch's global generator only.")
+        return "deterministic"
+
+    def _train(self) -> list[float]:
+        import torch
+
+        objective, batch = self.objective(), self._batch()
+        groups = [{"params": list(group.parameters), "lr": RATE * group.scale} for group in objective.groups]
+        optimiser, losses = torch.optim.Adam(groups), []
+        for step in range(STEPS):
+            loss = self._loss(objective, batch, step)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            if objective.after_step:
+                objective.after_step(step)
+            losses.append(float(loss.detach()))
+        return losses
+
+    def _loss(self, objective: Objective, batch: Batch, step: int) -> Tensor:
+        if objective.loss:
+            return objective.loss(batch, step)
+        return self.type.methods.loss(objective.network(batch.images), batch.targets)
+
+
+class _OnFeatures(_Subject):
+    def solution(self) -> Solution:
+        train, validation = clusters(60, 8), clusters(30, 8, seed=1)
+        made = self.card.method(Features(*train, *validation, CLASSES, self._measure), **self.card.options())
+        if not isinstance(made, Solution):
+            raise broken(f"it returned a {type(made).__name__}", "Return hw.Solution(predict).")
+        return made
+
+    def _measure(self, scores: np.ndarray, targets: np.ndarray) -> float:
+        import torch
+
+        return self.type.methods.measure(torch.from_numpy(np.asarray(scores)).float(), torch.from_numpy(targets))["accuracy"]
+
+    def applies(self) -> str:
+        self.solution()
+        return "applies"
+
+    def outputs_fit(self) -> str:
+        features, _ = clusters(12, 8, seed=2)
+        scores = np.asarray(self.solution().predict(features))
+        if scores.shape != (12, CLASSES) or np.isnan(scores).any():
+            raise broken(f"scores of 12 images and {CLASSES} classes have shape {scores.shape}", "predict maps (N, D) to (N, outputs).")
+        return "outputs fit"
+
+    def learns(self) -> str:
+        features, labels = clusters(60, 8, seed=3)
+        accuracy = self._measure(self.solution().predict(features), labels)
+        if accuracy < 2 / CLASSES:
+            hint = "It may be fitted on the wrong rows, or its scores be in another order than the classes."
+            raise broken(f"accuracy is {accuracy:.2f} on classes that lie far apart", hint)
+        return "learns"
+
+    def is_deterministic(self) -> str:
+        features, _ = clusters(12, 8, seed=2)
+        if not np.array_equal(self.solution().predict(features), self.solution().predict(features)):
+            raise broken("two fits of the same data predict differently", "Seed whatever is random.")
+        return "deterministic"

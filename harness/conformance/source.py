@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 from harness.conformance.check import Check, broken, finite
 from harness.conformance.elsewhere import answer_elsewhere, weights_digest
 from registry import Kind, Registry, SourceModel
+from registry.errors import UnknownName
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -61,13 +62,20 @@ class _Subject:
             raise broken("its input is not sound", "input_size is in pixels; mean and std have three numbers, std above 0.")
         if card.weights and not Path(card.weights).is_file():
             raise broken(f"there is no weights file at {card.weights}", "Give an absolute path in weights=.")
-        self._check_scratch()
         lacking = [] if card.random else [fact for fact in ("domain", "pretrained_on", "images") if not getattr(card, fact)]
+        lacking += [] if self._has_scratch() else ["a scratch reference"]
         return f"card lacks {', '.join(lacking)}" if lacking else "card complete"
 
-    def _check_scratch(self) -> None:
-        if self.card.scratch and not self.registry.source(self.card.scratch).random:
+    def _has_scratch(self) -> bool:
+        if self.card.random or not self.card.scratch:
+            return self.card.random
+        try:
+            reference = self.registry.source(self.card.scratch)
+        except UnknownName:
+            return False
+        if not reference.random:
             raise broken(f"its scratch reference {self.card.scratch} is not random", "Name a source at random initialisation.")
+        return True
 
     def builds(self) -> str:
         count = sum(parameter.numel() for parameter in self.backbone.parameters())

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from plugins.models.pretraining import IMAGENET_1K, Corpus, stages
-from plugins.models.timm_listing import Facts, kept, listing, parameter_counts
-from plugins.models.timm_network import Outline, check_settled, outline, timm_model
+from plugins.models.timm_listing import Facts, keep_parameters, kept, listing, parameter_counts
+from plugins.models.timm_network import Outline, check_settled, count_parameters, outline, timm_model
 from plugins.models.weights import tensors_of
 from registry import Kind, Name, Provider, Registry, SourceModel
 from registry.errors import BadName, UnknownName, WeightsError
@@ -38,6 +38,18 @@ FACTS: dict[str, Value] = {
 def parameters_key(architecture: str, options: Mapping[str, Value]) -> str:
     """Under which an architecture's number of parameters is kept."""
     return str(Name.of(architecture, dict(options)))
+
+
+def counted_parameters(card: SourceModel) -> int | None:
+    """Parameters of a timm source without its classifier, counted on the first call; None for other sources."""
+    name = Name.parse(card.name)
+    if not name.stem.startswith(("timm/", "scratch/")):
+        return None
+    options = {key: value for key, value in _split(name)[1].items() if key != "weights"}
+    key = parameters_key(card.architecture, options)
+    if key not in parameter_counts():
+        keep_parameters(key, count_parameters(card.architecture, **options))  # type: ignore[arg-type]
+    return parameter_counts()[key]
 
 
 # -- timm/TAG and timm/ARCHITECTURE[weights=PATH] ---------------------------------------------------------------

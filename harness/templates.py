@@ -1,0 +1,83 @@
+"""What ``headwater new`` writes: for each kind, the smallest plugin that works."""
+
+TEMPLATES = {
+    "source": '''"""A source model: an architecture with weights."""
+
+import headwater as hw
+
+
+# What it was pre-trained on decides which scenario a target is in: pretrained_on=["chexpert"], domain="medical",
+# images=224_316, task_type="multilabel", licence="mit". See headwater list domains.
+@hw.source_model("NAME", architecture="resnet18", random=True)
+def FUNCTION():
+    """ResNet-18 at random initialisation, until it is given weights."""
+    # With weights="my.safetensors" here, say weights="my.safetensors" above too, in place of random=True:
+    # a changed file is then a changed source.
+    return hw.timm_model("resnet18")
+''',
+    "task": '''"""A task: images, targets, a domain and a metric."""
+
+import numpy as np
+
+import headwater as hw
+
+
+@hw.task("NAME", domain="synthetic", type="classification", metric="accuracy", classes=["dark", "light"])
+def FUNCTION():
+    """Dark and light noise, until it is given real images."""
+    # A folder of images:  return datasets.load_dataset("imagefolder", data_dir="bones/")
+    return {"train": noise(100, seed=0), "test": noise(40, seed=1)}
+
+
+def noise(count, seed):
+    generator = np.random.default_rng(seed)
+    labels = [row % 2 for row in range(count)]
+    images = [generator.integers(100 * label, 155 + 100 * label, (32, 32, 3)).astype(np.uint8) for label in labels]
+    return hw.Split(images, labels)
+''',
+    "adaptation": '''"""An adaptation: it says what to optimise; the harness trains."""
+
+import headwater as hw
+
+
+@hw.adaptation("NAME", control="from_scratch", approach="network")
+def FUNCTION(context, *, backbone_scale=0.1):
+    """Every weight is trained, those of the source with a smaller learning rate than the head."""
+    from torch import nn
+
+    backbone, head = list(context.backbone.parameters()), list(context.head.parameters())
+    return hw.Objective(
+        nn.Sequential(context.backbone, context.head),
+        [hw.ParameterGroup(backbone, scale=backbone_scale), hw.ParameterGroup(head)],
+    )
+''',
+    "estimator": '''"""An estimator: a cheap score of how well features will transfer, without training."""
+
+import numpy as np
+
+import headwater as hw
+
+
+@hw.estimator("NAME", low=0.0, high=1.0)
+def FUNCTION(features, labels):
+    """Share of the features' variance that lies between the classes; (N, D) and (N,) -> [0, 1]."""
+    features = np.asarray(features, dtype=np.float64)
+    centred = features - features.mean(0)
+    total = (centred**2).sum()
+    between = sum((labels == c).sum() * (centred[labels == c].mean(0) ** 2).sum() for c in np.unique(labels))
+    return float(min(between / total, 1.0)) if total > 0 else 0.0
+''',
+    "selector": '''"""A selector: it ranks sources for a target."""
+
+import headwater as hw
+
+
+@hw.selector("NAME")
+def FUNCTION(question):
+    """Sources of the target's own domain first, the larger before the smaller."""
+    return {
+        source.name: (source.domain == question.task.domain) * 1e12 + float(source.images or 0)
+        for source in question.sources
+    }
+''',
+}

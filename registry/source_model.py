@@ -86,7 +86,12 @@ def source_model(
     pretrained_on: list[str] | tuple[str, ...] = (),
     **facts: Any,
 ) -> Callable[[Callable[..., nn.Module]], SourceModel]:
-    """Register a source model: decorates the function that builds it. Facts are SourceModel's fields."""
+    """Register a source model: decorates the function that builds it. Facts are SourceModel's fields.
+
+    Where ``architecture`` names one of timm's, its gains are measured against ``scratch/ARCHITECTURE``.
+    """
+    if architecture and not facts.get("random"):
+        facts.setdefault("scratch", f"scratch/{architecture}")
 
     def make(build: Callable[..., nn.Module]) -> SourceModel:
         return SourceModel(

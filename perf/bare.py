@@ -86,7 +86,7 @@ def accuracy(model: nn.Module, split: tuple[np.ndarray, np.ndarray], recipe: Rec
 @torch.inference_mode()
 def extract(backbone: nn.Module, splits: list[tuple[np.ndarray, np.ndarray]], recipe: Recipe) -> list[Tensor]:
     """(N, D) float32 features of each split."""
-    model = copy.deepcopy(backbone).to(recipe.device, memory_format=torch.channels_last).eval()
+    model = copy.deepcopy(backbone).to(recipe.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     found = []
     for split in splits:
         features = []

@@ -86,8 +86,10 @@ class Comparison:
             work()
             if self.device == "cuda":
                 torch.cuda.synchronize()
-            clocks.setdefault(name, []).append(time.process_time() - spent)
-            return time.perf_counter() - began
+            wall, processor = time.perf_counter() - began, time.process_time() - spent
+            clocks.setdefault(name, []).append(processor)
+            print(f"  {name:<6} {wall:7.3f} s of wall time, {processor:7.3f} s of processor time", flush=True)
+            return wall
 
         return run
 

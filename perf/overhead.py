@@ -8,6 +8,7 @@ the machinery's (dispatch, transport, recording); both are given.
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Sequence
@@ -32,13 +33,18 @@ class Stopwatch:
 
     slots: int = 0
     ends: list[tuple[float, int, Outcome]] = field(default_factory=list)
+    spent: dict[int, float] = field(default_factory=dict)
+    """Processor seconds of the whole run so far, at the first cell of each slot and at the last cell."""
 
     def begin(self, jobs: Sequence[Job], slots: int) -> None:
         self.slots = slots
 
     def see(self, event: Event) -> None:
         if isinstance(event, Finished) and event.job.kind is JobKind.ADAPT:
+            fresh = all(event.slot != slot for _, slot, _ in self.ends)
             self.ends.append((time.perf_counter(), event.slot, event.outcome))
+            if fresh or len(self.ends) == CELLS:
+                self.spent[len(self.ends) - 1] = _processor_seconds()
 
     def end(self) -> None:
         return None
@@ -47,6 +53,23 @@ class Stopwatch:
         """The place of the cell with which the last slot came up."""
         first = {slot: place for place, (_, slot, _) in reversed(list(enumerate(self.ends)))}
         return max(first.values())
+
+
+def _processor_seconds() -> float:
+    """What this process and all below it (Ray's daemons and workers) have used; nan where there is no /proc."""
+    children: dict[int, list[int]] = {}
+    ticks: dict[int, int] = {}
+    for place in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            values = place.read_text().rpartition(")")[2].split()
+        except OSError:  # it ended in between
+            continue
+        children.setdefault(int(values[1]), []).append(int(place.parent.name))
+        ticks[int(place.parent.name)] = int(values[11]) + int(values[12])
+    family = [os.getpid()]
+    for process in family:
+        family += children.get(process, [])
+    return sum(ticks.get(process, 0) for process in family) / os.sysconf("SC_CLK_TCK") if ticks else float("nan")
 
 
 def measure() -> list[Figure]:
@@ -77,7 +100,12 @@ def _figures(watch: Stopwatch, began: float, total: float) -> list[Figure]:
         Figure("overhead of a trivial cell", held - inside, "ms", MOST_MS),
         Figure("of it the worker: subset, metrics, predictions", worker - inside, "ms"),
         Figure("of it the machinery: dispatch, transport, recording", held - worker, "ms"),
+        Figure("processor time a cell, of the driver, Ray and the workers together", _spent(watch, warm) / len(counted) * 1e3, "ms"),
         Figure("wall time a cell, all slots together", wall / len(counted) * 1e3, "ms"),
         Figure("until every slot had done a cell (Ray and torch started)", watch.ends[warm][0] - began, "s"),
         Figure("the whole run, start and end included", total, "s"),
     ]
+
+
+def _spent(watch: Stopwatch, warm: int) -> float:
+    return watch.spent[len(watch.ends) - 1] - watch.spent[warm]

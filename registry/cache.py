@@ -8,11 +8,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from registry.errors import HeadwaterError
+
 
 def cache_folder(*parts: str) -> Path:
-    """A folder of the cache (``HEADWATER_CACHE``, or the user's cache folder), made if missing."""
+    """A folder of the cache (``HEADWATER_CACHE``, or the user's cache folder), made if missing.
+
+    Raises HeadwaterError where it cannot be made.
+    """
     folder = _root().joinpath(*parts)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        message = f"the cache folder {folder} cannot be made: {error.strerror}"
+        raise HeadwaterError(message, subject=str(folder), hint="Set HEADWATER_CACHE to a folder that can be written to.") from error
     return folder
 
 

@@ -7,11 +7,13 @@ import hashlib
 import inspect
 import json
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from registry.cache import cache_folder, write_atomically
+from registry.errors import HeadwaterError
 
 _LENGTH = 20  # hex digits: 80 bits, no collision among billions of jobs
 
@@ -47,7 +49,18 @@ def _dedent(lines: list[str]) -> list[str]:
 
 @lru_cache
 def _module_fingerprint(path: str, mtime_ns: int) -> str:
-    return digest(_stripped(Path(path).read_text(encoding="utf-8")))
+    # Kept, since parsing every plugin would cost more than all the rest of ``headwater list``.
+    try:
+        kept = cache_folder("code") / digest(path, mtime_ns)
+        if kept.is_file():
+            return kept.read_text()
+    except (OSError, HeadwaterError):
+        kept = None
+    fingerprint = digest(_stripped(Path(path).read_text(encoding="utf-8")))
+    if kept:
+        with suppress(OSError):  # a cache that cannot be written only costs time
+            write_atomically(kept, lambda temporary: temporary.write_text(fingerprint))
+    return fingerprint
 
 
 def _stripped(source: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ _CORPORA: dict[str, Corpus] = {
 _PATTERN = re.compile("|".join(f"(?<![a-z0-9])(?:{words})(?![a-z0-9])" for words in _CORPORA))
 
 
+@lru_cache
 def stages(tag: str) -> tuple[Corpus, ...]:
     """The corpora of a tag, in the order of training; () where the tag names none that is known."""
     found: list[Corpus] = []

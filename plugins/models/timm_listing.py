@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -34,16 +35,19 @@ def keep_parameters(key: str, count: int) -> None:
     """Remember an architecture's number of parameters."""
     if parameter_counts().get(key) != count:
         parameter_counts()[key] = count
-        write_atomically(_path("parameters"), lambda path: path.write_text(json.dumps(parameter_counts())))
+        with suppress(OSError):
+            write_atomically(_path("parameters"), lambda path: path.write_text(json.dumps(parameter_counts())))
 
 
 def kept(name: str, compute: Callable[[], Any]) -> Any:
-    """The JSON value kept under a name and timm's version; computed, and said so, the first time."""
+    """The JSON value kept under a name and timm's version; computed where it is not."""
     path = _path(name)
-    if not path.is_file():
-        value = compute()
-        write_atomically(path, lambda temporary: temporary.write_text(json.dumps(value, separators=(",", ":"))))
-    return json.loads(path.read_text())
+    if path.is_file():
+        return json.loads(path.read_text())
+    text = json.dumps(compute(), separators=(",", ":"))
+    with suppress(OSError):  # a cache that cannot be written only costs time
+        write_atomically(path, lambda temporary: temporary.write_text(text))
+    return json.loads(text)
 
 
 def _path(name: str) -> Path:

@@ -77,7 +77,7 @@ def _train(
     outputs = predict(objective.network, test.in_order(np.arange(len(prepared.test)), settings.batch_size), device)
     tested = methods.measure(outputs, torch.from_numpy(prepared.test.targets))
     return Findings(
-        metrics=(*_measurements("validation", validate()), *_measurements("test", tested)),
+        metrics=(*_measurements("validation", trained.measured), *_measurements("test", tested)),
         curves=trained.curves,
         images=trained.images,
         train_images=len(chosen),

@@ -27,6 +27,8 @@ class Device:
         torch.set_num_threads(self.threads)
         if self.name == "cpu":
             torch.use_deterministic_algorithms(True, warn_only=True)
+            # Filling what an operation is about to overwrite changes no result; it only finds bugs in kernels.
+            torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         else:
             torch.backends.cudnn.benchmark = True
             torch.set_float32_matmul_precision("high")

@@ -86,7 +86,7 @@ def pretrain(job: Job, tools: Tools, report: Progress) -> Findings:
     path = tools.files.checkpoint(job.id)
     save_weights(backbone, path)
     return Findings(
-        metrics=tuple(Measurement("validation", name, value) for name, value in validate().items()),
+        metrics=tuple(Measurement("validation", name, value) for name, value in trained.measured.items()),
         curves=trained.curves,
         images=trained.images,
         train_images=sum(len(course.chosen) for course in courses),

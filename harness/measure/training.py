@@ -27,6 +27,8 @@ class Trained:
     curves: tuple[CurvePoint, ...]
     epoch: int
     images: int
+    measured: Mapping[str, float]
+    """Every validation metric of the chosen epoch."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ def train(
     curves: list[CurvePoint] = []
     best: tuple[float, float] = (-math.inf, -math.inf)
     best_epoch, best_state = 0, {}
+    best_measured: Mapping[str, float] = {}
     for epoch in range(1, settings.epochs + 1):
         began = time.perf_counter()
         _training_mode(network, objective.frozen)
@@ -87,10 +90,10 @@ def train(
         curves += [CurvePoint(epoch, "validation", name, value) for name, value in measured.items()]
         quality = judge.sign * measured[judge.metric], -measured.get("log_loss", 0.0)
         if quality >= best:
-            best, best_epoch, best_state = quality, epoch, _copy(network)
+            best, best_epoch, best_state, best_measured = quality, epoch, _copy(network), measured
         report(epoch, settings.epochs, measured[judge.metric], images)
     network.load_state_dict(best_state)
-    return Trained(tuple(curves), best_epoch, images)
+    return Trained(tuple(curves), best_epoch, images, best_measured)
 
 
 def _copy(network: nn.Module) -> dict[str, Tensor]:

@@ -66,7 +66,8 @@ def _read_torch(path: Path) -> Mapping[str, Tensor]:
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise (_refused(path) if "Unsupported" in str(error) else _damaged(path, error)) from error
+        # "GLOBAL module.name": the file asks for a class or a function. Anything else is no torch file at all.
+        raise (_refused(path) if "GLOBAL " in str(error) else _damaged(path, ValueError("it is not a torch file"))) from error
     except (RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
         raise _damaged(path, error) from error
     return _unwrapped(loaded, path)

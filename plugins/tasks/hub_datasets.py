@@ -30,7 +30,8 @@ OPTIONS: dict[str, Value] = {
 def load(repository: str, revision: str, config: str, train: str, test: str, image: str, label: str) -> Any:
     """A DatasetDict with the image and label columns of the train and test splits. Raises DataError."""
     data = _fetched(repository, revision, config)
-    wanted = {"train": train or "train", "test": test or _held_out(list(data))}
+    train = train or "train"
+    wanted = {"train": train, "test": test or _held_out([split for split in data if split != train])}
     for role, split in wanted.items():
         if split and split not in data:
             hint = f"Say which: hf/{repository}[{role}=SPLIT]."

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import signal
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -229,6 +231,7 @@ def _drive(standing: Standing, control: Control, watcher: Watcher, report: Repor
     watcher.begin(todo, executor.slots)
     running: dict[str, Job] = {}
     try:
+        _heed_termination()
         for event in executor.events(schedule):
             if isinstance(event, Finished):
                 for outcome in (event.outcome, *schedule.settle(event.outcome)):
@@ -250,6 +253,12 @@ def _drive(standing: Standing, control: Control, watcher: Watcher, report: Repor
             executor.close()
         for job in running.values():
             _note(Outcome(job.id, State.INTERRUPTED, report.stopped or "the run was ended"), report, recorder)
+
+
+def _heed_termination() -> None:
+    """SIGTERM ends a run as Ctrl-C does; set after Ray has set its own, and only where signals can be set."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _note(outcome: Outcome, report: Report, recorder: Recorder) -> None:

@@ -1,4 +1,4 @@
-"""A worker runs jobs one after another and turns whatever happens into an outcome. It never raises."""
+"""A worker runs jobs one after another and turns whatever happens into an outcome; only an interrupt passes."""
 
 from __future__ import annotations
 
@@ -42,6 +42,7 @@ class Worker:
         self.tools = Tools(Registry.discover(plugins), Files(files), Device.pick(threads))
         self.current = Progress()
         self.stopping = Event()
+        _doer(JobKind.ADAPT)  # its imports take seconds, which are not to be the first job's
 
     def run(self, job: Job) -> Outcome:
         """Run one job. A failure is an outcome too, its traceback in a log file."""
@@ -54,7 +55,7 @@ class Worker:
             findings = _doer(job.kind)(job, self.tools, self._report)
         except NotApplicable as error:
             state, reason, error_class = State.SKIPPED, error.message, "NotApplicable"
-        except (Stopped, KeyboardInterrupt):
+        except Stopped:
             state, reason = State.INTERRUPTED, "the run was ended"
         except Exception as error:
             state, reason, error_class = State.FAILED, _reason(error), type(error).__name__

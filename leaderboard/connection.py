@@ -13,7 +13,7 @@ import duckdb
 from registry.errors import NewerStore, NotAStore, StoreBusy, StoreError, StoreMissing, StoreUnwritable
 
 WRITER_PATIENCE = 10.0
-READER_PATIENCE = 5.0
+READER_PATIENCE = 10.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.25
 _HOLDER = re.compile(r"held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +45,7 @@ class Duration(click.ParamType[float]):
 @click.option("--timeout", type=Duration(), help="Limit of one job: 90s, 10m, 2h.")
 @click.option("--retries", type=click.IntRange(min=0), default=1, show_default=True, help="After a killed worker or lost node.")
 @click.option("--limit", type=click.IntRange(min=1), help="Run at most so many cells now.")
-@click.pass_context
-def command(ctx: click.Context, spec: Path | None, plugins: tuple[Path, ...], dry_run: bool, **values: Any) -> int:
+def command(spec: Path | None, plugins: tuple[Path, ...], dry_run: bool, **values: Any) -> int:
     from harness.plan import plan
     from harness.progress import watcher_for
     from harness.spec import Spec
@@ -62,7 +63,7 @@ def command(ctx: click.Context, spec: Path | None, plugins: tuple[Path, ...], dr
     keys = ("rerun", "executor", "address", "fail_fast", "max_failures", "timeout", "retries", "limit")
     control = Control(**{key: values[key] for key in keys})
     standing = stand(plan(read, registry), control)
-    again = _again(spec, ctx)
+    again = _again()
     _show_plan(standing)
     if dry_run:
         return 0
@@ -80,9 +81,12 @@ def _console() -> Any:
     return Console(stderr=True)
 
 
-def _again(spec: Path | None, ctx: click.Context) -> str:
-    given = ctx.command_path if spec is None else f"{ctx.command_path} {spec}"
-    return f"{given} …" if spec is None else given
+def _again() -> str:
+    """The command as it was typed, without what it said of re-running."""
+    words = sys.argv[1:]
+    said = {place for at, word in enumerate(words) if word == "--rerun" for place in (at, at + 1)}
+    kept = [word for at, word in enumerate(words) if at not in said and not word.startswith("--rerun=")]
+    return f"headwater {shlex.join(kept)}"
 
 
 def _show_plan(standing: Standing) -> None:
@@ -140,5 +144,5 @@ def _show_report(report: Report, standing: Standing, again: str) -> int:
         click.echo(f" ended early: {report.stopped}. Continue: {again}", err=True)
     else:
         click.echo(f" next: headwater leaderboard{where}", err=True)
-    nothing = bool(report.outcomes) and not report.count(State.DONE)
+    nothing = bool(report.outcomes) and not report.count(State.DONE) and not standing.cells["done"]
     return 1 if failed or report.stopped or nothing else 0

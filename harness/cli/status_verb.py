@@ -15,9 +15,8 @@ from harness.cli.options import format_option, store_option
 @click.option("--skipped", is_flag=True, help="List the skipped jobs.")
 @format_option
 def command(store: Path, failed: bool, skipped: bool, format_: str) -> int:
-    from leaderboard.tables import Table
-
     from leaderboard import Store
+    from leaderboard.tables import Table
 
     wanted = [state for state, asked in (("failed", failed), ("skipped", skipped)) if asked]
     opened = Store(store)
@@ -28,7 +27,7 @@ def command(store: Path, failed: bool, skipped: bool, format_: str) -> int:
             f"WHERE state IN ({listed}) ORDER BY ALL",
             rows=None,
         )
-        Table(f"{' and '.join(wanted)} jobs in {store}", found.columns, found.rows, _hints(found.rows, opened.files)).print(format_)
+        Table(f"{' and '.join(wanted)} jobs in {store}", found.columns, found.rows, _hints(found.rows, opened.files, failed)).print(format_)
         return 0
     found = opened.sql("SELECT state, kind, count(*) AS jobs, sum(seconds) AS seconds FROM jobs GROUP BY ALL ORDER BY ALL", rows=None)
     runs = opened.sql("SELECT count(*), max(started) FROM runs", rows=None).rows[0]
@@ -36,5 +35,7 @@ def command(store: Path, failed: bool, skipped: bool, format_: str) -> int:
     return 0
 
 
-def _hints(rows: list[tuple[object, ...]], files: Path) -> list[str]:
-    return [f"logs stand in {files}; run the same command again with --rerun failed to retry"] if rows else ["none"]
+def _hints(rows: list[tuple[object, ...]], files: Path, failed: bool) -> list[str]:
+    if not rows:
+        return ["none"]
+    return [f"logs stand in {files}; run the same command again with --rerun failed to retry"] if failed else []

@@ -77,7 +77,7 @@ class RayExecutor:
         gpus = self.resources.gpus_per_cell if ray.cluster_resources().get("GPU", 0) else 0
         actor = ray.remote(concurrency_groups={"watch": 1})(WorkerActor)  # type: ignore[call-overload]
         actor = actor.options(num_cpus=self.resources.cpus_per_cell, num_gpus=gpus)
-        return actor.remote(str(self.files), self.plugins, self.resources.cpus_per_cell)
+        return actor.remote(str(Path.cwd()), str(self.files), self.plugins, self.resources.cpus_per_cell)
 
     # -- the loop -----------------------------------------------------------------------------------------
 

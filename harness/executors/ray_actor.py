@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,7 +18,10 @@ from registry.discovery import PluginLike
 class WorkerActor:
     """A warm worker; ``progress`` and ``stop`` have a thread of their own, so that they answer during a job."""
 
-    def __init__(self, files: str, plugins: Sequence[PluginLike], threads: int) -> None:
+    def __init__(self, folder: str, files: str, plugins: Sequence[PluginLike], threads: int) -> None:
+        # Paths in names are relative to where the user typed them. A node of a cluster may not have that folder.
+        with contextlib.suppress(FileNotFoundError):
+            os.chdir(folder)
         self.worker = Worker(Path(files), plugins, threads)
 
     def run(self, job: Job) -> Outcome:

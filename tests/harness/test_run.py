@@ -1,10 +1,7 @@
 """Runs: what is recorded, what a second run does again, and what one failure costs the rest."""
 
-import os
-import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -126,16 +123,9 @@ class TestOnRay:
         assert report.count(State.DONE) >= 1
 
     def test_a_job_past_its_time_limit_is_ended_and_the_rest_goes_on(self, tmp_path, ray_session):
-        report = run(tmp_path, control=Control(timeout=5), adaptations=["toy/sleeps", "fine_tune"], references=[])
-        assert [(o.error, o.reason) for o in report.failures] == [("JobTimeout", "took more than 5 s")]
+        report = run(tmp_path, control=Control(timeout=12), adaptations=["toy/sleeps", "fine_tune"], references=[])
+        assert [(o.error, o.reason) for o in report.failures] == [("JobTimeout", "took more than 12 s")]
         assert report.count(State.DONE) == 1
-
-
-def command(folder, *words, **variables):
-    environment = os.environ | variables
-    return subprocess.run(
-        [sys.executable, "-m", "headwater", *map(str, words)], cwd=folder, env=environment, capture_output=True, text=True, timeout=200
-    )
 
 
 @pytest.mark.ray
@@ -152,61 +142,6 @@ def test_a_benchmark_runs_from_a_folder_that_holds_its_own_plugins_registry_and_
     assert done.stdout.strip() == "2 []", done.stderr
 
 
-@pytest.mark.ray
-@pytest.mark.slow
-def test_a_killed_driver_loses_nothing_that_was_recorded_and_the_next_run_continues(tmp_path):
-    (tmp_path / "b.toml").write_text(_toml(seeds=40, epochs=30))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "headwater", "run", "b.toml", "--executor", "inline"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
-    )
-    store = hw.Store(tmp_path / "bench.duckdb")
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        if (tmp_path / "bench.duckdb").exists() and sum(s.state is State.DONE for s in store.states().values()) >= 3:
-            break
-        time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
-    assert process.returncode == 130
-    before = {job for job, found in store.states().items() if found.state is State.DONE}
-    assert 3 <= len(before) < 80
-    rest = command(tmp_path, "run", "b.toml", "--executor", "inline")
-    assert rest.returncode == 0, rest.stderr
-    assert f"{80 - len(before)} done" in rest.stderr
-
-
-def _toml(seeds, epochs):
-    plugin = str(PLUGIN)
-    return (
-        f'sources = ["toy/fixed"]\ntasks = ["toy/shades"]\nsizes = [12]\nseeds = {seeds}\nimage_size = 8\nstore = "bench.duckdb"\n'
-        f'plugins = ["{plugin}"]\n[training]\nepochs = {epochs}\nbatch_size = 4\n'
-    )
-
-
-def test_mistakes_end_with_status_2_a_message_and_no_traceback(tmp_path):
-    (tmp_path / "b.toml").write_text('sources = ["toy/fixd"]\ntasks = ["toy/shades"]\n' + f'plugins = ["{PLUGIN}"]\n')
-    for words, said in (
-        (("run", "b.toml"), "Did you mean toy/fixed?"),
-        (("run", "nothing.toml"), "there is no spec at nothing.toml"),
-        (("run", "b.toml", "--epochs", "none"), "training.epochs = 'none'"),
-        (("run", "b.toml", "--plugin", "gone.py"), "there is no plugin at gone.py"),
-        (("leaderboard",), "No store here yet"),
-        (("runn",), "Did you mean run?"),
-    ):
-        answer = command(tmp_path, *words)
-        assert answer.returncode == 2, answer.stderr
-        assert said in answer.stderr
-        assert "Traceback" not in answer.stderr
-
-
-def test_a_store_that_is_not_one_is_refused_before_anything_runs(tmp_path):
-    (tmp_path / "s.duckdb").write_text("notes on my holiday")
-    answer = command(tmp_path, "run", "--sources", "toy/fixed", "--tasks", "toy/shades", "--plugin", PLUGIN, "--store", "s.duckdb")
-    assert answer.returncode == 2
-    assert "Traceback" not in answer.stderr
-    assert (tmp_path / "s.duckdb").read_text() == "notes on my holiday"
-
-
 def test_cards_made_in_a_session_run_without_a_file(tmp_path):
     registry = Registry.discover([PLUGIN])
     from dataclasses import replace
@@ -214,3 +149,12 @@ def test_cards_made_in_a_session_run_without_a_file(tmp_path):
     card = replace(registry.task("toy/shades"), name="session/shades")
     report = hw.run(keys(tasks=["session/shades"]), store=tmp_path / "s.duckdb", plugins=[card], control=INLINE)
     assert report.count(State.DONE) == 2
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_workers_read_paths_from_where_the_command_was_typed(tmp_path, ray_session, monkeypatch):
+    (tmp_path / "own.py").write_text(PLUGIN.read_text())
+    monkeypatch.chdir(tmp_path)
+    report = hw.run(keys(plugins=["own.py"], references=[]), store="s.duckdb")
+    assert [outcome.state for outcome in report.outcomes] == [State.DONE]

@@ -9,8 +9,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import cloudpickle
-
 from registry import Registry, SourceModel, Split, Task
 from registry.errors import BadPlugin
 
@@ -25,6 +23,8 @@ _PROGRAM = "import headwater, sys; from harness.conformance.elsewhere import ans
 
 def answer_elsewhere(card: SourceModel | Task, registry: Registry) -> str:
     """The digest of what a fresh process makes of the card; raises BadPlugin where it makes nothing."""
+    from ray import cloudpickle
+
     request = cloudpickle.dumps((card.name, isinstance(card, SourceModel), registry.plugins))
     command = [sys.executable, "-P", "-W", "ignore", "-c", _PROGRAM]
     done = subprocess.run(command, input=request, capture_output=True, timeout=PATIENCE, check=False)
@@ -38,6 +38,8 @@ def answer_elsewhere(card: SourceModel | Task, registry: Registry) -> str:
 
 def answer(request: bytes) -> None:
     """What the second process does: discover, make, print the digest."""
+    from ray import cloudpickle
+
     name, is_source, plugins = cloudpickle.loads(request)
     registry = Registry.discover(plugins)
     print(json.dumps(_source_digest(registry.source(name)) if is_source else _task_digest(registry.task(name))))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import pickle
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -121,7 +120,9 @@ class _Subject:
         return torch.randn(count, 3, self.card.input_size, self.card.input_size, generator=torch.Generator().manual_seed(1))
 
     def pickles(self) -> str:
-        copied = cast("Backbone", pickle.loads(pickle.dumps(self.backbone)))
+        from ray import cloudpickle
+
+        copied = cast("Backbone", cloudpickle.loads(cloudpickle.dumps(self.backbone)))  # as Ray does
         if weights_digest(copied) != weights_digest(self.backbone):
             raise broken("a pickled copy has other weights", "Keep tensors as parameters or buffers of the module.")
         return "picklable"

@@ -57,7 +57,7 @@ def _fetched(repository: str, revision: str, config: str) -> Any:
             return datasets.load_dataset(repository, config or None, revision=revision or None)
     except Exception as error:  # the network, the Hub, the files: each library has its own errors
         raise DataError(
-            f"{repository} could not be loaded from the Hub: {str(error) or type(error).__name__}",
+            f"{repository} could not be loaded from the Hub: {(str(error) or type(error).__name__).strip().splitlines()[0]}",
             subject=repository,
             hint="Check its name and config at https://huggingface.co/datasets. With no network, name a mirror "
             "(HF_ENDPOINT=https://...), or use a local copy: parquet/FOLDER.",

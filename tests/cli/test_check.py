@@ -1,0 +1,86 @@
+"""``headwater check``, on the examples that the documentation gives."""
+
+from __future__ import annotations
+
+import pytest
+import timm
+from PIL import Image
+from safetensors.torch import save_file
+
+import headwater as hw
+from tests.cli.headwater_command import run_headwater
+
+MODEL = """import headwater as hw
+
+@hw.source_model("lab/resnet18-xray", architecture="test_resnet", pretrained_on=["chexpert"],
+                 domain="medical", task_type="multilabel", images=224_316, licence="mit")
+def build():
+    return hw.timm_model("test_resnet", weights="xray18.safetensors")
+"""
+
+TASK = """import datasets
+import headwater as hw
+
+@hw.task("lab/bone-age", domain="medical", type="classification", metric="accuracy")
+def load():
+    return datasets.load_dataset("imagefolder", data_dir="bones/")
+"""
+
+
+@pytest.mark.slow
+def test_a_model_in_seven_lines_passes(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save_file(timm.create_model("test_resnet", num_classes=14).state_dict(), "xray18.safetensors")
+    (tmp_path / "my_models.py").write_text(MODEL)
+    answer = run_headwater(capsys, "check", "my_models.py")
+    assert answer.status == 0, answer.out
+    assert answer.out.startswith("✓ lab/resnet18-xray   card complete · builds · 0.4 M parameters · 224 px · features (96,)")
+    assert answer.out.rstrip().endswith("deterministic · trains · picklable · same in another process")
+    card = hw.Registry.discover(["my_models.py"]).source("lab/resnet18-xray")
+    assert (card.pretrained_on, card.images, card.licence, card.scratch) == (("chexpert",), 224_316, "mit", "scratch/test_resnet")
+
+
+@pytest.mark.slow
+def test_a_task_in_six_lines_passes(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    for age in ("young", "old"):
+        (tmp_path / "bones" / age).mkdir(parents=True)
+        for row in range(10):
+            Image.new("L", (12, 12), row * 10 + (100 if age == "old" else 0)).save(tmp_path / "bones" / age / f"{row}.png")
+    (tmp_path / "my_tasks.py").write_text(TASK)
+    answer = run_headwater(capsys, "check", "my_tasks.py")
+    assert answer.status == 0, answer.out
+    said = "classification by accuracy · medical · 14 + 6 images · 2 classes · decodes · splits disjoint · same in another process"
+    assert answer.out.splitlines()[-1] == f"✓ lab/bone-age   {said}"
+
+
+def test_a_failure_says_what_is_wrong_and_what_to_do_and_exits_with_1(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_models.py").write_text(MODEL)
+    answer = run_headwater(capsys, "check", "my_models.py")
+    assert answer.status == 1
+    assert answer.out.splitlines()[0].startswith("✗ lab/resnet18-xray   card complete")
+    assert "builds: there is no weights file at xray18.safetensors" in answer.out
+    assert "1 of 1 failed" in answer.err
+
+
+def test_anything_is_checked_by_its_name(capsys):
+    answer = run_headwater(capsys, "check", "linear_probe", "indoor")
+    assert answer.status == 0
+    assert [line.split()[:2] for line in answer.out.splitlines()] == [["✓", "linear_probe"], ["✓", "indoor"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [("1 / 0", "ZeroDivisionError"), ("x = 1", "registers nothing")],
+)
+def test_a_file_that_cannot_be_used_is_an_error(capsys, tmp_path, text, problem):
+    (tmp_path / "bad.py").write_text(text)
+    answer = run_headwater(capsys, "check", tmp_path / "bad.py")
+    assert answer.status == 2 and problem in answer.err
+
+
+def test_a_file_or_name_that_is_not_there_is_an_error(capsys):
+    assert "there is no plugin at none.py" in run_headwater(capsys, "check", "none.py").err
+    assert "nothing is called 'linear_prob'" in run_headwater(capsys, "check", "linear_prob").err

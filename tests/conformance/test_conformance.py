@@ -1,0 +1,272 @@
+"""The conformance suite finds what is broken, and passes what is bundled."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import headwater as hw
+from harness.conformance import checks, conformance_cases, examine, own_cards, toys
+from harness.templates import TEMPLATES
+from registry import Kind, kind_of
+from registry.errors import BadPlugin
+
+
+@pytest.fixture(scope="module")
+def registry():
+    return hw.Registry.discover()
+
+
+def failures(card, registry, skip=("elsewhere",)):
+    """Names of the failed checks and what they say; the second process is left out where it is not the point."""
+    wanted = [check for check in checks(card, registry) if check.name not in skip]
+    return {result.check.name: result.message for result in examine(wanted) if not result.passed}
+
+
+@pytest.mark.parametrize("kind", [Kind.ADAPTATION, Kind.ESTIMATOR, Kind.SELECTOR, Kind.DOMAIN, Kind.TASK_TYPE])
+def test_what_is_bundled_conforms(registry, kind):
+    assert {card.name: failures(card, registry) for card in registry.cards[kind].values() if failures(card, registry)} == {}
+
+
+@pytest.mark.parametrize("name", ["sklearn/digits", "quickstart/letters", "quickstart/photographs"])
+def test_bundled_tasks_conform(registry, name):
+    assert failures(registry.task(name), registry) == {}
+
+
+# -- sources ------------------------------------------------------------------------------------------------------
+
+toy = toys.network
+
+
+def source(build, **facts):
+    return replace(toy, build=build, **facts)
+
+
+def test_a_sound_source_says_what_it_is(registry):
+    seen = [result.message for result in examine(checks(toy, registry)[:-1])]
+    assert seen == ["card complete", "builds · 0.0 M parameters · 16 px", "features (8,)", "deterministic", "trains", "picklable"]
+
+
+def test_a_source_that_does_not_build_is_examined_no_further(registry):
+    def build():
+        raise RuntimeError("no such layer")
+
+    found = failures(source(build), registry)
+    assert list(found) == ["builds"] and "RuntimeError: no such layer" in found["builds"]
+
+
+def test_a_source_without_the_two_forwards_is_told_which(registry):
+    assert "without forward_features and forward_head" in failures(source(lambda: torch.nn.Linear(1, 1)), registry)["builds"]
+
+
+def changed(**methods):
+    """The toy network with methods of it replaced."""
+
+    def build():
+        network = toy.build()
+        for name, method in methods.items():
+            setattr(network, name, method.__get__(network))
+        return network
+
+    return source(build)
+
+
+def test_features_must_be_rows(registry):
+    found = failures(changed(forward_head=lambda self, maps, pre_logits=True: maps), registry)
+    assert found["features"] == "features of 2 images have shape (2, 8, 7, 7), not (2, D)"
+
+
+def test_features_must_be_finite(registry):
+    found = failures(changed(forward_head=lambda self, maps, pre_logits=True: maps.mean((2, 3)) / 0), registry)
+    assert found["features"] == "features are not finite"
+
+
+def test_randomness_in_evaluation_is_found(registry):
+    found = failures(changed(forward_head=lambda self, maps, pre_logits=True: maps.mean((2, 3)) + torch.rand(1)), registry)
+    assert found["deterministic"] == "the same images give different features twice"
+
+
+def test_weights_that_were_not_all_loaded_are_found(registry):
+    found = failures(replace(toy, random=False, scratch="scratch/test_resnet"), registry)
+    assert found["deterministic"] == "its weights depend on the seed, so they were not all loaded"
+
+
+def test_a_network_that_cannot_be_trained_is_found(registry):
+    found = failures(changed(forward_features=lambda self, images: self.convolution(images).detach()), registry)
+    assert "does not require grad" in found["trains"] or "no finite gradient" in found["trains"]
+
+
+def test_unknown_domains_and_task_types_are_found(registry):
+    assert failures(replace(toy, domain="lunar"), registry)["card"] == "its domain 'lunar' is not known"
+    assert failures(replace(toy, task_type="guessing"), registry)["card"] == "its task type 'guessing' is not known"
+
+
+def test_a_card_that_says_little_passes_and_says_what_it_lacks(registry):
+    card = replace(toy, random=False, domain=None, images=None)
+    assert checks(card, registry)[0]() == "card lacks domain, images, a scratch reference"
+
+
+@pytest.mark.slow
+def test_a_source_that_differs_in_another_process_is_found(tmp_path):
+    path = tmp_path / "lab.py"
+    text = (
+        "import os, torch\nimport headwater as hw\n"
+        "@hw.source_model('lab/net', architecture='test_resnet', random=True, input_size=32)\n"
+        "def build():\n    network = hw.timm_model('test_resnet')\n"
+        "    torch.nn.init.constant_(network.bn1.weight, os.getpid())\n    return network\n"
+    )
+    path.write_text(text)
+    registry = hw.Registry.discover([path])
+    (card,) = own_cards(registry)
+    assert failures(card, registry, skip=()) == {"elsewhere": "another process builds other weights"}
+
+
+# -- tasks --------------------------------------------------------------------------------------------------------
+
+
+def task(train, test, **facts):
+    return replace(toys.stripes, load=lambda: {"train": train, "test": test}, **facts)
+
+
+def noise(count, labels, seed=0):
+    generator = np.random.default_rng(seed)
+    return hw.Split([generator.integers(0, 255, (8, 8, 3)).astype(np.uint8) for _ in range(count)], labels)
+
+
+def test_a_sound_task_says_what_it_is(registry):
+    seen = [result.message for result in examine(checks(toys.stripes, registry)[:-1])]
+    assert seen == ["classification by accuracy · synthetic", "30 + 12 images", "3 classes", "decodes", "splits disjoint"]
+
+
+def test_the_same_image_in_train_and_test_is_found_whatever_its_form(registry, tmp_path):
+    train, test = noise(6, [0, 1, 2] * 2), noise(3, [0, 1, 2], seed=1)
+    shared = hw.Split([*test.images[:2], Image.fromarray(train.images[4])], test.targets)
+    assert failures(task(train, shared), registry)["disjoint"].startswith("1 test images are in train too, toy/stripes: test image 2")
+
+
+def test_a_label_out_of_range_is_found(registry):
+    assert "train image 5 has label 9" in failures(task(noise(6, [0, 1, 2, 0, 1, 9]), noise(3, [0, 1, 2], 1)), registry)["labels"]
+
+
+def test_a_class_without_training_images_is_found(registry):
+    assert failures(task(noise(4, [0, 1] * 2), noise(3, [0, 1, 2], 1)), registry)["labels"] == "no training image of class 'down'"
+
+
+def test_a_corrupt_image_is_found(registry):
+    train = noise(3, [0, 1, 2])
+    broken = hw.Split([*train.images[:2], b"not an image"], train.targets)
+    assert "train image 2 cannot be decoded" in failures(task(broken, noise(3, [0, 1, 2], 1)), registry)["decodes"]
+
+
+def test_unknown_metrics_and_domains_of_tasks_are_found(registry):
+    assert failures(replace(toys.stripes, metric="luck"), registry) == {"card": "classification has no metric 'luck'"}
+    assert failures(replace(toys.stripes, domain="lunar"), registry) == {"card": "its domain 'lunar' is not known"}
+
+
+# -- adaptations, estimators, selectors ---------------------------------------------------------------------------
+
+
+def test_an_adaptation_that_returns_something_else_is_found(registry):
+    @hw.adaptation("lab/none", control="from_scratch")
+    def nothing(context):
+        return None
+
+    assert failures(nothing, registry)["applies"] == "it returned a NoneType"
+
+
+def test_an_adaptation_that_trains_nothing_is_found(registry):
+    @hw.adaptation("lab/idle", control="from_scratch")
+    def idle(context):
+        return hw.Objective(torch.nn.Sequential(context.backbone, context.head), [])
+
+    assert failures(idle, registry)["applies"] == "it trains no parameter"
+
+
+def test_an_adaptation_that_climbs_is_found(registry):
+    @hw.adaptation("lab/climb", control="from_scratch")
+    def climb(context):
+        network = torch.nn.Sequential(context.backbone, context.head)
+        loss = context.loss
+        return hw.Objective(
+            network, [hw.ParameterGroup(list(network.parameters()))], lambda batch, step: loss(network(batch.images), batch.targets) + step
+        )
+
+    assert "its loss does not fall" in failures(climb, registry)["learns"]
+
+
+@pytest.mark.parametrize(
+    ("score", "check", "says"),
+    [
+        (lambda features, labels: 2.0, "range", "its score is 2.0"),
+        (lambda features, labels: float("nan"), "range", "its score is nan"),
+        (lambda features, labels: np.random.random(), "deterministic", "the same arrays give two scores"),
+        (lambda features, labels: float(features.__setitem__(0, 0.0) is None), "harmless", "it changes its features"),
+    ],
+)
+def test_estimators_that_break_their_word_are_found(registry, score, check, says):
+    card = hw.Estimator(name="lab/e", score=score, low=0.0, high=1.0)
+    assert failures(card, registry)[check].startswith(says)
+
+
+def test_a_selector_that_forgets_a_source_is_found(registry):
+    card = hw.Selector(name="lab/s", rank=lambda question: {source.name: 1.0 for source in question.sources[1:]})
+    assert failures(card, registry)["ranks"] == "it gives no score for toy/a"
+
+
+def test_a_selector_that_needs_records_is_found(registry):
+    card = hw.Selector(name="lab/s", rank=lambda question: {s.name: question.records[0]["gain_abs"] for s in question.sources})
+    assert "IndexError" in failures(card, registry)["frugal"]
+
+
+# -- for third parties --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", sorted(TEMPLATES))
+def test_every_template_conforms(tmp_path, kind):
+    path = tmp_path / "mine.py"
+    path.write_text(TEMPLATES[kind].replace("NAME", "lab/mine").replace("FUNCTION", "mine").replace("resnet18", "test_resnet"))
+    registry = hw.Registry.discover([path])
+    (card,) = own_cards(registry)
+    assert (kind_of(card).value, card.name) == (kind, "lab/mine")
+    assert failures(card, registry) == {}
+
+
+@pytest.mark.slow
+def test_third_parties_test_their_plugin_in_three_lines(tmp_path):
+    (tmp_path / "my_task.py").write_text(TEMPLATES["task"].replace("NAME", "lab/mine").replace("FUNCTION", "mine"))
+    (tmp_path / "test_mine.py").write_text(
+        "import pytest, headwater as hw\n"
+        "@pytest.mark.parametrize('check', hw.conformance.conformance_cases('my_task.py'))\n"
+        "def test_conforms(check): check()\n"
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-v",
+        "-p",
+        "no:cacheprovider",
+        "-c",
+        "/dev/null",
+        "--rootdir",
+        str(tmp_path),
+        "test_mine.py",
+    ]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout
+    assert "test_conforms[lab/mine-disjoint] PASSED" in done.stdout and "6 passed" in done.stdout
+
+
+def test_a_plugin_that_cannot_be_imported_or_registers_nothing_is_an_error(tmp_path):
+    (tmp_path / "bad.py").write_text("1 / 0")
+    with pytest.raises(BadPlugin, match="ZeroDivisionError"):
+        conformance_cases(tmp_path / "bad.py")
+    (tmp_path / "bad.py").write_text("x = 1")
+    with pytest.raises(BadPlugin, match="registers nothing"):
+        conformance_cases(tmp_path / "bad.py")

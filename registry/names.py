@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -101,6 +100,8 @@ def glob_matches(names: Iterable[str], pattern: str) -> list[str]:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`` Did you mean X or Y?`` with a leading space, or nothing."""
+    import difflib  # only an error needs it, and it is slow to import
+
     known = list(known)
     close = difflib.get_close_matches(word, known, n=2, cutoff=0.7)
     if not close:

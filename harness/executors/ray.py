@@ -50,6 +50,7 @@ class RayExecutor:
         self.started_ray = connect(address)
         self.slots = min(self._room(), max(1, jobs))
         self.lost: dict[str, int] = {}
+        self.looked = 0.0
         self._slots = [_Slot(index) for index in range(self.slots)]
 
     # -- slots --------------------------------------------------------------------------------------------
@@ -98,7 +99,9 @@ class RayExecutor:
                     schedule.put_back(job)
                 else:
                     yield Finished(job, slot.index, outcome)
-            yield Running({slot.index: (slot.job, self._progress(slot)) for slot in self._slots if slot.job})
+            if time.monotonic() - self.looked > POLL_SECONDS:  # asking costs milliseconds, as much as a trivial cell
+                self.looked = time.monotonic()
+                yield Running({slot.index: (slot.job, self._progress(slot)) for slot in self._slots if slot.job})
 
     def _assign(self, slot: _Slot, job: Job) -> None:
         if slot.actor is None:

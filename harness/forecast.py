@@ -8,19 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from harness.job import Job
-from leaderboard.records import JobKind
-
-
-@dataclass(frozen=True)
-class Past:
-    """A finished job's coordinates and wall seconds."""
-
-    kind: str
-    source: str
-    task: str
-    adaptation: str
-    size: str
-    seconds: float
+from leaderboard import JobRecord, Spent
 
 
 @dataclass(frozen=True)
@@ -34,12 +22,12 @@ class Forecast:
     recorded: int
 
 
-def forecast(jobs: Iterable[Job], history: Sequence[Past]) -> Forecast:
+def forecast(jobs: Iterable[Job], history: Sequence[Spent]) -> Forecast:
     """Sum over jobs of the median of the nearest precedents: same coordinates, else without source, task, size."""
     tables = [_table(history, level) for level in range(_LEVELS)]
     total, variance, known, unknown = 0.0, 0.0, 0, 0
     for job in jobs:
-        past = next((times for level in range(_LEVELS) if (times := tables[level].get(_key(_past(job), level)))), None)
+        past = next((times for level in range(_LEVELS) if (times := tables[level].get(_key(job.record, level)))), None)
         if past is None:
             unknown += 1
             continue
@@ -52,18 +40,13 @@ def forecast(jobs: Iterable[Job], history: Sequence[Past]) -> Forecast:
 _LEVELS = 4
 
 
-def _key(past: Past, level: int) -> tuple[str, ...]:
-    whole = (past.kind, past.adaptation, past.size, past.task, past.source)
+def _key(of: Spent | JobRecord, level: int) -> tuple[str, ...]:
+    whole = (str(of.kind), of.adaptation, of.size, of.task, of.source)
     return whole[: len(whole) - level]
 
 
-def _table(history: Sequence[Past], level: int) -> dict[tuple[str, ...], list[float]]:
+def _table(history: Sequence[Spent], level: int) -> dict[tuple[str, ...], list[float]]:
     table: dict[tuple[str, ...], list[float]] = defaultdict(list)
-    for past in history:
-        table[_key(past, level)].append(past.seconds)
+    for spent in history:
+        table[_key(spent, level)].append(spent.seconds)
     return table
-
-
-def _past(job: Job) -> Past:
-    record = job.record
-    return Past(JobKind(record.kind).value, record.source, record.task, record.adaptation, record.size, 0.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from harness.spec import Training
 from leaderboard.records import JobKind, JobRecord
@@ -22,7 +22,6 @@ class Job:
     training: Training | None = None
     checkpoint: str | None = None
     features: str | None = None
-    forecast: float | None = None
 
     @property
     def id(self) -> str:
@@ -44,6 +43,3 @@ class Job:
         seed = "" if record.seed is None else f"seed {record.seed}"
         words = [f"{record.source} → {record.task}", record.adaptation or record.kind.value, size, seed]
         return " · ".join(word for word in words if word)
-
-    def with_forecast(self, seconds: float | None) -> Job:
-        return replace(self, forecast=seconds)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from harness.executors.base import Event, Executor, Finished, Limits, Started
-from harness.forecast import Forecast, Past, forecast
+from harness.forecast import Forecast, forecast
 from harness.job import Job
 from harness.plan import Plan, plan
 from harness.provenance import new_run
@@ -136,7 +136,7 @@ def stand(plan: Plan, control: Control) -> Standing:
     store = Store(plan.spec.store)
     try:
         states = {job: found.state for job, found in store.states().items()}
-        history = [Past(*row[:6]) for row in store.history()]
+        history = store.history()
     except StoreMissing:
         states, history = {}, []
     before = {job: states[job] for job in plan.jobs if job in states}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from leaderboard.standings import Row, Standings
 from leaderboard.statistics import LEVEL, More
 from leaderboard.tables import Column, Table
 from registry.errors import BadName
-from registry.names import Name
+from registry.names import Name, Value
 
 SORTS: dict[str, Callable[[Row], Any]] = {
     "rank": lambda row: (*row.ranks, -row.gain),
@@ -41,7 +41,7 @@ def standings_table(standings: Standings, sort: str = "rank") -> Table:
         Column("failed", rank=1),
         Column("unpaired", only="data"),
         Column("seconds", "s/cell", ".1f", rank=3),
-        *(Column(task, task.rpartition("/")[2], "+.3f", rank=5) for task in standings.tasks),
+        *(Column(task, short, "+.3f", rank=5) for task, short in shortened_tasks(standings.tasks).items()),
     ]
     ordered = sorted(standings.rows, key=SORTS[sort])
     lines = [_line(row, standings) for row in ordered]
@@ -102,7 +102,8 @@ def _interval(gain: tuple[float, float | None, float | None]) -> str:
 
 
 def _notes(standings: Standings, names: dict[str, str]) -> Iterator[str]:
-    values = ", ".join(f"{task} {value:.3f}" for task, value in standings.reference_value.items())
+    tasks = shortened_tasks(standings.tasks)
+    values = ", ".join(f"{tasks.get(task, task)} {value:.3f}" for task, value in standings.reference_value.items())
     yield f"{standings.reference} itself: {values}"
     yield from _ties(standings, names)
     lacking = [row for row in standings.rows if row.missing]
@@ -153,19 +154,40 @@ def _mixed_setups(standings: Standings) -> str:
 
 
 def shortened(sources: Sequence[str]) -> dict[str, str]:
-    """Source names as people read them: chains as ``chain(base→tasks)``, unless two would read the same."""
-    short = {source: _short(source) for source in sources}
+    """Source names as people read them: chains as ``chain(base→tasks)``, paths by their last part, and without the
+    options that all sources of the same stem share; in full where two would read the same."""
+    names = [name for name in map(_parsed, sources) if name]
+    shared: dict[str, set[tuple[str, Value]]] = {}
+    for stem in {name.stem for name in names}:
+        options = [set(name.options) for name in names if name.stem == stem]
+        shared[stem] = set.intersection(*options) if len(options) > 1 else set()
+    return _distinct({source: _short(source, shared) for source in sources})
+
+
+def shortened_tasks(tasks: Sequence[str]) -> dict[str, str]:
+    """The last part of each task's name, without options; in full where two would read the same."""
+    return _distinct({task: task.partition("[")[0].rpartition("/")[2] for task in tasks})
+
+
+def _distinct(short: dict[str, str]) -> dict[str, str]:
     readings = list(short.values())
-    return {source: name if readings.count(name) == 1 else source for source, name in short.items()}
+    return {full: name if readings.count(name) == 1 else full for full, name in short.items()}
 
 
-def _short(source: str) -> str:
+def _short(source: str, shared: Mapping[str, set[tuple[str, Value]]]) -> str:
+    name = _parsed(source)
+    if name is None:
+        return source
+    options = dict(name.options)
+    if name.stem == "chain" and {"base", "on"} <= set(options):
+        on = "+".join(task.rpartition("/")[2] for task in str(options["on"]).split("+"))
+        return f"chain({_short(str(options['base']), {})}→{on})"
+    own = {key: value for key, value in name.options if (key, value) not in shared.get(name.stem, set())}
+    return str(Name.of(name.stem, {key: value.rpartition("/")[2] if isinstance(value, str) else value for key, value in own.items()}))
+
+
+def _parsed(source: str) -> Name | None:
     try:
-        name = Name.parse(source)
+        return Name.parse(source)
     except BadName:
-        return source
-    options = {key: str(value) for key, value in name.options}
-    if name.stem != "chain" or not {"base", "on"} <= set(options):
-        return source
-    on = "+".join(task.rpartition("/")[2] for task in options["on"].split("+"))
-    return f"chain({_short(options['base'])}→{on})"
+        return None

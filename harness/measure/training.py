@@ -107,18 +107,18 @@ def _training_mode(network: nn.Module, frozen: Sequence[nn.Module]) -> None:
 
 
 def _optimiser(groups: Sequence[ParameterGroup], settings: Training, device: Device) -> torch.optim.Optimizer:
-    split: list[dict[str, object]] = []
+    split: dict[tuple[float, float], list[nn.Parameter]] = {}
     for group in groups:
         decay = settings.weight_decay if group.weight_decay is None else group.weight_decay
-        trained = [parameter for parameter in group.parameters if parameter.requires_grad]
         rate = settings.learning_rate * group.scale
-        # Decay pulls matrices towards zero; on biases and norms it only hurts (Goyal et al. 2017, section 5.3).
-        split.append({"params": [p for p in trained if p.ndim > 1], "lr": rate, "weight_decay": decay})
-        split.append({"params": [p for p in trained if p.ndim <= 1], "lr": rate, "weight_decay": 0.0})
-    split = [group for group in split if group["params"]]
+        for parameter in group.parameters:
+            if parameter.requires_grad:
+                # Decay pulls matrices towards zero; on biases and norms it only hurts (Goyal et al. 2017, section 5.3).
+                split.setdefault((rate, decay if parameter.ndim > 1 else 0.0), []).append(parameter)
+    alike = [{"params": parameters, "lr": rate, "weight_decay": decay} for (rate, decay), parameters in split.items()]
     if settings.optimiser == "sgd":
-        return torch.optim.SGD(split, lr=settings.learning_rate, momentum=0.9, nesterov=True, fused=True)
-    return torch.optim.AdamW(split, lr=settings.learning_rate, fused=True)
+        return torch.optim.SGD(alike, lr=settings.learning_rate, momentum=0.9, nesterov=True, fused=True)
+    return torch.optim.AdamW(alike, lr=settings.learning_rate, fused=True)
 
 
 def _schedule(optimiser: torch.optim.Optimizer, settings: Training, steps: int) -> torch.optim.lr_scheduler.LambdaLR:

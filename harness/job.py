@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from harness.spec import Training
+from harness.spec import Training, Tuning
 from leaderboard.records import JobKind, JobRecord
 
 
@@ -13,7 +14,9 @@ class Job:
     """A record of what the job is, and what a worker needs to run it.
 
     ``needs`` are jobs that must be done first; ``checkpoint`` the one that trained the source (for chains) and
-    ``features`` the one that extracted them. ``training`` is None where nothing is trained by gradient.
+    ``features`` the one that extracted them. ``training`` is None where nothing is trained by gradient, ``tuning``
+    where nothing is searched. ``keep``: leave the trained network as a checkpoint, for analyses. ``cells``: the
+    networks that an analysis looks at: the jobs that train them, by role (``P-T``, ``RI-T``, ...).
     """
 
     record: JobRecord
@@ -22,6 +25,9 @@ class Job:
     training: Training | None = None
     checkpoint: str | None = None
     features: str | None = None
+    tuning: Tuning | None = None
+    keep: bool = False
+    cells: Mapping[str, Job] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -33,7 +39,7 @@ class Job:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        return tuple(need for need in (self.checkpoint, self.features) if need)
+        return tuple(need for need in (self.checkpoint, self.features, *(cell.id for cell in self.cells.values())) if need)
 
     @property
     def label(self) -> str:
@@ -41,5 +47,5 @@ class Job:
         record = self.record
         size = f"n={record.size}" if record.size not in ("", "full") else record.size
         seed = "" if record.seed is None else f"seed {record.seed}"
-        words = [f"{record.source} → {record.task}", record.adaptation or record.kind.value, size, seed]
+        words = [f"{record.source} → {record.task}", record.analysis or record.adaptation or record.kind.value, size, seed]
         return " · ".join(word for word in words if word)

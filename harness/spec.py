@@ -6,9 +6,9 @@ import difflib
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from registry.errors import BadSpec
 from registry.names import split_list
@@ -52,6 +52,55 @@ class Pretraining(Training):
     epochs: Positive = Field(10, description="passes over the source tasks' images")
 
 
+class Chains(_Section):
+    """Sources to be made: chains over every base, each measured on every target that it was not trained on."""
+
+    bases: Names = Field((), description="base weights of the chains: source names and globs; none: no chains")
+    tasks: Names = Field((), description="source tasks: names and globs; none: the benchmark's own tasks")
+    each: bool = Field(True, description="a chain on each source task by itself")
+    joint: bool = Field(False, description="one chain on all source tasks jointly (multi-source), the target left out")
+    attribution: Literal["none", "leave-one-out", "shapley"] = Field(
+        "none", description="also the joint chains on fewer tasks that tell which source task carried the joint one"
+    )
+    permutations: Positive = Field(8, description="orders of the source tasks drawn for shapley, where all subsets are too many")
+
+
+class Range(_Section):
+    """A hyper-parameter's range: uniform between two bounds, or uniform in the logarithm."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.low < self.high or (self.log and self.low <= 0):
+            raise ValueError(f"low {self.low:g} must be below high {self.high:g}, and above 0 where log = true")
+        return self
+
+
+class Tuning(_Section):
+    """A search for hyper-parameters on validation, with the same number of trials and epochs for every source."""
+
+    trials: Annotated[int, Field(gt=1)] = Field(8, description="trials a cell; the first is the recipe as it stands")
+    space: dict[str, tuple[int | float | str, ...] | Range] = Field(
+        {"learning_rate": Range(low=1e-4, high=1e-2, log=True), "weight_decay": Range(low=1e-4, high=0.1, log=True)},
+        description="what is searched: keys of [training], or options of the adaptation; a list of values, or {low, high, log}",
+    )
+    search: Literal["random", "optuna"] = Field("random", description="how trials are drawn; optuna needs headwater[optuna]")
+    grace: Positive = Field(3, description="epochs before a trial may be stopped (ASHA)")
+    reduction: Annotated[int, Field(gt=1)] = Field(3, description="of so many trials, one goes on at each rung (ASHA)")
+
+
+class Anatomy(_Section):
+    """Analyses of the trained networks (headwater analyse); none: the networks are not kept."""
+
+    analyses: Names = Field((), description="block_shuffle, similarity, distance, barrier, criticality, mistakes")
+    blocks: tuple[Positive, ...] = Field((1, 2, 4, 8, 16, 32), description="block sizes of the block shuffle, in pixels")
+    points: Annotated[int, Field(ge=3)] = Field(11, description="places on a path between two networks, both ends included")
+    images: Positive = Field(512, description="test images that similarity and paths are measured on, at most")
+
+
 class Resources(_Section):
     """What one cell may use, and how many run at once."""
 
@@ -64,7 +113,7 @@ class Spec(_Section):
     """One benchmark. Every key is also an option of ``headwater run``."""
 
     name: str = Field("benchmark", description="what the run is called")
-    sources: Names = Field((), description="source models: names, globs, chain[base=…,on=task+task]")
+    sources: Names = Field((), description="source models: names, globs, chain[base=…,on=task+task]; more come from [chains]")
     tasks: Names = Field((), description="target tasks: names and globs")
     adaptations: Names = Field(("fine_tune",), description="how sources are adapted")
     sizes: tuple[Size, ...] = Field(("full",), description='target training images: numbers, or "full"')
@@ -74,20 +123,30 @@ class Spec(_Section):
     references: tuple[Literal["scratch", "base"], ...] = Field(("scratch", "base"), description="what gains are measured against")
     image_size: Annotated[int, Field(ge=8, le=2048)] = Field(224, description="side of the square images, in pixels")
     validation: Fraction = Field(0.2, description="share of the training images kept for choices")
+    small_target: Positive = Field(150, description="training images up to which a target counts as small")
     store: Path = Field(Path("headwater.duckdb"), description="the DuckDB file of outcomes")
     plugins: tuple[Path, ...] = Field((), description="plugin files or folders")
     training: Training = Training()
     pretraining: Pretraining = Pretraining()
+    chains: Chains = Chains()
+    tuning: Tuning | None = Field(None, description="hyper-parameter search; none: the recipe as it stands")
+    anatomy: Anatomy = Anatomy()
     resources: Resources = Resources()
 
     @field_validator("sources", "tasks", "adaptations", "sizes", "seeds")
     @classmethod
-    def _not_empty(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
-        if not value:
+    def _each_once(cls, value: tuple[Any, ...], info: ValidationInfo) -> tuple[Any, ...]:
+        if not value and info.field_name != "sources":
             raise ValueError("needs at least one entry")
         if len(set(value)) < len(value):
             raise ValueError(f"names {next(v for v in value if value.count(v) > 1)!r} twice")
         return value
+
+    @model_validator(mode="after")
+    def _has_sources(self) -> Self:
+        if not self.sources and not self.chains.bases:
+            raise ValueError("sources needs at least one entry, or chains.bases")
+        return self
 
     @classmethod
     def read(cls, path: Path | str, **overrides: Any) -> Spec:
@@ -132,6 +191,8 @@ def _explain(detail: Any, where: str) -> str:
         meant = f" Did you mean {close[0]}?" if close else ""
         return f"{where}: {key} is not a key.{meant} Keys: {', '.join(known)}."
     message = detail["msg"].removeprefix("Value error, ")
+    if not place:
+        return f"{where}: {message}"
     return f"{where}: {key} = {detail['input']!r}: {message[0].lower()}{message[1:]}"
 
 
@@ -140,5 +201,15 @@ def _indexed(place: list[Any]) -> bool:
 
 
 def _keys_at(place: list[Any]) -> list[str]:
-    sections: dict[str, type[BaseModel]] = {"training": Training, "pretraining": Pretraining, "resources": Resources}
-    return list((sections[place[0]] if place and place[0] in sections else Spec).model_fields)
+    return list(SECTIONS.get(str(place[0]) if place else "", Spec).model_fields)
+
+
+SECTIONS: dict[str, type[BaseModel]] = {
+    "training": Training,
+    "pretraining": Pretraining,
+    "chains": Chains,
+    "tuning": Tuning,
+    "anatomy": Anatomy,
+    "resources": Resources,
+}
+"""The sections of a spec, by their keys."""

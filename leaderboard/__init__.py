@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from leaderboard.recorder import Recorder
-    from leaderboard.records import CurvePoint, JobKind, JobRecord, Measurement, Outcome, RunRecord, State
+    from leaderboard.records import CurvePoint, JobKind, JobRecord, Measurement, Outcome, Reading, RunRecord, State, Trial
     from leaderboard.sandbox import Result
     from leaderboard.store import JobState, Spent, Store
 
@@ -24,12 +24,14 @@ __all__ = [
     "JobState",
     "Measurement",
     "Outcome",
+    "Reading",
     "Recorder",
     "Result",
     "RunRecord",
     "Spent",
     "State",
     "Store",
+    "Trial",
 ]
 
 

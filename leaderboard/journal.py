@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from leaderboard.records import CurvePoint, Measurement, Outcome, State
+from leaderboard.records import CurvePoint, Measurement, Outcome, Reading, State, Trial
 from registry.errors import StoreUnwritable
 from registry.identity import digest
 
@@ -141,6 +141,8 @@ def _as_row(outcome: Outcome) -> dict[str, Any]:
     row["started"] = outcome.started and outcome.started.astimezone().isoformat()
     row["metrics"] = [[m.split, m.metric, m.value] for m in outcome.metrics]
     row["curves"] = [[p.epoch, p.split, p.metric, p.value] for p in outcome.curves]
+    row["readings"] = [vars(reading) for reading in outcome.readings]
+    row["trials"] = [vars(trial) | {"config": dict(trial.config)} for trial in outcome.trials]
     return row | {"artifacts": dict(outcome.artifacts), "choice": dict(outcome.choice)}
 
 
@@ -150,5 +152,7 @@ def _from_row(row: dict[str, Any]) -> Outcome:
         "started": row["started"] and datetime.fromisoformat(row["started"]),
         "metrics": tuple(Measurement(*values) for values in row["metrics"]),
         "curves": tuple(CurvePoint(*values) for values in row["curves"]),
+        "readings": tuple(Reading(**values) for values in row.get("readings", ())),
+        "trials": tuple(Trial(**values) for values in row.get("trials", ())),
     }
     return Outcome(**row)

@@ -42,6 +42,7 @@ class JobKind(StrEnum):
     FEATURES = "features"
     ADAPT = "adapt"
     ESTIMATE = "estimate"
+    ANALYSE = "analyse"
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class JobRecord:
     ``job`` is the hash of all that decides its result. ``control`` is the adaptation, with options, that the
     scratch reference of an adapt job runs. ``setup`` is the hash of what paired cells share besides their
     coordinates: the task's data, the image size, the training budget. ``size`` is as asked: "50" or "full".
+    ``analysis`` names what an analyse job does.
     """
 
     job: str
@@ -65,6 +67,7 @@ class JobRecord:
     metric: str = ""
     sign: int = 1
     options: Mapping[str, Any] = field(default_factory=dict)
+    analysis: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,10 +90,43 @@ class CurvePoint:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """One value that an analysis read off networks.
+
+    ``subject``: which networks (``P-T``, ``P-T/RI-T``); ``module``: which part of them, "" for the whole; ``x``: where
+    along an axis (block size in pixels, place on a path), None where there is none.
+    """
+
+    subject: str
+    quantity: str
+    value: float
+    module: str = ""
+    x: float | None = None
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One hyper-parameter trial of a tuned job: ``value`` is the best validation metric of its ``epochs`` epochs.
+
+    ``state``: finished, stopped (by the scheduler) or failed (with its reason).
+    """
+
+    trial: int
+    config: Mapping[str, Any]
+    epochs: int
+    value: float | None
+    seconds: float
+    state: str
+    chosen: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What became of a job. ``reason`` says why it failed or was skipped, ``error`` is the error's class.
 
-    ``seconds`` is wall time on the worker; ``images`` how many images its training or extraction processed;
+    ``seconds`` is wall time on the worker; ``images`` how many images its training or extraction processed, all trials
+    included; ``decoded`` how many it had to decode because nobody had;
     ``train_images`` how many of the target it was allowed (validation included); ``artifacts`` maps a role
     (``checkpoint``, ``predictions``, ``features``) to a path relative to the store's folder of files.
     """
@@ -110,6 +146,9 @@ class Outcome:
     curves: tuple[CurvePoint, ...] = ()
     artifacts: Mapping[str, str] = field(default_factory=dict)
     choice: Mapping[str, Any] = field(default_factory=dict)
+    readings: tuple[Reading, ...] = ()
+    trials: tuple[Trial, ...] = ()
+    decoded: int = 0
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ _TYPES = {
     "seed": _INT, "sign": _INT, "seconds": _REAL, "images": _INT, "peak_memory_mb": _REAL, "train_images": _INT, "attempts": _INT,
     "value": _REAL, "epoch": _INT, "started": _TIME, "ended": _TIME, "git_dirty": _FLAG, "parameters": _INT, "accuracy": _REAL,
     "input_size": _INT, "pretrained_on": _TEXTS, "chain_tasks": _TEXTS, "random": _FLAG, "classes": _INT,
+    "x": _REAL, "trial": _INT, "epochs": _INT, "chosen": _FLAG, "decoded": _INT,
 }  # fmt: skip
 """Columns that are not text."""
 
@@ -46,7 +47,7 @@ def outcome_tables(outcomes: Iterable[Outcome]) -> dict[str, pa.Table]:
         latest[outcome.job] = outcome
         attempts[outcome.job] = attempts.get(outcome.job, 0) + (outcome.state in _ATTEMPTED)
     final = list(latest.values())
-    scalars = "job state reason error log seconds images peak_memory_mb device train_images"
+    scalars = "job state reason error log seconds images peak_memory_mb device train_images decoded"
     return {
         "outcomes": _table(
             f"{scalars} started choice attempts",
@@ -58,6 +59,11 @@ def outcome_tables(outcomes: Iterable[Outcome]) -> dict[str, pa.Table]:
         ),
         "measured": _table("job split metric value", ({"job": o.job} | vars(m) for o in final for m in o.metrics)),
         "points": _table("job epoch split metric value", ({"job": o.job} | vars(p) for o in final for p in o.curves)),
+        "read_off": _table("job subject quantity module x value", ({"job": o.job} | vars(r) for o in final for r in o.readings)),
+        "tried": _table(
+            "job trial config epochs value seconds state reason chosen",
+            ({"job": o.job} | vars(t) | {"config": _json(t.config)} for o in final for t in o.trials),
+        ),
         "left_files": _table("job role path", ({"job": o.job, "role": r, "path": p} for o in final for r, p in o.artifacts.items())),
     }
 

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 from pydantic import BaseModel
 
-from harness.spec import Pretraining, Resources, Spec, Training
+from harness.spec import SECTIONS, Spec
+from registry.errors import BadSpec
 from registry.names import split_list
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _SECTIONS: dict[str, tuple[type[BaseModel], str]] = {
-    "training": (Training, ""),
-    "pretraining": (Pretraining, "pretraining_"),
-    "resources": (Resources, ""),
+    section: (model, "" if section in ("training", "resources") else f"{section}_") for section, model in SECTIONS.items()
 }
-_LISTS = ("sources", "tasks", "adaptations", "sizes", "seeds", "references", "plugins")
+_LISTS = ("sources", "tasks", "adaptations", "sizes", "seeds", "references", "plugins", "blocks")
+_TABLES = ("space",)
+"""Keys that are tables of their own: written as TOML, ``--tuning-space '{learning_rate = [0.1, 0.01]}'``."""
 
 
 def spec_options(function: F) -> F:
@@ -47,12 +49,25 @@ def overrides_of(values: dict[str, str | None]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key in Spec.model_fields:
         if key not in _SECTIONS and (value := values.get(key)) is not None:
-            found[key] = _read_list(key, value) if key in _LISTS else value
+            found[key] = _read(key, value)
     for section, (model, prefix) in _SECTIONS.items():
-        given = {key: values[f"{prefix}{key}"] for key in model.model_fields if values.get(f"{prefix}{key}") is not None}
+        given = {key: _read(key, text) for key in model.model_fields if (text := values.get(f"{prefix}{key}")) is not None}
         if given:
             found[section] = given
     return found
+
+
+def _read(key: str, text: str) -> Any:
+    if key in _TABLES:
+        return _read_table(key, text)
+    return _read_list(key, text) if key in _LISTS else text
+
+
+def _read_table(key: str, text: str) -> Any:
+    try:
+        return tomllib.loads(f"{key} = {text}")[key]
+    except tomllib.TOMLDecodeError as error:
+        raise BadSpec(f"{text!r} is no TOML table: {error}", subject=text, hint="Write --tuning-space '{learning_rate = [0.1, 0.01]}'.") from None
 
 
 def _read_list(key: str, text: str) -> Any:

@@ -1,4 +1,4 @@
--- Outcomes replace what was known of their jobs. `outcomes`, `measured`, `points` and `left_files` are registered by the caller.
+-- Outcomes replace what was known of their jobs. `outcomes`, `measured`, `points`, `read_off`, `tried` and `left_files` are registered by the caller.
 UPDATE jobs SET
     state = o.state,
     reason = o.reason,
@@ -10,6 +10,7 @@ UPDATE jobs SET
     peak_memory_mb = o.peak_memory_mb,
     device = o.device,
     train_images = o.train_images,
+    decoded = o.decoded,
     choice = o.choice,
     attempts = jobs.attempts + o.attempts
 FROM outcomes o
@@ -17,7 +18,11 @@ WHERE jobs.job = o.job;
 
 DELETE FROM metrics WHERE job IN (SELECT job FROM outcomes);
 DELETE FROM curves WHERE job IN (SELECT job FROM outcomes);
+DELETE FROM readings WHERE job IN (SELECT job FROM outcomes);
+DELETE FROM trials WHERE job IN (SELECT job FROM outcomes);
 DELETE FROM artifacts WHERE job IN (SELECT job FROM outcomes);
 INSERT INTO metrics BY NAME FROM measured;
 INSERT INTO curves BY NAME FROM points;
+INSERT INTO readings BY NAME FROM read_off;
+INSERT INTO trials BY NAME FROM tried;
 INSERT INTO artifacts BY NAME FROM left_files;

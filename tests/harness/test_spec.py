@@ -48,8 +48,10 @@ def test_each_kind_of_mistake_is_named(change, words):
 
 
 def test_a_spec_without_sources_or_tasks_says_so():
-    with pytest.raises(BadSpec, match=r"sources = \(\): needs at least one entry"):
+    with pytest.raises(BadSpec, match=r"tasks = \(\): needs at least one entry"):
         Spec.of({})
+    with pytest.raises(BadSpec, match="sources needs at least one entry, or chains.bases"):
+        Spec.of({"tasks": ["a"]})
 
 
 def test_files_that_are_missing_folders_or_not_toml(tmp_path):

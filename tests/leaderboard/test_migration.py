@@ -6,6 +6,7 @@ import pytest
 from leaderboard import Store, migration
 from tests.leaderboard.synthetic import SCRATCH, done, job, store_of
 
+NEWEST = max(migration.schema())
 NEXT = "ALTER TABLE jobs ADD COLUMN host VARCHAR DEFAULT 'here';"
 
 
@@ -16,7 +17,7 @@ def older(tmp_path):
 
 
 def pretend(monkeypatch, **more):
-    files = migration.schema() | {2: NEXT, **{int(number[1:]): text for number, text in more.items()}}
+    files = migration.schema() | {NEWEST + 1: NEXT, **{NEWEST + int(number[1:]): text for number, text in more.items()}}
     monkeypatch.setattr(migration, "schema", lambda: files)
 
 
@@ -28,7 +29,7 @@ def test_a_writer_migrates_an_older_file_and_keeps_its_rows(older, monkeypatch):
             ("a", "done", "here"),
             ("b", "planned", "here"),
         ]
-        assert connection.execute("SELECT version FROM schema_version").fetchall() == [(2,)]
+        assert connection.execute("SELECT version FROM schema_version").fetchall() == [(NEWEST + 1,)]
 
 
 def test_a_reader_migrates_an_older_file_too(older, monkeypatch):
@@ -37,11 +38,11 @@ def test_a_reader_migrates_an_older_file_too(older, monkeypatch):
 
 
 def test_a_migration_that_fails_leaves_the_file_as_it_was(older, monkeypatch):
-    pretend(monkeypatch, _3="ALTER TABLE nothing ADD COLUMN x INTEGER;")
+    pretend(monkeypatch, _2="ALTER TABLE nothing ADD COLUMN x INTEGER;")
     with pytest.raises(duckdb.CatalogException):
         Store(older).plan("run-1", [])
     with duckdb.connect(str(older), read_only=True) as connection:
-        assert connection.execute("SELECT version FROM schema_version").fetchall() == [(1,)]
+        assert connection.execute("SELECT version FROM schema_version").fetchall() == [(NEWEST,)]
         assert "host" not in [row[0] for row in connection.execute("DESCRIBE jobs").fetchall()]
 
 

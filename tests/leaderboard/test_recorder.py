@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from leaderboard import CurvePoint, Measurement, Outcome, Recorder, State, Store, journal
+from leaderboard import CurvePoint, Measurement, Outcome, Reading, Recorder, State, Store, Trial, journal
 from registry.errors import StoreBusy, StoreUnwritable
 from tests.leaderboard.synthetic import BEGAN, SCRATCH, done, job, store_of
 from tests.leaderboard.test_store import hold
@@ -139,6 +139,9 @@ def test_an_outcome_survives_the_journal_unchanged(store):
         (CurvePoint(1, "train", "loss", float("inf")),),
         {"features": "x"},
         {"alpha": 0.1, "kernel": None},
+        (Reading("P-T/RI-T", "cka", 0.25, "stage 1"),),
+        (Trial(0, {"learning_rate": 0.1}, 3, 0.5, 1.25, "finished", True),),
+        7,
     )
     journal.append(store.path, outcome)
     (waiting,) = journal.waiting(store.path)

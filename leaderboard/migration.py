@@ -12,7 +12,7 @@ from registry.errors import NewerStore
 from registry.identity import digest
 
 _HOME = Path(__file__).parent
-_VIEWS = ("cells", "gains", "leaderboard", "failures", "unpaired", "estimates", "predictions")  # in order of need
+_VIEWS = ("cells", "gains", "scenarios", "leaderboard", "failures", "unpaired", "estimates", "predictions")  # in order of need
 
 
 @cache

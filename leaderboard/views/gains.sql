@@ -11,8 +11,15 @@
 --              random runs the control, since training all of a random network is from_scratch whatever it is called
 -- A cell is never its own reference, so a random source has no row.
 --
--- domain_relation: 'within-domain' (source's domain = target's), 'including' (source's contains target's), 'cross-domain',
--- or NULL where a card names no domain. small_target: at most 150 training images, after Agostinelli et al. 2022.
+-- Scenarios, from cards alone (the view `scenarios` has one row for each that a gain is in):
+--   domain_relation  'within-domain' (the source's domain = the target's), 'including' (it contains the target's), 'cross-domain',
+--                    or NULL where a card names no domain. A chain counts by the domains of its last stage's tasks: within-domain
+--                    where all are the target's, including where one is or contains it, cross-domain where none does.
+--   multi_source     the chain's last stage was trained jointly on two tasks or more
+--   small_target     at most the run's small_target training images (150 unless its spec says otherwise, after Agostinelli et al. 2022)
+--   cross_task_type  the source was last trained on another type of task than the target's
+--   direction        'larger-to-smaller' or 'smaller-to-larger', by the source's training images and the cell's
+-- chained: the source was made here, by a source step on `chain_tasks` from `base`.
 CREATE OR REPLACE VIEW gains AS
 WITH wanted AS (
     SELECT c.job, 'scratch' AS reference, s.scratch AS reference_source, c.control AS reference_adaptation
@@ -20,6 +27,22 @@ WITH wanted AS (
     UNION ALL
     SELECT c.job, 'base', s.base, CASE WHEN b.random THEN c.control ELSE c.adaptation END
     FROM cells c JOIN source_models s ON s.name = c.source JOIN source_models b ON b.name = s.base
+), staged AS (
+    -- Where each source was last trained: one row for each domain and type of its last stage.
+    SELECT name AS source, domain, task_type AS type FROM source_models WHERE chain_tasks IS NULL
+    UNION ALL
+    SELECT s.name, t.domain, t.type
+    FROM (SELECT name, unnest(chain_tasks) AS task FROM source_models WHERE chain_tasks IS NOT NULL) s LEFT JOIN tasks t ON t.name = s.task
+), related AS (
+    SELECT
+        t.name AS task,
+        p.source,
+        bool_and(p.domain = t.domain) AS same,
+        bool_or(p.domain = t.domain OR EXISTS (FROM domains d WHERE d.domain = t.domain AND d.contained_in = p.domain)) AS includes,
+        bool_and(p.domain IS NOT NULL AND t.domain IS NOT NULL) AS known,
+        bool_and(p.type <> t.type) AS cross_task_type
+    FROM staged p CROSS JOIN tasks t
+    GROUP BY ALL
 )
 SELECT
     c.source,
@@ -39,14 +62,15 @@ SELECT
     s.architecture,
     s.domain AS source_domain,
     t.domain AS target_domain,
-    CASE
-        WHEN s.domain = t.domain THEN 'within-domain'
-        WHEN EXISTS (FROM domains d WHERE d.domain = t.domain AND d.contained_in = s.domain) THEN 'including'
-        WHEN s.domain IS NOT NULL AND t.domain IS NOT NULL THEN 'cross-domain'
-    END AS domain_relation,
+    CASE WHEN p.same THEN 'within-domain' WHEN p.includes THEN 'including' WHEN p.known THEN 'cross-domain' END AS domain_relation,
     s.images AS source_images,
     coalesce(len(s.chain_tasks), 0) > 1 AS multi_source,
-    c.train_size <= 150 AS small_target,
+    c.train_size <= coalesce(TRY_CAST(u.spec ->> 'small_target' AS INTEGER), 150) AS small_target,
+    coalesce(p.cross_task_type, false) AS cross_task_type,
+    CASE WHEN s.images > c.train_size THEN 'larger-to-smaller' WHEN s.images < c.train_size THEN 'smaller-to-larger' END AS direction,
+    s.base IS NOT NULL AS chained,
+    s.base,
+    s.chain_tasks,
     c.setup,
     c.job,
     r.job AS reference_job,
@@ -58,4 +82,6 @@ JOIN cells r
     AND r.task = c.task AND r.size = c.size AND r.seed IS NOT DISTINCT FROM c.seed AND r.setup = c.setup AND r.metric = c.metric
 JOIN source_models s ON s.name = c.source
 LEFT JOIN tasks t ON t.name = c.task
+LEFT JOIN related p ON p.source = c.source AND p.task = c.task
+LEFT JOIN runs u ON u.run = c.run
 WHERE r.job <> c.job;

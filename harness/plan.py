@@ -6,9 +6,11 @@ Enumeration only: nothing is built, loaded or run here, and neither torch nor ra
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
+from harness.analyses import check_analyses, ensemble, other_seed, settings_of
+from harness.chains import chain_name, groups, without_target
 from harness.job import Job
 from harness.spec import Spec
 from leaderboard.records import JobKind, JobRecord
@@ -48,6 +50,11 @@ class Plan:
     def cells(self) -> list[Job]:
         return [job for job in self.jobs.values() if job.kind is JobKind.ADAPT]
 
+    @property
+    def goals(self) -> list[Job]:
+        """What was asked for; the other jobs run because these need them."""
+        return [job for job in self.jobs.values() if job.kind in (JobKind.ADAPT, JobKind.ANALYSE)]
+
 
 def plan(spec: Spec, registry: Registry | None = None) -> Plan:
     """Enumerate a spec's jobs; raises UnknownName, BadName or BadSpec for what it cannot read."""
@@ -60,33 +67,54 @@ class _Planner:
         self.result = plan
         self.spec = plan.spec
         self.registry = plan.registry
+        self.pairs: dict[Cell, tuple[str, str | None]] = {}
+        """Each cell asked for -> the jobs of itself and of its scratch reference."""
 
     def plan(self) -> Plan:
-        sources = cast(list[SourceModel], self._find(Kind.SOURCE, "sources"))
-        tasks = cast(list[Task], self._find(Kind.TASK, "tasks"))
+        check_analyses(self.spec.anatomy)
+        tasks = cast(list[Task], self._find(Kind.TASK, "tasks", self.spec.tasks))
+        sources = cast(list[SourceModel], self._find(Kind.SOURCE, "sources", self.spec.sources))
+        sources += [chain for chain in self._chains(tasks) if chain.name not in {source.name for source in sources}]
         for index, text in enumerate(self.spec.adaptations):
             with _located(f"adaptations[{index}] = {text!r}"):
                 self.registry.adaptation(text)
         for cell in self._cells(sources, tasks):
             self._add_with_references(cell)
+        for cell, (trained, scratch) in self.pairs.items():
+            self._add_analyses(cell, trained, scratch)
         return self.result
 
-    def _find(self, kind: Kind, key: str) -> list[object]:
+    def _chains(self, tasks: list[Task]) -> list[SourceModel]:
+        """The sources of the spec's [chains]."""
+        section = self.spec.chains
+        bases = cast(list[SourceModel], self._find(Kind.SOURCE, "chains.bases", section.bases))
+        on = cast(list[Task], self._find(Kind.TASK, "chains.tasks", section.tasks)) or tasks
+        chosen = groups(section, [task.name for task in on]) if bases else []
+        return [self.registry.source(chain_name(base.name, group)) for base in bases for group in chosen]
+
+    def _find(self, kind: Kind, key: str, texts: Iterable[str]) -> list[object]:
         found: dict[str, object] = {}
-        for index, text in enumerate(getattr(self.spec, key)):
+        for index, text in enumerate(texts):
             with _located(f"{key}[{index}] = {text!r}"):
                 found |= {card.name: card for card in self.registry.find(kind, text)}
         return list(found.values())
 
     def _cells(self, sources: Iterable[SourceModel], tasks: Iterable[Task]) -> Iterable[Cell]:
         # Source and task outermost: neighbours in the plan share weights, images and features.
+        left_out = 0
         for task in tasks:
             self._check_task(task)
-            for source in sources:
+            for asked in sources:
+                source = without_target(asked, task, self.registry)
+                if source is None:
+                    left_out += asked.name in self.spec.sources
+                    continue
                 for adaptation in self.spec.adaptations:
                     for size in self.spec.sizes:
                         for seed in self.spec.seeds:
                             yield Cell(source, task, adaptation, str(size), seed)
+        if left_out:
+            self.result.notes.append(f"{left_out} pairs of chain and target are left out: the chain was trained on nothing but that target")
 
     def _check_task(self, task: Task) -> None:
         task_type = self.registry.task_type(task.type)
@@ -103,9 +131,11 @@ class _Planner:
     def _add_with_references(self, cell: Cell) -> None:
         card, _ = self.registry.adaptation(cell.adaptation)
         cell = self._normal(cell, card)
-        self._add_cell(cell)
-        if "scratch" in self.spec.references and (scratch := self._scratch_of(cell.source)):
-            self._add_cell(self._normal(self._moved(cell, scratch, self._control(cell.adaptation)), card))
+        trained, reference = self._add_cell(cell), None
+        wants_scratch = "scratch" in self.spec.references or self.spec.anatomy.analyses
+        if wants_scratch and (scratch := self._scratch_of(cell.source)):
+            reference = self._add_cell(self._normal(self._moved(cell, scratch, self._control(cell.adaptation)), card))
+        self.pairs[cell] = trained, reference
         if "base" in self.spec.references and cell.source.chain:
             self._add_cell(self._normal(self._moved(cell, self.registry.source(cell.source.chain.base), cell.adaptation), card))
 
@@ -141,7 +171,8 @@ class _Planner:
 
     # -- identities ---------------------------------------------------------------------------------------
 
-    def _add_cell(self, cell: Cell) -> None:
+    def _add_cell(self, cell: Cell) -> str:
+        """Plan a cell, and what it needs; returns its job."""
         card, options = self.registry.adaptation(cell.adaptation)
         task_type = self.registry.task_type(cell.task.type)
         adaptation = str(Name.of(card.name, {k: v for k, v in options.items() if v != card.options().get(k)}))
@@ -167,6 +198,7 @@ class _Planner:
         if reason:
             self.result.skipped[record.job] = reason
         self._add(record, cell.source, cell.task, trains=trains, checkpoint=checkpoint, features=features)
+        return record.job
 
     def _why_not(self, cell: Cell, card: Adaptation) -> str:
         if card.task_types and cell.task.type not in card.task_types:
@@ -178,6 +210,8 @@ class _Planner:
     def _setup(self, task: Task, task_type: TaskType, trains: bool) -> str:
         """The hash of what paired cells share besides their coordinates."""
         budget = self.spec.training.model_dump() if trains else None
+        if trains and self.spec.tuning:
+            budget = {"training": budget, "tuning": self.spec.tuning.model_dump()}
         return digest(MEASURE_VERSION, task.identity(), task_type.code, self.spec.image_size, self.spec.validation, budget)
 
     def _weights_of(self, source: SourceModel, checkpoint: str | None) -> object:
@@ -223,8 +257,44 @@ class _Planner:
         self.result.tasks |= {task.name: task for task in tasks}
         self.result.jobs.setdefault(
             record.job,
-            Job(record, self.spec.image_size, self.spec.validation, recipe if trains else None, checkpoint, features),
+            Job(
+                record,
+                self.spec.image_size,
+                self.spec.validation,
+                recipe if trains else None,
+                checkpoint,
+                features,
+                tuning=self.spec.tuning if trains and record.kind is JobKind.ADAPT else None,
+            ),
         )
+
+    # -- analyses -----------------------------------------------------------------------------------------
+
+    def _add_analyses(self, cell: Cell, trained: str, scratch: str | None) -> None:
+        """The analyses of a source's network beside its scratch reference's, and beside those of another seed."""
+        if scratch is None or trained == scratch or self.result.jobs[trained].training is None or trained in self.result.skipped:
+            return
+        roles = {"P-T": trained, "RI-T": scratch}
+        other = other_seed(self.spec.seeds, self.spec.seeds.index(cell.seed))
+        if other is not None:
+            beside, beside_scratch = self.pairs[replace(cell, seed=other)]
+            roles |= {"P-T'": beside} | ({"RI-T'": beside_scratch} if beside_scratch else {})
+        for analysis in self.spec.anatomy.analyses:
+            self._add_analysis(analysis, {role: self._kept(job) for role, job in roles.items()}, cell)
+
+    def _kept(self, job: str) -> Job:
+        """The job, told to leave its network."""
+        self.result.jobs[job] = kept = replace(self.result.jobs[job], keep=True)
+        return kept
+
+    def _add_analysis(self, analysis: str, cells: dict[str, Job], cell: Cell) -> None:
+        if analysis == "mistakes":
+            cells |= ensemble(self.result.cells, cells)
+        about = cells["P-T"]
+        options = settings_of(self.spec.anatomy, analysis)
+        identity = digest("analyse", MEASURE_VERSION, analysis, options, {role: job.id for role, job in cells.items()})
+        record = replace(about.record, job=identity, kind=JobKind.ANALYSE, analysis=analysis, options=options)
+        self.result.jobs.setdefault(identity, replace(about, record=record, cells=cells, keep=False, tuning=None))
 
 
 class _located:

@@ -151,7 +151,7 @@ def _files_of(store: Store) -> Callable[[Job], bool]:
     files = Files(store.files)
 
     def present(job: Job) -> bool:
-        if job.kind is JobKind.PRETRAIN:
+        if job.kind is JobKind.PRETRAIN or job.keep:
             return files.checkpoint(job.id).is_file()
         return job.kind is not JobKind.FEATURES or all(files.features(job.id, split).is_file() for split in ("train", "test"))
 
@@ -167,9 +167,9 @@ _AGAIN: dict[Rerun, frozenset[State]] = {
 
 
 def _todo(plan: Plan, before: Mapping[str, State], control: Control, present: Callable[[Job], bool]) -> Iterator[Job]:
-    """The cells to run, limited as asked, and of the other jobs only those that these cells need."""
+    """The cells and analyses to run, limited as asked, and of the other jobs only those that these need."""
     again = _AGAIN[control.rerun]
-    wanted = [job for job in plan.cells if job.id not in plan.skipped and before.get(job.id, State.PLANNED) in again]
+    wanted = [job for job in plan.goals if job.id not in plan.skipped and before.get(job.id, State.PLANNED) in again]
     if control.rerun == "missing":
         wanted = [job for job in wanted if not _blocked(job, plan, before)]
     wanted = wanted[: control.limit]

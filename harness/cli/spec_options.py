@@ -67,7 +67,8 @@ def _read_table(key: str, text: str) -> Any:
     try:
         return tomllib.loads(f"{key} = {text}")[key]
     except tomllib.TOMLDecodeError as error:
-        raise BadSpec(f"{text!r} is no TOML table: {error}", subject=text, hint="Write --tuning-space '{learning_rate = [0.1, 0.01]}'.") from None
+        hint = "Write --tuning-space '{learning_rate = [0.1, 0.01]}'."
+        raise BadSpec(f"{text!r} is no TOML table: {error}", subject=text, hint=hint) from None
 
 
 def _read_list(key: str, text: str) -> Any:

@@ -50,7 +50,7 @@ def test_options_pass_to_the_control(registry):
 
 def test_a_chain_is_trained_once_for_all_its_targets_and_has_both_references(registry):
     chain = "chain[base=toy/fixed,on=toy/halves]"
-    made = plan(Spec.of(keys(sources=[chain], tasks=["toy/shades", "toy/halves"], sizes=[6, 12], seeds=2)), registry)
+    made = plan(Spec.of(keys(sources=[chain], tasks=["toy/shades", "toy/broken"], sizes=[6, 12], seeds=2)), registry)
     pretrainings = [job for job in made.jobs.values() if job.kind is JobKind.PRETRAIN]
     assert len(pretrainings) == 1
     of_chain = [job for job in made.cells if job.record.source == chain]

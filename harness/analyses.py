@@ -1,0 +1,55 @@
+"""Analyses that a spec asks for: which networks each looks at, by their roles (P-T, RI-T and those of another seed)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.job import Job
+from harness.spec import Anatomy
+from registry.errors import BadSpec
+from registry.names import did_you_mean
+
+SETTINGS: Mapping[str, tuple[str, ...]] = {
+    "block_shuffle": ("blocks",),
+    "similarity": ("images",),
+    "distance": (),
+    "barrier": ("points", "images"),
+    "criticality": ("points", "images"),
+    "mistakes": (),
+}
+"""The analyses there are, and the keys of [anatomy] that each depends on."""
+
+
+def check_analyses(anatomy: Anatomy) -> None:
+    """Raise BadSpec for an analysis that does not exist."""
+    for name in anatomy.analyses:
+        if name not in SETTINGS:
+            raise BadSpec(
+                f"anatomy.analyses names {name!r}, which is no analysis.{did_you_mean(name, SETTINGS)}",
+                subject=name,
+                hint=f"There are {', '.join(SETTINGS)}.",
+            )
+
+
+def settings_of(anatomy: Anatomy, analysis: str) -> dict[str, Any]:
+    return {key: getattr(anatomy, key) for key in SETTINGS[analysis]}
+
+
+def other_seed(seeds: Sequence[int], index: int) -> int | None:
+    """The seed whose networks are compared with those of ``seeds[index]``: each pair once, so that no pair counts double."""
+    if len(seeds) < 2 or (len(seeds) == 2 and index == 1):
+        return None
+    return seeds[(index + 1) % len(seeds)]
+
+
+def ensemble(cells: Sequence[Job], beside: Mapping[str, Job]) -> dict[str, Job]:
+    """The other cells of the same task, size and setup: their disagreement is how ambiguous an image is."""
+    record = next(iter(beside.values())).record
+    taken = {job.id for job in beside.values()}
+    others = [job for job in cells if job.id not in taken and _alike(job) == (record.task, record.size, record.setup)]
+    return {f"ensemble {index}": job for index, job in enumerate(others)}
+
+
+def _alike(job: Job) -> tuple[str, str, str]:
+    return job.record.task, job.record.size, job.record.setup

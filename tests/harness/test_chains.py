@@ -1,0 +1,92 @@
+"""Chains of a spec: every task as a source for every other, the target left out, and what attribution needs."""
+
+from dataclasses import replace
+
+import pytest
+
+from harness.chains import groups, without_target
+from harness.plan import plan
+from harness.spec import Chains, Spec
+from leaderboard.records import JobKind
+from registry import Registry
+from tests.harness.toy import PLUGIN, keys
+
+
+@pytest.fixture(scope="module")
+def registry():
+    tasks = Registry.discover([PLUGIN])
+    more = [replace(tasks.task("toy/halves"), name=name, domain="sketches") for name in ("toy/third", "toy/fourth")]
+    return Registry.discover([PLUGIN, *more])
+
+
+TASKS = ["toy/shades", "toy/halves", "toy/third"]
+
+
+def chained(made):
+    """(target, source tasks) of each cell on a chain."""
+    of = {job.record.source: made.registry.source(job.record.source) for job in made.cells}
+    return {(job.record.task, of[job.record.source].chain.tasks) for job in made.cells if of[job.record.source].chain}
+
+
+def test_every_task_is_a_source_for_every_other(registry):
+    made = plan(Spec.of(keys(sources=[], tasks=TASKS, chains={"bases": ["toy/fixed"]})), registry)
+    assert chained(made) == {(target, (source,)) for target in TASKS for source in TASKS if source != target}
+    assert sum(job.kind is JobKind.PRETRAIN for job in made.jobs.values()) == 3  # N chains are N trainings, whatever the targets
+    assert not made.notes
+
+
+def test_a_joint_chain_leaves_its_target_out(registry):
+    made = plan(Spec.of(keys(sources=[], tasks=TASKS, chains={"bases": ["toy/fixed"], "each": False, "joint": True})), registry)
+    assert chained(made) == {(target, tuple(sorted(set(TASKS) - {target}))) for target in TASKS}
+
+
+def test_source_tasks_may_be_others_than_the_targets(registry):
+    chains = {"bases": ["toy/fixed"], "tasks": ["toy/third", "toy/fourth"], "joint": True}
+    made = plan(Spec.of(keys(sources=[], tasks=["toy/shades"], chains=chains)), registry)
+    assert chained(made) == {("toy/shades", on) for on in (("toy/third",), ("toy/fourth",), ("toy/fourth", "toy/third"))}
+
+
+def test_a_chain_on_nothing_but_the_target_is_left_out_and_said_so(registry):
+    made = plan(Spec.of(keys(sources=["chain[base=toy/fixed,on=toy/halves]"], tasks=["toy/shades", "toy/halves"])), registry)
+    assert chained(made) == {("toy/shades", ("toy/halves",))}
+    assert made.notes == ["1 pairs of chain and target are left out: the chain was trained on nothing but that target"]
+
+
+def test_the_target_is_left_out_below_too_and_under_any_options(registry):
+    longer = registry.source("chain[base=chain[base=toy/fixed,on=toy/halves],on=toy/third]")
+    found = without_target(longer, registry.task("toy/halves"), registry)
+    assert found.name == "chain[base=toy/fixed,on=toy/third]"
+    aliased = replace(registry.task("toy/third"), name="toy/third[domain=art]")
+    assert without_target(longer, aliased, registry) is None
+
+
+def test_leave_one_out_needs_the_joint_chain_and_each_without_one():
+    made = groups(Chains(bases=("b",), each=False, attribution="leave-one-out"), ["a", "b", "c", "d"])
+    assert set(made) == {("a", "b", "c", "d"), ("b", "c", "d"), ("a", "c", "d"), ("a", "b", "d"), ("a", "b", "c")}
+
+
+def test_shapley_needs_every_subset_of_few_and_prefixes_of_orders_of_many():
+    assert len(groups(Chains(bases=("b",), attribution="shapley"), list("abcd"))) == 15
+    many = groups(Chains(bases=("b",), each=False, attribution="shapley", permutations=3), list("abcdefgh"))
+    assert len(many) == len(set(many)) <= 3 * 8
+    assert tuple("abcdefgh") in many
+    by_size = [sorted(len(group) for group in many).count(size) for size in range(1, 9)]
+    assert all(1 <= count <= 3 for count in by_size)
+
+
+def test_analyses_look_at_the_networks_of_both_seeds_once(registry):
+    keys_ = keys(seeds=2, anatomy={"analyses": ["barrier", "mistakes"]})
+    made = plan(Spec.of(keys_), registry)
+    analyses = [job for job in made.jobs.values() if job.kind is JobKind.ANALYSE]
+    assert {(job.record.analysis, job.record.seed, "P-T'" in job.cells) for job in analyses} == {
+        ("barrier", 0, True), ("barrier", 1, False), ("mistakes", 0, True), ("mistakes", 1, False),
+    }  # fmt: skip
+    kept = {job.id for job in made.cells if job.keep}
+    assert kept == {job.id for job in made.cells}
+    assert set(plan(Spec.of(keys(seeds=2)), registry).jobs) == {job.id for job in made.cells}  # keeping changes no identity
+
+
+def test_tuning_gives_every_cell_of_a_budget_a_new_identity(registry):
+    plain, tuned = (plan(Spec.of(keys(**change)), registry) for change in ({}, {"tuning": {"trials": 2}}))
+    assert not set(plain.jobs) & set(tuned.jobs)
+    assert all(job.tuning for job in tuned.cells)

@@ -12,7 +12,10 @@ from registry.errors import NewerStore
 from registry.identity import digest
 
 _HOME = Path(__file__).parent
-_VIEWS = ("cells", "gains", "scenarios", "leaderboard", "failures", "unpaired", "estimates", "predictions")  # in order of need
+_VIEWS = (
+    *("cells", "relations", "gains", "scenarios", "leaderboard"),  # in order of need
+    *("failures", "unpaired", "estimates", "predictions", "work"),
+)
 
 
 @cache

@@ -24,12 +24,14 @@ _CELL = ["task", "adaptation", "size", "seed", "setup", "metric"]
 
 @dataclass(frozen=True)
 class Filter:
-    """Which cells count. Tasks and adaptations are names and globs; ``size`` is small, full or a number; ``domain`` the target's."""
+    """Which cells count. Tasks and adaptations are names and globs; ``size`` is small (as the run means it), full or a number;
+    ``domain`` the target's; ``scenario`` names scenarios, all of which must hold."""
 
     task: str = ""
     adaptation: str = ""
     size: str = ""
     domain: str = ""
+    scenario: str = ""
 
     def keep(self, rows: pd.DataFrame) -> pd.DataFrame:
         for column, patterns in (("task", self.task), ("adaptation", self.adaptation)):
@@ -38,7 +40,11 @@ class Filter:
                 rows = rows[rows[column].isin(names)]
         if self.size:
             rows = rows[rows["small_target"].fillna(False).astype(bool) if self.size == "small" else rows["size"] == self.size]
-        return rows[rows["target_domain"] == self.domain] if self.domain else rows
+        if self.domain:
+            rows = rows[rows["target_domain"] == self.domain]
+        for scenario in split_list(self.scenario):
+            rows = rows[[scenario in scenarios for scenarios in rows["scenarios"]]]
+        return rows
 
 
 @dataclass(frozen=True)
@@ -133,14 +139,22 @@ class Standings:
 
 def standings(store: Store, wanted: Filter | None = None, reference: Reference = "scratch") -> Standings:
     """Rank the sources of a store; raises QueryError, saying what there is, where the filter leaves nothing."""
-    wanted = wanted or Filter()
-    with store.reading() as connection:
-        gains = connection.execute(statements("sql/gains"), [reference]).df()
-        absent = connection.execute(statements("sql/absent"), [reference]).df()
+    return Standings(*measured(store, wanted or Filter(), reference), reference)
+
+
+def measured(store: Store, wanted: Filter, reference: Reference) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The gains over a reference that a filter keeps, and the cells that have none; raises QueryError where it keeps no gain."""
+    gains, absent = read(store, reference)
     kept = wanted.keep(gains)
     if kept.empty:
         raise _nothing(store, gains, absent, wanted, reference)
-    return Standings(kept, wanted.keep(absent), reference)
+    return kept, wanted.keep(absent)
+
+
+def read(store: Store, reference: Reference) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """All gains over a reference, and the cells that have none."""
+    with store.reading() as connection:
+        return tuple(connection.execute(statements(f"sql/{name}"), [reference]).df() for name in ("gains", "absent"))  # type: ignore[return-value]
 
 
 def _nothing(store: Store, gains: pd.DataFrame, absent: pd.DataFrame, wanted: Filter, reference: Reference) -> QueryError:
@@ -154,9 +168,10 @@ def _nothing(store: Store, gains: pd.DataFrame, absent: pd.DataFrame, wanted: Fi
         )
     asked = {key: value for key, value in vars(wanted).items() if value}
     words = " ".join(f"--{key} {value}" for key, value in asked.items())
-    columns = {"task": "task", "adaptation": "adaptation", "size": "size", "domain": "target_domain"}
-    there = {key: sorted(gains[columns[key]].dropna().unique()) for key in asked}
-    near = "".join(did_you_mean(value, there[key]) for key, value in asked.items() if value not in there[key])
+    columns = {"task": "task", "adaptation": "adaptation", "size": "size", "domain": "target_domain", "scenario": "scenarios"}
+    there = {key: sorted(gains[columns[key]].explode().dropna().unique()) for key in asked}
+    names = [(key, name) for key, value in asked.items() for name in split_list(value)]
+    near = "".join(did_you_mean(name, there[key]) for key, name in names if name not in there[key])
     hint = "; ".join(f"{key}: {_listed(names)}" for key, names in there.items())
     return QueryError(f"no cell of {store.path} matches {words}.{near}", subject=words, hint=f"There is {hint}.")
 

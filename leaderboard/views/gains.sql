@@ -11,7 +11,7 @@
 --              random runs the control, since training all of a random network is from_scratch whatever it is called
 -- A cell is never its own reference, so a random source has no row.
 --
--- Scenarios, from cards alone (the view `scenarios` has one row for each that a gain is in):
+-- Scenarios, from cards alone (the view `relations` has what a source is to a task, `scenarios` one row for each that a gain is in):
 --   domain_relation  'within-domain' (the source's domain = the target's), 'including' (it contains the target's), 'cross-domain',
 --                    or NULL where a card names no domain. A chain counts by the domains of its last stage's tasks: within-domain
 --                    where all are the target's, including where one is or contains it, cross-domain where none does.
@@ -27,22 +27,6 @@ WITH wanted AS (
     UNION ALL
     SELECT c.job, 'base', s.base, CASE WHEN b.random THEN c.control ELSE c.adaptation END
     FROM cells c JOIN source_models s ON s.name = c.source JOIN source_models b ON b.name = s.base
-), staged AS (
-    -- Where each source was last trained: one row for each domain and type of its last stage.
-    SELECT name AS source, domain, task_type AS type FROM source_models WHERE chain_tasks IS NULL
-    UNION ALL
-    SELECT s.name, t.domain, t.type
-    FROM (SELECT name, unnest(chain_tasks) AS task FROM source_models WHERE chain_tasks IS NOT NULL) s LEFT JOIN tasks t ON t.name = s.task
-), related AS (
-    SELECT
-        t.name AS task,
-        p.source,
-        bool_and(p.domain = t.domain) AS same,
-        bool_or(p.domain = t.domain OR EXISTS (FROM domains d WHERE d.domain = t.domain AND d.contained_in = p.domain)) AS includes,
-        bool_and(p.domain IS NOT NULL AND t.domain IS NOT NULL) AS known,
-        bool_and(p.type <> t.type) AS cross_task_type
-    FROM staged p CROSS JOIN tasks t
-    GROUP BY ALL
 )
 SELECT
     c.source,
@@ -62,7 +46,7 @@ SELECT
     s.architecture,
     s.domain AS source_domain,
     t.domain AS target_domain,
-    CASE WHEN p.same THEN 'within-domain' WHEN p.includes THEN 'including' WHEN p.known THEN 'cross-domain' END AS domain_relation,
+    p.domain_relation,
     s.images AS source_images,
     coalesce(len(s.chain_tasks), 0) > 1 AS multi_source,
     c.train_size <= coalesce(TRY_CAST(u.spec ->> 'small_target' AS INTEGER), 150) AS small_target,
@@ -82,6 +66,6 @@ JOIN cells r
     AND r.task = c.task AND r.size = c.size AND r.seed IS NOT DISTINCT FROM c.seed AND r.setup = c.setup AND r.metric = c.metric
 JOIN source_models s ON s.name = c.source
 LEFT JOIN tasks t ON t.name = c.task
-LEFT JOIN related p ON p.source = c.source AND p.task = c.task
+LEFT JOIN relations p ON p.source = c.source AND p.task = c.task
 LEFT JOIN runs u ON u.run = c.run
 WHERE r.job <> c.job;

@@ -2,25 +2,63 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from harness.data.prepared import Prepared
 from harness.data.subset import Subset, subset
 from harness.job import Job
+from harness.measure.backbone import save_state
 from harness.measure.batches import Augment, Batches, steps_per_epoch
 from harness.measure.tools import Findings, Progress, Tools, save_array
-from harness.measure.training import Judge, predict, train
+from harness.measure.training import Judge, Trained, predict, train
+from harness.spec import Training
 from leaderboard.records import Measurement
-from registry import Adaptation, Context, Features, SourceModel, Task, TaskType
+from registry import Adaptation, Context, Features, Objective, SourceModel, Task, TaskType
 from registry.errors import BadPlugin, NotApplicable
 
 
-def adapt(job: Job, tools: Tools, report: Progress) -> Findings:
-    """Adapt and measure; raises NotApplicable for a subset that the task cannot fill."""
+@dataclass(frozen=True)
+class Cell:
+    """What one training works on, as every trial and every analysis of it finds it."""
+
+    job: Job
+    source: SourceModel
+    task: Task
+    task_type: TaskType
+    card: Adaptation
+    options: Mapping[str, object]
+    prepared: Prepared
+    chosen: Subset
+
+    @property
+    def settings(self) -> Training:
+        assert self.job.training is not None, "the planner gives every image-trained cell its budget"
+        return self.job.training
+
+    @property
+    def seed(self) -> int:
+        return self.job.record.seed or 0
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What one training left: the network with the chosen epoch's weights, and what it is worth on test."""
+
+    network: nn.Module
+    trained: Trained
+    outputs: Tensor
+    """(N, ...) float32 on the test split."""
+    tested: Mapping[str, float]
+
+
+def cell_of(job: Job, tools: Tools) -> Cell:
+    """A job's cell, images mapped; raises NotApplicable for a subset that the task cannot fill."""
     record = job.record
     source, task = tools.registry.source(record.source), tools.registry.task(record.task)
     card, options = tools.registry.adaptation(record.adaptation)
@@ -29,61 +67,63 @@ def adapt(job: Job, tools: Tools, report: Progress) -> Findings:
         chosen = subset(task_type.methods.strata(prepared.train.targets), record.size, record.seed or 0, job.validation)
     except NotApplicable as error:
         raise NotApplicable(f"{task.name}: {error.message}", subject=task.name, hint=error.hint) from None
-    if card.on == "features":
-        return _solve(job, tools, card, options, prepared, chosen, task_type)
-    return _train(job, tools, (source, task), card, options, prepared, chosen, task_type, report)
+    return Cell(job, source, task, task_type, card, options, prepared, chosen)
 
 
-def _train(
-    job: Job,
-    tools: Tools,
-    pair: tuple[SourceModel, Task],
-    card: Adaptation,
-    options: Mapping[str, object],
-    prepared: Prepared,
-    chosen: Subset,
-    task_type: TaskType,
-    report: Progress,
-) -> Findings:
-    (source, task), settings, device = pair, job.training, tools.device
-    assert settings is not None, "the planner gives every image-trained cell its budget"
-    seed = job.record.seed or 0
-    backbone, width = tools.backbone(source, job)
-    torch.manual_seed(seed)
-    methods = task_type.methods
-    per_epoch = steps_per_epoch(len(chosen.train), settings.batch_size)
-    head = device.place(methods.head(width, prepared.outputs))
-    objective = card.method(Context(source, task, device.place(backbone), head, methods.loss, per_epoch * settings.epochs), **options)
+def adapt(job: Job, tools: Tools, report: Progress) -> Findings:
+    """Adapt and measure; raises NotApplicable for a subset that the task cannot fill."""
+    cell = cell_of(job, tools)
+    if cell.card.on == "features":
+        return _solve(job, tools, cell.card, cell.options, cell.prepared, cell.chosen, cell.task_type)
+    fitted = fit(cell, tools, report)
+    kept = _keep_network(cell, tools, fitted.network) if job.keep else {}
+    return Findings(
+        metrics=(*_measurements("validation", fitted.trained.measured), *_measurements("test", fitted.tested)),
+        curves=fitted.trained.curves,
+        images=fitted.trained.images,
+        train_images=len(cell.chosen),
+        artifacts=_keep_predictions(job, tools, fitted.outputs) | kept,
+        choice={"epoch": fitted.trained.epoch},
+    )
+
+
+def begin(cell: Cell, tools: Tools) -> Objective:
+    """The cell as training finds it, bit for bit: the source's weights under a head drawn from the cell's seed."""
+    settings, device, methods = cell.settings, tools.device, cell.task_type.methods
+    backbone, width = tools.backbone(cell.source, cell.job)
+    torch.manual_seed(cell.seed)
+    steps = steps_per_epoch(len(cell.chosen.train), settings.batch_size) * settings.epochs
+    head = device.place(methods.head(width, cell.prepared.outputs))
+    objective = cell.card.method(Context(cell.source, cell.task, device.place(backbone), head, methods.loss, steps), **cell.options)
     if not hasattr(objective, "network"):
-        raise BadPlugin(f"{card.name} returned a {type(objective).__name__}, not an Objective", subject=card.name)
-    learn, test = Batches(prepared.train, source, device), Batches(prepared.test, source, device)
-    generator = torch.Generator().manual_seed(seed)
-    augment = Augment(task.mirror) if settings.augmentation == "standard" else None
+        raise BadPlugin(f"{cell.card.name} returned a {type(objective).__name__}, not an Objective", subject=cell.card.name)
+    return objective
+
+
+def fit(cell: Cell, tools: Tools, report: Progress) -> Fitted:
+    """Train a cell from its beginning, choose the epoch on validation, and look at test once."""
+    settings, device, methods, prepared = cell.settings, tools.device, cell.task_type.methods, cell.prepared
+    objective = begin(cell, tools)
+    learn, test = Batches(prepared.train, cell.source, device), Batches(prepared.test, cell.source, device)
+    generator = torch.Generator().manual_seed(cell.seed)
+    augment = Augment(cell.task.mirror) if settings.augmentation == "standard" else None
 
     def validate() -> Mapping[str, float]:
-        outputs = predict(objective.network, learn.in_order(chosen.validation, settings.batch_size), device)
-        return methods.measure(outputs, torch.from_numpy(prepared.train.targets[chosen.validation]))
+        outputs = predict(objective.network, learn.in_order(cell.chosen.validation, settings.batch_size), device)
+        return methods.measure(outputs, torch.from_numpy(prepared.train.targets[cell.chosen.validation]))
 
     trained = train(
         objective,
-        lambda: learn.shuffled(chosen.train, settings.batch_size, generator, augment),
-        per_epoch,
+        lambda: learn.shuffled(cell.chosen.train, settings.batch_size, generator, augment),
+        steps_per_epoch(len(cell.chosen.train), settings.batch_size),
         settings,
         methods.loss,
-        Judge(validate, job.record.metric, job.record.sign),
+        Judge(validate, cell.job.record.metric, cell.job.record.sign),
         device,
         report,
     )
     outputs = predict(objective.network, test.in_order(np.arange(len(prepared.test)), settings.batch_size), device)
-    tested = methods.measure(outputs, torch.from_numpy(prepared.test.targets))
-    return Findings(
-        metrics=(*_measurements("validation", trained.measured), *_measurements("test", tested)),
-        curves=trained.curves,
-        images=trained.images,
-        train_images=len(chosen),
-        artifacts=_keep_predictions(job, tools, outputs),
-        choice={"epoch": trained.epoch},
-    )
+    return Fitted(objective.network, trained, outputs, methods.measure(outputs, torch.from_numpy(prepared.test.targets)))
 
 
 def _solve(
@@ -132,3 +172,10 @@ def _keep_predictions(job: Job, tools: Tools, outputs: Tensor) -> dict[str, str]
     path = tools.files.predictions(job.id)
     save_array(path, outputs.clamp(-1e4, 1e4).to(torch.float16).numpy())
     return {"predictions": tools.files.relative(path)}
+
+
+def _keep_network(cell: Cell, tools: Tools, network: nn.Module) -> dict[str, str]:
+    """Leave the trained network, and the settings that made it, for analyses."""
+    path = tools.files.checkpoint(cell.job.id)
+    save_state(network, path, {"training": cell.settings.model_dump_json(), "options": json.dumps(dict(cell.options))})
+    return {"network": tools.files.relative(path)}

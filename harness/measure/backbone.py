@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -75,12 +76,17 @@ class BackboneCache:
 
 
 def save_weights(backbone: Backbone, path: Path) -> None:
+    save_state(backbone.network, path)
+
+
+def save_state(network: nn.Module, path: Path, facts: Mapping[str, str] | None = None) -> None:
+    """A network's whole state as safetensors, with ``facts`` in its header; weights that modules share are written for each."""
     from safetensors.torch import save_file
 
     from registry.cache import write_atomically
 
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in backbone.network.state_dict().items()}
-    write_atomically(path, lambda temporary: save_file(state, temporary))
+    state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in network.state_dict().items()}
+    write_atomically(path, lambda temporary: save_file(state, temporary, dict(facts or {})))
 
 
 def load_weights(backbone: Backbone, path: Path) -> None:

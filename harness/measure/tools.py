@@ -13,7 +13,7 @@ from harness.files import Files
 from harness.job import Job
 from harness.measure.backbone import Backbone, BackboneCache
 from harness.measure.device import Device
-from leaderboard.records import CurvePoint, Measurement
+from leaderboard.records import CurvePoint, Measurement, Reading
 from registry import Registry, SourceModel, Task, TaskType
 
 Progress = Callable[[int, int, float, int], None]
@@ -28,6 +28,8 @@ class Tools:
     device: Device
     backbones: BackboneCache = field(default_factory=BackboneCache)
     mapped: dict[tuple[object, int], Prepared] = field(default_factory=dict)
+    decoded: int = 0
+    """Images decoded since the worker last set this to 0: nobody on the node had them."""
 
     def task_type(self, task: Task) -> TaskType:
         return self.registry.task_type(task.type)
@@ -36,6 +38,7 @@ class Tools:
         key = (task.identity(), image_size)
         if key not in self.mapped:
             self.mapped[key] = prepare(task, self.task_type(task), image_size, self.device.threads)
+            self.decoded += self.mapped[key].decoded
         return self.mapped[key]
 
     def backbone(self, source: SourceModel, job: Job) -> tuple[Backbone, int]:
@@ -56,6 +59,7 @@ class Findings:
     train_images: int | None = None
     artifacts: dict[str, str] = field(default_factory=dict)
     choice: dict[str, object] = field(default_factory=dict)
+    readings: tuple[Reading, ...] = ()
 
 
 def save_array(path: Path, array: np.ndarray) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import cast
 
 from harness.analyses import check_analyses, ensemble, other_seed, settings_of
@@ -59,7 +60,8 @@ class Plan:
 def plan(spec: Spec, registry: Registry | None = None) -> Plan:
     """Enumerate a spec's jobs; raises UnknownName, BadName or BadSpec for what it cannot read."""
     registry = registry or Registry.discover(spec.plugins)
-    return _Planner(Plan(spec, registry)).plan()
+    with registry.remembering():
+        return _Planner(Plan(spec, registry)).plan()
 
 
 class _Planner:
@@ -69,6 +71,9 @@ class _Planner:
         self.registry = plan.registry
         self.pairs: dict[Cell, tuple[str, str | None]] = {}
         """Each cell asked for -> the jobs of itself and of its scratch reference."""
+        self._identity_of = cache(lambda task: self.registry.task(task).identity())
+        self._control = cache(self._control_of)
+        self._pretrain = cache(self._pretraining_of)
 
     def plan(self) -> Plan:
         check_analyses(self.spec.anatomy)
@@ -151,7 +156,7 @@ class _Planner:
     def _moved(self, cell: Cell, source: SourceModel, adaptation: str) -> Cell:
         return Cell(source, cell.task, adaptation, cell.size, cell.seed)
 
-    def _control(self, adaptation: str) -> str:
+    def _control_of(self, adaptation: str) -> str:
         """The adaptation that the scratch reference runs, with the options that both have."""
         card, options = self.registry.adaptation(adaptation)
         control, known = self.registry.adaptation(card.control)
@@ -177,7 +182,7 @@ class _Planner:
         task_type = self.registry.task_type(cell.task.type)
         adaptation = str(Name.of(card.name, {k: v for k, v in options.items() if v != card.options().get(k)}))
         trains = card.on == "images"
-        checkpoint = self._pretrain(cell.source)
+        checkpoint = self._pretrain(cell.source.name)
         setup = self._setup(cell.task, task_type, trains)
         reason = self._why_not(cell, card)
         features = None if trains or reason else self._features(cell, checkpoint)
@@ -212,7 +217,7 @@ class _Planner:
         budget = self.spec.training.model_dump() if trains else None
         if trains and self.spec.tuning:
             budget = {"training": budget, "tuning": self.spec.tuning.model_dump()}
-        return digest(MEASURE_VERSION, task.identity(), task_type.code, self.spec.image_size, self.spec.validation, budget)
+        return digest(MEASURE_VERSION, self._identity_of(task.name), task_type.code, self.spec.image_size, self.spec.validation, budget)
 
     def _weights_of(self, source: SourceModel, checkpoint: str | None) -> object:
         return checkpoint or source.identity()
@@ -220,22 +225,23 @@ class _Planner:
     def _features(self, cell: Cell, checkpoint: str | None) -> str:
         seed = cell.seed if cell.source.random else None
         weights = self._weights_of(cell.source, checkpoint)
-        identity = digest("features", MEASURE_VERSION, weights, cell.task.identity(), self.spec.image_size, seed)
+        identity = digest("features", MEASURE_VERSION, weights, self._identity_of(cell.task.name), self.spec.image_size, seed)
         record = JobRecord(identity, JobKind.FEATURES, cell.source.name, cell.task.name, seed=seed)
         self._add(record, cell.source, cell.task, checkpoint=checkpoint)
         return identity
 
-    def _pretrain(self, source: SourceModel) -> str | None:
+    def _pretraining_of(self, name: str) -> str | None:
         """The job that trains a chain's weights, planned once for all its targets; None for other sources."""
+        source = self.registry.source(name)
         if source.chain is None:
             return None
         base = self.registry.source(source.chain.base)
-        below = self._pretrain(base)
+        below = self._pretrain(base.name)
         tasks = [self.registry.task(name) for name in source.chain.tasks]
         for task in tasks:
             self._check_task(task)
         budget = self.spec.pretraining.model_dump()
-        parts = [(task.identity(), self.registry.task_type(task.type).code) for task in tasks]
+        parts = [(self._identity_of(task.name), self.registry.task_type(task.type).code) for task in tasks]
         identity = digest(
             "pretrain", MEASURE_VERSION, self._weights_of(base, below), parts, self.spec.image_size, self.spec.validation, budget
         )

@@ -13,6 +13,7 @@ import importlib.util
 import pkgutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -67,6 +68,7 @@ class Registry:
     providers: list[Provider] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     plugins: tuple[PluginLike, ...] = ()
+    _kept: dict[tuple[Kind, str], Card] | None = field(default=None, repr=False)
 
     @classmethod
     def discover(cls, plugins: Sequence[PluginLike] = ()) -> Registry:
@@ -117,6 +119,22 @@ class Registry:
 
     def get(self, kind: Kind, text: str) -> Card:
         """The card of one name, options applied; raises UnknownName with the nearest names."""
+        if self._kept is None:
+            return self._made(kind, text)
+        if (kind, text) not in self._kept:
+            self._kept[kind, text] = self._made(kind, text)
+        return self._kept[kind, text]
+
+    @contextmanager
+    def remembering(self) -> Iterator[None]:
+        """Within this, each name is resolved once: a plan asks for the same few names thousands of times."""
+        before, self._kept = self._kept, {} if self._kept is None else self._kept
+        try:
+            yield
+        finally:
+            self._kept = before
+
+    def _made(self, kind: Kind, text: str) -> Card:
         name = Name.parse(text)
         card = self.cards[kind].get(name.stem) or self.cards[kind].get(text)
         if card is not None:

@@ -15,6 +15,8 @@ _HOME = Path(__file__).parent
 _VIEWS = (
     *("cells", "relations", "gains", "scenarios", "leaderboard"),  # in order of need
     *("failures", "unpaired", "estimates", "predictions", "work"),
+    *("step_gains", "f01_scratch", "f02_base", "f03_domain", "f03_size", "f04_including", "f05_multi", "f06_types", "f07_direction"),
+    *("f08_small", "f09_convergence", "analysed", "f10_distant", "f10_shuffle", "f11_mistakes", "f12_modules"),
 )
 
 

@@ -1,0 +1,34 @@
+-- analysed: the readings of analyses that are done, with the cell they are about; of several with the same coordinates, those that
+-- started last.
+CREATE OR REPLACE VIEW analysed AS
+WITH latest AS (
+    SELECT * FROM jobs
+    WHERE kind = 'analyse' AND state = 'done'
+    QUALIFY row_number() OVER (
+        PARTITION BY analysis, source, task, adaptation, size, seed, setup, metric ORDER BY started DESC NULLS LAST, job
+    ) = 1
+)
+SELECT
+    j.analysis,
+    j.source,
+    j.task,
+    j.adaptation,
+    j.size,
+    j.seed,
+    j.setup,
+    j.metric,
+    j.sign,
+    r.subject,
+    r.quantity,
+    r.module,
+    r.x,
+    r.value,
+    coalesce(coalesce(j.train_images, TRY_CAST(j.size AS INTEGER)) <= coalesce(TRY_CAST(u.spec ->> 'small_target' AS INTEGER), 150), false)
+        AS small_target,
+    t.domain AS target_domain,
+    j.job
+FROM latest j
+JOIN readings r ON r.job = j.job
+LEFT JOIN tasks t ON t.name = j.task
+LEFT JOIN runs u ON u.run = j.run
+WHERE r.value IS NOT NULL AND NOT isnan(r.value);

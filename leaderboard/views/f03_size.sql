@@ -1,0 +1,23 @@
+-- f03_size: F3, domain match against source size; one row for each gain of a source of one task whose domain and number of images are
+-- known. `match` is 2 within-domain, 1 including, 0 cross-domain. Ranks are taken among the rows of one target, adaptation, size,
+-- seed, setup, metric, architecture and base.
+CREATE OR REPLACE VIEW f03_size AS
+SELECT
+    task,
+    adaptation,
+    size,
+    seed,
+    setup,
+    metric,
+    architecture,
+    base,
+    source,
+    CASE domain_relation WHEN 'within-domain' THEN 2 WHEN 'including' THEN 1 ELSE 0 END AS match,
+    source_images,
+    gain_abs,
+    gain_rel,
+    small_target,
+    target_domain,
+    job
+FROM step_gains
+WHERE NOT multi_source AND domain_relation IS NOT NULL AND source_images IS NOT NULL;

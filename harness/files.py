@@ -21,6 +21,9 @@ class Files:
     def predictions(self, job: str) -> Path:
         return self.root / "predictions" / f"{job}.npy"
 
+    def snapshot(self, job: str) -> Path:
+        return self.root / "snapshots" / f"{job}.pt"
+
     def log(self, job: str) -> Path:
         return self.root / "logs" / f"{job}.log"
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.measure.device import Device
+from harness.measure.snapshot import Engine, Snapshots, SoFar
 from harness.spec import Training
 from leaderboard.records import CurvePoint
 from registry import Batch, Objective, ParameterGroup
@@ -26,18 +27,36 @@ class Trained:
 
     curves: tuple[CurvePoint, ...]
     epoch: int
+    """The chosen one."""
+    epochs: int
+    """How many were trained."""
     images: int
     measured: Mapping[str, float]
     """Every validation metric of the chosen epoch."""
+    quality: tuple[float, float] = (-math.inf, -math.inf)
+    """What the chosen epoch was chosen by: its metric, higher is better; then its log loss, where there is one."""
+    earlier: float = 0.0
+    """Seconds spent before an interruption, by a worker that is gone."""
+
+
+def _go_on(epoch: int, quality: tuple[float, float]) -> bool:
+    return False
 
 
 @dataclass(frozen=True)
 class Judge:
-    """How an epoch is judged: ``evaluate()`` gives every metric on validation, ``metric`` decides with ``sign``."""
+    """How an epoch is judged: ``evaluate()`` gives every metric on validation, ``metric`` decides with ``sign``.
+
+    ``enough(epoch, quality)`` may end the training early.
+    """
 
     evaluate: Callable[[], Mapping[str, float]]
     metric: str
     sign: int
+    enough: Callable[[int, tuple[float, float]], bool] = _go_on
+
+    def quality(self, measured: Mapping[str, float]) -> tuple[float, float]:
+        return self.sign * measured[self.metric], -measured.get("log_loss", 0.0)
 
 
 def train(
@@ -49,51 +68,70 @@ def train(
     judge: Judge,
     device: Device,
     report: Report,
+    snapshots: Snapshots | None = None,
 ) -> Trained:
     """Train for ``settings.epochs`` and return to the epoch that was best on validation.
 
-    Raises TrainingError where the loss stops being a number.
+    With ``snapshots`` it goes on from the one it finds there, and leaves others. Raises TrainingError where the loss, or
+    the metric of every epoch, is not a number.
     """
-    network = objective.network
     optimiser = _optimiser(objective.groups, settings, device)
-    schedule = _schedule(optimiser, settings, steps_per_epoch * settings.epochs)
-    step, images = 0, 0
-    curves: list[CurvePoint] = []
-    best: tuple[float, float] = (-math.inf, -math.inf)
-    best_epoch, best_state = 0, {}
-    best_measured: Mapping[str, float] = {}
-    for epoch in range(1, settings.epochs + 1):
+    engine = Engine(objective, optimiser, _schedule(optimiser, settings, steps_per_epoch * settings.epochs), device)
+    so_far = snapshots.resume(engine) if snapshots else SoFar()
+    earlier, enough = so_far.seconds, False
+    while so_far.epoch < settings.epochs and not enough:
         began = time.perf_counter()
-        _training_mode(network, objective.frozen)
-        total, seen = torch.zeros((), device=device.name), 0
-        for batch in epoch_of_batches():
-            with device.precision():
-                value = objective.loss(batch, step) if objective.loss else loss(network(batch.images), batch.targets)
-            optimiser.zero_grad(set_to_none=True)
-            value.backward()
-            optimiser.step()
-            schedule.step()
-            if objective.after_step:
-                objective.after_step(step)
-            total += value.detach() * len(batch.rows)
-            seen += len(batch.rows)
-            step += 1
-        images += seen
-        mean_loss = total.item() / seen
+        mean_loss = _epoch(engine, epoch_of_batches(), loss, so_far)
         if not math.isfinite(mean_loss):
             raise TrainingError(
-                f"the loss became {mean_loss} in epoch {epoch}", hint=f"Lower training.learning_rate (now {settings.learning_rate})."
+                f"the loss became {mean_loss} in epoch {so_far.epoch}",
+                hint=f"Lower training.learning_rate (now {settings.learning_rate:g}).",
             )
         seconds = time.perf_counter() - began
         measured = judge.evaluate()
-        curves += [CurvePoint(epoch, "train", "loss", mean_loss), CurvePoint(epoch, "train", "seconds", seconds)]
-        curves += [CurvePoint(epoch, "validation", name, value) for name, value in measured.items()]
-        quality = judge.sign * measured[judge.metric], -measured.get("log_loss", 0.0)
-        if quality >= best:
-            best, best_epoch, best_state, best_measured = quality, epoch, _copy(network), measured
-        report(epoch, settings.epochs, measured[judge.metric], images)
-    network.load_state_dict(best_state)
-    return Trained(tuple(curves), best_epoch, images, best_measured)
+        _note(so_far, objective.network, mean_loss, seconds, measured, judge.quality(measured))
+        so_far.seconds += time.perf_counter() - began
+        if snapshots:
+            snapshots.keep(engine, so_far)
+        report(so_far.epoch, settings.epochs, measured[judge.metric], so_far.images)
+        enough = judge.enough(so_far.epoch, judge.quality(measured))
+    if not so_far.best:
+        raise TrainingError(f"{judge.metric} on validation was not a number after any epoch", subject=judge.metric)
+    objective.network.load_state_dict(so_far.weights)
+    return Trained(tuple(so_far.curves), so_far.best, so_far.epoch, so_far.images, so_far.measured, so_far.quality, earlier)
+
+
+def _epoch(engine: Engine, batches: Iterator[Batch], loss: Callable[[Tensor, Tensor], Tensor], so_far: SoFar) -> float:
+    """One pass; returns the mean loss of its images."""
+    objective, device = engine.objective, engine.device
+    network = objective.network
+    _training_mode(network, objective.frozen)
+    total, seen = torch.zeros((), device=device.name), 0
+    for batch in batches:
+        with device.precision():
+            value = objective.loss(batch, so_far.step) if objective.loss else loss(network(batch.images), batch.targets)
+        engine.optimiser.zero_grad(set_to_none=True)
+        value.backward()
+        engine.optimiser.step()
+        engine.schedule.step()
+        if objective.after_step:
+            objective.after_step(so_far.step)
+        total += value.detach() * len(batch.rows)
+        seen += len(batch.rows)
+        so_far.step += 1
+    so_far.epoch += 1
+    so_far.images += seen
+    return total.item() / seen
+
+
+def _note(
+    so_far: SoFar, network: nn.Module, loss: float, seconds: float, measured: Mapping[str, float], quality: tuple[float, float]
+) -> None:
+    epoch = so_far.epoch
+    so_far.curves += [CurvePoint(epoch, "train", "loss", loss), CurvePoint(epoch, "train", "seconds", seconds)]
+    so_far.curves += [CurvePoint(epoch, "validation", name, value) for name, value in measured.items()]
+    if quality >= so_far.quality:
+        so_far.quality, so_far.best, so_far.measured, so_far.weights = quality, epoch, measured, _copy(network)
 
 
 def _copy(network: nn.Module) -> dict[str, Tensor]:

@@ -48,6 +48,7 @@ class Worker:
         """Run one job. A failure is an outcome too, its traceback in a log file."""
         started, began = datetime.now(UTC).replace(tzinfo=None), time.perf_counter()
         self.current = Progress()
+        self.tools.decoded = 0
         self.tools.device.settle()  # for each job: some of it belongs to the thread, and jobs may change threads
         self.tools.device.forget_peak()
         state, reason, error_class, log, findings = State.DONE, "", "", "", None
@@ -62,7 +63,7 @@ class Worker:
             log = self._write_log(job)
         device = self.tools.device
         outcome = Outcome(job.id, state, reason, error_class, log, started, time.perf_counter() - began)
-        measured = {"peak_memory_mb": device.peak_memory_mb(), "device": str(device)}
+        measured = {"peak_memory_mb": device.peak_memory_mb(), "device": str(device), "decoded": self.tools.decoded}
         return _with(outcome, **measured, **(vars(findings) if findings else {}))
 
     def _report(self, epoch: int, epochs: int, value: float, images: int) -> None:

@@ -16,7 +16,7 @@ from harness.cli.options import format_option, store_option
 @format_option
 def command(store: Path, failed: bool, skipped: bool, format_: str) -> int:
     from leaderboard import Store
-    from leaderboard.tables import Table
+    from leaderboard.tables import Column, Table
 
     wanted = [state for state, asked in (("failed", failed), ("skipped", skipped)) if asked]
     opened = Store(store)
@@ -32,7 +32,22 @@ def command(store: Path, failed: bool, skipped: bool, format_: str) -> int:
     found = opened.sql("SELECT state, kind, count(*) AS jobs, sum(seconds) AS seconds FROM jobs GROUP BY ALL ORDER BY ALL", rows=None)
     runs = opened.sql("SELECT count(*), max(started) FROM runs", rows=None).rows[0]
     Table(f"jobs in {store}", found.columns, found.rows, [f"{runs[0]} runs, the last began {runs[1]} UTC"]).print(format_)
+    if format_ != "table":  # a program reads one table: it finds this one in the view
+        return 0
+    columns = [
+        Column("work", "made once and shared", rank=0),
+        Column("made", show=",d", rank=0),
+        Column("again", show=",d"),
+        Column("tasks", show=",d", rank=2),
+        Column("seconds", show=",.1f", rank=3),
+        Column("used_by", "read by jobs", ",d"),
+    ]
+    shared = opened.sql("SELECT work, made, again, tasks, seconds, used_by FROM work", rows=None)
+    Table("", columns, [(_WORK[row[0]], *row[1:]) for row in shared.rows]).print(format_)
     return 0
+
+
+_WORK = {"decoding": "images decoded", "features": "feature sets extracted", "pretraining": "chains trained"}
 
 
 def _hints(rows: list[tuple[object, ...]], files: Path, failed: bool) -> list[str]:

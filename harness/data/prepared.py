@@ -34,34 +34,36 @@ class PreparedSplit:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A task ready to train on."""
+    """A task ready to train on. ``decoded``: how many images had to be decoded for it, 0 where the node had them already."""
 
     key: str
     train: PreparedSplit
     test: PreparedSplit
     classes: tuple[str, ...]
     outputs: int
+    decoded: int = 0
 
 
 def prepare(task: Task, task_type: TaskType, image_size: int, threads: int = 1) -> Prepared:
     """Decode a task into the node's cache, or map what is there; raises DataError for data that cannot be used."""
     key = digest(_VERSION, task.identity(), task_type.code, image_size)
-    folder = cache_folder("data") / key
+    folder, decoded = cache_folder("data") / key, 0
     if not (folder / "facts.json").is_file():
         # One process decodes, others wait. The lock dies with its process.
         with FileLock(f"{folder}.lock"):
             if not (folder / "facts.json").is_file():
-                _decode_into(folder, task, task_type, image_size, threads)
+                decoded = _decode_into(folder, task, task_type, image_size, threads)
     facts = json.loads((folder / "facts.json").read_text())
     train, test = (_map(folder, name) for name in ("train", "test"))
-    return Prepared(key, train, test, tuple(facts["classes"]), facts["outputs"])
+    return Prepared(key, train, test, tuple(facts["classes"]), facts["outputs"], decoded)
 
 
 def _map(folder: Path, name: str) -> PreparedSplit:
     return PreparedSplit(np.load(folder / f"{name}.images.npy", mmap_mode="r"), np.load(folder / f"{name}.targets.npy"))
 
 
-def _decode_into(folder: Path, task: Task, task_type: TaskType, image_size: int, threads: int) -> None:
+def _decode_into(folder: Path, task: Task, task_type: TaskType, image_size: int, threads: int) -> int:
+    """Decode both splits and say how many images that were."""
     splits, classes = splits_of(task)
     classes = classes or task_type.methods.classes([*splits["train"].targets, *splits["test"].targets])
     folder.mkdir(parents=True, exist_ok=True)
@@ -85,6 +87,7 @@ def _decode_into(folder: Path, task: Task, task_type: TaskType, image_size: int,
     outputs = task_type.methods.outputs(encoded["train"], classes)
     # Written last: its presence says that the rest is whole.
     (folder / "facts.json").write_text(json.dumps({"task": task.name, "classes": classes, "outputs": outputs}))
+    return sum(len(split.images) for split in splits.values())
 
 
 def _check_strata(task: Task, task_type: TaskType, targets: np.ndarray, classes: tuple[str, ...]) -> None:

@@ -125,5 +125,6 @@ def test_a_task_is_decoded_once(registry):
     task = made(load)
     one, two = (prepare(task, registry.task_type("classification"), 8) for _ in range(2))
     assert len(calls) == 1
+    assert (one.decoded, two.decoded) == (6, 0)
     assert isinstance(two.train.images, np.memmap)
     assert (one.train.images == two.train.images).all()

@@ -47,6 +47,14 @@ def test_adding_to_a_spec_runs_only_what_is_new(tmp_path):
     assert more.count(State.DONE) == 2  # one cell and its reference
 
 
+def test_images_are_decoded_and_features_extracted_once_whoever_asks(tmp_path, monkeypatch):
+    monkeypatch.setenv("HEADWATER_CACHE", str(tmp_path / "cache"))
+    report = run(tmp_path, seeds=2, adaptations=["fine_tune", "linear_probe"])
+    assert sum(outcome.decoded for outcome in report.outcomes) == 90  # 60 to train, 30 to test
+    made = {row[0]: row[1:] for row in report.store.sql("SELECT work, made, again, used_by FROM work").rows}
+    assert made == {"decoding": (90, None, 11), "features": (3, 0, 4), "pretraining": (0, 0, 0)}
+
+
 def test_an_interrupted_run_continues_where_it_was(tmp_path):
     run(tmp_path, seeds=2, control=Control(executor="inline", limit=1))
     rest = run(tmp_path, seeds=2)

@@ -83,7 +83,7 @@ class Tuning(_Section):
     """A search for hyper-parameters on validation, with the same number of trials and epochs for every source."""
 
     trials: Annotated[int, Field(gt=1)] = Field(8, description="trials a cell; the first is the recipe as it stands")
-    space: dict[str, tuple[int | float | str, ...] | Range] = Field(
+    space: dict[str, tuple[bool | int | float | str, ...] | Range] = Field(
         {"learning_rate": Range(low=1e-4, high=1e-2, log=True), "weight_decay": Range(low=1e-4, high=0.1, log=True)},
         description="what is searched: keys of [training], or options of the adaptation; a list of values, or {low, high, log}",
     )

@@ -130,7 +130,8 @@ def watcher_for(console: Console) -> Bars | Lines:
 def _doing(job: Job, step: Step) -> str:
     if not step.epochs:
         return job.label
-    return f"{job.label} · epoch {step.epoch}/{step.epochs} · val {step.value:.3f}"
+    trial = f"trial {step.trial}/{step.trials} · " if step.trials else ""
+    return f"{job.label} · {trial}epoch {step.epoch}/{step.epochs} · val {step.value:.3f}"
 
 
 def duration(seconds: float) -> str:

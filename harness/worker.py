@@ -20,12 +20,14 @@ from registry.errors import HeadwaterError, NotApplicable
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a running job stands: epoch, of how many, the validation metric, images processed."""
+    """Where a running job stands: epoch, of how many, the validation metric, images processed, trial of how many."""
 
     epoch: int = 0
     epochs: int = 0
     value: float = float("nan")
     images: int = 0
+    trial: int = 0
+    trials: int = 0
 
 
 class Stopped(BaseException):
@@ -62,12 +64,14 @@ class Worker:
             state, reason, error_class = State.FAILED, _reason(error), type(error).__name__
             log = self._write_log(job)
         device = self.tools.device
-        outcome = Outcome(job.id, state, reason, error_class, log, started, time.perf_counter() - began)
+        found = dict(vars(findings)) if findings else {}
+        seconds = time.perf_counter() - began + found.pop("earlier", 0.0)
+        outcome = Outcome(job.id, state, reason, error_class, log, started, seconds)
         measured = {"peak_memory_mb": device.peak_memory_mb(), "device": str(device), "decoded": self.tools.decoded}
-        return _with(outcome, **measured, **(vars(findings) if findings else {}))
+        return _with(outcome, **measured, **found)
 
-    def _report(self, epoch: int, epochs: int, value: float, images: int) -> None:
-        self.current = Progress(epoch, epochs, value, images)
+    def _report(self, epoch: int, epochs: int, value: float, images: int, trial: int = 0, trials: int = 0) -> None:
+        self.current = Progress(epoch, epochs, value, images, trial, trials)
         if self.stopping.is_set():
             raise Stopped
 

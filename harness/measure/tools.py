@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -13,10 +13,14 @@ from harness.files import Files
 from harness.job import Job
 from harness.measure.backbone import Backbone, BackboneCache
 from harness.measure.device import Device
-from leaderboard.records import CurvePoint, Measurement, Reading
+from leaderboard.records import CurvePoint, Measurement, Reading, Trial
 from registry import Registry, SourceModel, Task, TaskType
 
-Progress = Callable[[int, int, float, int], None]
+
+class Progress(Protocol):
+    """Told after each epoch: (epoch, epochs, validation metric, images so far), and which trial of how many; may raise to stop."""
+
+    def __call__(self, epoch: int, epochs: int, value: float, images: int, trial: int = 0, trials: int = 0) -> None: ...
 
 
 @dataclass
@@ -60,6 +64,9 @@ class Findings:
     artifacts: dict[str, str] = field(default_factory=dict)
     choice: dict[str, object] = field(default_factory=dict)
     readings: tuple[Reading, ...] = ()
+    trials: tuple[Trial, ...] = ()
+    earlier: float = 0.0
+    """Seconds spent on it before an interruption, by a worker that is gone."""
 
 
 def save_array(path: Path, array: np.ndarray) -> None:

@@ -83,6 +83,7 @@ def train(
         began = time.perf_counter()
         mean_loss = _epoch(engine, epoch_of_batches(), loss, so_far)
         if not math.isfinite(mean_loss):
+            report(so_far.epoch, settings.epochs, math.nan, so_far.images)  # they were processed, for nothing
             raise TrainingError(
                 f"the loss became {mean_loss} in epoch {so_far.epoch}",
                 hint=f"Lower training.learning_rate (now {settings.learning_rate:g}).",

@@ -16,6 +16,7 @@ _VERBS = {
     "run": "Run a benchmark, or continue it.",
     "status": "What is done, failed and still to do.",
     "leaderboard": "Rank the sources by measured gain.",
+    "findings": "What the outcomes say of the findings F1 to F12.",
     "query": "Ask the store in SQL.",
     "export": "Write the store's tables to files.",
 }

@@ -1,0 +1,32 @@
+"""``headwater findings``: what the outcomes say of the findings of the literature."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from harness.cli.leaderboard_verb import _size
+from harness.cli.options import format_option, store_option
+
+
+@click.command(help="What the recorded outcomes say of the findings F1 to F12; one by name is explained in full: headwater findings F3.")
+@click.argument("ids", nargs=-1, metavar="[F3 ...]")
+@store_option
+@click.option("--task", default="", help="Target tasks: names and globs, with commas.")
+@click.option("--adaptation", default="", help="Adaptations: names and globs, with commas.")
+@click.option("--size", default="", callback=_size, metavar="small|full|N", help="Training images as asked for; F8 compares all sizes.")
+@format_option
+def command(ids: tuple[str, ...], store: Path, format_: str, **wanted: str) -> None:
+    from leaderboard.findings import examine
+    from leaderboard.findings.table import explanation, findings_table, targets_table
+    from leaderboard.standings import Filter
+    from leaderboard.store import Store
+
+    answers = examine(Store(store), ids, Filter(**wanted))
+    in_full = len(ids) == 1
+    if in_full and format_ == "table":
+        click.echo(f"{explanation(answers[0])}\n")
+    findings_table(answers, full=in_full).print(format_)
+    if in_full and format_ == "table" and any(part.by_target for part in answers[0].parts):
+        targets_table(answers[0]).print(format_)

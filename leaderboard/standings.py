@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Reference = Literal["scratch", "base"]
+SCENARIOS = (
+    *("within-domain", "including", "cross-domain", "multi-source", "small-target", "full-target"),
+    *("cross-task-type", "larger-to-smaller", "smaller-to-larger"),
+)
+"""What a gain can be in, as the view ``scenarios`` names it, in the order in which people read them."""
 _CELL = ["task", "adaptation", "size", "seed", "setup", "metric"]
 
 
@@ -154,7 +159,8 @@ def measured(store: Store, wanted: Filter, reference: Reference) -> tuple[pd.Dat
 def read(store: Store, reference: Reference) -> tuple[pd.DataFrame, pd.DataFrame]:
     """All gains over a reference, and the cells that have none."""
     with store.reading() as connection:
-        return tuple(connection.execute(statements(f"sql/{name}"), [reference]).df() for name in ("gains", "absent"))  # type: ignore[return-value]
+        gains, absent = (connection.execute(statements(f"sql/{name}"), [reference]).df() for name in ("gains", "absent"))
+    return gains, absent
 
 
 def _nothing(store: Store, gains: pd.DataFrame, absent: pd.DataFrame, wanted: Filter, reference: Reference) -> QueryError:
@@ -171,7 +177,8 @@ def _nothing(store: Store, gains: pd.DataFrame, absent: pd.DataFrame, wanted: Fi
     columns = {"task": "task", "adaptation": "adaptation", "size": "size", "domain": "target_domain", "scenario": "scenarios"}
     there = {key: sorted(gains[columns[key]].explode().dropna().unique()) for key in asked}
     names = [(key, name) for key, value in asked.items() for name in split_list(value)]
-    near = "".join(did_you_mean(name, there[key]) for key, name in names if name not in there[key])
+    known = there | {"scenario": list(SCENARIOS)}
+    near = "".join(did_you_mean(name, known[key]) for key, name in names if name not in known[key])
     hint = "; ".join(f"{key}: {_listed(names)}" for key, names in there.items())
     return QueryError(f"no cell of {store.path} matches {words}.{near}", subject=words, hint=f"There is {hint}.")
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from leaderboard.standings import Row, Standings
 from leaderboard.statistics import LEVEL, More
 from leaderboard.tables import Column, Table
 from registry.errors import BadName
 from registry.names import Name, Value
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SORTS: dict[str, Callable[[Row], Any]] = {
     "rank": lambda row: (*row.ranks, -row.gain),
@@ -29,7 +32,7 @@ def standings_table(standings: Standings, sort: str = "rank") -> Table:
         Column("rank_best", only="data"),
         Column("rank_worst", only="data"),
         Column("source", show=lambda name: names.get(name, name), rank=0),
-        Column("gain", f"{over} ↑", _interval, rank=0, only="text"),
+        Column("gain", f"{over} ↑", interval, rank=0, only="text"),
         Column("gain", only="data"),
         Column("low", only="data"),
         Column("high", only="data"),
@@ -48,7 +51,7 @@ def standings_table(standings: Standings, sort: str = "rank") -> Table:
     if standings.reference == "scratch":
         place = next((at for at, row in enumerate(ordered) if row.gain < 0), len(lines)) if sort in ("rank", "gain") else len(lines)
         lines.insert(place, _reference_line(standings))
-    return Table(_title(standings), columns, lines, list(_notes(standings, names)))
+    return Table(heading(standings.gains), columns, lines, list(_notes(standings, names)))
 
 
 def _line(row: Row, standings: Standings) -> list[Any]:
@@ -79,8 +82,8 @@ def _reference_line(standings: Standings) -> list[Any]:
     ]
 
 
-def _title(standings: Standings) -> str:
-    gains = standings.gains
+def heading(gains: pd.DataFrame) -> str:
+    """What gains are of: adaptations, sizes, seeds, metrics."""
     parts = [", ".join(sorted(gains["adaptation"].unique())), f"size {', '.join(sorted(gains['size'].unique(), key=_by_size))}"]
     return f"{' · '.join(parts)} · {gains['seed'].nunique()} seeds · {', '.join(sorted(gains['metric'].unique()))}"
 
@@ -93,7 +96,7 @@ def _span(ranks: tuple[int, int]) -> str:
     return str(ranks[0]) if ranks[0] == ranks[1] else f"{ranks[0]}–{ranks[1]}"
 
 
-def _interval(gain: tuple[float, float | None, float | None]) -> str:
+def interval(gain: tuple[float, float | None, float | None]) -> str:
     mean, low, high = gain
     return f"{mean:+.3f}" if low is None or high is None else f"{mean:+.3f} ± {(high - low) / 2:.3f}"
 

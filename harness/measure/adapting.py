@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,12 +16,15 @@ from harness.data.subset import Subset, subset
 from harness.job import Job
 from harness.measure.backbone import save_state
 from harness.measure.batches import Augment, Batches, steps_per_epoch
+from harness.measure.snapshot import Snapshots
 from harness.measure.tools import Findings, Progress, Tools, save_array
-from harness.measure.training import Judge, Trained, predict, train
+from harness.measure.training import Judge, Report, Trained, go_on, predict, train
+from harness.measure.tuning import Enough, Setting, tune
 from harness.spec import Training
-from leaderboard.records import Measurement
+from leaderboard.records import Measurement, Trial
 from registry import Adaptation, Context, Features, Objective, SourceModel, Task, TaskType
 from registry.errors import BadPlugin, NotApplicable
+from registry.names import Value
 
 
 @dataclass(frozen=True)
@@ -32,9 +36,13 @@ class Cell:
     task: Task
     task_type: TaskType
     card: Adaptation
-    options: Mapping[str, object]
+    options: Mapping[str, Value]
     prepared: Prepared
     chosen: Subset
+
+    def at(self, setting: Setting) -> Cell:
+        """The same cell under another recipe or other options."""
+        return replace(self, job=replace(self.job, training=setting.training), options=setting.options)
 
     @property
     def settings(self) -> Training:
@@ -48,13 +56,18 @@ class Cell:
 
 @dataclass(frozen=True)
 class Fitted:
-    """What one training left: the network with the chosen epoch's weights, and what it is worth on test."""
+    """What one training left, or the best of several: the network with the chosen epoch's weights, and its worth on test."""
 
+    cell: Cell
+    """As it was trained: where it was tuned, with what was chosen."""
     network: nn.Module
     trained: Trained
     outputs: Tensor
     """(N, ...) float32 on the test split."""
     tested: Mapping[str, float]
+    images: int
+    choice: Mapping[str, Value]
+    trials: tuple[Trial, ...] = ()
 
 
 def cell_of(job: Job, tools: Tools) -> Cell:
@@ -75,15 +88,17 @@ def adapt(job: Job, tools: Tools, report: Progress) -> Findings:
     cell = cell_of(job, tools)
     if cell.card.on == "features":
         return _solve(job, tools, cell.card, cell.options, cell.prepared, cell.chosen, cell.task_type)
-    fitted = fit(cell, tools, report)
-    kept = _keep_network(cell, tools, fitted.network) if job.keep else {}
+    fitted = fit_tuned(cell, tools, report) if job.tuning else fit(cell, tools, report, resumable=True)
+    kept = _keep_network(fitted.cell, tools, fitted.network) if job.keep else {}
     return Findings(
         metrics=(*_measurements("validation", fitted.trained.measured), *_measurements("test", fitted.tested)),
         curves=fitted.trained.curves,
-        images=fitted.trained.images,
+        images=fitted.images,
         train_images=len(cell.chosen),
         artifacts=_keep_predictions(job, tools, fitted.outputs) | kept,
-        choice={"epoch": fitted.trained.epoch},
+        choice=dict(fitted.choice),
+        trials=fitted.trials,
+        earlier=fitted.trained.earlier,
     )
 
 
@@ -100,11 +115,35 @@ def begin(cell: Cell, tools: Tools) -> Objective:
     return objective
 
 
-def fit(cell: Cell, tools: Tools, report: Progress) -> Fitted:
-    """Train a cell from its beginning, choose the epoch on validation, and look at test once."""
+def fit(cell: Cell, tools: Tools, report: Report, *, resumable: bool = False) -> Fitted:
+    """Train a cell, choose the epoch on validation, and look at test once.
+
+    ``resumable``: from its job's snapshot, if a killed worker left one; only for what the job itself trains.
+    """
+    network, trained = _trained(cell, tools, report, resumable=resumable)
+    return _tested(cell, tools, network, trained)
+
+
+def fit_tuned(cell: Cell, tools: Tools, report: Progress) -> Fitted:
+    """Train a cell once for each trial, choose trial and epoch on validation, and look at test once."""
+    assert cell.job.tuning is not None, "the planner gives every tuned cell its search"
+    found = tune(
+        cell.job.tuning,
+        Setting(cell.settings, cell.options),
+        cell.card.options(),
+        cell.seed,
+        cell.job.record.sign,
+        lambda setting, report, enough: _trained(cell.at(setting), tools, report, enough),
+        report,
+    )
+    fitted = _tested(cell.at(found.setting), tools, found.network, found.trained)
+    return replace(fitted, images=found.images, choice=found.choice, trials=found.trials)
+
+
+def _trained(cell: Cell, tools: Tools, report: Report, enough: Enough = go_on, *, resumable: bool = False) -> tuple[nn.Module, Trained]:
     settings, device, methods, prepared = cell.settings, tools.device, cell.task_type.methods, cell.prepared
     objective = begin(cell, tools)
-    learn, test = Batches(prepared.train, cell.source, device), Batches(prepared.test, cell.source, device)
+    learn = Batches(prepared.train, cell.source, device)
     generator = torch.Generator().manual_seed(cell.seed)
     augment = Augment(cell.task.mirror) if settings.augmentation == "standard" else None
 
@@ -112,18 +151,28 @@ def fit(cell: Cell, tools: Tools, report: Progress) -> Fitted:
         outputs = predict(objective.network, learn.in_order(cell.chosen.validation, settings.batch_size), device)
         return methods.measure(outputs, torch.from_numpy(prepared.train.targets[cell.chosen.validation]))
 
-    trained = train(
-        objective,
-        lambda: learn.shuffled(cell.chosen.train, settings.batch_size, generator, augment),
-        steps_per_epoch(len(cell.chosen.train), settings.batch_size),
-        settings,
-        methods.loss,
-        Judge(validate, cell.job.record.metric, cell.job.record.sign),
-        device,
-        report,
-    )
-    outputs = predict(objective.network, test.in_order(np.arange(len(prepared.test)), settings.batch_size), device)
-    return Fitted(objective.network, trained, outputs, methods.measure(outputs, torch.from_numpy(prepared.test.targets)))
+    # A loss or a step of the plugin's own may remember what a snapshot does not hold: such a training begins anew.
+    plain = objective.loss is None and objective.after_step is None
+    with Snapshots.of(cell.job, tools, generator) if resumable and plain else contextlib.nullcontext() as snapshots:
+        trained = train(
+            objective,
+            lambda: learn.shuffled(cell.chosen.train, settings.batch_size, generator, augment),
+            steps_per_epoch(len(cell.chosen.train), settings.batch_size),
+            settings,
+            methods.loss,
+            Judge(validate, cell.job.record.metric, cell.job.record.sign, enough),
+            device,
+            report,
+            snapshots,
+        )
+    return objective.network, trained
+
+
+def _tested(cell: Cell, tools: Tools, network: nn.Module, trained: Trained) -> Fitted:
+    test = Batches(cell.prepared.test, cell.source, tools.device)
+    outputs = predict(network, test.in_order(np.arange(len(cell.prepared.test)), cell.settings.batch_size), tools.device)
+    tested = cell.task_type.methods.measure(outputs, torch.from_numpy(cell.prepared.test.targets))
+    return Fitted(cell, network, trained, outputs, tested, trained.images, {"epoch": trained.epoch})
 
 
 def _solve(

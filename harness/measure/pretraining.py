@@ -22,6 +22,7 @@ from harness.data.subset import Subset, subset
 from harness.job import Job
 from harness.measure.backbone import save_weights
 from harness.measure.batches import Augment, Batches, steps_per_epoch
+from harness.measure.snapshot import Snapshots
 from harness.measure.tools import Findings, Progress, Tools
 from harness.measure.training import Judge, predict, train
 from leaderboard.records import Measurement
@@ -82,9 +83,10 @@ def pretrain(job: Job, tools: Tools, report: Progress) -> Findings:
         return {"mean": float(np.mean(list(values.values())))} | values
 
     objective = Objective(network, [ParameterGroup(list(network.parameters()))], loss=loss)
-    trained = train(objective, batches, steps, settings, nn.Identity(), Judge(validate, "mean", 1), device, report)
     path = tools.files.checkpoint(job.id)
-    save_weights(backbone, path)
+    with Snapshots.of(job, tools, generator) as snapshots:
+        trained = train(objective, batches, steps, settings, nn.Identity(), Judge(validate, "mean", 1), device, report, snapshots)
+        save_weights(backbone, path)
     return Findings(
         metrics=tuple(Measurement("validation", name, value) for name, value in trained.measured.items()),
         curves=trained.curves,
@@ -92,6 +94,7 @@ def pretrain(job: Job, tools: Tools, report: Progress) -> Findings:
         train_images=sum(len(course.chosen) for course in courses),
         artifacts={"checkpoint": tools.files.relative(path)},
         choice={"epoch": trained.epoch},
+        earlier=trained.earlier,
     )
 
 

@@ -39,7 +39,8 @@ class Trained:
     """Seconds spent before an interruption, by a worker that is gone."""
 
 
-def _go_on(epoch: int, quality: tuple[float, float]) -> bool:
+def go_on(epoch: int, quality: tuple[float, float]) -> bool:
+    """Never enough."""
     return False
 
 
@@ -53,7 +54,7 @@ class Judge:
     evaluate: Callable[[], Mapping[str, float]]
     metric: str
     sign: int
-    enough: Callable[[int, tuple[float, float]], bool] = _go_on
+    enough: Callable[[int, tuple[float, float]], bool] = go_on
 
     def quality(self, measured: Mapping[str, float]) -> tuple[float, float]:
         return self.sign * measured[self.metric], -measured.get("log_loss", 0.0)

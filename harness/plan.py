@@ -14,6 +14,7 @@ from harness.analyses import check_analyses, ensemble, other_seed, settings_of
 from harness.chains import chain_name, groups, without_target
 from harness.job import Job
 from harness.spec import Spec
+from harness.tuning_space import check_space
 from leaderboard.records import JobKind, JobRecord
 from registry import Adaptation, Kind, Name, Registry, SourceModel, Task, TaskType
 from registry.errors import BadSpec, HeadwaterError
@@ -83,6 +84,8 @@ class _Planner:
         for index, text in enumerate(self.spec.adaptations):
             with _located(f"adaptations[{index}] = {text!r}"):
                 self.registry.adaptation(text)
+        if self.spec.tuning:
+            check_space(self.spec.tuning, [self.registry.adaptation(text)[0] for text in self.spec.adaptations])
         for cell in self._cells(sources, tasks):
             self._add_with_references(cell)
         for cell, (trained, scratch) in self.pairs.items():

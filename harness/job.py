@@ -15,7 +15,8 @@ class Job:
 
     ``needs`` are jobs that must be done first; ``checkpoint`` the one that trained the source (for chains) and
     ``features`` the one that extracted them. ``training`` is None where nothing is trained by gradient, ``tuning``
-    where nothing is searched. ``keep``: leave the trained network as a checkpoint, for analyses. ``cells``: the
+    where nothing is searched. ``images``: how many it will about process, for forecasts; None where that is not
+    known. ``keep``: leave the trained network as a checkpoint, for analyses. ``cells``: the
     networks that an analysis looks at: the jobs that train them, by role (``P-T``, ``RI-T``, ...).
     """
 
@@ -26,6 +27,7 @@ class Job:
     checkpoint: str | None = None
     features: str | None = None
     tuning: Tuning | None = None
+    images: int | None = None
     keep: bool = False
     cells: Mapping[str, Job] = field(default_factory=dict)
 

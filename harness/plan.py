@@ -13,7 +13,7 @@ from typing import cast
 from harness.analyses import check_analyses, ensemble, other_seed, settings_of
 from harness.chains import chain_name, groups, without_target
 from harness.job import Job
-from harness.spec import Spec
+from harness.spec import Spec, Training
 from harness.tuning_space import check_space
 from leaderboard.records import JobKind, JobRecord
 from registry import Adaptation, Kind, Name, Registry, SourceModel, Task, TaskType
@@ -22,6 +22,9 @@ from registry.identity import digest
 
 MEASURE_VERSION = 1
 """Part of every identity; raised when the harness itself measures differently."""
+
+TUNED = 0.5
+"""Share of all trials' epochs that early stopping leaves, about: for forecasts only."""
 
 
 @dataclass(frozen=True)
@@ -274,8 +277,20 @@ class _Planner:
                 checkpoint,
                 features,
                 tuning=self.spec.tuning if trains and record.kind is JobKind.ADAPT else None,
+                images=self._images(record, tasks, recipe if trains else None),
             ),
         )
+
+    def _images(self, record: JobRecord, tasks: Iterable[Task], recipe: Training | None) -> int | None:
+        """How many images a job will about process: its training's, in all epochs and trials, or those it looks at once."""
+        counts = [int(record.size)] if record.size.isdigit() else [task.images for task in tasks]
+        known = [count for count in counts if count is not None]
+        if len(known) < len(counts):
+            return None
+        passes = (1 - self.spec.validation) * recipe.epochs if recipe else 1.0
+        if record.kind is JobKind.ADAPT and recipe and self.spec.tuning:
+            passes *= max(1.0, self.spec.tuning.trials * TUNED)
+        return round(sum(known) * passes)
 
     # -- analyses -----------------------------------------------------------------------------------------
 

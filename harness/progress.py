@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
 from harness.executors.base import Event, Finished, Running
+from harness.forecast import work_of
 from harness.job import Job
 from harness.worker import Progress as Step
 from leaderboard.records import State
@@ -26,7 +27,9 @@ class Tally:
 
     def __init__(self, jobs: Sequence[Job]) -> None:
         self.total = len(jobs)
+        self.work = {job.id: work_of(job.images, job.image_size) or 0.0 for job in jobs}
         self.began = time.monotonic()
+        self.done = 0.0
         self.states: dict[State, int] = {}
         self.images = 0
         self.running: dict[int, tuple[Job, Step]] = {}
@@ -40,6 +43,7 @@ class Tally:
         if isinstance(event, Finished):
             self.states[event.outcome.state] = self.states.get(event.outcome.state, 0) + 1
             self.images += event.outcome.images
+            self.done += self.work.get(event.job.id, 0.0)
             self.running.pop(event.slot, None)
         elif isinstance(event, Running):
             self.running = dict(event.slots)
@@ -62,10 +66,16 @@ class Tally:
         words = [f"{self.settled}/{self.total} jobs"]
         words += [f"{self.states[state]} {state}" for state in (State.FAILED, State.SKIPPED) if self.states.get(state)]
         words += [f"{self.images_per_second:,.0f} img/s"]
-        if self.settled:
-            left = (time.monotonic() - self.began) / self.settled * (self.total - self.settled)
+        if left := self.seconds_left():
             words.append(f"{duration(left)} left")
         return " · ".join(words)
+
+    def seconds_left(self) -> float:
+        """By the work done and left, running jobs in part; 0 before anything is known."""
+        whole = sum(self.work.values())
+        under_way = sum(self.work.get(job.id, 0.0) * step.epoch / step.epochs for job, step in self.running.values() if step.epochs)
+        share = (self.done + under_way) / whole if whole else self.settled / max(1, self.total)
+        return (time.monotonic() - self.began) * (1 / share - 1) if share else 0.0
 
 
 class Bars:

@@ -141,7 +141,7 @@ def stand(plan: Plan, control: Control) -> Standing:
         states, history = {}, []
     before = {job: states[job] for job in plan.jobs if job in states}
     todo = tuple(_todo(plan, before, control, _files_of(store)))
-    return Standing(plan, before, todo, forecast(todo, history))
+    return Standing(plan, before, todo, forecast(todo, history, plan.sources))
 
 
 def _files_of(store: Store) -> Callable[[Job], bool]:

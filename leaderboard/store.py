@@ -38,7 +38,7 @@ class JobState:
 
 
 class Spent(NamedTuple):
-    """What one done job cost."""
+    """What one done job cost; ``adaptation`` is the analysis of a job that is one, ``images`` what it processed."""
 
     kind: str
     source: str
@@ -47,6 +47,8 @@ class Spent(NamedTuple):
     size: str
     seconds: float
     images: int
+    architecture: str = ""
+    image_size: int | None = None
 
 
 class Store:

@@ -93,10 +93,11 @@ def _with(outcome: Outcome, **values: object) -> Outcome:
 
 def _doer(kind: JobKind) -> Callable[..., object]:
     from harness.measure.adapting import adapt
+    from harness.measure.analysing import analyse
     from harness.measure.features import extract
     from harness.measure.pretraining import pretrain
 
-    return {JobKind.ADAPT: adapt, JobKind.FEATURES: extract, JobKind.PRETRAIN: pretrain}[kind]
+    return {JobKind.ADAPT: adapt, JobKind.ANALYSE: analyse, JobKind.FEATURES: extract, JobKind.PRETRAIN: pretrain}[kind]
 
 
 def _reason(error: Exception) -> str:

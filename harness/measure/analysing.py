@@ -1,0 +1,33 @@
+"""Analyse jobs: one analysis of one cell's networks, read off after they were trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from harness.job import Job
+from harness.measure.anatomy.barrier import barrier
+from harness.measure.anatomy.block_shuffle import block_shuffle
+from harness.measure.anatomy.criticality import criticality
+from harness.measure.anatomy.distance import distance
+from harness.measure.anatomy.mistakes import mistakes
+from harness.measure.anatomy.networks import Networks
+from harness.measure.anatomy.similarity import similarity
+from harness.measure.tools import Findings, Progress, Tools
+from leaderboard.records import Reading
+
+ANALYSES: Mapping[str, Callable[[Networks, Mapping[str, Any]], list[Reading]]] = {
+    "barrier": barrier,
+    "block_shuffle": block_shuffle,
+    "criticality": criticality,
+    "distance": distance,
+    "mistakes": mistakes,
+    "similarity": similarity,
+}
+
+
+def analyse(job: Job, tools: Tools, report: Progress) -> Findings:
+    """Do the job's analysis; raises NotApplicable where its networks cannot be compared in that way."""
+    networks = Networks(job, tools, report)
+    readings = ANALYSES[job.record.analysis](networks, job.record.options)
+    return Findings(readings=tuple(readings), images=networks.images)

@@ -11,13 +11,12 @@ from pydantic import BaseModel
 
 from harness.cli import _VERBS
 from harness.cli.run_verb import command as run_command
-from harness.spec import Pretraining, Resources, Spec, Training
+from harness.spec import SECTIONS, Spec
 from headwater import Registry, Store
 from registry import Kind
 
 HOME = Path(__file__).resolve().parent.parent
 DOCS = HOME / "docs"
-SECTIONS: dict[str, type[BaseModel]] = {"training": Training, "pretraining": Pretraining, "resources": Resources}
 
 
 def page(name: str) -> str:
@@ -40,6 +39,12 @@ def as_toml(default: object) -> str:
         return "none"
     if isinstance(default, tuple):
         return f"[{', '.join(as_toml(item) for item in default)}]"
+    if isinstance(default, dict):
+        return f"{{{', '.join(f'{key} = {as_toml(value)}' for key, value in default.items())}}}"
+    if isinstance(default, BaseModel):
+        return as_toml({key: value for key, value in default if value})
+    if isinstance(default, bool):
+        return str(default).lower()
     return f'"{default}"' if isinstance(default, str | Path) else str(default)
 
 

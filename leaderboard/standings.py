@@ -48,7 +48,7 @@ class Filter:
         if self.domain:
             rows = rows[rows["target_domain"] == self.domain]
         for scenario in split_list(self.scenario):
-            rows = rows[[scenario in scenarios for scenarios in rows["scenarios"]]]
+            rows = rows[rows["scenarios"].map(lambda names, wanted=scenario: wanted in names).astype(bool)]
         return rows
 
 

@@ -67,3 +67,45 @@ def test_a_size_that_is_none_is_refused(store):
 def test_a_filter_without_cells_and_a_missing_store_are_errors(store, tmp_path):
     assert isinstance(leaderboard("--store", store, "--domain", "medical").exception, QueryError)
     assert isinstance(leaderboard("--store", str(tmp_path / "none.duckdb")).exception, StoreMissing)
+
+
+def test_by_scenario_shows_both_references_side_by_side(store):
+    result = leaderboard("--store", store, "--by", "scenario", columns="100")
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert lines[2][:9] == ["scenario", "gain", "over", "scratch", "↑", "gain", "over", "base", "↑"]
+    assert [line[0] for line in lines[4:10]] == [
+        "including",
+        "cross-domain",
+        "multi-source",
+        "small-target",
+        "full-target",
+        "larger-to-smaller",
+    ]
+    assert "rows are not ranked" in result.stderr
+
+
+@pytest.mark.parametrize("by", ["scenario", "adaptation", "domain"])
+def test_filters_and_formats_hold_for_groups(store, by):
+    arguments = ("--task", "rsscn7", "--size", "50", "--scenario", "larger-to-smaller", "--adaptation", "fine_tune", "--sort", "name")
+    rows = json.loads(leaderboard("--store", store, "--by", by, *arguments, "--format", "json").stdout)
+    assert max(row["cells"] for row in rows) == 9
+    assert [row[by] for row in rows] == sorted(row[by] for row in rows)
+
+
+@pytest.mark.parametrize("columns", ["60", "80", "120"])
+def test_groups_fit_any_terminal(store, columns):
+    result = leaderboard("--store", store, "--by", "domain", columns=columns)
+    assert max(map(len, result.stdout.splitlines())) <= int(columns)
+    assert "sketches" in result.stdout
+
+
+def test_a_scenario_narrows_the_standings(store):
+    rows = json.loads(leaderboard("--store", store, "--scenario", "multi-source,small-target", "--format", "json").stdout)
+    assert [(row["source"], row["cells"]) for row in rows] == [(CHAIN, 18), ("(scratch)", 18)]
+
+
+def test_attribution_needs_chains_on_fewer_tasks_and_no_groups(store):
+    result = leaderboard("--store", store, "--attribution")
+    assert isinstance(result.exception, QueryError)
+    assert "alphadigits" in result.exception.hint
+    assert leaderboard("--store", store, "--attribution", "--by", "domain").exit_code == 2

@@ -1,10 +1,11 @@
 """Gains by scenario, adaptation and domain: means by hand, pairs that are pairs, and no invented ranks."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from leaderboard import Measurement
+from leaderboard import Measurement, Outcome, State
 from leaderboard.groups import groups
 from leaderboard.groups_table import groups_table
 from leaderboard.standings import SCENARIOS, Filter, standings
@@ -158,10 +159,6 @@ def test_a_scenario_that_is_none_is_corrected(store):
 
 def test_small_is_what_the_run_calls_small_for_failed_cells_too(tmp_path):
     """It was 150 images for cells without a gain, whatever the spec said."""
-    from dataclasses import replace
-
-    from leaderboard import Outcome, State
-
     jobs = [
         job(f"{n}{who}", who, adaptation=how, size=n)
         for n in ("200", "300")

@@ -8,6 +8,7 @@ both corrections, after Hesterberg, What Teachers Should Know About the Bootstra
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -121,20 +122,29 @@ class Comparison:
 
 def cell_weights(tasks: np.ndarray, seeds: np.ndarray, draws: int) -> np.ndarray:
     """(draws, C): how often a hierarchical bootstrap of tasks, then of seeds within each, holds each cell."""
+    pairs, pair = np.unique(np.stack([tasks, seeds]), axis=1, return_inverse=True)
+    held = np.zeros((draws, pairs.shape[1]))
+    for place in place_weights(pairs[0], draws):
+        held += place
+    return held[:, pair.reshape(-1)]
+
+
+def place_weights(tasks: np.ndarray, draws: int) -> Iterator[np.ndarray]:
+    """For each place of a drawn task, (draws, P): how often the task drawn there holds each of its seeds, drawn anew.
+
+    ``tasks``: (P,) the task of each pair of task and seed, ascending. A statistic that is no mean of cells is computed at each place,
+    then averaged over places.
+    """
     random = np.random.default_rng(0)
-    names, task = np.unique(tasks, return_inverse=True)
-    pairs, pair = np.unique(np.stack([task, seeds]), axis=1, return_inverse=True)
-    first = np.searchsorted(pairs[0], np.arange(len(names)))
-    repeats = np.bincount(pairs[0], minlength=len(names))
-    drawn = random.integers(len(names), size=(draws, len(names)))
-    counts = np.zeros((draws, pairs.shape[1]))
+    _, first, repeats = np.unique(tasks, return_index=True, return_counts=True)
+    drawn = random.integers(len(first), size=(draws, len(first)))
     rows = np.arange(draws)
-    for place in range(len(names)):
-        chosen = drawn[:, place]
+    for chosen in drawn.T:
+        counts = np.zeros((draws, len(tasks)))
         for turn in range(int(repeats.max())):
             seed = random.integers(repeats[chosen])
             counts[rows, first[chosen] + seed] += turn < repeats[chosen]
-    return counts[:, pair.reshape(-1)]
+        yield counts
 
 
 def widening(units: int, level: float) -> float:
@@ -143,6 +153,32 @@ def widening(units: int, level: float) -> float:
         return float("nan")
     tail = (1 + level) / 2
     return float(np.sqrt(units / (units - 1)) * stdtrit(units - 1, tail) / ndtri(tail))
+
+
+def interval_of(estimate: float, drawn: np.ndarray, units: int, level: float = LEVEL) -> tuple[float, float]:
+    """Bounds of any statistic from its value in each draw of ``cell_weights``, (draws,), widened as those of means are."""
+    known = drawn[~np.isnan(drawn)]
+    if units < 2 or not len(known):
+        return float("nan"), float("nan")
+    low, high = np.quantile(known - estimate, ((1 - level) / 2, (1 + level) / 2))
+    return float(estimate + widening(units, level) * low), float(estimate + widening(units, level) * high)
+
+
+def share_interval(hits: int, units: int, level: float = LEVEL) -> tuple[float, float]:
+    """Bounds of a share of independent units: Clopper and Pearson's, which never cover less than they say."""
+    from scipy.stats import binomtest
+
+    interval = binomtest(hits, units).proportion_ci(level, method="exact")
+    return float(interval.low), float(interval.high)
+
+
+def more_to_settle(hits: int, units: int, against: float = 0.5, level: float = LEVEL) -> int | None:
+    """How many more units would about settle on which side of ``against`` a share is, if it stays as it is; None: not told."""
+    for count in range(units + 1, _MOST + 1):
+        low, high = share_interval(round(hits / units * count), count, level)
+        if not low <= against <= high:
+            return count - units
+    return None
 
 
 def _more_tasks(means: np.ndarray, distance: float) -> int | None:

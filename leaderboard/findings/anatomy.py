@@ -1,0 +1,158 @@
+"""F10 to F12: what the analyses of trained networks show (headwater analyse)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from leaderboard.findings._base import NEYSHABUR, Evidence, Finding, Part
+from leaderboard.findings.domains import PAIRED_RULE
+from leaderboard.findings.means import CORRELATION, SETTING, mean_part
+from leaderboard.findings.shares import HALF, share_part
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_COORDINATES = [*SETTING, "seed", "job"]
+_FEWEST = 3
+"""A rank correlation of two points is 1 or -1 whatever they are."""
+
+
+def _f10(evidence: Evidence) -> list[Part]:
+    shuffle = evidence.rows("f10_shuffle")
+    lacking = 'no shuffled images: anatomy.analyses = ["block_shuffle"], then headwater analyse'
+    jobs = _by_job(shuffle)
+    distant = "no cross-domain gains over scratch: add a source of another domain than the target's"
+    return [
+        mean_part(evidence.rows("f10_distant"), "gain", "even distant targets gain", "gain over scratch, cross-domain", lacking=distant),
+        mean_part(jobs, "shuffled", "feature reuse is not the only cause", "advantage on shuffled images", lacking=lacking),
+        mean_part(jobs, "shrinkage", "though it is one", "advantage on intact − on shuffled images", decides=False, lacking=lacking),
+        mean_part(
+            _rank_correlations(shuffle, ["block"], "advantage_abs"),
+            "rho",
+            "the coarser, the larger",
+            "ρ(block size, advantage)",
+            judged=False,
+            within=CORRELATION,
+        ),
+    ]
+
+
+def _by_job(rows: pd.DataFrame) -> pd.DataFrame:
+    """One row an analysis: its mean advantage over block sizes smaller than the image, and what the intact image has beyond that."""
+    intact = rows["intact"].astype(bool)
+    shuffled = rows[~intact].groupby(_COORDINATES, dropna=False)[["advantage_abs", "advantage_rel"]].mean()
+    whole = rows[intact].groupby(_COORDINATES, dropna=False)[["advantage_abs", "advantage_rel"]].mean()
+    both = shuffled.join(whole, how="inner", rsuffix="_whole").reset_index()
+    return both.rename(columns={"advantage_abs": "shuffled_abs", "advantage_rel": "shuffled_rel"}).assign(
+        shrinkage_abs=both["advantage_abs_whole"] - both["advantage_abs"], shrinkage_rel=both["advantage_rel_whole"] - both["advantage_rel"]
+    )
+
+
+def _rank_correlations(rows: pd.DataFrame, along: list[str], value: str) -> pd.DataFrame:
+    """One row an analysis: Spearman's ``rho`` of a value with what it goes along; NaN for fewer than three points or a constant."""
+    import pandas as pd
+    from scipy.stats import spearmanr
+
+    found = []
+    for key, part in rows.groupby(_COORDINATES, dropna=False):
+        told = len(part) >= _FEWEST and part[along[0]].nunique() > 1 and part[value].nunique() > 1
+        found.append([*key, float(spearmanr(part[along[0]], part[value]).statistic) if told else np.nan])
+    return pd.DataFrame(found, columns=[*_COORDINATES, "rho"])
+
+
+def _f11(evidence: Evidence) -> list[Part]:
+    rows = evidence.rows("f11_mistakes")
+    lacking = 'no comparison of mistakes: anatomy.analyses = ["mistakes"], then headwater analyse'
+    return [
+        mean_part(
+            rows,
+            "difference",
+            "errors only the transferred model makes are on more ambiguous samples than those only scratch makes",
+            "ambiguity, only P-T wrong − only RI-T wrong",
+            unit="nats",
+            lacking=lacking,
+        ),
+        mean_part(rows, "transferred_ambiguity", "only P-T wrong", "ambiguity of those samples", unit="nats", judged=False),
+        mean_part(rows, "scratch_ambiguity", "only RI-T wrong", "ambiguity of those samples", unit="nats", judged=False),
+        mean_part(rows, "kappa", "agreement of the two", "Cohen's κ of P-T and RI-T", judged=False, within=CORRELATION),
+    ]
+
+
+def _f12(evidence: Evidence) -> list[Part]:
+    rows = evidence.rows("f12_modules")
+    transferred, scratch = rows[rows["subject"] == "P-T"], rows[rows["subject"] == "RI-T"]
+    lacking = 'no modules set back: anatomy.analyses = ["criticality"], then headwater analyse'
+    depth = "ρ(depth, drop) in {}"
+    return [
+        mean_part(
+            _rank_correlations(transferred, ["depth"], "drop"),
+            "rho",
+            "the later the module, the more critical",
+            depth.format("P-T"),
+            within=CORRELATION,
+            lacking=lacking,
+        ),
+        share_part(
+            _head_first(transferred),
+            len(transferred),
+            "the classifier is the most critical",
+            "of targets where it drops most in P-T",
+            lacking=lacking,
+            above=HALF,
+        ),
+        mean_part(
+            _rank_correlations(scratch, ["depth"], "drop"),
+            "rho",
+            "in the scratch network",
+            depth.format("RI-T"),
+            judged=False,
+            within=CORRELATION,
+        ),
+    ]
+
+
+def _head_first(rows: pd.DataFrame) -> pd.Series:
+    """For each target the share of its settings where the head's drop, seeds averaged, is larger than every other module's."""
+    keys = [*SETTING, "source"]
+    drops = rows.groupby([*keys, "module", "head"], dropna=False)["drop"].mean().reset_index()
+    head = drops[drops["head"].astype(bool)].groupby(keys, dropna=False)["drop"].max()
+    others = drops[~drops["head"].astype(bool)].groupby(keys, dropna=False)["drop"].max()
+    both = head.to_frame("head").join(others.to_frame("others"), how="inner")
+    return (both["head"] > both["others"]).astype(float).groupby(level="task").mean()
+
+
+F10 = Finding(
+    id="F10",
+    claim="even distant targets gain; feature reuse is not the only cause",
+    paper=NEYSHABUR,
+    definition="Mean gain over scratch of cross-domain sources; and the advantage of the transferred network (P-T) over the scratch one "
+    "(RI-T) on images cut into blocks and shuffled, averaged over the block sizes smaller than the image, where shapes to reuse are gone. "
+    "Beside them: how much of the advantage goes with the shapes, and Spearman's ρ of advantage with block size.",
+    rule=f"{PAIRED_RULE}; the gain and the advantage on shuffled images decide",
+    views=("f10_distant", "f10_shuffle"),
+    examine=_f10,
+)
+
+F11 = Finding(
+    id="F11",
+    claim="errors only the transferred model makes fall on ambiguous samples, those only scratch makes on clear ones",
+    paper=NEYSHABUR,
+    definition="Ambiguity of a sample: entropy (nats) of an ensemble that excludes the two networks compared. Its mean over test images "
+    "that only P-T gets wrong less that over images only RI-T gets wrong, for each analysis in which both have some.",
+    rule=PAIRED_RULE,
+    views=("f11_mistakes",),
+    examine=_f11,
+)
+
+F12 = Finding(
+    id="F12",
+    claim="the later the module, the more critical; the classifier most",
+    paper=NEYSHABUR,
+    definition="Each module of P-T set back to its initial values, the rest kept: Spearman's ρ of the drop with relative depth in each "
+    "analysis, averaged; and the share of targets where, in most settings, the head drops more than any other module, seeds averaged.",
+    rule="supported where ρ's interval lies above 0 and the share's above 50 %, contradicted where either lies below",
+    views=("f12_modules",),
+    examine=_f12,
+)

@@ -1,0 +1,57 @@
+"""The findings in order, and what a store's rows say of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from leaderboard.findings._base import Answer, Evidence, Finding
+from leaderboard.findings.anatomy import F10, F11, F12
+from leaderboard.findings.convergence import F9
+from leaderboard.findings.domains import F3, F4, F6
+from leaderboard.findings.screening import F8
+from leaderboard.findings.sources import F5, F7
+from leaderboard.findings.transfer import F1, F2
+from leaderboard.standings import Filter
+from leaderboard.store import Store
+from registry.errors import UnknownName
+from registry.names import did_you_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FINDINGS: dict[str, Finding] = {finding.id: finding for finding in (F1, F2, F3, F4, F5, F6, F7, F8, F9, F10, F11, F12)}
+
+
+def chosen(ids: Sequence[str]) -> list[Finding]:
+    """The findings of these ids, all for none; raises UnknownName."""
+    unknown = [name for name in ids if name.upper() not in FINDINGS]
+    if unknown:
+        hint = f"There are {', '.join(FINDINGS)}."
+        raise UnknownName(
+            f"no finding is called {unknown[0]!r}.{did_you_mean(unknown[0].upper(), FINDINGS)}", subject=unknown[0], hint=hint
+        )
+    wanted = {name.upper() for name in ids} or set(FINDINGS)
+    return [finding for name, finding in FINDINGS.items() if name in wanted]
+
+
+def examine(store: Store, ids: Sequence[str] = (), wanted: Filter | None = None) -> list[Answer]:
+    """What the rows of a store say of findings; raises UnknownName, and what reading a store raises.
+
+    F8 compares sizes, so that a filter on ``size`` does not apply to it.
+    """
+    findings = chosen(ids)
+    evidence = gather(store, {view for finding in findings for view in finding.views}, wanted or Filter())
+    return [Answer(finding, tuple(finding.examine(evidence))) for finding in findings]
+
+
+def gather(store: Store, views: set[str], wanted: Filter) -> Evidence:
+    """The rows of views that a filter keeps, always in the same order."""
+    with store.reading() as connection:
+        frames = {view: connection.execute(f"FROM {view} ORDER BY ALL").df() for view in sorted(views)}
+    return Evidence({view: _kept(rows, wanted) for view, rows in frames.items()})
+
+
+def _kept(rows: pd.DataFrame, wanted: Filter) -> pd.DataFrame:
+    return (wanted if "size" in rows.columns else replace(wanted, size="")).keep(rows)

@@ -1,0 +1,38 @@
+"""F9: do pre-trained networks get there sooner?"""
+
+from __future__ import annotations
+
+from leaderboard.findings._base import NEYSHABUR, Evidence, Finding, Part
+from leaderboard.findings.domains import PAIRED_RULE
+from leaderboard.findings.means import mean_part
+from leaderboard.findings.shares import share_part
+
+
+def _f9(evidence: Evidence) -> list[Part]:
+    rows = evidence.rows("f09_convergence")
+    lacking = 'no learning curves of a network and its scratch reference: run fine_tune, with references = ["scratch"]'
+    to_best, own = "to scratch's best validation metric, scratch − pre-trained", "to 95 % of own best, scratch − pre-trained"
+    reached = rows["reached"].astype(float).groupby(rows["task"]).mean()
+    return [
+        mean_part(rows, "difference_epochs", "pre-trained models converge faster", f"epochs {to_best}", unit="epochs", lacking=lacking),
+        mean_part(rows, "difference_own_epochs", "and to their own best", f"epochs {own}", unit="epochs", decides=False, lacking=lacking),
+        mean_part(rows, "difference_seconds", "in seconds of training", f"seconds {to_best}", unit="s", decides=False, lacking=lacking),
+        mean_part(rows, "epochs", "pre-trained", "epochs to scratch's best", unit="epochs", judged=False),
+        mean_part(rows, "scratch_epochs", "scratch", "epochs to scratch's best", unit="epochs", judged=False),
+        share_part(
+            reached, len(rows), "whether they get there", "of targets where most networks reach scratch's best", judged=False, above=0.5
+        ),
+    ]
+
+
+F9 = Finding(
+    id="F9",
+    claim="pre-trained models converge faster",
+    paper=NEYSHABUR,
+    definition="Epochs, and seconds of training, until the validation metric is as good as the best that the scratch reference reached, "
+    "scratch's own less the pre-trained network's; and likewise until within 5 % of the network's own best. A network that never gets "
+    "there counts as one epoch more than it ran.",
+    rule=f"{PAIRED_RULE}; the epochs to scratch's best decide",
+    views=("f09_convergence",),
+    examine=_f9,
+)

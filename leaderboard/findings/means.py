@@ -1,0 +1,118 @@
+"""A mean of paired rows with its interval: targets are resampled, then seeds within each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from leaderboard.findings._base import LEAST_TARGETS, Part, Verdict
+from leaderboard.statistics import Comparison, More
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SETTING = ["task", "adaptation", "size", "setup", "metric"]
+"""What sources are compared under, seeds apart."""
+
+
+def is_relative(rows: pd.DataFrame) -> bool:
+    """Whether gains must be relative: differences of unlike metrics do not average."""
+    return bool(rows["metric"].nunique() > 1)
+
+
+CORRELATION = (-1.0, 1.0)
+
+
+def gains_of(rows: pd.DataFrame, stem: str) -> pd.Series:
+    """The column ``STEM_abs``, or ``STEM_rel`` where metrics differ, or ``STEM`` itself where the view has but that."""
+    if stem in rows.columns:
+        return rows[stem].astype(float)
+    return rows[f"{stem}_rel" if is_relative(rows) else f"{stem}_abs"].astype(float)
+
+
+def mean_part(
+    rows: pd.DataFrame,
+    stem: str,
+    claim: str,
+    meaning: str,
+    *,
+    wants: int = 1,
+    unit: str = "",
+    decides: bool = True,
+    judged: bool = True,
+    lacking: str = "",
+    within: tuple[float, float] = (-np.inf, np.inf),
+) -> Part:
+    """The mean of a column of paired rows; every row counts the same. ``wants``: the sign that the claim says it has.
+
+    ``lacking``: what to add where there are no rows; ``within``: what the mean cannot leave. Without ``judged`` it has no verdict and
+    decides nothing.
+    """
+    values = gains_of(rows, stem)
+    kept = rows[values.notna()]
+    values = values[values.notna()]
+    if f"{stem}_rel" in rows.columns and is_relative(rows):
+        meaning += " (relative)"
+    decides = decides and judged
+    if kept.empty:
+        verdict = Verdict.NOT_ENOUGH if judged else None
+        return Part(claim, meaning, verdict=verdict, decides=decides, unit=unit, missing=lacking if judged else "")
+    compared = comparison(kept, np.stack([values.to_numpy(), np.zeros(len(values))]))
+    low, high = (float(bound) for bound in np.clip(compared.interval[0], *within))
+    return settle(
+        Part(
+            claim,
+            meaning,
+            value=float(compared.mean[0]),
+            targets=int(kept["task"].nunique()),
+            cells=len(kept),
+            decides=decides,
+            unit=unit,
+            by_target=values.groupby(kept["task"]).mean().to_dict(),
+        ),
+        low,
+        high,
+        wants if judged else 0,
+        _more_words(compared.more_to_separate(0, 1)),
+    )
+
+
+def settle(part: Part, low: float, high: float, wants: int, remedy: str = "", against: float = 0.0) -> Part:
+    """The part with its bounds, verdict and what is missing; ``wants`` 0 gives no verdict."""
+    if part.targets < LEAST_TARGETS or np.isnan(low):
+        verdict = Verdict.NOT_ENOUGH if wants else None
+        lacks = f"needs {more_targets(max(1, LEAST_TARGETS - part.targets))}" if wants else ""
+        return replace(part, verdict=verdict, missing=lacks)
+    verdict = Verdict.of(low, high, against, wants) if wants else None
+    return replace(part, low=low, high=high, verdict=verdict, missing=remedy if verdict is Verdict.CANNOT_TELL else "")
+
+
+def comparison(rows: pd.DataFrame, values: np.ndarray) -> Comparison:
+    """Values (S, C) of rows (C,) that name their task and, where they have one, their seed."""
+    tasks = rows["task"].factorize()[0]
+    seeds = rows["seed"].fillna(-1).astype(int).to_numpy() if "seed" in rows.columns else np.zeros(len(rows), dtype=int)
+    return Comparison(values, tasks, seeds)
+
+
+def more_targets(count: int) -> str:
+    return f"{count} more {'target' if count == 1 else 'targets'}"
+
+
+def _more_words(more: More) -> str:
+    if more.seeds:
+        return f"about {more.seeds} more {'seed' if more.seeds == 1 else 'seeds'} would tell"
+    if more.tasks:
+        return f"about {more_targets(more.tasks)} would tell, more seeds would not"
+    return "how many more it takes cannot be told from these"
+
+
+def absent(rows: pd.DataFrame, needed: Sequence[tuple[str, pd.Series, str]], paired: str) -> str:
+    """What to add so that there are pairs: for each kind of cell (name, which rows are of it, remedy) that there is none of; else
+    that they are there, but never ``paired``."""
+    if rows.empty:
+        return "no gains to look at: headwater run"
+    lacks = [f"no {kind} cells: {remedy}" for kind, present, remedy in needed if not present.any()]
+    return "; ".join(lacks) or paired

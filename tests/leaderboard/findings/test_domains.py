@@ -1,0 +1,138 @@
+"""F3, F4 and F6 on stores where the truth is known."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.special import ndtri, stdtrit
+from scipy.stats import spearmanr
+
+from leaderboard.correlation import PartialRanks
+from leaderboard.findings import Verdict
+from leaderboard.statistics import widening
+from tests.leaderboard.findings.world import SOURCE_TASKS, answer, chain, targets, world
+
+FOUR = tuple(chain(name) for name in ("some-sketches", "many-sketches", "some-aerial", "many-aerial"))
+IMAGES = {f"on={card.name}]": card.images for card in SOURCE_TASKS}
+
+
+def of_domain_and_size(domain: float, size: float):
+    """Gain by whether the source has sketches, as the targets do, and by the logarithm of its images."""
+
+    def gain(source: str, *_: object) -> float:
+        images = next((images for end, images in IMAGES.items() if source.endswith(end)), None)
+        return 0.0 if images is None else domain * ("sketches" in source) + size * math.log10(images)
+
+    return gain
+
+
+@pytest.mark.parametrize(
+    ("domain", "size", "verdicts"),
+    [
+        (0.2, 0.0, [Verdict.SUPPORTED, Verdict.SUPPORTED]),
+        (-0.2, 0.0, [Verdict.CONTRADICTED, Verdict.CONTRADICTED]),
+    ],
+)
+def test_f3_tells_domain_from_size(tmp_path, domain, size, verdicts):
+    found = answer(world(tmp_path / "s.duckdb", FOUR, targets(6), of_domain_and_size(domain, size), noise=0.02), "F3")
+    assert [part.verdict for part in found.parts if part.decides] == verdicts
+    expected = domain + size * np.mean([math.log10(500 / 600), math.log10(5000 / 6000)])
+    assert found.parts[0].value == pytest.approx(expected, abs=0.02)
+    assert (found.parts[0].targets, found.parts[0].cells, found.parts[1].cells) == (6, 12, 48)
+    assert found.verdict is (Verdict.CONTRADICTED if Verdict.CONTRADICTED in verdicts else Verdict.SUPPORTED)
+
+
+def test_f3_where_only_size_matters_contradicts_its_second_part(tmp_path):
+    found = answer(world(tmp_path / "s.duckdb", FOUR, targets(6), of_domain_and_size(0, 0.2), noise=0.05), "F3")
+    assert found.parts[1].verdict is found.verdict is Verdict.CONTRADICTED
+    assert found.parts[3].value == pytest.approx(0.9, abs=0.1)
+
+
+def test_f3_interval_is_that_of_a_bootstrap_written_out(tmp_path):
+    """Targets drawn with replacement, then seeds within each, in plain loops; then widened for six targets."""
+    store = world(tmp_path / "s.duckdb", FOUR, targets(6), of_domain_and_size(0.1, 0), noise=0.05, seeds=3)
+    by_task: dict[str, list[float]] = {}
+    for name, difference in store.sql("SELECT task, difference_abs FROM f03_domain ORDER BY task, seed").rows:
+        by_task.setdefault(name, []).append(difference)
+    draw = np.random.default_rng(7)
+    names = list(by_task)
+    means = []
+    for _ in range(20_000):
+        drawn = [draw.choice(by_task[names[at]], 3) for at in draw.integers(6, size=6)]
+        means.append(np.mean(np.concatenate(drawn)))
+    centre = np.mean(list(by_task.values()))
+    factor = math.sqrt(6 / 5) * stdtrit(5, 0.975) / ndtri(0.975)
+    expected = centre + factor * (np.quantile(means, [0.025, 0.975]) - centre)
+    part = answer(store, "F3").parts[0]
+    width = expected[1] - expected[0]
+    assert (part.low, part.high) == pytest.approx(tuple(expected), abs=0.04 * width)
+
+
+def test_f3_is_blind_to_what_makes_a_target_easy(tmp_path):
+    def gain(source: str, task: str, *_: object) -> float:
+        return of_domain_and_size(0.05, 0)(source) + 0.2 * int(task[-1]) * ("on=" in source)
+
+    part = answer(world(tmp_path / "s.duckdb", FOUR, targets(6), gain), "F3").parts[0]
+    assert part.verdict is Verdict.SUPPORTED
+    assert part.high - part.low < 0.02
+
+
+def test_f3_says_which_cells_there_are_none_of(tmp_path):
+    found = answer(world(tmp_path / "s.duckdb", FOUR[2:], targets(4), lambda *_: 0.1), "F3")
+    assert found.verdict is Verdict.NOT_ENOUGH
+    assert found.parts[0].missing == "no within-domain cells: add a source task of the target's domain"
+    assert found.parts[1].missing.startswith("domain and source size never vary apart")
+
+
+def test_partial_ranks_of_one_group_are_the_partial_spearman_of_the_textbook():
+    draw = np.random.default_rng(0)
+    size = draw.normal(size=40)
+    match = (size + draw.normal(size=40) > 0).astype(float)
+    gain = match + 0.5 * size + draw.normal(size=40)
+    gm, gs, ms = (spearmanr(*pair).statistic for pair in ((gain, match), (gain, size), (match, size)))
+    expected = (gm - gs * ms) / math.sqrt((1 - gs**2) * (1 - ms**2)), (gs - gm * ms) / math.sqrt((1 - gm**2) * (1 - ms**2))
+    found = PartialRanks(gain, match, size, np.zeros(40)).correlations(np.ones((1, 40)))
+    assert [float(value[0]) for value in found] == pytest.approx(expected)
+
+
+def test_partial_ranks_of_shifted_groups_are_those_of_each_and_a_weight_counts_a_row_as_often():
+    draw = np.random.default_rng(1)
+    gain, match, size = draw.normal(size=10), np.repeat([0.0, 1.0], 5), draw.permutation(10).astype(float)
+    alone = PartialRanks(gain, match, size, np.zeros(10)).correlations(np.ones((1, 10)))
+    twice = [np.concatenate([values, values + shift]) for values, shift in ((gain, 5), (match, 0), (size, 100))]
+    groups = np.repeat([0, 1], 10)
+    both = PartialRanks(*twice, groups).correlations(np.array([[1.0] * 20, [3.0] * 10 + [0.0] * 10]))
+    assert np.array(both) == pytest.approx(np.repeat(np.array(alone), 2, axis=1))
+
+
+def test_widening_of_a_single_target_is_no_number():
+    assert math.isnan(widening(1, 0.95))
+
+
+@pytest.mark.parametrize(("broad", "verdict"), [(0.1, Verdict.SUPPORTED), (-0.1, Verdict.CONTRADICTED)])
+def test_f4_is_the_gain_of_sources_whose_domain_includes_the_targets(tmp_path, broad, verdict):
+    chains = (chain("web"), chain("some-sketches"), chain("some-aerial"))
+    gains = {chains[0].name: broad, chains[1].name: 0.3, chains[2].name: -0.9}
+    found = answer(world(tmp_path / "s.duckdb", chains, targets(4), lambda s, *_: gains.get(s, 0.0)), "F4")
+    assert found.verdict is verdict
+    assert [part.value for part in found.parts] == pytest.approx([broad, 0.3 - broad], abs=0.01)
+    assert found.parts[1].verdict is Verdict.SUPPORTED
+
+
+def test_f4_without_a_containing_domain_says_so(tmp_path):
+    found = answer(world(tmp_path / "s.duckdb", FOUR, targets(4), lambda *_: 0.1), "F4")
+    assert found.verdict is Verdict.NOT_ENOUGH
+    assert found.parts[0].missing.startswith("no including cells: add a source task whose domain contains")
+
+
+@pytest.mark.parametrize(("gain", "verdict", "share"), [(0.05, Verdict.SUPPORTED, 1), (-0.05, Verdict.CONTRADICTED, 0)])
+def test_f6_is_the_share_of_targets_that_gain_from_another_type_of_their_domain(tmp_path, gain, verdict, share):
+    chains = (chain("traced"), chain("some-sketches"))
+    found = answer(world(tmp_path / "s.duckdb", chains, targets(6), lambda s, *_: gain if "traced" in s else -gain), "F6")
+    assert (found.verdict, found.parts[0].value, found.parts[0].published, found.parts[0].cells) == (verdict, share, 0.65, 12)
+
+
+def test_f6_without_another_type_says_so(tmp_path):
+    found = answer(world(tmp_path / "s.duckdb", FOUR, targets(6), lambda *_: 0.1), "F6")
+    assert found.verdict is Verdict.NOT_ENOUGH
+    assert found.parts[0].missing.startswith("no cross-task-type cells: add a source task of another type")

@@ -20,16 +20,17 @@ WIDTH = 8
     "toy/network", domain="synthetic", task_type="classification", pretrained_on=["toy"], images=100, input_size=SIDE, random=True
 )
 def network() -> nn.Module:
-    """One convolution, pooled to eight features."""
+    """Two convolutions, a stem and a stage, pooled to eight features."""
     from torch import nn
 
     class Toy(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.convolution = nn.Conv2d(3, WIDTH, 3, stride=2)
+            self.stage = nn.Conv2d(WIDTH, WIDTH, 3, padding=1)
 
         def forward_features(self, images: Tensor) -> Tensor:
-            return self.convolution(images).relu()
+            return self.stage(self.convolution(images).relu()).relu()
 
         def forward_head(self, maps: Tensor, pre_logits: bool = True) -> Tensor:
             return maps.mean((2, 3))

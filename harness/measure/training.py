@@ -157,7 +157,13 @@ def _optimiser(groups: Sequence[ParameterGroup], settings: Training, device: Dev
                 split.setdefault((rate, decay if parameter.ndim > 1 else 0.0), []).append(parameter)
     alike = [{"params": parameters, "lr": rate, "weight_decay": decay} for (rate, decay), parameters in split.items()]
     if settings.optimiser == "sgd":
-        return torch.optim.SGD(alike, lr=settings.learning_rate, momentum=0.9, nesterov=True, fused=True)
+        sgd = torch.optim.SGD(alike, lr=settings.learning_rate, momentum=0.9, nesterov=True, fused=True)
+        for parameters in split.values():
+            for parameter in parameters:
+                # Momentum starts at zero, as it would by itself; but the fused step fails where a parameter (a joint chain's
+                # other head) gets its first gradient later than others.
+                sgd.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+        return sgd
     return torch.optim.AdamW(alike, lr=settings.learning_rate, fused=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import click
@@ -26,7 +27,7 @@ def command(ids: tuple[str, ...], store: Path, format_: str, **wanted: str) -> N
     answers = examine(Store(store), ids, Filter(**wanted))
     in_full = len(ids) == 1
     if in_full and format_ == "table":
-        click.echo(f"{explanation(answers[0])}\n")
+        click.echo(explanation(answers[0], shutil.get_terminal_size((100, 24)).columns) + "\n")
     findings_table(answers, full=in_full).print(format_)
     if in_full and format_ == "table" and any(part.by_target for part in answers[0].parts):
         targets_table(answers[0]).print(format_)

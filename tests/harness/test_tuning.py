@@ -1,0 +1,349 @@
+"""Tuning: the same trials for every source, poor ones stopped, the best on validation tested, and all of them recorded."""
+
+import math
+import sys
+from dataclasses import replace
+
+import pytest
+
+import headwater as hw
+from harness.measure.searching import OptunaSearch, search_for
+from harness.measure.training import Trained
+from harness.measure.tuning import Halving, Setting, tune
+from harness.plan import plan
+from harness.schedule import Schedule
+from harness.spec import Spec, Training, Tuning
+from harness.tuning_space import check_space, keys_for, longest
+from harness.worker import Worker
+from leaderboard.records import JobKind, State
+from registry import Registry
+from registry.errors import BadSpec, HeadwaterError, NotApplicable, TrainingError
+from tests.harness.toy import PLUGIN, keys
+
+RATES = {"learning_rate": {"low": 1e-4, "high": 1e-1, "log": True}}
+RECIPE = Setting(Training(epochs=9, learning_rate=1e-3), {"head_scale": 1.0})
+
+
+def tuning(**given):
+    return Tuning.model_validate({"trials": 4, "space": RATES} | given)
+
+
+# -- drawing ----------------------------------------------------------------------------------------------------
+
+
+def drawn(settings, options, seed=0, count=6):
+    search = search_for(settings, options, seed, {}, None)
+    return [search.suggest() for _ in range(count)]
+
+
+def test_draws_lie_in_their_ranges_and_whole_numbers_stay_whole_with_both_bounds():
+    space = {
+        "learning_rate": {"low": 1e-4, "high": 1e-1, "log": True},
+        "weight_decay": {"low": 0.0, "high": 0.5},
+        "epochs": {"low": 2, "high": 4},
+        "batch_size": {"low": 4, "high": 64, "log": True},
+        "augmentation": ["standard", "none"],
+        "stages": {"low": 0, "high": 2},
+    }
+    found = drawn(tuning(space=space), {"stages": 1}, count=200)
+    logs = sorted(math.log10(config["learning_rate"]) for config in found)
+    assert -4 <= logs[0] < -3.8 < -1.2 < logs[-1] <= -1
+    assert logs[100] == pytest.approx(-2.5, abs=0.3)  # uniform in the logarithm
+    assert sum(config["weight_decay"] for config in found) / 200 == pytest.approx(0.25, abs=0.04)
+    assert {config["epochs"] for config in found} == {2, 3, 4}
+    assert {config["stages"] for config in found} == {0, 1, 2}
+    assert {config["augmentation"] for config in found} == {"standard", "none"}
+    assert all(type(config["batch_size"]) is int and 4 <= config["batch_size"] <= 64 for config in found)
+
+
+def test_a_seed_gives_the_same_configurations_and_another_seed_others():
+    assert drawn(tuning(), {}) == drawn(tuning(), {})
+    assert drawn(tuning(), {}, seed=1) != drawn(tuning(), {})
+
+
+def test_adaptations_that_share_a_key_meet_the_same_values_of_it():
+    space = RATES | {"stages": [0, 1, 2], "weight_decay": {"low": 0.0, "high": 1.0}}
+    frozen, plain = drawn(tuning(space=space), {"stages": 1}), drawn(tuning(space=space), {})
+    assert [{key: value for key, value in config.items() if key != "stages"} for config in frozen] == plain
+
+
+# -- the space --------------------------------------------------------------------------------------------------
+
+
+def cards(*names):
+    registry = Registry.discover()
+    return [registry.adaptation(name)[0] for name in names]
+
+
+@pytest.mark.parametrize(
+    ("space", "says"),
+    [
+        ({"learning_rat": [0.1]}, "tuning.space.learning_rat is neither a key of [training] nor an option of fine_tune, freeze."),
+        ({"iterations": [10]}, "tuning.space.iterations is neither a key"),  # of linear_probe, which is not trained
+        ({"learning_rate": [0.1, -1.0]}, "tuning.space.learning_rate: -1.0: input should be greater than 0"),
+        ({"learning_rate": {"low": -1, "high": 1}}, "tuning.space.learning_rate: -1.0: input should be greater than 0"),
+        ({"epochs": {"low": 1.5, "high": 3}}, "tuning.space.epochs: epochs takes whole numbers, not 1.5 to 3"),
+        ({"epochs": [3, 2.5]}, "tuning.space.epochs: 2.5: input should be a valid integer"),
+        ({"augmentation": {"low": 0, "high": 1}}, "tuning.space.augmentation: augmentation is not a number"),
+        ({"optimiser": ["lion"]}, "tuning.space.optimiser: 'lion': input should be 'adamw' or 'sgd'"),
+        ({"stages": ["deep"]}, "tuning.space.stages: freeze[stages=deep]: stages wants a value of type int"),
+        ({"stages": {"low": 0, "high": 1.5}}, "tuning.space.stages: stages takes whole numbers"),
+        ({"weight_decay": []}, "tuning.space.weight_decay: a list of values, or {low, high, log}, was expected"),
+    ],
+)
+def test_a_space_that_nothing_has_is_refused_with_its_key(space, says):
+    with pytest.raises(BadSpec) as raised:
+        check_space(tuning(space=space), cards("fine_tune", "freeze", "linear_probe"))
+    assert raised.value.message.startswith(says)
+
+
+def test_a_misspelt_key_is_put_right():
+    with pytest.raises(BadSpec, match="Did you mean learning_rate") as raised:
+        plan(Spec.of(keys(tuning={"space": {"learning_rat": [0.1, 1.0]}})), Registry.discover([PLUGIN]))
+    assert "weight_decay" in raised.value.hint
+
+
+def test_keys_of_one_adaptation_are_dropped_for_another():
+    settings = tuning(space=RATES | {"stages": [1, 2]})
+    freeze, scratch = cards("freeze", "from_scratch")
+    check_space(settings, [freeze])
+    assert keys_for(settings, freeze.options()) == ["learning_rate", "stages"]
+    assert keys_for(settings, scratch.options()) == ["learning_rate"]
+
+
+def test_the_longest_trial_is_the_recipes_or_the_spaces():
+    assert longest(tuning(), 15) == 15
+    assert longest(tuning(space={"epochs": [5, 30]}), 15) == 30
+    assert longest(tuning(space={"epochs": {"low": 5, "high": 9}}), 15) == 15
+
+
+# -- stopping ---------------------------------------------------------------------------------------------------
+
+
+def by_hand(curves, grace, reduction, longest):
+    """Asynchronous successive halving written out: at each rung, on with those not below the top 1/reduction so far."""
+    import numpy as np
+
+    rungs, at = [], grace
+    while at <= longest:
+        rungs.append(at)
+        at *= reduction
+    recorded = {rung: [] for rung in rungs}
+    lasted = []
+    for curve in curves:
+        for epoch, quality in enumerate(curve, 1):
+            if epoch in recorded and epoch < longest:
+                others = recorded[epoch]
+                stop = bool(others) and quality < np.percentile(others, (1 - 1 / reduction) * 100)
+                others.append(quality)
+                if stop:
+                    break
+        lasted.append(epoch)
+    return lasted
+
+
+@pytest.mark.parametrize(("grace", "reduction"), [(1, 2), (1, 3), (2, 3), (3, 3), (20, 3)])
+def test_trials_stop_where_successive_halving_written_out_stops_them(grace, reduction):
+    import random
+
+    dice = random.Random(grace * 10 + reduction)
+    curves = [[dice.random() + epoch * slope for epoch in range(9)] for slope in (dice.random() / 5 for _ in range(12))]
+    halving, lasted = Halving(tuning(grace=grace, reduction=reduction), 9), []
+    for number, curve in enumerate(curves, 1):
+        enough = halving.begin(number)
+        lasted.append(next((epoch for epoch, quality in enumerate(curve, 1) if enough(epoch, (quality, 0.0))), 9))
+    assert lasted == by_hand(curves, grace, reduction, 9)
+    assert (min(lasted) < 9) == (grace < 9)
+
+
+# -- trials -----------------------------------------------------------------------------------------------------
+
+
+class Bowl:
+    """A training whose quality peaks where the learning rate is 0.01, and that fails above 0.05; ten images an epoch."""
+
+    def __init__(self, fails=0.05):
+        self.settings, self.fails = [], fails
+
+    def __call__(self, setting, report, enough):
+        rate, epochs = setting.training.learning_rate, setting.training.epochs
+        self.settings.append(setting)
+        best = -abs(math.log10(rate) + 2)
+        for epoch in range(1, epochs + 1):
+            report(epoch, epochs, best, 10 * epoch)
+            if rate > self.fails and epoch == 2:
+                raise TrainingError("the loss became nan in epoch 2")
+            if enough(epoch, (best, 0.0)):
+                break
+        return f"network at {rate}", Trained((), epoch, epoch, 10 * epoch, {"accuracy": best}, (best, 0.0))
+
+
+def tuned(attempt, settings=None, recipe=RECIPE, heard=lambda *_: None):
+    return tune(settings or tuning(trials=8), recipe, {"head_scale": 1.0}, 0, 1, attempt, heard)
+
+
+def test_the_first_trial_is_the_recipe_and_the_best_on_validation_is_chosen():
+    bowl = Bowl()
+    found = tuned(bowl)
+    assert bowl.settings[0] == RECIPE
+    assert [trial.trial for trial in found.trials] == list(range(1, 9))
+    good = [trial for trial in found.trials if trial.state != "failed"]
+    best = max(good, key=lambda trial: trial.value)
+    assert [trial for trial in found.trials if trial.chosen] == [best]
+    assert best.trial > 1
+    assert found.network == f"network at {best.config['learning_rate']}"
+    assert found.choice == {"trial": best.trial, "learning_rate": best.config["learning_rate"], "epoch": found.trained.epoch}
+    assert found.setting.training.learning_rate == best.config["learning_rate"]
+
+
+def test_a_trial_that_fails_is_a_row_and_counts_its_images():
+    found = tuned(Bowl())
+    failed = [trial for trial in found.trials if trial.state == "failed"]
+    assert failed
+    assert all((trial.epochs, trial.value, trial.reason) == (2, None, "the loss became nan in epoch 2") for trial in failed)
+    assert any(trial.state == "stopped" and trial.epochs < 9 for trial in found.trials)
+    assert found.images == sum(10 * trial.epochs for trial in found.trials)
+
+
+def test_a_recipe_that_fails_leaves_the_cell_to_the_other_trials():
+    found = tuned(Bowl(), recipe=replace(RECIPE, training=Training(epochs=9, learning_rate=0.9)))
+    assert (found.trials[0].state, found.trials[0].config) == ("failed", {"learning_rate": 0.9})
+    assert found.choice["trial"] > 1
+
+
+def test_when_every_trial_fails_the_cell_fails_with_the_reason():
+    with pytest.raises(TrainingError, match="all 8 trials failed, one with: the loss became nan in epoch 2"):
+        tuned(Bowl(fails=0.0))
+
+
+def test_a_cell_no_trial_of_which_applies_is_skipped():
+    def attempt(setting, report, enough):
+        raise NotApplicable("too deep")
+
+    with pytest.raises(NotApplicable, match="all 8 trials failed, one with: too deep"):
+        tuned(attempt)
+
+
+def test_among_equal_trials_the_recipe_is_kept():
+    found = tuned(lambda setting, report, enough: (None, Trained((), 1, 9, 90, {}, (0.5, -1.0))))
+    assert found.choice["trial"] == 1
+
+
+def test_lower_is_better_metrics_are_recorded_as_they_are():
+    def attempt(setting, report, enough):
+        error = abs(math.log10(setting.training.learning_rate) + 2)
+        return None, Trained((), 1, 9, 90, {"mae": error}, (-error, 0.0))
+
+    found = tune(tuning(trials=6), RECIPE, {}, 0, -1, attempt, lambda *_: None)
+    assert min(trial.value for trial in found.trials) == next(trial.value for trial in found.trials if trial.chosen) >= 0
+
+
+def test_nothing_is_tried_twice_and_a_small_space_ends_early():
+    bowl = Bowl()
+    found = tuned(bowl, tuning(trials=8, space={"learning_rate": [0.001, 0.01, 0.02]}))
+    assert sorted(trial.config["learning_rate"] for trial in found.trials) == [0.001, 0.01, 0.02]
+    assert len(bowl.settings) == 3
+
+
+def test_progress_names_the_trial_and_adds_up_images():
+    heard = []
+    found = tuned(Bowl(), tuning(trials=3), heard=lambda *step: heard.append(step))
+    assert {step[4:] for step in heard} == {(1, 3), (2, 3), (3, 3)}
+    assert heard[-1][3] == found.images
+    assert [step[3] for step in heard] == sorted(step[3] for step in heard)
+
+
+# -- optuna -----------------------------------------------------------------------------------------------------
+
+
+def distance_of_late_trials(search):
+    """How far, in powers of ten, the last ten of thirty trials lie from the best learning rate, over four seeds."""
+    bowls = [Bowl(fails=1.0) for _ in range(4)]
+    for seed, bowl in enumerate(bowls):
+        tune(tuning(trials=30, search=search, grace=9), RECIPE, {}, seed, 1, bowl, lambda *_: None)
+    rates = [setting.training.learning_rate for bowl in bowls for setting in bowl.settings[-10:]]
+    return sum(abs(math.log10(rate) + 2) for rate in rates) / len(rates)
+
+
+def test_optuna_learns_where_random_search_does_not():
+    pytest.importorskip("optuna")
+    assert distance_of_late_trials("random") == pytest.approx(5 / 6, abs=0.2)  # what uniform draws from -4 to -1 expect
+    assert distance_of_late_trials("optuna") < 0.5
+
+
+def test_optuna_draws_the_same_for_the_same_seed_and_every_source_until_it_learns():
+    pytest.importorskip("optuna")
+    one, other = Bowl(), Bowl(fails=1.0)
+    tuned(one, tuning(trials=12, search="optuna"))
+    tuned(other, tuning(trials=12, search="optuna"))
+    again = Bowl()
+    tuned(again, tuning(trials=12, search="optuna"))
+    assert one.settings == again.settings
+    assert one.settings[:4] == other.settings[:4]
+
+
+def test_without_optuna_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(HeadwaterError) as raised:
+        OptunaSearch({}, 0, 8, {}, None)
+    assert raised.value.hint == "pip install 'headwater[optuna]'"
+
+
+# -- cells ------------------------------------------------------------------------------------------------------
+
+
+def measured(folder, plugins=(PLUGIN,), **changes):
+    made = plan(Spec.of(keys(**changes)), Registry.discover(plugins))
+    worker, schedule = Worker(folder, plugins, 1), Schedule(made.jobs.values())
+    while (job := schedule.take()) is not None:
+        outcome = worker.run(job)
+        schedule.settle(outcome)
+        yield made.jobs[outcome.job], outcome
+
+
+SEARCHED = {
+    "tuning": {"trials": 4, "grace": 1, "space": {"learning_rate": {"low": 1e-3, "high": 0.3, "log": True}, "head_scale": [1.0, 5.0]}},
+    "training": {"epochs": 4, "batch_size": 4},
+    "sizes": [30],
+}
+
+
+def test_every_source_and_its_reference_meet_the_same_trials(tmp_path):
+    found = list(measured(tmp_path, sources=["toy/fixed", "chain[base=toy/fixed,on=toy/halves]"], **SEARCHED))
+    cells = [(job, outcome) for job, outcome in found if job.kind is JobKind.ADAPT]
+    assert {job.record.adaptation for job, _ in cells} == {"fine_tune", "from_scratch"}
+    assert {outcome.state for _, outcome in cells} == {State.DONE}
+    assert len({tuple(str(trial.config) for trial in outcome.trials) for _, outcome in cells}) == 1
+    assert {len(outcome.trials) for _, outcome in cells} == {4}
+    pretraining = next(outcome for job, outcome in found if job.kind is JobKind.PRETRAIN)
+    assert pretraining.trials == ()
+
+
+def test_a_tuned_cell_reports_what_its_chosen_trial_gives_when_it_is_the_recipe(tmp_path):
+    outcome = next(outcome for job, outcome in measured(tmp_path / "one", **SEARCHED) if job.record.adaptation == "fine_tune")
+    chosen = next(trial for trial in outcome.trials if trial.chosen)
+    assert {key: outcome.choice[key] for key in chosen.config} == chosen.config
+    recipe = {"epochs": 4, "batch_size": 4, "learning_rate": chosen.config["learning_rate"]}
+    name = f"fine_tune[head_scale={chosen.config['head_scale']}]"
+    plain = measured(tmp_path / "two", training=recipe, sizes=[30], adaptations=[name])
+    same = next(outcome for job, outcome in plain if job.record.adaptation.startswith("fine_tune"))
+    assert outcome.metrics == same.metrics
+    assert outcome.choice["epoch"] == same.choice["epoch"]
+    assert outcome.images == sum(24 * trial.epochs for trial in outcome.trials)
+    assert chosen.value == next(m.value for m in outcome.metrics if (m.split, m.metric) == ("validation", "accuracy"))
+    assert not (tmp_path / "one" / "snapshots").exists()
+
+
+def test_trials_reach_the_store_and_can_be_queried(tmp_path):
+    report = hw.run(keys(**SEARCHED), store=tmp_path / "s.duckdb", control=_inline())
+    assert report.failures == []
+    rows = report.store.sql("SELECT job, trial, config->>'learning_rate', state, chosen FROM trials ORDER BY job, trial").rows
+    assert len(rows) == 8
+    assert sum(row[4] for row in rows) == 2
+    assert {row[3] for row in rows} <= {"finished", "stopped"}
+
+
+def _inline():
+    from harness.run import Control
+
+    return Control(executor="inline")

@@ -24,7 +24,7 @@ SELECT
     NULL::BIGINT AS again,
     coalesce(len(list_distinct(flatten(list(tasks) FILTER (decoded > 0)))), 0) AS tasks,
     NULL::DOUBLE AS seconds,
-    count(*) FILTER (kind IN ('adapt', 'pretrain', 'features')) AS used_by
+    count(*) FILTER (kind IN ('adapt', 'pretrain', 'features') OR (kind = 'analyse' AND images > 0)) AS used_by
 FROM finished
 UNION ALL
 SELECT

@@ -1,8 +1,10 @@
 """Tuning: the same trials for every source, poor ones stopped, the best on validation tested, and all of them recorded."""
 
 import math
+import re
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +22,7 @@ from registry import Registry
 from registry.errors import BadSpec, HeadwaterError, NotApplicable, TrainingError
 from tests.harness.toy import PLUGIN, keys
 
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "tuning.md"
 RATES = {"learning_rate": {"low": 1e-4, "high": 1e-1, "log": True}}
 RECIPE = Setting(Training(epochs=9, learning_rate=1e-3), {"head_scale": 1.0})
 
@@ -341,6 +344,17 @@ def test_trials_reach_the_store_and_can_be_queried(tmp_path):
     assert len(rows) == 8
     assert sum(row[4] for row in rows) == 2
     assert {row[3] for row in rows} <= {"finished", "stopped"}
+    recipes = re.findall(r"```sql\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    gained, rates, epochs = (report.store.sql(recipe).rows for recipe in recipes)
+    assert all(row[1] == 1 and row[2] >= 0 for row in gained)
+    assert [row[3] for row in sorted(rates)] == [float(row[2]) for row in sorted(rows, key=lambda row: _place(report, row[0], row[1]))]
+    assert {row[0]: row[1:] for row in epochs}.keys() == {"fine_tune", "from_scratch"}
+    assert all(0 < trained <= without == 16 for _, trained, without in epochs)
+
+
+def _place(report, job, trial):
+    source, task = report.store.sql(f"SELECT source, task FROM jobs WHERE job = '{job}'").rows[0]
+    return source, task, trial
 
 
 def _inline():

@@ -73,7 +73,7 @@ def test_f8_order_and_its_interval_are_those_of_loops_over_targets_and_seeds(tmp
             held.append(cache[key])
         drawn.append(np.mean(held))
     factor = math.sqrt(6 / 5) * stdtrit(5, 0.975) / ndtri(0.975)
-    expected = np.clip(centre + factor * (np.quantile(drawn, [0.025, 0.975]) - centre), -1, 1)
+    expected = np.clip(centre + factor * (np.quantile(drawn, [0.025, 0.975]) - np.mean(drawn)), -1, 1)
     part = answer(store, "F8").parts[1]
     assert part.value == pytest.approx(centre)
     assert (part.low, part.high) == pytest.approx(tuple(expected), abs=0.05 * (expected[1] - expected[0]))

@@ -44,6 +44,7 @@ _PUBLIC = {
     "adaptation": "registry",
     "conformance": "harness.conformance",
     "estimator": "registry",
+    "findings": "leaderboard.findings",
     "plan": "harness.plan",
     "run": "harness.run",
     "selector": "registry",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from leaderboard.findings.sources import F5, F7
 from leaderboard.findings.transfer import F1, F2
 from leaderboard.standings import Filter
 from leaderboard.store import Store
-from registry.errors import UnknownName
+from registry.errors import QueryError, UnknownName
 from registry.names import did_you_mean
 
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ def chosen(ids: Sequence[str]) -> list[Finding]:
 
 
 def examine(store: Store, ids: Sequence[str] = (), wanted: Filter | None = None) -> list[Answer]:
-    """What the rows of a store say of findings; raises UnknownName, and what reading a store raises.
+    """What the rows of a store say of findings.
 
-    F8 compares sizes, so that a filter on ``size`` does not apply to it.
+    Raises UnknownName, QueryError where the filter leaves nothing, and what reading a store raises. F8 compares sizes, so that a filter on ``size`` does not apply to it.
     """
     findings = chosen(ids)
     evidence = gather(store, {view for finding in findings for view in finding.views}, wanted or Filter())
@@ -47,11 +47,24 @@ def examine(store: Store, ids: Sequence[str] = (), wanted: Filter | None = None)
 
 
 def gather(store: Store, views: set[str], wanted: Filter) -> Evidence:
-    """The rows of views that a filter keeps, always in the same order."""
+    """The rows of views that a filter keeps, always in the same order; raises QueryError where it leaves none of those there are."""
     with store.reading() as connection:
         frames = {view: connection.execute(f"FROM {view} ORDER BY ALL").df() for view in sorted(views)}
-    return Evidence({view: _kept(rows, wanted) for view, rows in frames.items()})
+    kept = {view: _kept(rows, wanted) for view, rows in frames.items()}
+    if all(rows.empty for rows in kept.values()) and not all(rows.empty for rows in frames.values()):
+        raise _nothing(store, frames.values(), wanted)
+    return Evidence(kept)
 
 
 def _kept(rows: pd.DataFrame, wanted: Filter) -> pd.DataFrame:
     return (wanted if "size" in rows.columns else replace(wanted, size="")).keep(rows)
+
+
+def _nothing(store: Store, frames: Iterable[pd.DataFrame], wanted: Filter) -> QueryError:
+    """What was asked for, and what there is of it."""
+    asked = {key: value for key, value in vars(wanted).items() if value}
+    there: dict[str, list[str]] = {key: sorted({name for rows in frames for name in rows.get(key, ())}) for key in asked}
+    near = "".join(did_you_mean(value, there[key]) for key, value in asked.items() if value not in there[key])
+    words = " ".join(f"--{key} {value}" for key, value in asked.items())
+    hint = "; ".join(f"{key}: {', '.join(names[:12])}" for key, names in there.items())
+    return QueryError(f"nothing that findings rest on in {store.path} matches {words}.{near}", subject=words, hint=f"There is {hint}.")

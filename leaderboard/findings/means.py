@@ -113,6 +113,6 @@ def absent(rows: pd.DataFrame, needed: Sequence[tuple[str, pd.Series, str]], pai
     """What to add so that there are pairs: for each kind of cell (name, which rows are of it, remedy) that there is none of; else
     that they are there, but never ``paired``."""
     if rows.empty:
-        return "no gains to look at: headwater run"
+        return 'no gains to look at: headwater run, with references = ["scratch", "base"]'
     lacks = [f"no {kind} cells: {remedy}" for kind, present, remedy in needed if not present.any()]
     return "; ".join(lacks) or paired

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from harness.cli.findings_verb import command
 from leaderboard.findings import FINDINGS
-from registry.errors import StoreMissing, UnknownName
+from registry.errors import QueryError, StoreMissing, UnknownName
 from tests.leaderboard.findings.world import chain, targets, world
 from tests.leaderboard.synthetic import store_of
 
@@ -70,8 +70,13 @@ def test_filters_narrow_what_counts(store):
     assert next(row["targets"] for row in whole if row["targets"]) == 7
     assert {row["targets"] for row in narrow if row["targets"]} == {4}
     assert next(row["cells"] for row in narrow) == 4 * 4 * 2
-    none = rows("--store", store, "F1", "--adaptation", "linear_probe")
-    assert [(row["verdict"], row["targets"]) for row in none if row["verdict"]] == [("not enough data", 0)]
+
+
+def test_a_filter_that_leaves_nothing_says_what_there_is(store):
+    error = findings("--store", store, "--task", "t/aerial-7").exception
+    assert isinstance(error, QueryError)
+    assert "matches --task t/aerial-7. Did you mean t/aerial-" in error.message
+    assert error.hint.startswith("There is task: t/aerial-0, t/aerial-1")
 
 
 @pytest.mark.parametrize("format_", ["csv", "md", "latex"])

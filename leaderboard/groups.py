@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from leaderboard.standings import SCENARIOS, Filter, Reference, measured, read
-from leaderboard.statistics import Comparison
+from leaderboard.statistics import DRAWS, LEVEL, cell_weights, share_interval, widening
 from leaderboard.store import Store
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Group:
-    """One row. ``gains`` by reference; ``gaining`` of the ``tasks`` have a best source whose mean gain is above 0.
+    """One row. ``gains`` by reference; ``gaining`` of the ``tasks`` have a best source whose mean gain is above 0, a share that lies
+    ``gaining_between``.
 
     ``difference`` is the adaptation's result less fine_tune's, paired by source, task, size and seed.
     """
@@ -60,6 +61,7 @@ class Group:
     cells: int
     failed: int
     seconds: float
+    gaining_between: tuple[float, float]
     difference: Estimate | None = None
 
 
@@ -125,6 +127,7 @@ class Groups:
             cells=len(own),
             failed=int(failed),
             seconds=float(own["seconds"].mean()),
+            gaining_between=share_interval(int((best > 0).sum()), len(best)),
             difference=self._difference(name) if self.by == "adaptation" else None,
         )
 
@@ -146,12 +149,20 @@ def _by_cell(rows: pd.DataFrame, adaptation: str) -> pd.DataFrame:
 
 
 def estimate(rows: pd.DataFrame, values: str) -> Estimate:
-    """The mean of a column over cells, tasks and seeds resampled."""
-    rows = rows.dropna(subset=values)
-    tasks, seeds = (rows[name].factorize()[0] for name in ("task", "seed"))
-    compared = Comparison(rows[values].to_numpy(float)[None], tasks, seeds)
-    low, high = (None if np.isnan(bound) else float(bound) for bound in compared.interval[0])
-    return Estimate(float(compared.mean[0]), low, high, len(rows))
+    """The mean of a column over cells; tasks are resampled, then seeds within each, as by ``Comparison``.
+
+    Cells of one task and seed are drawn together, so that their sums and counts are all it takes.
+    """
+    pairs = rows.dropna(subset=values).groupby(["task", "seed"], dropna=False)[values].agg(["sum", "count"])
+    tasks, seeds = (pairs.index.get_level_values(name).factorize()[0] for name in ("task", "seed"))
+    sums, counts = pairs["sum"].to_numpy(float), pairs["count"].to_numpy(float)
+    mean, weights = float(sums.sum() / counts.sum()), cell_weights(tasks, seeds, DRAWS)
+    units = len(np.unique(tasks)) if len(np.unique(tasks)) > 1 else len(np.unique(seeds))
+    if units < 2:
+        return Estimate(mean, None, None, int(counts.sum()))
+    spread = np.quantile((weights @ sums) / (weights @ counts) - mean, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+    low, high = mean + widening(units, LEVEL) * spread
+    return Estimate(mean, float(low), float(high), int(counts.sum()))
 
 
 def groups(store: Store, by: By, wanted: Filter | None = None, reference: Reference = "scratch") -> Groups:

@@ -33,7 +33,7 @@ def groups_table(groups: Groups, sort: str = "rank") -> Table:
         Column("verdict", only="data"),
         Column("negative", "P(neg)", ".2f", rank=1),
         Column("gaining", "best gains", lambda pair: f"{pair[0]} of {pair[1]}", rank=2, only="text"),
-        Column("gaining", only="data"),
+        *(Column(f"gaining{part}", only="data") for part in ("", "_share_low", "_share_high")),
         Column("tasks", rank=4),
         Column("sources", rank=3),
         Column("cells", rank=2),
@@ -54,7 +54,8 @@ def _line(row: Group, groups: Groups, references: list[Reference]) -> list[Any]:
     estimates = [row.gains.get(reference) for reference in references] + ([row.difference] if groups.by == "adaptation" else [])
     raw = [value for found in estimates for value in (found, *_raw(found))]
     facts = [groups.reference, groups.relative, row.gains[groups.reference].verdict, row.negative]
-    return [row.name, *raw, *facts, (row.gaining, row.tasks), row.gaining, row.tasks, row.sources, row.cells, row.failed, row.seconds]
+    gaining = [(row.gaining, row.tasks), row.gaining, *row.gaining_between]
+    return [row.name, *raw, *facts, *gaining, row.tasks, row.sources, row.cells, row.failed, row.seconds]
 
 
 def _raw(found: Estimate | None) -> tuple[float | None, ...]:

@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 
 from leaderboard import Measurement, Outcome, State
-from leaderboard.groups import groups
+from leaderboard.groups import estimate, groups
 from leaderboard.groups_table import groups_table
 from leaderboard.standings import SCENARIOS, Filter, standings
+from leaderboard.statistics import Comparison
 from registry.errors import QueryError
 from tests.leaderboard.synthetic import CHAIN, IMAGENET, PHOTO, SCRATCH, SOURCES, done, grid_store, job, run_record, source, store_of, task
 
@@ -29,6 +30,15 @@ def test_scenario_means_are_those_of_the_view_over_both_references(store):
     found = by_name(groups(store, "scenario"))
     estimates = {(name, reference): (e.mean, e.cells) for name, row in found.items() for reference, e in row.gains.items()}
     assert estimates == {(scenario, reference): (pytest.approx(mean), cells) for scenario, reference, mean, cells in rows}
+
+
+def test_intervals_are_those_of_the_bootstrap_over_single_cells(store):
+    rows = groups(store, "domain").gains
+    rows = rows[rows["source"] != CHAIN].iloc[:-3]  # unequal counts
+    tasks, seeds = (rows[name].factorize()[0] for name in ("task", "seed"))
+    compared = Comparison(rows["gain_abs"].to_numpy(float)[None], tasks, seeds)
+    found = estimate(rows, "gain_abs")
+    assert (found.mean, found.low, found.high) == pytest.approx((compared.mean[0], *compared.interval[0]))
 
 
 def test_scenarios_stand_in_their_order_and_without_ranks(store):
@@ -91,6 +101,7 @@ def test_the_share_of_targets_counts_the_best_source_of_each(tmp_path):
     assert (row.gaining, row.tasks, row.negative) == (2, 2, 0.5)  # a loses, b gains, on both
     row = groups(two_adaptations(tmp_path / "s.duckdb", -0.125, -0.5), "adaptation", Filter(adaptation="linear_probe")).rows[0]
     assert (row.gaining, row.tasks, row.negative) == (0, 2, 1.0)
+    assert row.gaining_between == pytest.approx((0.0, 1 - 0.025**0.5))  # Clopper and Pearson, 0 of 2
 
 
 def test_an_interval_that_holds_zero_cannot_tell(tmp_path):

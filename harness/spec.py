@@ -26,12 +26,12 @@ def _seeds(value: object) -> object:
     return list(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(_seeds)]
+Seeds = Annotated[tuple[Annotated[int, Field(ge=0, lt=2**31)], ...], BeforeValidator(_seeds)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
 
 class Training(_Section):
@@ -117,9 +117,7 @@ class Spec(_Section):
     tasks: Names = Field((), description="target tasks: names and globs")
     adaptations: Names = Field(("fine_tune",), description="how sources are adapted")
     sizes: tuple[Size, ...] = Field(("full",), description='target training images: numbers, or "full"')
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(_seeds)] = Field(
-        (0, 1), description="a count, or a list of seeds"
-    )
+    seeds: Seeds = Field((0, 1), description="a count, or a list of seeds")
     references: tuple[Literal["scratch", "base"], ...] = Field(("scratch", "base"), description="what gains are measured against")
     image_size: Annotated[int, Field(ge=8, le=2048)] = Field(224, description="side of the square images, in pixels")
     validation: Fraction = Field(0.2, description="share of the training images kept for choices")
@@ -190,10 +188,19 @@ def _explain(detail: Any, where: str) -> str:
         close = difflib.get_close_matches(str(place[-1]), known, n=1)
         meant = f" Did you mean {close[0]}?" if close else ""
         return f"{where}: {key} is not a key.{meant} Keys: {', '.join(known)}."
-    message = detail["msg"].removeprefix("Value error, ")
+    message = _IN_TOML.get(detail["type"]) or detail["msg"].removeprefix("Value error, ")
     if not place:
         return f"{where}: {message}"
     return f"{where}: {key} = {detail['input']!r}: {message[0].lower()}{message[1:]}"
+
+
+_IN_TOML = {
+    "tuple_type": "input should be a list",
+    "model_type": "input should be a section of keys",
+    "model_attributes_type": "input should be a section of keys",
+    "dict_type": "input should be a section of keys",
+}
+"""What pydantic calls by Python's names."""
 
 
 def _indexed(place: list[Any]) -> bool:

@@ -37,6 +37,10 @@ def test_overrides_win_and_sections_merge():
         ({"image_size": 4}, ["image_size = 4", "greater than or equal to 8"]),
         ({"validation": 1.5}, ["validation = 1.5", "less than 1"]),
         ({"references": ["nothing"]}, ["references[0] = 'nothing'", "scratch"]),
+        ({"sources": 3}, ["sources = 3", "should be a list"]),
+        ({"training": "fast"}, ["training = 'fast'", "should be a section"]),
+        ({"training": {"learning_rate": float("inf")}}, ["training.learning_rate = inf", "finite"]),
+        ({"seeds": [2**40]}, ["seeds[0] = 1099511627776", "less than 2147483648"]),
     ],
 )
 def test_each_kind_of_mistake_is_named(change, words):
@@ -50,7 +54,7 @@ def test_each_kind_of_mistake_is_named(change, words):
 def test_a_spec_without_sources_or_tasks_says_so():
     with pytest.raises(BadSpec, match=r"tasks = \(\): needs at least one entry"):
         Spec.of({})
-    with pytest.raises(BadSpec, match="sources needs at least one entry, or chains.bases"):
+    with pytest.raises(BadSpec, match=r"sources needs at least one entry, or chains\.bases"):
         Spec.of({"tasks": ["a"]})
 
 

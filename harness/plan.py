@@ -128,6 +128,8 @@ class _Planner:
             self.result.notes.append(f"{left_out} pairs of chain and target are left out: the chain was trained on nothing but that target")
 
     def _check_task(self, task: Task) -> None:
+        if task.moving:
+            self._note(f"{task.name}: results are not tied to a version of its data; {task.moving}")
         task_type = self.registry.task_type(task.type)
         try:
             task_type.metric(task.metric)
@@ -175,9 +177,7 @@ class _Planner:
         try:
             return self.registry.source(source.scratch)
         except HeadwaterError as error:
-            note = f"{source.name} has no scratch reference: {error.message}"
-            if note not in self.result.notes:
-                self.result.notes.append(note)
+            self._note(f"{source.name} has no scratch reference: {error.message}")
             return None
 
     # -- identities ---------------------------------------------------------------------------------------
@@ -320,9 +320,13 @@ class _Planner:
         record = replace(about.record, job=identity, kind=JobKind.ANALYSE, analysis=analysis, options=options)
         self.result.jobs.setdefault(identity, replace(about, record=record, cells=cells, keep=False, tuning=None))
 
+    def _note(self, note: str) -> None:
+        if note not in self.result.notes:
+            self.result.notes.append(note)
+
 
 class _located:
-    """Puts the spec's key before the message of an error in what it names."""
+    """Puts the spec's key before the message of an error in what it names. None of them lets the command begin."""
 
     def __init__(self, place: str) -> None:
         self.place = place
@@ -332,4 +336,6 @@ class _located:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, HeadwaterError):
-            raise type(error)(f"{self.place}: {error.message}", subject=error.subject, hint=error.hint) from None
+            located = type(error)(f"{self.place}: {error.message}", subject=error.subject, hint=error.hint)
+            located.exit_status = BadSpec.exit_status
+            raise located from None

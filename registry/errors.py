@@ -25,13 +25,13 @@ prints both without a traceback and exits with ``exit_status``.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 
 class HeadwaterError(Exception):
     """What went wrong, with which object, and what to do next."""
 
-    exit_status: ClassVar[int] = 1
+    exit_status: int = 1
 
     def __init__(self, message: str, *, subject: str = "", hint: str = "") -> None:
         super().__init__(message)

@@ -32,7 +32,8 @@ class Task(Card):
     ``load()`` returns a ``datasets.DatasetDict`` or ``Dataset`` (an image column, a label column), or a mapping
     of split name ("train", "test"; "validation" joins train where there is a test split) to Split. Without a
     test split one is carved, the same every time. ``metric`` is one of its type's. ``mirror`` says whether a
-    flipped image still shows the same thing (a letter does not). ``files`` decide the data's revision.
+    flipped image still shows the same thing (a letter does not). ``files`` decide the data's revision; ``moving`` says,
+    where it is so, why neither they nor ``revision`` tie results to one version of the data.
     """
 
     load: Callable[[], Any] = field(repr=False)
@@ -45,6 +46,7 @@ class Task(Card):
     mirror: bool = True
     revision: str = ""
     files: tuple[Path, ...] = field(default=(), repr=False)
+    moving: str = ""
 
     def identity(self) -> tuple[Any, ...]:
         """All that decides which images and targets ``load`` returns."""

@@ -76,6 +76,7 @@ def _resolve(name: Name, registry: Registry) -> Task:
         summary=f"{repository}, from the Hugging Face Hub.",
         load=partial(load, repository, revision, **how),
         revision=revision,
+        moving="" if revision else f"to tie them, write hf/{repository}@REVISION",
         code=digest(code_of(load), code_of(chosen_columns)),
         **options,  # type: ignore[arg-type]
     )

@@ -7,7 +7,7 @@ from harness.schedule import Schedule
 from harness.spec import Spec
 from leaderboard.records import JobKind, Outcome, State
 from registry import Registry
-from registry.errors import BadSpec, UnknownName
+from registry.errors import BadSpec, DataError, UnknownName
 from tests.harness.toy import PLUGIN, keys
 
 
@@ -38,6 +38,20 @@ def test_a_probe_is_held_against_a_probe_on_random_features(registry):
     # Fixed weights are looked through once for all seeds and sizes, random ones once a seed.
     assert {(record.source, record.seed) for record in extractions} == {("toy/fixed", None), ("toy/random", 0), ("toy/random", 1)}
     assert len(extractions) == 3
+
+
+def test_a_hub_data_set_without_a_revision_is_noted_once(registry):
+    made = plan(Spec.of(keys(tasks=["hf/org/loose", "hf/org/pinned@abc"])), registry)
+    assert [note for note in made.notes if "not tied" in note] == [
+        "hf/org/loose: results are not tied to a version of its data; to tie them, write hf/org/loose@REVISION"
+    ]
+
+
+def test_data_that_a_plan_cannot_use_keep_the_command_from_beginning(registry, tmp_path):
+    (tmp_path / "a").mkdir()
+    with pytest.raises(DataError) as raised:
+        plan(Spec.of(keys(tasks=[f"folder/{tmp_path}"])), registry)
+    assert raised.value.exit_status == 2 and DataError.exit_status == 1
 
 
 def test_options_pass_to_the_control(registry):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from registry.card import Card, first_line
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+weights_read: list[Path] = []
+"""Weights files that this process has read, latest last; `headwater check` holds them against what a card names."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +67,6 @@ class SourceModel(Card):
     @property
     def revision(self) -> str:
         """What the weights are: the digest of their file where there is one, else the plugin's code."""
-        from pathlib import Path
-
         return digest_files([Path(self.weights)]) if self.weights else self.code
 
     def identity(self) -> tuple[Any, ...]:

@@ -50,7 +50,7 @@ def _chosen(targets: tuple[str, ...], plugins: tuple[Path, ...]) -> tuple[Regist
 
 
 def _line(card: Card, results: list[Result], width: int) -> str:
-    good = " · ".join(result.message for result in results if result.passed)
+    good = " · ".join(result.message for result in results if result.passed and result.message)
     bad = [result for result in results if not result.passed]
     mark = click.style("✗", fg="red") if bad else click.style("✓", fg="green")
     lines = [f"{mark} {card.name:<{width}}   {good}".rstrip()]

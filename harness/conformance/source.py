@@ -11,6 +11,7 @@ from harness.conformance.check import Check, broken, finite
 from harness.conformance.elsewhere import answer_elsewhere, weights_digest
 from registry import Kind, Registry, SourceModel
 from registry.errors import UnknownName
+from registry.source_model import weights_read
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,6 +24,7 @@ def checks(card: SourceModel, registry: Registry) -> list[Check]:
     named = {
         "card": subject.card_is_sound,
         "builds": subject.builds,
+        "weights": subject.names_its_weights,
         "features": subject.features_fit,
         "deterministic": subject.is_deterministic,
         "trains": subject.trains,
@@ -41,7 +43,10 @@ class _Subject:
     def backbone(self) -> Backbone:
         from harness.measure.backbone import build
 
-        return build(self.card, self.card.input_size, seed=0).eval()
+        before = len(weights_read)
+        backbone = build(self.card, self.card.input_size, seed=0).eval()
+        self.read = {path.resolve() for path in weights_read[before:]}
+        return backbone
 
     def _features(self, backbone: Backbone, images: int = 2) -> Tensor:
         import torch
@@ -79,6 +84,13 @@ class _Subject:
     def builds(self) -> str:
         count = sum(parameter.numel() for parameter in self.backbone.parameters())
         return f"builds · {count / 1e6:.1f} M parameters · {self.card.input_size} px"
+
+    def names_its_weights(self) -> str:
+        """Results are tied to the file that the card names; a change of any other would go unnoticed."""
+        named = {Path(self.card.weights).resolve()} if self.card.weights else set()
+        self.builds()
+        strays = ", ".join(path.name for path in sorted(self.read - named))
+        return f"card does not name {strays} (weights=PATH, absolute), so that a changed file will not be measured anew" if strays else ""
 
     def features_fit(self) -> str:
         features = self._features(self.backbone)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from registry.errors import WeightsError
+from registry.source_model import weights_read
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,6 +50,7 @@ def _check_present(path: Path) -> None:
         raise WeightsError(f"there is no weights file at {path}", subject=str(path), hint=hint)
     if not path.stat().st_size:
         raise WeightsError(f"the weights file {path} is empty", subject=str(path), hint="Fetch it again.")
+    weights_read.append(path.absolute())
 
 
 def _read_safetensors(path: Path) -> Mapping[str, Tensor]:
@@ -64,11 +67,14 @@ def _read_torch(path: Path) -> Mapping[str, Tensor]:
     import torch
 
     try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore", category=UserWarning):  # of pickle protocols torch does not write
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        # "GLOBAL module.name": the file asks for a class or a function. Anything else is no torch file at all.
-        raise (_refused(path) if "GLOBAL " in str(error) else _damaged(path, ValueError("it is not a torch file"))) from error
-    except (RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
+        # "GLOBAL module.name": the file asks for a class or a function.
+        raise (_refused(path) if "GLOBAL " in str(error) else _not_torch(path)) from error
+    except (KeyError, ValueError, IndexError) as error:  # bytes that mean nothing to the unpickler
+        raise _not_torch(path) from error
+    except (RuntimeError, EOFError, OSError) as error:
         raise _damaged(path, error) from error
     return _unwrapped(loaded, path)
 
@@ -96,6 +102,11 @@ def _refused(path: Path) -> WeightsError:
         hint='Where you trust its origin, convert it once: python -c "import torch, safetensors.torch as s; '
         f"s.save_file(torch.load('{path}', weights_only=False).state_dict(), '{path.with_suffix('.safetensors')}')\"",
     )
+
+
+def _not_torch(path: Path) -> WeightsError:
+    hint = "Is it the right file, and whole? Save weights with safetensors.torch.save_file(model.state_dict(), 'model.safetensors')."
+    return WeightsError(f"the weights file {path} cannot be read: it is no torch file; nothing in it was run", subject=str(path), hint=hint)
 
 
 def _damaged(path: Path, error: Exception) -> WeightsError:

@@ -34,7 +34,8 @@ def test_a_model_in_seven_lines_passes(capsys, tmp_path, monkeypatch):
     (tmp_path / "my_models.py").write_text(MODEL)
     answer = run_headwater(capsys, "check", "my_models.py")
     assert answer.status == 0, answer.out
-    assert answer.out.startswith("✓ lab/resnet18-xray   card complete · builds · 0.4 M parameters · 224 px · features (96,)")
+    assert answer.out.startswith("✓ lab/resnet18-xray   card complete · builds · 0.4 M parameters · 224 px · ")
+    assert "card does not name xray18.safetensors (weights=PATH, absolute)" in answer.out and "features (96,)" in answer.out
     assert answer.out.rstrip().endswith("deterministic · trains · picklable · same in another process")
     card = hw.Registry.discover(["my_models.py"]).source("lab/resnet18-xray")
     assert (card.pretrained_on, card.images, card.licence, card.scratch) == (("chexpert",), 224_316, "mit", "scratch/test_resnet")

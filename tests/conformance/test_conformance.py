@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 import headwater as hw
 from harness.conformance import checks, conformance_cases, examine, own_cards, toys
@@ -49,7 +50,7 @@ def source(build, **facts):
 
 
 def test_a_sound_source_says_what_it_is(registry):
-    seen = [result.message for result in examine(checks(toy, registry)[:-1])]
+    seen = [result.message for result in examine(checks(toy, registry)[:-1]) if result.message]
     assert seen == ["card complete", "builds · 0.0 M parameters · 16 px", "features (8,)", "deterministic", "trains", "picklable"]
 
 
@@ -75,6 +76,14 @@ def changed(**methods):
         return network
 
     return source(build)
+
+
+def test_weights_that_only_build_knows_are_found(registry, tmp_path):
+    save_file(hw.timm_model("test_resnet").state_dict(), tmp_path / "w.safetensors")
+    card = replace(source(lambda: hw.timm_model("test_resnet", weights=tmp_path / "w.safetensors")), input_size=32)
+    named = replace(card, weights=str(tmp_path / "w.safetensors"))
+    flagged = [{r.check.name: r.message for r in examine(checks(one, registry)[:3])}["weights"] for one in (card, named)]
+    assert flagged == ["card does not name w.safetensors (weights=PATH, absolute), so that a changed file will not be measured anew", ""]
 
 
 def test_features_must_be_rows(registry):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 
 import pytest
 import torch
@@ -41,6 +42,21 @@ def test_a_pickle_that_executes_code_is_refused_and_does_not_run(tmp_path, monke
         tensors_of(tmp_path / "evil.pth")
     assert "save_file" in raised.value.hint
     assert not (tmp_path / "ran-code").exists()
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_plain_pickle_that_executes_code_does_not_run_and_is_no_torch_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "evil.pkl").write_bytes(pickle.dumps(RunsCode(), protocol=4))
+    with pytest.raises(WeightsError, match="it is no torch file; nothing in it was run"):
+        tensors_of(tmp_path / "evil.pkl")
+    assert not (tmp_path / "ran-code").exists()
+
+
+def test_bytes_that_are_no_pickle_are_no_torch_file(tmp_path):
+    (tmp_path / "garbage.pth").write_bytes(b"hello" * 100)  # the unpickler's own error was the number 101
+    with pytest.raises(WeightsError, match="it is no torch file"):
+        tensors_of(tmp_path / "garbage.pth")
 
 
 def test_a_whole_pickled_network_is_refused(tmp_path):

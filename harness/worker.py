@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -102,7 +103,10 @@ def _doer(kind: JobKind) -> Callable[..., object]:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, HeadwaterError):
-        return f"{error.message} {error.hint}".strip()
+        return f"{error.message.rstrip('.')}. {error.hint}" if error.hint else error.message
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        where = f" ({error.filename})" if error.filename else ""
+        return f"the disk is full or cannot be written: {error.strerror}{where}. Free some space, then retry what failed."
     if type(error).__name__ == "OutOfMemoryError" or "out of memory" in str(error).lower():
         return f"out of memory: lower training.batch_size or image_size, or raise resources.gpus_per_cell ({str(error).splitlines()[0]})"
     return f"{type(error).__name__}: {str(error).strip()}"[:2000]

@@ -74,7 +74,7 @@ def _open(path: Path, read_only: bool, patience: float, settings: Settings) -> d
 def _check_magic(path: Path) -> None:
     """Raise NotAStore for a file that is no DuckDB database; DuckDB would fetch an extension to read an SQLite one."""
     if path.is_dir():
-        raise not_a_store(path)
+        raise NotAStore(f"{path} is a folder, not a Headwater store", subject=str(path), hint="Name a file: --store FILE.duckdb")
     if path.exists():
         with path.open("rb") as file:
             if file.read(12)[8:] != b"DUCK":
@@ -94,7 +94,8 @@ def _explain(error: Exception, path: Path, read_only: bool) -> StoreError:
     if "newer version" in text or "version number" in text:
         return NewerStore(f"{path} was written by a newer DuckDB", subject=subject, hint="Upgrade it: pip install --upgrade duckdb")
     if read_only:
-        return StoreError(f"{path} could not be read: {_first_line(error)}", subject=subject)
+        hint = "If it is damaged or cut short, put back a copy, or name another file with --store."
+        return StoreError(f"{path} could not be read: {_first_line(error)}", subject=subject, hint=hint)
     return StoreUnwritable(f"{path} could not be opened: {_first_line(error)}", subject=subject, hint=_SPACE)
 
 

@@ -39,5 +39,6 @@ def export(store: Store, folder: Path, format_: Format, tables: Sequence[str] = 
             try:
                 write_atomically(file, copy)
             except OSError as error:
-                raise StoreUnwritable(f"{file} could not be written: {error}", subject=str(file)) from error
+                hint = "Free some space, or name a folder that can be written to."
+                raise StoreUnwritable(f"{file} could not be written: {error}", subject=str(file), hint=hint) from error
     return written

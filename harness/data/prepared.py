@@ -72,6 +72,7 @@ def _decode_into(folder: Path, task: Task, task_type: TaskType, image_size: int,
         if not len(split.images):
             raise DataError(f"{task.name} has no images in its {name} split", subject=task.name)
         encoded[name] = task_type.methods.encode(split.targets, classes, split.names)
+    outputs = _outputs(task, task_type, encoded["train"], classes)
     _check_strata(task, task_type, encoded["train"], classes)
     for name, split in splits.items():
         shape = (len(split.images), image_size, image_size, 3)
@@ -84,10 +85,16 @@ def _decode_into(folder: Path, task: Task, task_type: TaskType, image_size: int,
         finally:
             temporary.unlink(missing_ok=True)
         np.save(folder / f"{name}.targets.npy", encoded[name])
-    outputs = task_type.methods.outputs(encoded["train"], classes)
     # Written last: its presence says that the rest is whole.
     (folder / "facts.json").write_text(json.dumps({"task": task.name, "classes": classes, "outputs": outputs}))
     return sum(len(split.images) for split in splits.values())
+
+
+def _outputs(task: Task, task_type: TaskType, targets: np.ndarray, classes: tuple[str, ...]) -> int:
+    try:
+        return task_type.methods.outputs(targets, classes)
+    except DataError as error:
+        raise DataError(f"{task.name}: {error.message}", subject=task.name, hint=error.hint) from None
 
 
 def _check_strata(task: Task, task_type: TaskType, targets: np.ndarray, classes: tuple[str, ...]) -> None:

@@ -92,7 +92,7 @@ def _from_dataset(dataset: Any, task: Task, split: str) -> tuple[Split, tuple[st
     datasets.disable_progress_bars()  # ours is the bar that counts
 
     if not isinstance(dataset, datasets.Dataset):
-        raise DataError(f"{task.name}: {split} is a {type(dataset).__name__}, not a Dataset or a Split", subject=task.name)
+        raise DataError(f"{task.name}: {split} is of type {type(dataset).__name__}, not a Dataset or a Split", subject=task.name)
     features = dataset.features
     images = [name for name, feature in features.items() if isinstance(feature, datasets.Image)]
     labels = [name for name, feature in features.items() if isinstance(feature, datasets.ClassLabel)]

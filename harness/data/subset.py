@@ -8,6 +8,9 @@ import numpy as np
 
 from registry.errors import NotApplicable
 
+LEAST = 2
+"""Training images: batch norm cannot take one alone."""
+
 
 @dataclass(frozen=True)
 class Subset:
@@ -21,7 +24,7 @@ class Subset:
 
 
 def subset(strata: np.ndarray, size: str, seed: int, validation: float) -> Subset:
-    """Choose ``size`` rows ("150" or "full") of (N,) strata; raises NotApplicable where there are too few.
+    """Choose ``size`` rows ("150" or "full") of (N,) strata; raises NotApplicable where there are too few, or too few asked for.
 
     One shuffled order per seed deals the strata in turn, so that every smaller subset is a prefix of every
     larger one (50 ⊂ 150 ⊂ 500), balanced as far as the strata last. Within a stratum a row's place decides
@@ -35,6 +38,8 @@ def subset(strata: np.ndarray, size: str, seed: int, validation: float) -> Subse
     if count and not validates.any():
         validates[-1] = True  # fewer images than strata: one must still be there to choose on
     chosen = order[:count]
+    if (left := int((~validates).sum())) < LEAST:
+        raise NotApplicable(f"{count} images leave {left} to train on, at least {LEAST} are needed", hint="Ask for more.")
     return Subset(np.sort(chosen[~validates]), np.sort(chosen[validates]))
 
 

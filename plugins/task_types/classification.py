@@ -46,6 +46,10 @@ class classification:
         return tuple(sorted(str(target) for target in present))
 
     def outputs(self, targets: np.ndarray, classes: Sequence[str]) -> int:
+        """One per class; raises DataError where there is nothing to tell apart."""
+        if len(classes) < 2:
+            named = f"only the class {classes[0]}" if classes else "no class"
+            raise DataError(f"it has {named}; classification needs two or more", hint="Add images of another class.")
         return len(classes)
 
     def strata(self, targets: np.ndarray) -> np.ndarray:

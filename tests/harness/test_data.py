@@ -55,6 +55,12 @@ def test_a_corrupt_image_is_named(registry):
         prepare(registry.task("toy/broken"), registry.task_type("classification"), 8)
 
 
+def test_a_task_of_one_class_is_refused_before_it_is_decoded(registry):
+    task = made(lambda: {"train": Split([b"never decoded"] * 2, ["only"] * 2), "test": Split([b"nor this"], ["only"])})
+    with pytest.raises(DataError, match="own/task: it has only the class only; classification needs two or more"):
+        prepare(task, registry.task_type("classification"), 8)
+
+
 def test_an_empty_class_is_named(registry):
     task = made(lambda: {"train": Split(squares(4), [0, 1, 0, 1]), "test": Split(squares(2), [0, 1])}, classes=("a", "b", "unicorn"))
     with pytest.raises(DataError, match="no training image of unicorn"):

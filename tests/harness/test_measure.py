@@ -1,5 +1,6 @@
 """Measuring: reproducible to the bit, chosen on validation, paired on the same images."""
 
+import errno
 from dataclasses import replace
 
 import numpy as np
@@ -37,6 +38,20 @@ def measure(tmp_path, **changes):
 
 def value(outcome, metric="accuracy", split="test"):
     return next(m.value for m in outcome.metrics if (m.split, m.metric) == (split, metric))
+
+
+def test_a_full_disk_and_a_hint_read_as_sentences(tmp_path, monkeypatch):
+    def full(path, array):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr("harness.measure.adapting.save_array", full)
+    reasons = {outcome.reason for outcome in measure(tmp_path).values()}
+    assert all(reason.startswith("the disk is full or cannot be written: No space left on device (") for reason in reasons)
+    assert all(reason.endswith("Free some space, then retry what failed.") for reason in reasons)
+    broken = measure(tmp_path, tasks=["toy/broken"]).values()
+    assert {
+        outcome.reason.partition("cannot be decoded")[2].endswith(". Repair or remove that image and run again.") for outcome in broken
+    } == {True}
 
 
 def test_the_same_spec_measures_the_same_bits_twice(tmp_path):

@@ -53,6 +53,12 @@ def test_the_same_seed_gives_the_same_images_and_another_seed_others():
     assert one.train.tolist() != other.train.tolist()
 
 
+@pytest.mark.parametrize("size", ["1", "2"])
+def test_a_size_that_leaves_one_image_to_train_on_is_not_applicable(size):
+    with pytest.raises(NotApplicable, match="to train on, at least 2 are needed"):
+        subset(STRATA, size, 0, 0.2)
+
+
 def test_too_few_images_say_how_many_there_are():
     with pytest.raises(NotApplicable, match="only 490 training images, 500 asked for"):
         subset(STRATA, "500", 0, 0.2)

@@ -28,6 +28,18 @@ def store(tmp_path):
     return store_of(tmp_path / "s.duckdb", [job("a", SCRATCH)], [])
 
 
+def test_a_store_cut_short_says_what_to_do(store):
+    store.path.write_bytes(store.path.read_bytes()[:3000])
+    with pytest.raises(StoreError, match="could not be read") as raised:
+        store.states()
+    assert "put back a copy" in raised.value.hint
+
+
+def test_a_folder_is_no_store(tmp_path):
+    with pytest.raises(NotAStore, match="is a folder"):
+        Store(tmp_path).states()
+
+
 def test_an_outcome_comes_back_as_it_was_recorded(store):
     store.record(
         [

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -16,7 +18,8 @@ from harness.executors.base import Event, Finished, Running
 from harness.forecast import work_of
 from harness.job import Job
 from harness.worker import Progress as Step
-from leaderboard.records import State
+from leaderboard.records import JobKind, State
+from leaderboard.standings_table import shortened, shortened_tasks
 
 WINDOW_SECONDS = 30.0
 """Throughput is that of the last so many seconds."""
@@ -65,7 +68,8 @@ class Tally:
     def summary(self) -> str:
         words = [f"{self.settled}/{self.total} jobs"]
         words += [f"{self.states[state]} {state}" for state in (State.FAILED, State.SKIPPED) if self.states.get(state)]
-        words += [f"{self.images_per_second:,.0f} img/s"]
+        if speed := round(self.images_per_second):
+            words.append(f"{speed:,} img/s")
         if left := self.seconds_left():
             words.append(f"{duration(left)} left")
         return " · ".join(words)
@@ -85,21 +89,25 @@ class Bars:
         self.console = console
 
     def begin(self, jobs: Sequence[Job], slots: int) -> None:
-        self.tally = Tally(jobs)
-        self.bar = Progress(TextColumn(" measuring"), BarColumn(), TextColumn("{task.fields[words]}"), console=self.console)
-        self.task = self.bar.add_task("", total=len(jobs), words="starting")
-        self.live = Live(console=self.console, refresh_per_second=4, transient=True)
+        self.tally, self.labels, self.told = Tally(jobs), labels(jobs), Told()
+        columns = TextColumn(" measuring"), BarColumn(complete_style="green"), TextColumn("{task.fields[words]}")
+        self.bar = Progress(*columns, console=self.console)
+        self.task = self.bar.add_task("", total=len(jobs), words=f"starting {slots} worker{'s' * (slots != 1)}")
+        self.live = Live(self.bar, console=self.console, refresh_per_second=4, transient=True)
         self.live.start()
 
     def see(self, event: Event) -> None:
         self.tally.see(event)
         if isinstance(event, Finished) and event.outcome.state is State.FAILED:
-            self.live.console.print(Text(f" failed  {event.job.label}: {event.outcome.reason}", style="red"))
+            self.live.console.print(Text(f" failed  {event.job.label}{self.told.once(event.outcome.reason)}", style="red"))
         self.bar.update(self.task, completed=self.tally.settled, words=escape(self.tally.summary()))
-        slots = [
-            Text(f"   slot {slot}  {_doing(*at)}", overflow="ellipsis", no_wrap=True) for slot, at in sorted(self.tally.running.items())
-        ]
-        self.live.update(Group(self.bar, *slots))
+        self.live.update(Group(self.bar, *(self._slot(slot, *at) for slot, at in sorted(self.tally.running.items()))))
+
+    def _slot(self, slot: int, job: Job, step: Step) -> Text:
+        """What it does and where it stands; where both do not fit, the name gives way."""
+        line, standing = Text(f"   slot {slot}  {self.labels[job.id]}"), _standing(step)
+        line.truncate(max(1, self.console.width - len(standing)), overflow="ellipsis")
+        return line.append(standing, style="dim")
 
     def end(self) -> None:
         self.live.stop()
@@ -113,7 +121,7 @@ class Lines:
         self.last = 0.0
 
     def begin(self, jobs: Sequence[Job], slots: int) -> None:
-        self.tally = Tally(jobs)
+        self.tally, self.told = Tally(jobs), Told()
         self._print(f"measuring {len(jobs)} jobs on {slots} slot{'s' * (slots != 1)}")
 
     def see(self, event: Event) -> None:
@@ -123,7 +131,7 @@ class Lines:
         failed = event.outcome.state is State.FAILED
         if failed or time.monotonic() - self.last > 1 or self.tally.settled == self.tally.total:
             self.last = time.monotonic()
-            tail = f": {event.outcome.reason}" if event.outcome.reason else f" in {event.outcome.seconds:.1f} s"
+            tail = self.told.once(event.outcome.reason) or f" in {event.outcome.seconds:.1f} s"
             self._print(f"{self.tally.summary()}  |  {event.outcome.state} {event.job.label}{tail}")
 
     def end(self) -> None:
@@ -137,11 +145,41 @@ def watcher_for(console: Console) -> Bars | Lines:
     return Bars(console) if console.is_terminal else Lines(console)
 
 
-def _doing(job: Job, step: Step) -> str:
+class Told:
+    """Reasons that were given already: the next hundred cells that fail for one need not repeat it."""
+
+    def __init__(self) -> None:
+        self.reasons: set[str] = set()
+
+    def once(self, reason: str) -> str:
+        if not reason or reason in self.reasons:
+            return reason and ": for the same reason"
+        self.reasons.add(reason)
+        return f": {reason}"
+
+
+def labels(jobs: Sequence[Job]) -> dict[str, str]:
+    """What to call each job on one line: its label, with sources and tasks as the leaderboard calls them."""
+    sources = shortened(sorted({job.record.source for job in jobs}))
+    tasks = shortened_tasks(sorted({task for job in jobs for task in _tasks(job)}))
+    return {
+        job.id: replace(
+            job, record=replace(job.record, source=sources[job.record.source], task="+".join(tasks[task] for task in _tasks(job)))
+        ).label
+        for job in jobs
+    }
+
+
+def _tasks(job: Job) -> list[str]:
+    return job.record.task.split("+") if job.kind is JobKind.PRETRAIN else [job.record.task]
+
+
+def _standing(step: Step) -> str:
     if not step.epochs:
-        return job.label
-    trial = f"trial {step.trial}/{step.trials} · " if step.trials else ""
-    return f"{job.label} · {trial}epoch {step.epoch}/{step.epochs} · val {step.value:.3f}"
+        return ""
+    trial = f" · trial {step.trial}/{step.trials}" if step.trials else ""
+    value = "" if math.isnan(step.value) else f" · val {step.value:.3f}"
+    return f"{trial} · epoch {step.epoch}/{step.epochs}{value}"
 
 
 def duration(seconds: float) -> str:

@@ -67,6 +67,8 @@ def command(spec: Path | None, plugins: tuple[Path, ...], dry_run: bool, **value
     _show_plan(standing)
     if dry_run:
         return 0
+    if standing.todo and control.executor == "ray" and not control.address:
+        click.echo(" starting Ray", err=True)
     try:
         report = execute(standing, control, watcher_for(_console()))
     except KeyboardInterrupt:
@@ -106,15 +108,27 @@ def _show_plan(standing: Standing) -> None:
         click.echo(f" chains {len(shared)}, each trained once ({new} to train), shared by {sum(shared.values())} cells", err=True)
     cost = standing.cost
     if cost.known:
-        unknown = f"; {cost.unknown} jobs have no precedent" if cost.unknown else ""
+        unknown = f"; {_jobs(cost.unknown)} without precedent" if cost.unknown else ""
         slots = _slots(standing)
         click.echo(
             f" cost   about {duration(cost.seconds / slots)} on {slots} slot{'s' * (slots > 1)} "
-            f"(from {cost.recorded} recorded jobs; ± {duration(cost.spread / slots)}){unknown}",
+            f"(from {_jobs(cost.recorded, 'recorded ')}; ± {duration(cost.spread / slots)}){unknown}",
             err=True,
         )
     for note in plan.notes:
         click.echo(f" note   {note}", err=True)
+
+
+def _jobs(count: int, kind: str = "") -> str:
+    return f"{count} {kind}job{'s' * (count != 1)}"
+
+
+def _by_reason(report: Report, standing: Standing) -> dict[str, list[str]]:
+    """The jobs that failed, under what they failed for."""
+    found: dict[str, list[str]] = {}
+    for outcome in report.failures:
+        found.setdefault(outcome.reason, []).append(standing.plan.jobs[outcome.job].label)
+    return found
 
 
 def _slots(standing: Standing) -> int:
@@ -126,15 +140,17 @@ def _slots(standing: Standing) -> int:
 
 def _show_report(report: Report, standing: Standing, again: str) -> int:
     store = standing.plan.spec.store
-    for outcome in report.failures[:10]:
-        click.echo(f" failed  {standing.plan.jobs[outcome.job].label}: {outcome.reason}", err=True)
+    for reason, labels in list(_by_reason(report, standing).items())[:10]:
+        others = f" and {len(labels) - 1} more" if len(labels) > 1 else ""
+        click.echo(f" failed  {labels[0]}{others}: {reason}", err=True)
     reasons = {outcome.reason for outcome in report.outcomes if outcome.state is State.SKIPPED}
     for reason in sorted(reasons - set(standing.plan.skipped.values()))[:10]:
         click.echo(f" skipped {reason}", err=True)
     states = (State.DONE, State.FAILED, State.SKIPPED, State.INTERRUPTED)
     counted = ", ".join(f"{report.count(state)} {state}" for state in states if report.count(state) or state is State.DONE)
     if not report.outcomes:
-        counted = f"nothing to run: {standing.cells['done']} cells are done"
+        done = standing.cells["done"]
+        counted = f"nothing to run: {done} cell{'s' * (done != 1)} done"
     click.echo(f" {counted}    store: {store}", err=True)
     where = "" if str(store) == "headwater.duckdb" else f" --store {store}"
     failed = standing.cells["failed"] if not report.outcomes else len(report.failures)

@@ -17,6 +17,7 @@ _VERBS = {
     "status": "What is done, failed and still to do.",
     "leaderboard": "Rank the sources by measured gain.",
     "findings": "What the outcomes say of the findings F1 to F12.",
+    "analyse": "What transfer changes inside the networks, with plots.",
     "query": "Ask the store in SQL.",
     "export": "Write the store's tables to files.",
 }

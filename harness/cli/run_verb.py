@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import shlex
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -14,6 +15,10 @@ from harness.cli.options import plugin_option
 from harness.cli.spec_options import overrides_of, spec_options
 from harness.run import Control, Report, Standing, execute, stand
 from leaderboard.records import JobKind, State
+
+if TYPE_CHECKING:
+    from harness.plan import Plan
+    from harness.spec import Spec
 
 _UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
 
@@ -30,31 +35,53 @@ class Duration(click.ParamType[float]):
         return float(match[1]) * _UNITS[match[2]]
 
 
-@click.command(help="Run the benchmark of SPEC (a TOML file), or continue it. Options win over the file.")
-@click.argument("spec", required=False, type=click.Path(path_type=Path))
-@spec_options
-@plugin_option
-@click.option("--dry-run", is_flag=True, help="Show what would run and what it may cost.")
-@click.option(
-    "--rerun", type=click.Choice(["missing", "failed", "all", "none"]), default="missing", show_default=True, help="What to run again."
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+_OPTIONS = (
+    click.argument("spec", required=False, type=click.Path(path_type=Path)),
+    spec_options,
+    plugin_option,
+    click.option("--dry-run", is_flag=True, help="Show what would run and what it may cost."),
+    click.option(
+        "--rerun", type=click.Choice(["missing", "failed", "all", "none"]), default="missing", show_default=True, help="What to run again."
+    ),
+    click.option("--executor", type=click.Choice(["ray", "inline"]), default="ray", help="inline: in this process."),
+    click.option("--address", help="The address of a Ray cluster."),
+    click.option("--fail-fast", is_flag=True, help="End at the first failure."),
+    click.option("--max-failures", type=click.FloatRange(min=0), help="End after so many failures, or such a share (below 1)."),
+    click.option("--timeout", type=Duration(), help="Limit of one job: 90s, 10m, 2h."),
+    click.option("--retries", type=click.IntRange(min=0), default=1, show_default=True, help="After a killed worker or lost node."),
+    click.option("--limit", type=click.IntRange(min=1), help="Run at most so many cells now."),
 )
-@click.option("--executor", type=click.Choice(["ray", "inline"]), default="ray", help="inline: in this process.")
-@click.option("--address", help="The address of a Ray cluster.")
-@click.option("--fail-fast", is_flag=True, help="End at the first failure.")
-@click.option("--max-failures", type=click.FloatRange(min=0), help="End after so many failures, or such a share (below 1).")
-@click.option("--timeout", type=Duration(), help="Limit of one job: 90s, 10m, 2h.")
-@click.option("--retries", type=click.IntRange(min=0), default=1, show_default=True, help="After a killed worker or lost node.")
-@click.option("--limit", type=click.IntRange(min=1), help="Run at most so many cells now.")
+
+
+def run_options(function: _F) -> _F:
+    """All that a verb which runs a spec takes."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+@click.command(help="Run the benchmark of SPEC (a TOML file), or continue it. Options win over the file.")
+@run_options
 def command(spec: Path | None, plugins: tuple[Path, ...], dry_run: bool, **values: Any) -> int:
-    from harness.plan import plan
-    from harness.progress import watcher_for
     from harness.spec import Spec
-    from registry import Registry
 
     overrides = overrides_of(values)
     if spec is None and not overrides:
         raise click.UsageError("Name a spec, or give --sources and --tasks. To begin: headwater run benchmarks/quickstart.toml")
     read = Spec.read(spec, **overrides) if spec else Spec.of(overrides, where="options")
+    return run_spec(read, plugins, dry_run, values)[0]
+
+
+def run_spec(
+    read: Spec, plugins: tuple[Path, ...], dry_run: bool, values: Mapping[str, Any], then: str = "leaderboard"
+) -> tuple[int, Plan]:
+    """Plan, show, run and report; returns the exit status and the plan. ``then``: the verb that reads the outcomes."""
+    from harness.plan import plan
+    from harness.progress import watcher_for
+    from registry import Registry
+
     registry = Registry.discover((*read.plugins, *plugins))
     for problem in registry.problems:
         click.echo(f"skipped plugin {problem.plugin}: {problem.reason}", err=True)
@@ -66,15 +93,15 @@ def command(spec: Path | None, plugins: tuple[Path, ...], dry_run: bool, **value
     again = _again()
     _show_plan(standing)
     if dry_run:
-        return 0
+        return 0, standing.plan
     if standing.todo and control.executor == "ray" and not control.address:
         click.echo(" starting Ray", err=True)
     try:
         report = execute(standing, control, watcher_for(_console()))
     except KeyboardInterrupt:
         click.echo(f"\n Interrupted. All that was finished is in {read.store}. Continue: {again}", err=True)
-        return 130
-    return _show_report(report, standing, again)
+        return 130, standing.plan
+    return _show_report(report, standing, again, then), standing.plan
 
 
 def _console() -> Any:
@@ -106,6 +133,10 @@ def _show_plan(standing: Standing) -> None:
     if shared:
         new = sum(job.kind is JobKind.PRETRAIN for job in standing.todo)
         click.echo(f" chains {len(shared)}, each trained once ({new} to train), shared by {sum(shared.values())} cells", err=True)
+    analyses = [job.id for job in plan.jobs.values() if job.kind is JobKind.ANALYSE]
+    if analyses:
+        left = sum(job.kind is JobKind.ANALYSE for job in standing.todo)
+        click.echo(f" analyses {len(analyses)} ({left} to do)", err=True)
     cost = standing.cost
     if cost.known:
         unknown = f"; {_jobs(cost.unknown)} without precedent" if cost.unknown else ""
@@ -138,7 +169,7 @@ def _slots(standing: Standing) -> int:
     return resources.slots or max(1, (os.cpu_count() or 1) // resources.cpus_per_cell)
 
 
-def _show_report(report: Report, standing: Standing, again: str) -> int:
+def _show_report(report: Report, standing: Standing, again: str, then: str) -> int:
     store = standing.plan.spec.store
     for reason, labels in list(_by_reason(report, standing).items())[:10]:
         others = f" and {len(labels) - 1} more" if len(labels) > 1 else ""
@@ -158,7 +189,7 @@ def _show_report(report: Report, standing: Standing, again: str) -> int:
         click.echo(f" {failed} failed: headwater status --failed{where} · retry: {again} --rerun failed", err=True)
     if report.stopped:
         click.echo(f" ended early: {report.stopped}. Continue: {again}", err=True)
-    else:
-        click.echo(f" next: headwater leaderboard{where}", err=True)
+    elif then:
+        click.echo(f" next: headwater {then}{where}", err=True)
     nothing = bool(report.outcomes) and not report.count(State.DONE) and not standing.cells["done"]
     return 1 if failed or report.stopped or nothing else 0

@@ -1,0 +1,93 @@
+"""``headwater analyse``: what transfer changes inside the networks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli.options import DEFAULT_STORE, format_option
+from harness.cli.run_verb import run_options, run_spec
+from harness.cli.spec_options import overrides_of
+
+if TYPE_CHECKING:
+    from harness.spec import Spec
+    from leaderboard.anatomy import Anatomy
+
+_READING = {"store", "tasks", "adaptations", "sources"}
+"""With these alone nothing runs: what is stored is read, filtered by them."""
+
+
+@click.command(
+    help="Analyse the networks of SPEC's benchmark (P, P-T, RI, RI-T), running what is missing, and plot what was read. "
+    "Without SPEC: read what --store holds, filtered by --sources, --tasks and --adaptations."
+)
+@run_options
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the plots and their page; by default beside the store.")
+@format_option
+def command(spec: Path | None, plugins: tuple[Path, ...], dry_run: bool, out: Path | None, format_: str, **values: Any) -> int:
+    from leaderboard.anatomy import anatomies
+    from leaderboard.standings import Filter
+    from leaderboard.store import Store
+
+    overrides = overrides_of(values)
+    if spec is None and set(overrides) <= _READING:
+        store = Store(overrides.get("store", DEFAULT_STORE))
+        wanted = {key: ",".join(overrides.get(f"{key}s", [])) for key in ("source", "task", "adaptation")}
+        found = anatomies(store, Filter(task=wanted["task"], adaptation=wanted["adaptation"]), wanted["source"])
+        return _show(found, store, out, format_)
+    read = _with_analyses(spec, overrides)
+    status, plan = run_spec(read, plugins, dry_run, values, then="")
+    if dry_run or status == 130:
+        return status
+    sources = {job.record.source for job in plan.cells}
+    store = Store(read.store)
+    return _show([one for one in anatomies(store) if one.source in sources], store, out, format_) or status
+
+
+def _with_analyses(spec: Path | None, overrides: dict[str, Any]) -> Spec:
+    """The spec, with every analysis where it names none."""
+    from harness.analyses import SETTINGS
+    from harness.spec import Spec
+
+    read = Spec.read(spec, **overrides) if spec else Spec.of(overrides, where="options")
+    if read.anatomy.analyses:
+        return read
+    return read.model_copy(update={"anatomy": read.anatomy.model_copy(update={"analyses": tuple(SETTINGS)})})
+
+
+def _show(found: Sequence[Anatomy], store: Any, out: Path | None, format_: str) -> int:
+    """Print what was read; draw it too where people read it, or where a folder is named."""
+    from leaderboard.anatomy_table import heading, readings_table, summary_tables
+
+    if format_ in ("json", "csv"):
+        readings_table(found).print(format_)
+    else:
+        aside = format_ == "latex"  # what stands between tables is no LaTeX
+        for one in found:
+            click.echo(heading(one), err=aside)
+            for table in summary_tables(one):
+                click.echo(f"\n{table.title}", err=aside)
+                table.title = ""  # a narrow table would fold it
+                table.print(format_)
+    if format_ == "table" or out:
+        _draw(found, out or store.path.with_name(f"{store.path.stem}-anatomy"), asked=out is not None)
+    return 0
+
+
+def _draw(found: Sequence[Anatomy], folder: Path, asked: bool) -> None:
+    from leaderboard.plots import check_matplotlib
+    from leaderboard.plots.page import write_page
+    from registry.errors import HeadwaterError
+
+    try:
+        check_matplotlib()
+    except HeadwaterError as error:
+        if asked:
+            raise
+        click.echo(f" no plots: {error.message} ({error.hint})", err=True)
+        return
+    page = write_page(found, folder)
+    click.echo(f" plots: {page}", err=True)

@@ -98,7 +98,8 @@ def test_planning_again_leaves_finished_jobs_and_resets_those_asked_for(store):
 def test_history_holds_the_cost_of_done_jobs_only(store):
     store.plan("run-1", [JobRecord("p", JobKind.PRETRAIN, SCRATCH, "x+y"), job("b", SCRATCH, seed=1)])
     store.record([done("a", 0.1, seconds=7.0, images=100), Outcome("p", State.DONE, seconds=60.0), Outcome("b", State.FAILED, seconds=1.0)])
-    expected = {("adapt", SCRATCH, "t", "fine_tune", "50", 7.0, 100), ("pretrain", SCRATCH, "x+y", "", "", 60.0, 0)}
+    known = ("resnet18", None)  # the card's architecture; this run's spec says no image size
+    expected = {("adapt", SCRATCH, "t", "fine_tune", "50", 7.0, 100, *known), ("pretrain", SCRATCH, "x+y", "", "", 60.0, 0, *known)}
     assert {tuple(spent) for spent in store.history()} == expected
 
 

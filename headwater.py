@@ -49,6 +49,7 @@ _PUBLIC = {
     "run": "harness.run",
     "selector": "registry",
     "source_model": "registry",
+    "stages": "registry.stages",
     "task": "registry",
     "task_type": "registry",
     "timm_model": "plugins.models.timm_models",

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from harness.measure.backbone import Backbone
-from harness.measure.stages import called, depths, stages
+from registry.stages import called, depths, stages
 from tests.harness.toy import _network as toy_network
 
 PARTS = {

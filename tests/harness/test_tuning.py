@@ -13,10 +13,12 @@ from harness.measure.searching import OptunaSearch, search_for
 from harness.measure.training import Trained
 from harness.measure.tuning import Halving, Setting, tune
 from harness.plan import plan
+from harness.progress import _doing
+from harness.run import Control
 from harness.schedule import Schedule
 from harness.spec import Spec, Training, Tuning
 from harness.tuning_space import check_space, keys_for, longest
-from harness.worker import Worker
+from harness.worker import Progress, Worker
 from leaderboard.records import JobKind, State
 from registry import Registry
 from registry.errors import BadSpec, HeadwaterError, NotApplicable, TrainingError
@@ -256,6 +258,12 @@ def test_progress_names_the_trial_and_adds_up_images():
     assert [step[3] for step in heard] == sorted(step[3] for step in heard)
 
 
+def test_a_slots_line_names_the_trial():
+    job = next(iter(plan(Spec.of(keys()), Registry.discover([PLUGIN])).jobs.values()))
+    assert _doing(job, Progress(4, 15, 0.5, 100, 3, 8)) == f"{job.label} · trial 3/8 · epoch 4/15 · val 0.500"
+    assert _doing(job, Progress(4, 15, 0.5, 100)) == f"{job.label} · epoch 4/15 · val 0.500"
+
+
 # -- optuna -----------------------------------------------------------------------------------------------------
 
 
@@ -338,7 +346,7 @@ def test_a_tuned_cell_reports_what_its_chosen_trial_gives_when_it_is_the_recipe(
 
 
 def test_trials_reach_the_store_and_can_be_queried(tmp_path):
-    report = hw.run(keys(**SEARCHED), store=tmp_path / "s.duckdb", control=_inline())
+    report = hw.run(keys(**SEARCHED), store=tmp_path / "s.duckdb", control=Control(executor="inline"))
     assert report.failures == []
     rows = report.store.sql("SELECT job, trial, config->>'learning_rate', state, chosen FROM trials ORDER BY job, trial").rows
     assert len(rows) == 8
@@ -347,17 +355,11 @@ def test_trials_reach_the_store_and_can_be_queried(tmp_path):
     recipes = re.findall(r"```sql\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     gained, rates, epochs = (report.store.sql(recipe).rows for recipe in recipes)
     assert all(row[1] == 1 and row[2] >= 0 for row in gained)
-    assert [row[3] for row in sorted(rates)] == [float(row[2]) for row in sorted(rows, key=lambda row: _place(report, row[0], row[1]))]
+    assert [row[4] for row in sorted(rates)] == [float(row[2]) for row in sorted(rows, key=lambda row: _place(report, row[0], row[1]))]
     assert {row[0]: row[1:] for row in epochs}.keys() == {"fine_tune", "from_scratch"}
     assert all(0 < trained <= without == 16 for _, trained, without in epochs)
 
 
 def _place(report, job, trial):
-    source, task = report.store.sql(f"SELECT source, task FROM jobs WHERE job = '{job}'").rows[0]
-    return source, task, trial
-
-
-def _inline():
-    from harness.run import Control
-
-    return Control(executor="inline")
+    place = report.store.sql(f"SELECT source, task, adaptation FROM jobs WHERE job = '{job}'").rows[0]
+    return *place, trial

@@ -18,11 +18,11 @@ from harness.measure.adapting import Cell, begin, cell_of
 from harness.measure.backbone import Backbone
 from harness.measure.batches import Batches
 from harness.measure.device import Device
-from harness.measure.stages import depths, stages
 from harness.measure.tools import Progress, Tools
 from harness.measure.training import predict
 from harness.spec import Training
 from registry.errors import NotApplicable, WeightsError
+from registry.stages import depths, stages
 
 BATCH = 128
 """Images at once in evaluation."""

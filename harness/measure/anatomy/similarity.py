@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from harness.measure.anatomy.networks import HEAD, Networks, Subject
-from harness.measure.stages import called, depths, stages
 from leaderboard.records import Reading
+from registry.stages import called, depths, stages
 
 
 def similarity(networks: Networks, settings: Mapping[str, Any]) -> list[Reading]:

@@ -19,7 +19,6 @@ from harness.forecast import work_of
 from harness.job import Job
 from harness.worker import Progress as Step
 from leaderboard.records import JobKind, State
-from leaderboard.standings_table import shortened, shortened_tasks
 
 WINDOW_SECONDS = 30.0
 """Throughput is that of the last so many seconds."""
@@ -160,6 +159,8 @@ class Told:
 
 def labels(jobs: Sequence[Job]) -> dict[str, str]:
     """What to call each job on one line: its label, with sources and tasks as the leaderboard calls them."""
+    from leaderboard.standings_table import shortened, shortened_tasks  # its statistics take a while to import
+
     sources = shortened(sorted({job.record.source for job in jobs}))
     tasks = shortened_tasks(sorted({task for job in jobs for task in _tasks(job)}))
     return {

@@ -83,7 +83,8 @@ def test_a_failed_cell_ends_the_command_with_status_1_and_how_to_retry(tmp_path)
     (tmp_path / "b.toml").write_text(toml(seeds=1, epochs=1))
     answer = command(tmp_path, "run", "b.toml", "--executor", "inline", "--adaptations", "fine_tune,toy/explodes")
     assert answer.returncode == 1
-    assert "the loss became nan" in answer.stderr
+    assert answer.stderr.count("the loss became nan") == 2  # when it first happened, and at the end for both
+    assert "explodes · n=12 · seed 0 and 1 more: the loss became nan" in answer.stderr
     assert "retry: headwater run b.toml --executor inline --adaptations fine_tune,toy/explodes --rerun failed" in answer.stderr
     listed = command(tmp_path, "status", "--failed", "--store", "bench.duckdb", "--format", "json")
     assert listed.returncode == 0

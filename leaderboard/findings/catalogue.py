@@ -39,7 +39,8 @@ def chosen(ids: Sequence[str]) -> list[Finding]:
 def examine(store: Store, ids: Sequence[str] = (), wanted: Filter | None = None) -> list[Answer]:
     """What the rows of a store say of findings.
 
-    Raises UnknownName, QueryError where the filter leaves nothing, and what reading a store raises. F8 compares sizes, so that a filter on ``size`` does not apply to it.
+    Raises UnknownName, QueryError where the filter leaves nothing, and what reading a store raises. F8 compares sizes, so that a filter
+    on ``size`` does not apply to it.
     """
     findings = chosen(ids)
     evidence = gather(store, {view for finding in findings for view in finding.views}, wanted or Filter())

@@ -212,7 +212,9 @@ def test_block_shuffle_ends_at_the_networks_as_they_are(analysed, networks):
 def test_distance_adds_up_over_the_modules_and_is_that_of_the_states(analysed, networks):
     found = readings(analysed, "distance")
     one, other = networks.trained("P-T").network, networks.trained("RI-T").network
-    expected = sum(float((a - b).double().square().sum()) for a, b in zip(one.parameters(), other.parameters(), strict=True)) ** 0.5
+    expected = (
+        sum(float((a - b).detach().double().square().sum()) for a, b in zip(one.parameters(), other.parameters(), strict=True)) ** 0.5
+    )
     assert found["P-T/RI-T", "l2", "", None] == pytest.approx(expected)
     for pair in ("P/P-T", "RI/RI-T", "P-T/P-T", "RI-T/RI-T", "P-T/RI-T"):
         parts = [found[pair, "l2", module, x] for module, x in (("stem", 0.0), ("head", 1.0))]
@@ -317,3 +319,22 @@ def test_networks_of_other_shapes_are_not_compared(networks):
     other = replace(one, network=nn.Linear(2, 2))
     with pytest.raises(NotApplicable, match="cannot be compared"):
         check_alike(one, other)
+
+
+def test_a_tuned_cells_networks_come_with_the_recipe_that_was_chosen(tmp_path):
+    tuning = {"trials": 2, "space": {"learning_rate": [0.02, 0.3]}}
+    changes = {"seeds": 1, "tuning": tuning, "anatomy": {"analyses": ["block_shuffle"], "blocks": [4]}}
+    made = plan(Spec.of(keys(**changes)), Registry.discover([PLUGIN]))
+    worker = Worker(tmp_path, [PLUGIN], 1)
+    outcomes = {job.id: worker.run(job) for job in made.jobs.values()}
+    job = next(job for job in made.jobs.values() if job.kind is JobKind.ANALYSE)
+    assert outcomes[job.id].state is State.DONE, outcomes[job.id].reason
+    networks = Networks(job, worker.tools, lambda *_: None)
+    for role, cell in job.cells.items():
+        chosen = next(trial for trial in outcomes[cell.id].trials if trial.chosen)
+        assert networks.cell(role).settings.learning_rate == chosen.config.get("learning_rate", cell.training.learning_rate)
+        subject = networks.trained(role)
+        assert (
+            subject.metric(subject.test_rows(None))
+            == {m.split: m.value for m in outcomes[cell.id].metrics if m.metric == "accuracy"}["test"]
+        )

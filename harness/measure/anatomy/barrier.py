@@ -1,4 +1,4 @@
-"""Performance barrier: what is lost on the straight line between two networks (Neyshabur et al. 2020, section 3.4)."""
+"""Performance barrier: what is lost on the straight line between two networks (Neyshabur et al. 2020)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Block shuffle: how much of transfer's advantage is left where images keep only what is within a block.
 
-Both networks are trained and tested on images whose blocks lie in another order, as Neyshabur et al. 2020, section 3.1, do it;
+Both networks are trained and tested on images whose blocks lie in another order, as Neyshabur et al. 2020, do it;
 the order is one for a seed and a block size, the same for every image, for training and test, and for both networks.
 """
 

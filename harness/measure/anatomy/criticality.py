@@ -1,4 +1,4 @@
-"""Module criticality: what a network loses where one module is rewound (Neyshabur et al. 2020, section 3.5, after Zhang et al. 2019)."""
+"""Module criticality: what a network loses where one module is rewound (Neyshabur et al. 2020, after Zhang et al. 2019)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parameter distance: how far training went, and how far apart trainings end (Neyshabur et al. 2020, section 3.3)."""
+"""Parameter distance: how far training went, and how far apart trainings end (Neyshabur et al. 2020)."""
 
 from __future__ import annotations
 

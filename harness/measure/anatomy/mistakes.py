@@ -1,4 +1,4 @@
-"""Mistakes: which images two networks get right and wrong, and how ambiguous those images are (Neyshabur et al. 2020, section 3.2)."""
+"""Mistakes: which images two networks get right and wrong, and how ambiguous those images are (Neyshabur et al. 2020)."""
 
 from __future__ import annotations
 

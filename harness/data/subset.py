@@ -32,7 +32,8 @@ def subset(strata: np.ndarray, size: str, seed: int, validation: float) -> Subse
     """
     count = len(strata) if size == "full" else int(size)
     if count > len(strata):
-        raise NotApplicable(f"only {len(strata)} training images, {count} asked for", hint='Ask for fewer, or for "full".')
+        there = f"{len(strata)} training image{'s' * (len(strata) != 1)}"
+        raise NotApplicable(f"only {there}, {count} asked for", hint='Ask for fewer, or for "full".')
     order, place = _dealt(strata, seed)
     validates = _validates(place[:count], validation)
     if count and not validates.any():

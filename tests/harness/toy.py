@@ -33,6 +33,12 @@ def halves():
     return {"train": coloured_squares(40, 2, 2), "test": coloured_squares(20, 2, 3)}
 
 
+@hw.task("toy/tones", domain="synthetic", classes=("dark", "light"))
+def tones():
+    """Two shades of grey again, in other images: a target for chains on both of the others."""
+    return {"train": coloured_squares(30, 2, 4), "test": coloured_squares(20, 2, 5)}
+
+
 @hw.task("toy/broken", domain="synthetic", classes=("a", "b"))
 def broken():
     """Its fourth training image is not an image."""

@@ -17,8 +17,8 @@ FORMULA = "relative drop = 100 · s · (A(P-T) − A(RI-T)) / |A(P-T)|"
 READ = (
     "Images are cut into square blocks, the blocks shuffled by one fixed order, and both networks trained and tested on the result. "
     "From right to left, images lose what is larger than a block: shapes first, then parts; at 1 pixel only colours are left. "
-    "Where the drop stays above 0 on shuffled images, transfer helps even though no visual feature of the source fits any more: "
-    "something else than features is reused, such as the scale of weights. Where it falls to 0, what transferred was features."
+    "Where the drop stays above 0 with small blocks, transfer helps although hardly a visual feature of the source fits any more: "
+    "something else is reused, such as low-level statistics or the scale of weights. Where it falls to 0, it was features that helped."
 )
 
 

@@ -28,7 +28,7 @@ def draw(found: Anatomy) -> Figure:
     width = 0.4
     for turn, subject in enumerate(("P-T", "RI-T")):
         own = drops[drops["subject"] == subject].set_index("module").reindex(names)
-        errors = np.nan_to_num(np.array([own["mean"] - own["low"], own["high"] - own["mean"]]))
+        errors = np.array([own["mean"] - own["low"], own["high"] - own["mean"]])
         places = np.arange(len(names)) + (turn - 0.5) * width
         hatch = "//" if subject == "RI-T" else ""
         axes[0].bar(places, own["mean"], width, yerr=errors, color=COLOURS[subject], hatch=hatch, label=NAMES[subject], capsize=3)

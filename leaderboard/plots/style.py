@@ -95,7 +95,7 @@ def stages_below(axes: Axes, names: Sequence[str]) -> None:
 def bars(axes: Axes, lines: pd.DataFrame, values: Any) -> None:
     """Horizontal bars of lines indexed by subject, with intervals; as wide as ``values`` (the cells'), intervals beyond are cut."""
     pairs = list(lines.index)
-    errors = np.nan_to_num(np.array([lines["mean"] - lines["low"], lines["high"] - lines["mean"]]))
+    errors = np.array([lines["mean"] - lines["low"], lines["high"] - lines["mean"]])  # NaN: no whisker
     axes.barh(range(len(pairs)), lines["mean"], xerr=errors, color=[COLOURS[pair] for pair in pairs], ecolor="#333333", capsize=3)
     axes.set_yticks(range(len(pairs)), [NAMES[pair] for pair in pairs])
     axes.invert_yaxis()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from harness.spec import Training, Tuning
+from harness.spec import SOURCE_SEED, Training, Tuning
 from leaderboard.records import JobKind, JobRecord
 
 
@@ -48,6 +48,6 @@ class Job:
         """How people read it: ``imagenet → pacs_sketch · fine_tune · n=150 · seed 1``."""
         record = self.record
         size = f"n={record.size}" if record.size not in ("", "full") else record.size
-        seed = "" if record.seed is None else f"seed {record.seed}"
+        seed = "" if record.seed in (None, SOURCE_SEED) else f"seed {record.seed}"
         words = [f"{record.source} → {record.task}", record.analysis or record.adaptation or record.kind.value, size, seed]
         return " · ".join(word for word in words if word)

@@ -13,7 +13,7 @@ from typing import cast
 from harness.analyses import check_analyses, ensemble, other_seed, settings_of
 from harness.chains import chain_name, groups, without_target
 from harness.job import Job
-from harness.spec import Spec, Training
+from harness.spec import SOURCE_SEED, Spec, Training
 from harness.tuning_space import check_space
 from leaderboard.records import JobKind, JobRecord
 from registry import Adaptation, Kind, Name, Registry, SourceModel, Task, TaskType
@@ -249,9 +249,16 @@ class _Planner:
         budget = self.spec.pretraining.model_dump()
         parts = [(self._identity_of(task.name), self.registry.task_type(task.type).code) for task in tasks]
         identity = digest(
-            "pretrain", MEASURE_VERSION, self._weights_of(base, below), parts, self.spec.image_size, self.spec.validation, budget
+            "pretrain",
+            MEASURE_VERSION,
+            SOURCE_SEED,
+            self._weights_of(base, below),
+            parts,
+            self.spec.image_size,
+            self.spec.validation,
+            budget,
         )
-        record = JobRecord(identity, JobKind.PRETRAIN, base.name, "+".join(source.chain.tasks), seed=0)
+        record = JobRecord(identity, JobKind.PRETRAIN, base.name, "+".join(source.chain.tasks), seed=SOURCE_SEED)
         self._add(record, base, *tasks, trains=True, checkpoint=below)
         return identity
 

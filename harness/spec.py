@@ -26,7 +26,11 @@ def _seeds(value: object) -> object:
     return list(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-Seeds = Annotated[tuple[Annotated[int, Field(ge=0, lt=2**31)], ...], BeforeValidator(_seeds)]
+SOURCE_SEED = 2**31 - 1
+"""The seed of every chain's own training. No cell may have it: a chain on a random network that began where the scratch reference
+begins would share its initial weights, and the two would lie closer together than two networks do."""
+
+Seeds = Annotated[tuple[Annotated[int, Field(ge=0, lt=SOURCE_SEED)], ...], BeforeValidator(_seeds)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 
 

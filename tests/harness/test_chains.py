@@ -9,6 +9,7 @@ from harness.plan import plan
 from harness.spec import Chains, Spec
 from leaderboard.records import JobKind
 from registry import Registry
+from registry.errors import BadSpec
 from tests.harness.toy import PLUGIN, keys
 
 
@@ -90,3 +91,11 @@ def test_tuning_gives_every_cell_of_a_budget_a_new_identity(registry):
     plain, tuned = (plan(Spec.of(keys(**change)), registry) for change in ({}, {"tuning": {"trials": 2}}))
     assert not set(plain.jobs) & set(tuned.jobs)
     assert all(job.tuning for job in tuned.cells)
+
+
+def test_a_chain_on_a_random_network_begins_where_no_scratch_reference_begins(registry):
+    made = plan(Spec.of(keys(sources=["chain[base=toy/random,on=toy/halves]"], seeds=3)), registry)
+    seeds = {kind: {job.record.seed for job in made.jobs.values() if job.kind is kind} for kind in (JobKind.PRETRAIN, JobKind.ADAPT)}
+    assert not seeds[JobKind.PRETRAIN] & seeds[JobKind.ADAPT]
+    with pytest.raises(BadSpec, match="seeds"):
+        Spec.of(keys(seeds=[*seeds[JobKind.PRETRAIN]]))

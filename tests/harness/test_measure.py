@@ -12,7 +12,7 @@ from harness.measure.batches import Augment, Batches, steps_per_epoch
 from harness.measure.device import Device
 from harness.plan import plan
 from harness.schedule import Schedule
-from harness.spec import Spec
+from harness.spec import SOURCE_SEED, Spec
 from harness.worker import Worker
 from leaderboard.records import JobKind, State
 from registry import Registry
@@ -94,7 +94,7 @@ def test_a_joint_chain_trains_every_task_and_saves_a_backbone_alone(tmp_path):
 
     chain = "chain[base=toy/random,on=toy/halves+toy/shades]"
     found = measure(tmp_path, sources=[chain], tasks=["toy/tones"], pretraining={"epochs": 8, "batch_size": 8, "learning_rate": 0.05})
-    outcome = found[(JobKind.PRETRAIN, "toy/random", "", "", 0)]
+    outcome = found[(JobKind.PRETRAIN, "toy/random", "", "", SOURCE_SEED)]
     scores = {m.metric: m.value for m in outcome.metrics}
     assert set(scores) == {"mean", "toy/halves", "toy/shades"}
     assert scores["toy/halves"] > 0.6

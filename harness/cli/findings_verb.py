@@ -7,8 +7,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.leaderboard_verb import _size
-from harness.cli.options import format_option, store_option
+from harness.cli.options import format_option, size_option, store_option
 
 
 @click.command(help="What the recorded outcomes say of the findings F1 to F12; one by name is explained in full: headwater findings F3.")
@@ -16,7 +15,7 @@ from harness.cli.options import format_option, store_option
 @store_option
 @click.option("--task", default="", help="Target tasks: names and globs, with commas.")
 @click.option("--adaptation", default="", help="Adaptations: names and globs, with commas.")
-@click.option("--size", default="", callback=_size, metavar="small|full|N", help="Training images as asked for; F8 compares all sizes.")
+@size_option("Training images as asked for; F8 compares all sizes.")
 @format_option
 def command(ids: tuple[str, ...], store: Path, format_: str, **wanted: str) -> None:
     from leaderboard.findings import examine

@@ -7,20 +7,14 @@ from typing import Any
 
 import click
 
-from harness.cli.options import format_option, store_option
-
-
-def _size(context: click.Context, option: click.Parameter, value: str) -> str:
-    if value and value not in ("small", "full") and not value.isdigit():
-        raise click.BadParameter(f"{value!r} is neither small, full nor a number of images")
-    return value
+from harness.cli.options import format_option, size_option, store_option
 
 
 @click.command(help="Rank the sources by measured gain, with intervals, and say what cannot be told apart.")
 @store_option
 @click.option("--task", default="", help="Target tasks: names and globs, with commas.")
 @click.option("--adaptation", default="", help="Adaptations: names and globs, with commas.")
-@click.option("--size", default="", callback=_size, metavar="small|full|N", help="Training images as asked for; small: as the run says.")
+@size_option("Training images as asked for; small: as the run says.")
 @click.option("--domain", default="", help="Appearance domain of the target.")
 @click.option("--scenario", default="", metavar="NAMES", help="within-domain, multi-source, small-target, …; of several, all must hold.")
 @click.option(

@@ -30,3 +30,13 @@ def plugin_option(function: F) -> F:
     return click.option(
         "--plugin", "plugins", multiple=True, type=click.Path(path_type=Path), help="A plugin file or a folder of them; may repeat."
     )(function)
+
+
+def size_option(help: str) -> Callable[[F], F]:
+    return click.option("--size", default="", callback=_size, metavar="small|full|N", help=help)
+
+
+def _size(context: click.Context, option: click.Parameter, value: str) -> str:
+    if value and value not in ("small", "full") and not value.isdigit():
+        raise click.BadParameter(f"{value!r} is neither small, full nor a number of images")
+    return value

@@ -159,7 +159,7 @@ class Told:
 
 def labels(jobs: Sequence[Job]) -> dict[str, str]:
     """What to call each job on one line: its label, with sources and tasks as the leaderboard calls them."""
-    from leaderboard.standings_table import shortened, shortened_tasks  # its statistics take a while to import
+    from leaderboard.short_names import shortened, shortened_tasks
 
     sources = shortened(sorted({job.record.source for job in jobs}))
     tasks = shortened_tasks(sorted({task for job in jobs for task in _tasks(job)}))

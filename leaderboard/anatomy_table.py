@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from leaderboard.anatomy import PAIRS, Anatomy
-from leaderboard.standings_table import shortened
+from leaderboard.short_names import shortened
 from leaderboard.tables import Column, Table
 
 if TYPE_CHECKING:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from leaderboard.short_names import shortened, shortened_tasks
 from leaderboard.standings import Row, Standings
 from leaderboard.statistics import LEVEL, More
 from leaderboard.tables import Column, Table
-from registry.errors import BadName
-from registry.names import Name, Value
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -151,46 +150,3 @@ def _remedy(more: More, seeds: int) -> str:
 def _mixed_setups(standings: Standings) -> str:
     setups = standings.gains.groupby(["task", "adaptation"])["setup"].nunique()
     return f"{int(setups.max())} setups of one task and adaptation are" if setups.max() > 1 else ""
-
-
-# -- names ------------------------------------------------------------------------------------------------
-
-
-def shortened(sources: Sequence[str]) -> dict[str, str]:
-    """Source names as people read them: chains as ``chain(base→tasks)``, paths by their last part, and without the
-    options that all sources of the same stem share; in full where two would read the same."""
-    names = [name for name in map(_parsed, sources) if name]
-    shared: dict[str, set[tuple[str, Value]]] = {}
-    for stem in {name.stem for name in names}:
-        options = [set(name.options) for name in names if name.stem == stem]
-        shared[stem] = set.intersection(*options) if len(options) > 1 else set()
-    return _distinct({source: _short(source, shared) for source in sources})
-
-
-def shortened_tasks(tasks: Sequence[str]) -> dict[str, str]:
-    """The last part of each task's name, without options; in full where two would read the same."""
-    return _distinct({task: task.partition("[")[0].rpartition("/")[2] for task in tasks})
-
-
-def _distinct(short: dict[str, str]) -> dict[str, str]:
-    readings = list(short.values())
-    return {full: name if readings.count(name) == 1 else full for full, name in short.items()}
-
-
-def _short(source: str, shared: Mapping[str, set[tuple[str, Value]]]) -> str:
-    name = _parsed(source)
-    if name is None:
-        return source
-    options = dict(name.options)
-    if name.stem == "chain" and {"base", "on"} <= set(options):
-        on = "+".join(task.rpartition("/")[2] for task in str(options["on"]).split("+"))
-        return f"chain({_short(str(options['base']), {})}→{on})"
-    own = {key: value for key, value in name.options if (key, value) not in shared.get(name.stem, set())}
-    return str(Name.of(name.stem, {key: value.rpartition("/")[2] if isinstance(value, str) else value for key, value in own.items()}))
-
-
-def _parsed(source: str) -> Name | None:
-    try:
-        return Name.parse(source)
-    except BadName:
-        return None

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from leaderboard.findings._base import LEAST_TARGETS, Answer, Part
-from leaderboard.standings_table import shortened_tasks
+from leaderboard.short_names import shortened_tasks
 from leaderboard.statistics import LEVEL
 from leaderboard.tables import Column, Table
 

@@ -3,8 +3,9 @@
 import pytest
 
 from leaderboard import Outcome, State
+from leaderboard.short_names import shortened
 from leaderboard.standings import Filter, standings
-from leaderboard.standings_table import shortened, standings_table
+from leaderboard.standings_table import standings_table
 from registry.errors import QueryError
 from tests.leaderboard.synthetic import CHAIN, IMAGENET, PHOTO, SCRATCH, SOURCES, TASKS, done, grid_store, job, source, store_of, task
 

@@ -118,7 +118,7 @@ def test_a_table_without_rows_still_has_its_head():
 
 
 def test_sources_of_one_stem_are_told_apart_by_what_differs_and_paths_by_their_last_part() -> None:
-    from leaderboard.standings_table import shortened
+    from leaderboard.short_names import shortened
 
     one, other = (f"timm/resnet18[mean=0.5,weights=/data/weights/{name}.safetensors]" for name in ("birds", "cars"))
     assert shortened([one, other, "chain[base=scratch/a,on=x/letters]"]) == {
@@ -126,12 +126,18 @@ def test_sources_of_one_stem_are_told_apart_by_what_differs_and_paths_by_their_l
         other: "timm/resnet18[weights=cars.safetensors]",
         "chain[base=scratch/a,on=x/letters]": "chain(scratch/a→letters)",
     }
+    alone = "timm/resnet18[mean=0.5,weights=/data/weights/birds.safetensors]"
+    on = "parquet//data/art[domain=art,mirror=false]+parquet//data/photo[domain=consumer]"
+    assert shortened([alone, f"chain[base={alone},on={on}]"]) == {
+        alone: "timm/resnet18[weights=birds.safetensors]",
+        f"chain[base={alone},on={on}]": "chain(timm/resnet18[weights=birds.safetensors]→art+photo)",
+    }
     same = ["timm/resnet18[weights=/a/w.pt]", "timm/resnet18[weights=/b/w.pt]"]
     assert shortened(same) == {name: name for name in same}
 
 
 def test_tasks_are_headed_by_their_last_part_unless_two_would_read_the_same() -> None:
-    from leaderboard.standings_table import shortened_tasks
+    from leaderboard.short_names import shortened_tasks
 
     assert shortened_tasks(["parquet//data/sketch[domain=sketches]"]) == {"parquet//data/sketch[domain=sketches]": "sketch"}
     assert shortened_tasks(["folder/a/x", "folder/b/x"]) == {"folder/a/x": "folder/a/x", "folder/b/x": "folder/b/x"}

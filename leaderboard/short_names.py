@@ -52,7 +52,12 @@ def _short(source: str, hidden: Mapping[str, set[Option]]) -> str:
         on = "+".join(_last_part(task) for task in split_list(str(options["on"]), "+"))
         return f"chain({_short(str(options['base']), hidden)}→{on})"
     own = {key: value for key, value in name.options if (key, value) not in hidden.get(name.stem, set())}
-    return str(Name.of(name.stem, {key: value.rpartition("/")[2] if isinstance(value, str) else value for key, value in own.items()}))
+    return str(Name.of(name.stem, {key: _file(value, name.stem) if isinstance(value, str) else value for key, value in own.items()}))
+
+
+def _file(path: str, stem: str) -> str:
+    """A path's last part, without the architecture that the stem names already."""
+    return path.rpartition("/")[2].removeprefix(f"{stem.rpartition('/')[2]}.")
 
 
 def _last_part(task: str) -> str:

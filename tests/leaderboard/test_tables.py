@@ -126,7 +126,7 @@ def test_sources_of_one_stem_are_told_apart_by_what_differs_and_paths_by_their_l
         other: "timm/resnet18[weights=cars.safetensors]",
         "chain[base=scratch/a,on=x/letters]": "chain(scratch/a→letters)",
     }
-    alone = "timm/resnet18[mean=0.5,weights=/data/weights/birds.safetensors]"
+    alone = "timm/resnet18[mean=0.5,weights=/data/weights/resnet18.birds.safetensors]"
     on = "parquet//data/art[domain=art,mirror=false]+parquet//data/photo[domain=consumer]"
     assert shortened([alone, f"chain[base={alone},on={on}]"]) == {
         alone: "timm/resnet18[weights=birds.safetensors]",

@@ -8,7 +8,8 @@ from typing import Any
 
 from leaderboard.attribution import Attribution, Family, Game, Part, chain
 from leaderboard.groups import Estimate
-from leaderboard.standings_table import interval, shortened, shortened_tasks
+from leaderboard.short_names import shortened, shortened_tasks
+from leaderboard.standings_table import interval
 from leaderboard.tables import Column, Table
 
 TOGETHER = "(together)"
@@ -89,7 +90,8 @@ def _notes(found: Attribution, names: dict[str, str]) -> Iterator[str]:
         yield from (f"{where}{note}" for note in _family_notes(family, names))
     if found.bare:
         lacking = sorted({chain(game.place.base, players) for game in found.bare for players in game.missing})
-        yield f"chains on several tasks that nothing tells apart ([chains] attribution adds what is needed): {_listed(lacking)}"
+        short = _listed(list(shortened(lacking).values()))
+        yield f"chains on fewer tasks that would tell, and were not trained ([chains] attribution adds them): {short}"
 
 
 def _family_notes(family: Family, names: dict[str, str]) -> Iterator[str]:

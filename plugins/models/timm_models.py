@@ -70,7 +70,7 @@ def _resolve(name: Name, registry: Registry) -> SourceModel:
         return _file_card(name, architecture, Path(str(path)).expanduser().absolute(), facts, options)
     if stem in listing()["tags"]:
         card = _tag_card(stem)
-        scratch = str(Name.of(f"scratch/{architecture}", options))
+        scratch = str(Name.of(f"scratch/{architecture}", options | _unlike_default(stem, architecture) | _normalisation(facts)))
         build = partial(timm_model, stem, **options)  # type: ignore[arg-type]
         known = parameter_counts().get(parameters_key(architecture, options))
         return _replaced(card, {"name": str(name), "build": build, "scratch": scratch, "parameters": known} | _read(name, facts))
@@ -91,7 +91,7 @@ def _tag_card(tag: str) -> SourceModel:
         task_type="classification" if corpora and corpora[-1].labelled and facts["classes"] else None,
         licence=facts["licence"],
         parameters=parameter_counts().get(architecture),
-        scratch=f"scratch/{architecture}",
+        scratch=str(Name.of(f"scratch/{architecture}", _unlike_default(tag, architecture))),
         code=_code(),
         **_input(facts),
     )
@@ -114,7 +114,7 @@ def _file_card(name: Name, architecture: str, path: Path, facts: dict[str, Value
         task_type="classification" if known["classes"] else None,
         parameters=known["parameters"],
         weights=str(path),
-        scratch=str(Name.of(f"scratch/{architecture}", options | cut)),
+        scratch=str(Name.of(f"scratch/{architecture}", options | cut | _normalisation(facts))),
         code=_code(),
         **_input(listing()["architectures"][architecture]),
     )
@@ -147,7 +147,8 @@ def _unknown_tag(name: Name, stem: str) -> UnknownName:
 
 
 def _resolve_scratch(name: Name, registry: Registry) -> SourceModel:
-    architecture, options = name.stem.removeprefix("scratch/"), dict(name.options)
+    architecture = name.stem.removeprefix("scratch/")
+    facts, options = _split(name)
     known = listing()["architectures"]
     if architecture not in known:
         hint = f"{len(known):,} architectures of timm; write scratch/resnet18, without a tag."
@@ -156,7 +157,11 @@ def _resolve_scratch(name: Name, registry: Registry) -> SourceModel:
     check_settled(architecture, options)
     if "weights" in options:
         raise BadName(f"{name}: a scratch source has no weights", subject=str(name), hint=f"Write timm/{architecture}[weights=PATH].")
-    return SourceModel(
+    if odd := sorted(set(facts) - {"mean", "std"}):
+        raise BadName(
+            f"{name}: a scratch source has no {odd[0]}", subject=str(name), hint="It was trained on nothing; mean and std can be set."
+        )
+    card = SourceModel(
         name=str(name),
         summary=f"{architecture} at random initialisation",
         build=partial(timm_model, architecture, **options),  # type: ignore[arg-type]
@@ -168,6 +173,7 @@ def _resolve_scratch(name: Name, registry: Registry) -> SourceModel:
         code=_code(),
         **_input(known[architecture]),
     )
+    return _replaced(card, _read(name, facts))
 
 
 # -- what they share ---------------------------------------------------------------------------------------------
@@ -183,6 +189,17 @@ def _input(facts: Facts) -> dict[str, Any]:
     if not facts:
         return {}
     return {"input_size": facts["input_size"], "mean": tuple(facts["mean"]), "std": tuple(facts["std"])}
+
+
+def _normalisation(facts: Mapping[str, Value]) -> dict[str, Value]:
+    """What the scratch reference must share: a network that is fed otherwise is no pair."""
+    return {key: value for key, value in facts.items() if key in ("mean", "std")}
+
+
+def _unlike_default(tag: str, architecture: str) -> dict[str, Value]:
+    """A tag's normalisation where it is not the architecture's own, and one number says it."""
+    own, default = listing()["tags"][tag], listing()["architectures"].get(architecture, {})
+    return {key: own[key][0] for key in ("mean", "std") if default and own[key] != default[key] and len(set(own[key])) == 1}
 
 
 def _split(name: Name) -> tuple[dict[str, Value], dict[str, Value]]:

@@ -193,9 +193,20 @@ def test_facts_in_the_name_are_on_the_card(registry, saved):
     card = registry.source(f"timm/{ARCHITECTURE}[weights={saved()},{facts}]")
     assert (card.domain, card.images, card.pretrained_on, card.licence) == ("aerial", 500, ("eurosat", "rsscn7"), "mit")
     assert (card.mean, card.std) == ((0.5,) * 3, (0.25,) * 3)
-    assert card.scratch == f"scratch/{ARCHITECTURE}"
     with pytest.raises(BadName, match="images wants a value of type int"):
         registry.source(f"timm/{ARCHITECTURE}[weights={saved()},images=many]")
+
+
+def test_the_scratch_reference_is_fed_as_its_source_is(registry, saved):
+    card = registry.source(f"timm/{ARCHITECTURE}[weights={saved()},mean=0.5,std=0.25]")
+    assert card.scratch == f"scratch/{ARCHITECTURE}[mean=0.5,std=0.25]"
+    scratch = registry.source(card.scratch)
+    assert (scratch.mean, scratch.std, scratch.scratch) == (card.mean, card.std, scratch.name)
+    scratch.network(64)
+    tags = [tag for tag in registry.all(Kind.SOURCE) if tag.name.startswith("timm/") and len({*tag.mean}) == len({*tag.std}) == 1]
+    assert all(registry.source(tag.scratch).mean == tag.mean for tag in tags[::20])
+    with pytest.raises(BadName, match="a scratch source has no images"):
+        registry.source(f"scratch/{ARCHITECTURE}[images=5]")
 
 
 def test_another_file_under_the_same_name_is_another_source(registry, saved):

@@ -36,6 +36,11 @@ def settings_of(anatomy: Anatomy, analysis: str) -> dict[str, Any]:
     return {key: getattr(anatomy, key) for key in SETTINGS[analysis]}
 
 
+def trainings(anatomy: Anatomy, analysis: str, image_size: int) -> int:
+    """How many networks an analysis trains: two for each block size that shuffles anything, for the block shuffle."""
+    return 2 * sum(block <= image_size // 2 for block in set(anatomy.blocks)) if analysis == "block_shuffle" else 0
+
+
 def other_seed(seeds: Sequence[int], index: int) -> int | None:
     """The seed whose networks are compared with those of ``seeds[index]``: each pair once, so that no pair counts double."""
     if len(seeds) < 2 or (len(seeds) == 2 and index == 1):

@@ -46,7 +46,7 @@ def without_target(source: SourceModel, target: Task, registry: Registry) -> Sou
     if source.chain is None:
         return source
     base = registry.source(source.chain.base)
-    below = without_target(base, target, registry) or registry.source(_root(base, registry))
+    below = _below(base, target, registry)
     tasks = tuple(task for task in source.chain.tasks if _stem(task) != _stem(target.name))
     if not tasks:
         return None
@@ -55,10 +55,12 @@ def without_target(source: SourceModel, target: Task, registry: Registry) -> Sou
     return registry.source(chain_name(below.name, tasks))
 
 
-def _root(source: SourceModel, registry: Registry) -> str:
-    while source.chain is not None:
-        source = registry.source(source.chain.base)
-    return source.name
+def _below(base: SourceModel, target: Task, registry: Registry) -> SourceModel:
+    """The base without the target; where nothing but the target made its last stage, what that stage began with."""
+    while (found := without_target(base, target, registry)) is None:
+        assert base.chain is not None, "only a chain was made by tasks"
+        base = registry.source(base.chain.base)
+    return found
 
 
 def _stem(name: str) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import cast
 
-from harness.analyses import check_analyses, ensemble, other_seed, settings_of
+from harness.analyses import check_analyses, ensemble, other_seed, settings_of, trainings
 from harness.chains import chain_name, groups, without_target
 from harness.job import Job
 from harness.spec import SOURCE_SEED, Spec, Training
@@ -303,7 +303,9 @@ class _Planner:
 
     def _add_analyses(self, cell: Cell, trained: str, scratch: str | None) -> None:
         """The analyses of a source's network beside its scratch reference's, and beside those of another seed."""
-        if scratch is None or trained == scratch or self.result.jobs[trained].training is None or trained in self.result.skipped:
+        if scratch is None or trained == scratch or self.result.jobs[trained].training is None:
+            return
+        if trained in self.result.skipped or scratch in self.result.skipped:
             return
         roles = {"P-T": trained, "RI-T": scratch}
         other = other_seed(self.spec.seeds, self.spec.seeds.index(cell.seed))
@@ -320,12 +322,15 @@ class _Planner:
 
     def _add_analysis(self, analysis: str, cells: dict[str, Job], cell: Cell) -> None:
         if analysis == "mistakes":
-            cells |= ensemble(self.result.cells, cells)
+            cells |= ensemble([job for job in self.result.cells if job.id not in self.result.skipped], cells)
         about = cells["P-T"]
         options = settings_of(self.spec.anatomy, analysis)
         identity = digest("analyse", MEASURE_VERSION, analysis, options, {role: job.id for role, job in cells.items()})
         record = replace(about.record, job=identity, kind=JobKind.ANALYSE, analysis=analysis, options=options)
-        self.result.jobs.setdefault(identity, replace(about, record=record, cells=cells, keep=False, tuning=None))
+        trained = trainings(self.spec.anatomy, analysis, self.spec.image_size)
+        images = self._images(record, [cell.task], self.spec.training) if trained else about.images
+        images = images and images * max(1, trained)
+        self.result.jobs.setdefault(identity, replace(about, record=record, cells=cells, keep=False, tuning=None, images=images))
 
     def _note(self, note: str) -> None:
         if note not in self.result.notes:

@@ -99,3 +99,19 @@ def test_a_chain_on_a_random_network_begins_where_no_scratch_reference_begins(re
     assert not seeds[JobKind.PRETRAIN] & seeds[JobKind.ADAPT]
     with pytest.raises(BadSpec, match="seeds"):
         Spec.of(keys(seeds=[*seeds[JobKind.PRETRAIN]]))
+
+
+def test_a_cell_that_cannot_apply_is_not_trained_for_the_ambiguity_of_others(registry):
+    bare = replace(registry.source("toy/fixed"), name="toy/bare", scratch=None)
+    both = {"sources": ["toy/fixed", "toy/bare"], "adaptations": ["fine_tune", "from_scratch"]}
+    made = plan(Spec.of(keys(**both, anatomy={"analyses": ["mistakes"]})), Registry.discover([PLUGIN, bare]))
+    assert {made.jobs[job].record.source for job in made.skipped} == {"toy/bare"}
+    assert any(job.kind is JobKind.ANALYSE for job in made.jobs.values())
+    assert not {need for job in made.jobs.values() for need in job.needs} & set(made.skipped)
+
+
+def test_without_the_target_a_chain_goes_on_from_what_stood_below(registry):
+    below = "chain[base=toy/fixed,on=toy/third]"
+    longest = registry.source(f"chain[base=chain[base={below},on=toy/halves],on=toy/fourth]")
+    found = without_target(longest, registry.task("toy/halves"), registry)
+    assert found.name == f"chain[base={below},on=toy/fourth]"

@@ -62,3 +62,10 @@ def test_another_source_of_that_architecture_goes_before_another_architecture(re
 def test_a_job_without_any_precedent_is_counted_as_unknown(registry):
     found = cost(registry, [spent(3.0, 10, kind="pretrain")])
     assert (found.known, found.unknown, found.seconds) == (0, 1, 0.0)
+
+
+def test_a_block_shuffle_counts_the_networks_that_it_trains(registry):
+    anatomy = {"analyses": ["block_shuffle", "distance"], "blocks": [1, 2, SIDE]}
+    made = plan(Spec.of(keys(anatomy=anatomy, tuning={"trials": 8})), registry)
+    images = {job.record.analysis: job.images for job in made.jobs.values()}
+    assert images["block_shuffle"] == 4 * IMAGES  # both networks, at the two sizes that leave several blocks

@@ -76,7 +76,7 @@ class Tally:
     def seconds_left(self) -> float:
         """By the work done and left, running jobs in part; 0 before anything is known."""
         whole = sum(self.work.values())
-        under_way = sum(self.work.get(job.id, 0.0) * step.epoch / step.epochs for job, step in self.running.values() if step.epochs)
+        under_way = sum(self.work.get(job.id, 0.0) * _share(step) for job, step in self.running.values())
         share = (self.done + under_way) / whole if whole else self.settled / max(1, self.total)
         return (time.monotonic() - self.began) * (1 / share - 1) if share else 0.0
 
@@ -181,6 +181,12 @@ def _standing(step: Step) -> str:
     trial = f" · trial {step.trial}/{step.trials}" if step.trials else ""
     value = "" if math.isnan(step.value) else f" · val {step.value:.3f}"
     return f"{trial} · epoch {step.epoch}/{step.epochs}{value}"
+
+
+def _share(step: Step) -> float:
+    """How much of a job is done: epochs of a trial, trials of a tuned job."""
+    epochs = step.epoch / step.epochs if step.epochs else 0.0
+    return (max(0, step.trial - 1) + epochs) / step.trials if step.trials else epochs
 
 
 def duration(seconds: float) -> str:

@@ -26,7 +26,7 @@ class Search(Protocol):
 def search_for(tuning: Tuning, options: Mapping[str, Value], seed: int, recipe: Config, quality: float | None) -> Search:
     """The search of a cell whose adaptation has ``options``; it begins with what the recipe was worth."""
     domains = {key: _domain(tuning.space[key], is_whole(key, options)) for key in keys_for(tuning, options)}
-    if tuning.search == "optuna":
+    if tuning.search == "optuna" and domains:  # Ray refuses to search an empty space
         return OptunaSearch(domains, seed, tuning.trials, recipe, quality)
     return RandomSearch(domains, seed)
 

@@ -1,6 +1,8 @@
 """Progress: what a person sees of a run."""
 
 import io
+import time
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -8,7 +10,7 @@ from rich.text import Text
 
 from harness.executors.base import Finished, Running, Started
 from harness.job import Job
-from harness.progress import Bars, Lines, labels
+from harness.progress import Bars, Lines, Tally, labels
 from harness.worker import Progress as Step
 from leaderboard.records import JobKind, JobRecord, Outcome, State
 
@@ -60,3 +62,11 @@ def test_one_reason_is_told_once():
         lines.see(Finished(one, 0, Outcome(one.id, State.FAILED, "no network")))
     said = console.file.getvalue()
     assert said.count("no network") == 1 and said.count("for the same reason") == 1
+
+
+def test_the_share_of_a_tuned_job_counts_its_trials():
+    tally = Tally([replace(job("a"), images=800), replace(job("b"), images=800)])
+    for trial, share in ((1, 0.5 / 4), (4, 3.5 / 4)):
+        tally.began = time.monotonic() - 100
+        tally.see(Running({0: (job("a"), Step(5, 10, 0.5, 100, trial, 4))}))
+        assert tally.seconds_left() == pytest.approx(100 * (2 / share - 1), rel=0.01)

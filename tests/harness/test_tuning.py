@@ -13,7 +13,7 @@ from harness.measure.searching import OptunaSearch, search_for
 from harness.measure.training import Trained
 from harness.measure.tuning import Halving, Setting, tune
 from harness.plan import plan
-from harness.progress import _doing
+from harness.progress import _standing
 from harness.run import Control
 from harness.schedule import Schedule
 from harness.spec import Spec, Training, Tuning
@@ -259,9 +259,8 @@ def test_progress_names_the_trial_and_adds_up_images():
 
 
 def test_a_slots_line_names_the_trial():
-    job = next(iter(plan(Spec.of(keys()), Registry.discover([PLUGIN])).jobs.values()))
-    assert _doing(job, Progress(4, 15, 0.5, 100, 3, 8)) == f"{job.label} · trial 3/8 · epoch 4/15 · val 0.500"
-    assert _doing(job, Progress(4, 15, 0.5, 100)) == f"{job.label} · epoch 4/15 · val 0.500"
+    assert _standing(Progress(4, 15, 0.5, 100, 3, 8)) == " · trial 3/8 · epoch 4/15 · val 0.500"
+    assert _standing(Progress(4, 15, 0.5, 100)) == " · epoch 4/15 · val 0.500"
 
 
 # -- optuna -----------------------------------------------------------------------------------------------------
@@ -291,6 +290,12 @@ def test_optuna_draws_the_same_for_the_same_seed_and_every_source_until_it_learn
     tuned(again, tuning(trials=12, search="optuna"))
     assert one.settings == again.settings
     assert one.settings[:4] == other.settings[:4]
+
+
+def test_optuna_is_not_asked_where_an_adaptation_has_none_of_the_keys():
+    pytest.importorskip("optuna")
+    found = tuned(Bowl(), tuning(search="optuna", space={"stages": [1, 2]}))
+    assert [trial.config for trial in found.trials] == [{}]
 
 
 def test_without_optuna_the_error_says_what_to_install(monkeypatch):

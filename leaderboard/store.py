@@ -154,7 +154,14 @@ class Store:
                 with suppress(StoreUnwritable), self.writing():
                     self._checked = True
             with connected(self.path, read_only=True, patience=READER_PATIENCE, settings=settings) as connection:
-                yield connection
+                try:
+                    yield connection
+                except (duckdb.BinderException, duckdb.CatalogException) as error:
+                    if self._checked:
+                        raise
+                    hint = "Make it and its folder writable, or read a copy that is."
+                    message = f"{self.path} was written by an older Headwater and cannot be brought up to date: it is not writable"
+                    raise StoreError(message, subject=str(self.path), hint=hint) from error
 
 
 def _run(connection: duckdb.DuckDBPyConnection, name: str, tables: Mapping[str, pa.Table]) -> None:

@@ -13,7 +13,7 @@ WITH staged AS (
     SELECT
         p.source,
         t.name AS task,
-        bool_and(p.domain = t.domain) AS same,
+        bool_and(coalesce(p.domain = t.domain, false)) AS same,
         bool_or(p.domain = t.domain OR EXISTS (FROM domains d WHERE d.domain = t.domain AND d.contained_in = p.domain)) AS includes,
         bool_and(p.domain IS NOT NULL AND t.domain IS NOT NULL) AS known,
         bool_and(p.type <> t.type) AS cross_task_type

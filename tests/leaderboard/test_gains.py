@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from leaderboard import Measurement, Outcome, State
+from registry import Chain
 from tests.leaderboard.synthetic import BEGAN, CHAIN, IMAGENET, PHOTO, SCRATCH, SOURCES, done, job, source, store_of, task
 
 TARGETS = (task("t"),)
@@ -132,3 +133,12 @@ def test_the_leaderboard_view_averages_gains_and_counts_failures(tmp_path):
     store = store_of(tmp_path / "s.duckdb", jobs, outcomes, tasks=(task("t"),))
     row = store.sql("SELECT source, gain_abs, gain_rel, negative, tasks, seeds, cells, failed, seconds FROM leaderboard").rows
     assert row == [(IMAGENET, 0.0625, 0.125, 0.5, 1, 2, 2, 1, 2.0)]
+
+
+def test_a_chain_partly_on_a_task_without_domain_is_not_within_the_targets(tmp_path):
+    tasks = (task("t"), task("told", "sketches"), task("untold", None))
+    both = source("both", scratch=SCRATCH, chain=Chain(IMAGENET, ("told", "untold")))
+    alone = source("alone", scratch=SCRATCH, chain=Chain(IMAGENET, ("untold",)))
+    store = store_of(tmp_path / "s.duckdb", FIRST, [], (*SOURCES, both, alone), tasks)
+    rows = store.sql("SELECT source, domain_relation FROM relations WHERE task = 't' AND source IN ('both', 'alone') ORDER BY ALL").rows
+    assert rows == [("alone", None), ("both", "including")]

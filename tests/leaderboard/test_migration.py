@@ -4,6 +4,8 @@ import duckdb
 import pytest
 
 from leaderboard import Store, migration
+from leaderboard.standings import standings
+from registry.errors import StoreError, StoreUnwritable
 from tests.leaderboard.synthetic import SCRATCH, done, job, store_of
 
 NEWEST = max(migration.schema())
@@ -56,3 +58,17 @@ def test_every_view_file_is_made_and_says_what_it_means():
     files = {file.stem: file.read_text() for file in (migration._HOME / "views").glob("*.sql")}
     assert set(files) == set(migration._VIEWS)
     assert all(text.startswith(f"-- {name}: ") for name, text in files.items())
+
+
+def test_an_older_file_that_cannot_be_written_says_so(older, monkeypatch):
+    with duckdb.connect(str(older)) as connection:
+        connection.execute("DROP VIEW gains; UPDATE schema_version SET views = 'other'")
+
+    def refuse(*_, **__):
+        raise StoreUnwritable("the folder is read-only", subject=str(older))
+
+    monkeypatch.setattr(Store, "writing", refuse)
+    store = Store(older)
+    assert set(store.states()) == {"a"}
+    with pytest.raises(StoreError, match="older Headwater"):
+        standings(store)

@@ -41,13 +41,13 @@ def chain_name(base: str, tasks: Sequence[str]) -> str:
 def without_target(source: SourceModel, target: Task, registry: Registry) -> SourceModel | None:
     """The source as if its chain had never seen the target (leave-target-out); None where nothing but the target made it.
 
-    The same data under another name (other options in brackets) is the target too.
+    The same data under another name (other options, another revision, another way to write a path) is the target too.
     """
     if source.chain is None:
         return source
     base = registry.source(source.chain.base)
     below = _below(base, target, registry)
-    tasks = tuple(task for task in source.chain.tasks if _stem(task) != _stem(target.name))
+    tasks = tuple(task for task in source.chain.tasks if not _same_data(registry.task(task), target))
     if not tasks:
         return None
     if (below.name, tasks) == (source.chain.base, source.chain.tasks):
@@ -63,5 +63,12 @@ def _below(base: SourceModel, target: Task, registry: Registry) -> SourceModel:
     return found
 
 
+def _same_data(one: Task, other: Task) -> bool:
+    by_files = bool(one.files) and (one.code, one.files) == (other.code, other.files)
+    return by_files or _stem(one.name) == _stem(other.name)
+
+
 def _stem(name: str) -> str:
-    return Name.parse(name).stem
+    """The name without options and revision."""
+    folder, slash, last = Name.parse(name).stem.rpartition("/")
+    return folder + slash + last.partition("@")[0]

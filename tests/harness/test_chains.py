@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from PIL import Image
 
 from harness.chains import groups, without_target
 from harness.plan import plan
@@ -115,3 +116,17 @@ def test_without_the_target_a_chain_goes_on_from_what_stood_below(registry):
     longest = registry.source(f"chain[base=chain[base={below},on=toy/halves],on=toy/fourth]")
     found = without_target(longest, registry.task("toy/halves"), registry)
     assert found.name == f"chain[base={below},on=toy/fourth]"
+
+
+def test_the_target_under_another_path_or_revision_is_left_out(registry, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, shade in (("one", 0), ("other", 255)):
+        for place in ("train/a", "train/b", "test/a", "test/b"):
+            (tmp_path / name / place).mkdir(parents=True)
+            Image.new("L", (8, 8), shade).save(tmp_path / name / place / "1.png")
+    kept = registry.source("chain[base=toy/fixed,on=folder/other]")
+    for target in ("folder/one", "folder/./one", f"folder/{tmp_path}/one"):
+        assert without_target(registry.source("chain[base=toy/fixed,on=folder/one]"), registry.task(target), registry) is None
+        assert without_target(kept, registry.task(target), registry) is kept
+    pinned = replace(registry.task("toy/halves"), name="toy/halves@main")
+    assert without_target(registry.source("chain[base=toy/fixed,on=toy/halves]"), pinned, registry) is None

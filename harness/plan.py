@@ -145,7 +145,7 @@ class _Planner:
         card, _ = self.registry.adaptation(cell.adaptation)
         cell = self._normal(cell, card)
         trained, reference = self._add_cell(cell), None
-        wants_scratch = "scratch" in self.spec.references or self.spec.anatomy.analyses
+        wants_scratch = "scratch" in self.spec.references or (self.spec.anatomy.analyses and card.on == "images")
         if wants_scratch and (scratch := self._scratch_of(cell.source)):
             reference = self._add_cell(self._normal(self._moved(cell, scratch, self._control(cell.adaptation)), card))
         self.pairs[cell] = trained, reference

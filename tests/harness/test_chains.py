@@ -130,3 +130,10 @@ def test_the_target_under_another_path_or_revision_is_left_out(registry, tmp_pat
         assert without_target(kept, registry.task(target), registry) is kept
     pinned = replace(registry.task("toy/halves"), name="toy/halves@main")
     assert without_target(registry.source("chain[base=toy/fixed,on=toy/halves]"), pinned, registry) is None
+
+
+def test_analyses_want_no_scratch_reference_of_a_probe(registry):
+    spec = {"references": [], "adaptations": ["linear_probe", "fine_tune"], "anatomy": {"analyses": ["distance"]}}
+    made = plan(Spec.of(keys(**spec)), registry)
+    scratch = {job.record.adaptation for job in made.cells if job.record.source == "toy/random"}
+    assert scratch == {"from_scratch"}

@@ -43,7 +43,8 @@ class _Setting:
 
     @property
     def scale(self) -> float:
-        return float(abs(self.full.mean(axis=0).max()))
+        """The best source's value at full size, which losses are relative to; NaN for 0."""
+        return float(abs(self.full.mean(axis=0).max())) or float("nan")
 
 
 def _settings(rows: pd.DataFrame) -> list[_Setting]:

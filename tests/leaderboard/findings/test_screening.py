@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.special import ndtri, stdtrit
 from scipy.stats import kendalltau
@@ -10,7 +11,7 @@ from scipy.stats import kendalltau
 from leaderboard.correlation import kendall
 from leaderboard.findings import Verdict
 from leaderboard.findings.catalogue import gather
-from leaderboard.findings.screening import _settings
+from leaderboard.findings.screening import _screening_parts, _settings
 from leaderboard.standings import Filter
 from tests.leaderboard.findings.world import BASE, answer, chain, targets, world
 
@@ -108,3 +109,15 @@ def test_f8_with_two_sources_has_no_order(tmp_path):
     found = answer(world(tmp_path / "s.duckdb", CHAINS[:1], targets(4), effect(0.1, 0.05), sizes=SIZES), "F8")
     assert (found.parts[0].verdict, found.parts[1].verdict) == (Verdict.SUPPORTED, Verdict.NOT_ENOUGH)
     assert found.parts[1].missing == "needs 3 sources with the same seeds at both sizes of a target"
+
+
+def test_a_target_where_every_source_ends_at_zero_has_no_relative_regret():
+    value = np.linspace(0, 1, 4)
+    columns = {"task": "t", "adaptation": "fine_tune", "seed": 0, "setup": "", "source": list("abcd")}
+    zero = pd.DataFrame({**columns, "metric": "f1", "small_score": value, "full_score": 0.0, "small_validation": value})
+    told = pd.DataFrame(
+        {**columns, "task": "u", "metric": "accuracy", "small_score": value, "full_score": value, "small_validation": value}
+    )
+    rows = pd.concat([zero, told])
+    parts = _screening_parts(rows, _settings(rows), "")
+    assert [list(part.by_target) for part in parts[1:]] == [["u"], ["u"]]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.job import Job
 from harness.spec import Anatomy
 from registry.errors import BadSpec
 from registry.names import did_you_mean
@@ -19,6 +18,12 @@ SETTINGS: Mapping[str, tuple[str, ...]] = {
     "mistakes": (),
 }
 """The analyses there are, and the keys of [anatomy] that each depends on."""
+
+ALONE = frozenset({"block_shuffle", "criticality"})
+"""Those that look at the networks of one seed: another seed in the spec is nothing to them."""
+
+BY_PREDICTIONS = frozenset({"mistakes"})
+"""Those that read what networks answered, and need no network kept."""
 
 
 def check_analyses(anatomy: Anatomy) -> None:
@@ -46,15 +51,3 @@ def other_seed(seeds: Sequence[int], index: int) -> int | None:
     if len(seeds) < 2 or (len(seeds) == 2 and index == 1):
         return None
     return seeds[(index + 1) % len(seeds)]
-
-
-def ensemble(cells: Sequence[Job], beside: Mapping[str, Job]) -> dict[str, Job]:
-    """The other cells of the same task, size and setup: their disagreement is how ambiguous an image is."""
-    record = next(iter(beside.values())).record
-    taken = {job.id for job in beside.values()}
-    others = [job for job in cells if job.id not in taken and _alike(job) == (record.task, record.size, record.setup)]
-    return {f"ensemble {index}": job for index, job in enumerate(others)}
-
-
-def _alike(job: Job) -> tuple[str, str, str]:
-    return job.record.task, job.record.size, job.record.setup

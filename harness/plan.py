@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import cast
 
-from harness.analyses import check_analyses, ensemble, other_seed, settings_of, trainings
+from harness.analyses import ALONE, BY_PREDICTIONS, check_analyses, other_seed, settings_of, trainings
 from harness.chains import chain_name, groups, without_target
 from harness.job import Job
 from harness.spec import SOURCE_SEED, Spec, Training
@@ -309,20 +309,33 @@ class _Planner:
             return
         roles = {"P-T": trained, "RI-T": scratch}
         other = other_seed(self.spec.seeds, self.spec.seeds.index(cell.seed))
-        if other is not None:
-            beside, beside_scratch = self.pairs[replace(cell, seed=other)]
-            roles |= {"P-T'": beside} | ({"RI-T'": beside_scratch} if beside_scratch else {})
+        beside = roles | (self._networks(cell, other, "P-T'", "RI-T'") if other is not None else {})
         for analysis in self.spec.anatomy.analyses:
-            self._add_analysis(analysis, {role: self._kept(job) for role, job in roles.items()}, cell)
+            self._add_analysis(analysis, roles if analysis in ALONE else beside, cell)
+
+    def _networks(self, cell: Cell, seed: int, trained: str, scratch: str) -> dict[str, str]:
+        """The cell's two networks at another seed, under these roles; those that can be."""
+        pair = dict(zip((trained, scratch), self.pairs[replace(cell, seed=seed)], strict=True))
+        return {role: job for role, job in pair.items() if job and job not in self.result.skipped}
+
+    def _ensemble(self, cell: Cell) -> dict[str, str]:
+        """The networks of every other seed, as many pre-trained as not: their disagreement is how ambiguous an image is."""
+        found: dict[str, str] = {}
+        for seed in sorted(set(self.spec.seeds) - {cell.seed}):
+            found |= self._networks(cell, seed, f"P-T of seed {seed}", f"RI-T of seed {seed}")
+        return found
 
     def _kept(self, job: str) -> Job:
         """The job, told to leave its network."""
         self.result.jobs[job] = kept = replace(self.result.jobs[job], keep=True)
         return kept
 
-    def _add_analysis(self, analysis: str, cells: dict[str, Job], cell: Cell) -> None:
-        if analysis == "mistakes":
-            cells |= ensemble([job for job in self.result.cells if job.id not in self.result.skipped], cells)
+    def _add_analysis(self, analysis: str, roles: dict[str, str], cell: Cell) -> None:
+        if analysis in BY_PREDICTIONS:
+            more = {role: job for role, job in self._ensemble(cell).items() if job not in roles.values()}
+            cells = {role: self.result.jobs[job] for role, job in (roles | more).items()}
+        else:
+            cells = {role: self._kept(job) for role, job in roles.items()}
         about = cells["P-T"]
         options = settings_of(self.spec.anatomy, analysis)
         identity = digest("analyse", MEASURE_VERSION, analysis, options, {role: job.id for role, job in cells.items()})

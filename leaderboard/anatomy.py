@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -38,6 +38,10 @@ class Anatomy:
     metric: str
     sign: int
     rows: pd.DataFrame
+
+    def under(self, setups: Collection[str]) -> Anatomy:
+        """What was read under these setups (data, image size, budget) only."""
+        return replace(self, rows=self.rows[self.rows["setup"].isin(setups)])
 
     @cached_property
     def lines(self) -> pd.DataFrame:

@@ -42,9 +42,10 @@ def command(spec: Path | None, plugins: tuple[Path, ...], dry_run: bool, out: Pa
     status, plan = run_spec(read, plugins, dry_run, values, then="")
     if dry_run or status == 130:
         return status
-    sources = {job.record.source for job in plan.cells}
+    sources, setups = ({getattr(job.record, key) for job in plan.cells} for key in ("source", "setup"))
     store = Store(read.store)
-    return _show([one for one in anatomies(store) if one.source in sources], store, out, format_) or status
+    found = [one.under(setups) for one in anatomies(store) if one.source in sources]
+    return _show([one for one in found if len(one.rows)], store, out, format_) or status
 
 
 def _with_analyses(spec: Path | None, overrides: dict[str, Any]) -> Spec:

@@ -1,4 +1,4 @@
--- Outcomes replace what was known of their jobs. `outcomes`, `measured`, `points`, `read_off`, `tried` and `left_files` are registered by the caller.
+-- Outcomes replace what was known of their jobs; what was measured stays until something else is: views only look at done jobs. `outcomes`, `measured`, `points`, `read_off`, `tried` and `left_files` are registered by the caller.
 UPDATE jobs SET
     state = o.state,
     reason = o.reason,
@@ -16,11 +16,11 @@ UPDATE jobs SET
 FROM outcomes o
 WHERE jobs.job = o.job;
 
-DELETE FROM metrics WHERE job IN (SELECT job FROM outcomes);
-DELETE FROM curves WHERE job IN (SELECT job FROM outcomes);
-DELETE FROM readings WHERE job IN (SELECT job FROM outcomes);
-DELETE FROM trials WHERE job IN (SELECT job FROM outcomes);
-DELETE FROM artifacts WHERE job IN (SELECT job FROM outcomes);
+DELETE FROM metrics WHERE job IN (SELECT job FROM outcomes WHERE state = 'done');
+DELETE FROM curves WHERE job IN (SELECT job FROM outcomes WHERE state = 'done');
+DELETE FROM readings WHERE job IN (SELECT job FROM outcomes WHERE state = 'done');
+DELETE FROM trials WHERE job IN (SELECT job FROM outcomes WHERE state = 'done');
+DELETE FROM artifacts WHERE job IN (SELECT job FROM outcomes WHERE state = 'done');
 INSERT INTO metrics BY NAME FROM measured;
 INSERT INTO curves BY NAME FROM points;
 INSERT INTO readings BY NAME FROM read_off;

@@ -137,3 +137,21 @@ def test_analyses_want_no_scratch_reference_of_a_probe(registry):
     made = plan(Spec.of(keys(**spec)), registry)
     scratch = {job.record.adaptation for job in made.cells if job.record.source == "toy/random"}
     assert scratch == {"from_scratch"}
+
+
+def test_another_seed_leaves_the_analyses_of_one_seed_as_they_are(registry):
+    chosen = {"anatomy": {"analyses": ["block_shuffle", "criticality", "mistakes"]}}
+    few, more = (plan(Spec.of(keys(seeds=seeds, **chosen)), registry) for seeds in (2, 4))
+    alone = {job.id for job in few.jobs.values() if job.record.analysis in ("block_shuffle", "criticality")}
+    assert len(alone) == 4
+    assert alone <= set(more.jobs)
+
+
+def test_an_ensemble_is_as_many_pre_trained_networks_as_others_and_of_this_source_only(registry):
+    made = plan(
+        Spec.of(keys(sources=["toy/fixed", "chain[base=toy/fixed,on=toy/halves]"], seeds=3, anatomy={"analyses": ["mistakes"]})), registry
+    )
+    for job in (job for job in made.jobs.values() if job.kind is JobKind.ANALYSE):
+        kinds = [cell.record.source == job.record.source for role, cell in job.cells.items() if role not in ("P-T", "RI-T")]
+        assert (kinds.count(True), kinds.count(False)) == (2, 2)
+        assert not any(cell.keep for cell in job.cells.values())

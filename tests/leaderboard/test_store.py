@@ -223,3 +223,11 @@ def test_cards_are_kept_for_joins_and_the_latest_wins(tmp_path):
     ]
     assert store.sql("SELECT contained_in FROM domains WHERE domain = 'sketches' ORDER BY ALL").rows == [("drawings",), ("web",)]
     assert store.sql("SELECT chain_tasks FROM source_models WHERE len(chain_tasks) > 1").rows == [(["alphadigits", "usps"],)]
+
+
+def test_a_job_that_fails_when_it_is_run_again_keeps_what_it_measured_before(store):
+    store.record([done("a", 0.5)])
+    store.plan("run-1", [job("a", SCRATCH)], reset={"a"})
+    store.record([Outcome("a", State.FAILED, "no memory")])
+    assert store.sql("SELECT value FROM metrics WHERE job = 'a' AND split = 'test'").rows == [(0.5,)]
+    assert store.sql("SELECT count(*) FROM cells WHERE job = 'a'").rows == [(0,)]

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from harness.measure.anatomy.networks import Networks, Subject, check_alike, drawn
+from harness.measure.anatomy.networks import Networks, Subject, drawn
 from leaderboard.records import Reading
 
 
@@ -21,7 +21,7 @@ def barrier(networks: Networks, settings: Mapping[str, Any]) -> list[Reading]:
     """
     places = np.linspace(0, 1, settings["points"]).tolist()
     readings = []
-    for name, one, other in networks.pairs():
+    for name, one, other in networks.alike():
         values = along(one, other, places, settings["images"])
         readings += [Reading(name, "metric", value, x=place) for place, value in zip(places, values, strict=True)]
         readings.append(Reading(name, "barrier", height(places, values, networks.job.record.sign)))
@@ -30,7 +30,6 @@ def barrier(networks: Networks, settings: Mapping[str, Any]) -> list[Reading]:
 
 def along(one: Subject, other: Subject, places: Sequence[float], images: int) -> list[float]:
     """The metric at each place between the networks, on at most ``images`` test images."""
-    check_alike(one, other)
     start, end = ({name: tensor.clone() for name, tensor in subject.state.items()} for subject in (one, other))
     learned, rows = drawn(one.cell.chosen.train, images), one.test_rows(images)
     values = []

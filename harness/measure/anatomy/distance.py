@@ -7,15 +7,14 @@ from typing import Any
 
 from torch import Tensor
 
-from harness.measure.anatomy.networks import Networks, check_alike
+from harness.measure.anatomy.networks import Networks
 from leaderboard.records import Reading
 
 
 def distance(networks: Networks, settings: Mapping[str, Any]) -> list[Reading]:
     """``l2`` between the parameters of each pair, whole and by stage; statistics of normalisation are no parameters."""
     readings = []
-    for name, one, other in networks.pairs(initial=True):
-        check_alike(one, other)
+    for name, one, other in networks.alike(initial=True):
         states = one.state, other.state
         readings.append(Reading(name, "l2", l2(*states, (p for part in one.parts.values() for p in part.parameters))))
         for module, part in one.parts.items():

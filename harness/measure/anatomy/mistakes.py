@@ -18,8 +18,9 @@ PAIRS = {"P-T/RI-T": ("P-T", "RI-T"), "P-T/P-T": ("P-T", "P-T'"), "RI-T/RI-T": (
 def mistakes(networks: Networks, settings: Mapping[str, Any]) -> list[Reading]:
     """``share`` and ``images`` of test images that both, one or neither got right, their mean ``ambiguity``, and ``kappa``.
 
-    Ambiguity is the entropy (nats) of the mean class probabilities of an ensemble: every network of the same task, size and
-    budget but the two compared, where there are two at least. Kappa is Cohen's, of being right (error consistency, Geirhos et
+    Ambiguity is the entropy (nats) of the mean class probabilities of an ensemble: the cell's networks of every seed, pre-trained
+    and not, but the two compared, where that leaves two at least. For P-T/RI-T those are as many of one kind as of the
+    other: an ensemble of mostly one kind would find what that kind gets right clear. Kappa is Cohen's, of being right (error consistency, Geirhos et
     al. 2020, arXiv 2006.16736). Raises NotApplicable for tasks without classes.
     """
     cell = cell_of(networks.job.cells["P-T"], networks.tools)

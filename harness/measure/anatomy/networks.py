@@ -128,6 +128,20 @@ class Networks:
             if initial:
                 yield f"{role.removesuffix('-T')}/{role}", self.initial(role), self.trained(role)
 
+    def alike(self, *, initial: bool = False) -> list[tuple[str, Subject, Subject]]:
+        """The pairs between which there is a straight line; raises NotApplicable where there is none."""
+        found, errors = [], []
+        for name, one, other in self.pairs(initial=initial):
+            try:
+                check_alike(one, other)
+            except NotApplicable as error:
+                errors.append(error)
+            else:
+                found.append((name, one, other))
+        if not found:
+            raise errors[0]
+        return found
+
     def _subject(self, role: str, trained: bool) -> Subject:
         if (role, trained) not in self._built:
             from safetensors.torch import load_file

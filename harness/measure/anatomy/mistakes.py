@@ -20,8 +20,8 @@ def mistakes(networks: Networks, settings: Mapping[str, Any]) -> list[Reading]:
 
     Ambiguity is the entropy (nats) of the mean class probabilities of an ensemble: the cell's networks of every seed, pre-trained
     and not, but the two compared, where that leaves two at least. For P-T/RI-T those are as many of one kind as of the
-    other: an ensemble of mostly one kind would find what that kind gets right clear. Kappa is Cohen's, of being right (error consistency, Geirhos et
-    al. 2020, arXiv 2006.16736). Raises NotApplicable for tasks without classes.
+    other: an ensemble of mostly one kind would find what that kind gets right clear. Kappa is Cohen's, of being right (error
+    consistency, Geirhos et al. 2020, arXiv 2006.16736). Raises NotApplicable for tasks without classes.
     """
     cell = cell_of(networks.job.cells["P-T"], networks.tools)
     if cell.task.type != "classification":

@@ -93,6 +93,7 @@ class _Planner:
             self._add_with_references(cell)
         for cell, (trained, scratch) in self.pairs.items():
             self._add_analyses(cell, trained, scratch)
+        self._note_what_does_nothing()
         return self.result
 
     def _chains(self, tasks: list[Task]) -> list[SourceModel]:
@@ -344,6 +345,16 @@ class _Planner:
         images = self._images(record, [cell.task], self.spec.training) if trained else about.images
         images = images and images * max(1, trained)
         self.result.jobs.setdefault(identity, replace(about, record=record, cells=cells, keep=False, tuning=None, images=images))
+
+    def _note_what_does_nothing(self) -> None:
+        """Sections of the spec that nothing else in it lets work."""
+        spec, jobs = self.spec, self.result.jobs.values()
+        if spec.tuning and not any(job.tuning for job in jobs):
+            self._note("[tuning] changes nothing: no adaptation here trains on images")
+        if spec.anatomy.analyses and not any(job.kind is JobKind.ANALYSE for job in jobs):
+            self._note("[anatomy] analyses nothing: it takes an adaptation that trains on images, and a source with a scratch reference")
+        if spec.chains.attribution != "none" and "base" not in spec.references:
+            self._note('chains.attribution tells nothing: its gains are over the base, and references lacks "base"')
 
     def _note(self, note: str) -> None:
         if note not in self.result.notes:

@@ -155,3 +155,16 @@ def test_an_ensemble_is_as_many_pre_trained_networks_as_others_and_of_this_sourc
         kinds = [cell.record.source == job.record.source for role, cell in job.cells.items() if role not in ("P-T", "RI-T")]
         assert (kinds.count(True), kinds.count(False)) == (2, 2)
         assert not any(cell.keep for cell in job.cells.values())
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"adaptations": ["linear_probe"], "tuning": {"trials": 2}}, "[tuning]"),
+        ({"adaptations": ["linear_probe"], "anatomy": {"analyses": ["barrier"]}}, "[anatomy]"),
+        ({"chains": {"bases": ["toy/fixed"], "attribution": "shapley"}, "tasks": TASKS, "references": ["scratch"]}, "chains.attribution"),
+    ],
+)
+def test_a_section_that_changes_nothing_is_noted(registry, change, word):
+    assert any(note.startswith(word) for note in plan(Spec.of(keys(**change)), registry).notes)
+    assert not plan(Spec.of(keys(tuning={"trials": 2}, anatomy={"analyses": ["barrier"]})), registry).notes

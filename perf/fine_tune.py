@@ -23,7 +23,7 @@ from perf import bare
 from perf.figures import Figure, interleaved, ratio, spread
 
 PLUGIN = Path(__file__).with_name("plugin.py")
-CPU = {"task": "perf/textures", "image_size": 96, "batch_size": 32, "epochs": 2, "rounds": 15}
+CPU = {"task": "perf/textures", "image_size": 96, "batch_size": 32, "epochs": 5, "rounds": 9}
 GPU = {"task": "perf/many_textures", "image_size": 224, "batch_size": 128, "epochs": 3, "rounds": 3}
 SOURCE = "scratch/mobilenetv2_100"
 MOST = 1.05

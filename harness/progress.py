@@ -19,6 +19,7 @@ from harness.forecast import work_of
 from harness.job import Job
 from harness.worker import Progress as Step
 from leaderboard.records import JobKind, State
+from registry.names import split_list
 
 WINDOW_SECONDS = 30.0
 """Throughput is that of the last so many seconds."""
@@ -172,7 +173,7 @@ def labels(jobs: Sequence[Job]) -> dict[str, str]:
 
 
 def _tasks(job: Job) -> list[str]:
-    return job.record.task.split("+") if job.kind is JobKind.PRETRAIN else [job.record.task]
+    return split_list(job.record.task, "+") if job.kind is JobKind.PRETRAIN else [job.record.task]
 
 
 def _standing(step: Step) -> str:

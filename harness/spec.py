@@ -120,6 +120,7 @@ class Spec(_Section):
     sources: Names = Field((), description="source models: names, globs, chain[base=…,on=task+task]; more come from [chains]")
     tasks: Names = Field((), description="target tasks: names and globs")
     adaptations: Names = Field(("fine_tune",), description="how sources are adapted")
+    estimators: Names = Field((), description="transferability scores of every source on every task and size; none: no estimates")
     sizes: tuple[Size, ...] = Field(("full",), description='target training images: numbers, or "full"')
     seeds: Seeds = Field((0, 1), description="a count, or a list of seeds")
     references: tuple[Literal["scratch", "base"], ...] = Field(("scratch", "base"), description="what gains are measured against")
@@ -135,10 +136,10 @@ class Spec(_Section):
     anatomy: Anatomy = Anatomy()
     resources: Resources = Resources()
 
-    @field_validator("sources", "tasks", "adaptations", "sizes", "seeds")
+    @field_validator("sources", "tasks", "adaptations", "estimators", "sizes", "seeds")
     @classmethod
     def _each_once(cls, value: tuple[Any, ...], info: ValidationInfo) -> tuple[Any, ...]:
-        if not value and info.field_name != "sources":
+        if not value and info.field_name not in ("sources", "estimators"):
             raise ValueError("needs at least one entry")
         if len(set(value)) < len(value):
             raise ValueError(f"names {next(v for v in value if value.count(v) > 1)!r} twice")

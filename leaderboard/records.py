@@ -52,7 +52,7 @@ class JobRecord:
     ``job`` is the hash of all that decides its result. ``control`` is the adaptation, with options, that the
     scratch reference of an adapt job runs. ``setup`` is the hash of what paired cells share besides their
     coordinates: the task's data, the image size, the training budget. ``size`` is as asked: "50" or "full".
-    ``analysis`` names what an analyse job does.
+    ``analysis`` names what an analyse job does; an estimate's ``adaptation`` is its estimator, with options.
     """
 
     job: str
@@ -128,7 +128,8 @@ class Outcome:
     ``seconds`` is wall time on the worker; ``images`` how many images its training or extraction processed, all trials
     included; ``decoded`` how many it had to decode because nobody had;
     ``train_images`` how many of the target it was allowed (validation included); ``artifacts`` maps a role
-    (``checkpoint``, ``predictions``, ``features``) to a path relative to the store's folder of files.
+    (``checkpoint``, ``predictions``, ``features``) to a path relative to the store's folder of files. ``note``: what is to be
+    known of a value that was recorded, such as that it lies outside its range.
     """
 
     job: str
@@ -149,11 +150,15 @@ class Outcome:
     readings: tuple[Reading, ...] = ()
     trials: tuple[Trial, ...] = ()
     decoded: int = 0
+    note: str = ""
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One ``headwater run``: what was asked, with which code, on which machine."""
+    """One ``headwater run``: what was asked, with which code, on which machine.
+
+    ``kind``: run, select, adapt or import; an import's ``spec`` says which file, whose, and how its columns were read.
+    """
 
     run: str
     name: str
@@ -165,3 +170,4 @@ class RunRecord:
     packages: Mapping[str, str] = field(default_factory=dict)
     machine: Mapping[str, Any] = field(default_factory=dict)
     gpu: str | None = None
+    kind: str = "run"

@@ -47,7 +47,7 @@ def outcome_tables(outcomes: Iterable[Outcome]) -> dict[str, pa.Table]:
         latest[outcome.job] = outcome
         attempts[outcome.job] = attempts.get(outcome.job, 0) + (outcome.state in _ATTEMPTED)
     final = list(latest.values())
-    scalars = "job state reason error log seconds images peak_memory_mb device train_images decoded"
+    scalars = "job state reason error log seconds images peak_memory_mb device train_images decoded note"
     return {
         "outcomes": _table(
             f"{scalars} started choice attempts",

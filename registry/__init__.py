@@ -4,10 +4,11 @@ from registry.adaptation import Adaptation, Batch, Context, Features, Objective,
 from registry.card import Card, Kind
 from registry.discovery import Problem, Registry, kind_of
 from registry.domains import Domain
-from registry.estimator import Estimator, estimator
+from registry.estimator import Estimator, Score, Shape, estimator
+from registry.evidence import Evidence
 from registry.names import Name
 from registry.provider import Provider
-from registry.selector import Question, Selector, selector
+from registry.selector import Question, Record, Selector, selector
 from registry.source_model import Chain, SourceModel, source_model
 from registry.task import Split, Task, task
 from registry.task_type import Metric, TaskType, task_type
@@ -20,6 +21,7 @@ __all__ = [
     "Context",
     "Domain",
     "Estimator",
+    "Evidence",
     "Features",
     "Kind",
     "Metric",
@@ -29,8 +31,11 @@ __all__ = [
     "Problem",
     "Provider",
     "Question",
+    "Record",
     "Registry",
+    "Score",
     "Selector",
+    "Shape",
     "Solution",
     "SourceModel",
     "Split",

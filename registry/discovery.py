@@ -197,6 +197,16 @@ class Registry:
         card = cast(Adaptation, self.get(Kind.ADAPTATION, name))
         return card, dict(card.options()) | dict(parsed.options)
 
+    def estimator(self, name: str) -> tuple[Estimator, dict[str, Any]]:
+        """The estimator of a name and its options, defaults filled in."""
+        card = cast(Estimator, self.get(Kind.ESTIMATOR, name))
+        return card, dict(card.options()) | dict(Name.parse(name).options)
+
+    def selector(self, name: str) -> tuple[Selector, dict[str, Any]]:
+        """The selector of a name and its options, defaults filled in."""
+        card = cast(Selector, self.get(Kind.SELECTOR, name))
+        return card, dict(card.options()) | dict(Name.parse(name).options)
+
     def domain_parents(self) -> Mapping[str, frozenset[str]]:
         """For each domain those that contain it."""
         return containing(cast(Iterable[Domain], self.cards[Kind.DOMAIN].values()))
@@ -205,7 +215,7 @@ class Registry:
 def _with_options(card: Card, options: dict[str, Any]) -> Card:
     if isinstance(card, SourceModel) and options:
         return card.with_options(options)
-    known = dict(card.options()) if isinstance(card, Adaptation) else {}
+    known = dict(card.options()) if isinstance(card, Adaptation | Estimator | Selector) else {}
     check_options(card.name, options, known)
     return card
 

@@ -12,6 +12,7 @@ UPDATE jobs SET
     train_images = o.train_images,
     decoded = o.decoded,
     choice = o.choice,
+    note = o.note,
     attempts = jobs.attempts + o.attempts
 FROM outcomes o
 WHERE jobs.job = o.job;

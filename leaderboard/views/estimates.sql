@@ -1,6 +1,38 @@
--- estimates: the score an estimator gave a source for a task, and what it cost; no training was involved.
+-- estimates: the score an estimator gave a source for a task; no training was involved. Higher is better.
+--
+-- `estimator` is its name with options. A pooled estimator (etran) records parts instead of a score: each is scaled to [0, 1] over the
+-- sources that have it for the same task, size, seed and setup, and they are added up, so that its scores belong to that pool.
+-- `feature_seconds` is what it took to extract the features of the images that the estimator read: of a job that extracted more,
+-- its share. `note` says where a value lies outside the estimator's range, or tells little.
 CREATE OR REPLACE VIEW estimates AS
-SELECT j.source, j.task, m.metric AS estimator, m.value AS score, j.seconds, j.size, j.seed, j.job
-FROM jobs j
-JOIN metrics m ON m.job = j.job
-WHERE j.kind = 'estimate' AND j.state = 'done';
+WITH parts AS (
+    SELECT j.source, j.task, j.adaptation AS estimator, j.size, j.seed, j.setup, j.train_images, j.seconds, j.note, j.job, j.run, j.choice,
+        m.metric AS part, any_value(m.value) AS value
+    FROM jobs j
+    JOIN metrics m ON m.job = j.job
+    WHERE j.kind = 'estimate' AND j.state = 'done'
+    GROUP BY ALL
+), scaled AS (
+    SELECT * REPLACE (
+        CASE WHEN part = 'score' THEN value ELSE coalesce(
+            (value - min(value) OVER pool) / nullif(max(value) OVER pool - min(value) OVER pool, 0), 0) END AS value)
+    FROM parts
+    WINDOW pool AS (PARTITION BY task, estimator, size, seed, setup, part)
+)
+SELECT
+    s.source,
+    s.task,
+    s.estimator,
+    sum(s.value) AS score,
+    s.size,
+    s.train_images AS train_size,
+    s.seed,
+    s.setup,
+    s.seconds,
+    any_value(f.seconds * least(1, s.train_images / nullif(f.images, 0))) AS feature_seconds,
+    s.note,
+    s.job,
+    s.run
+FROM scaled s
+LEFT JOIN jobs f ON f.job = s.choice ->> 'features'
+GROUP BY ALL;

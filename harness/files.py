@@ -15,11 +15,16 @@ class Files:
     def checkpoint(self, job: str) -> Path:
         return self.root / "checkpoints" / f"{job}.safetensors"
 
+    def heads(self, job: str) -> Path:
+        """The classifiers that a chain's own training leaves, one a task."""
+        return self.root / "checkpoints" / f"{job}.heads.safetensors"
+
     def features(self, job: str, split: str) -> Path:
+        """An array of one row an image; ``probabilities`` for the source's own classes on the train split."""
         return self.root / "features" / job / f"{split}.npy"
 
-    def predictions(self, job: str) -> Path:
-        return self.root / "predictions" / f"{job}.npy"
+    def predictions(self, job: str, split: str = "test") -> Path:
+        return self.root / "predictions" / (f"{job}.npy" if split == "test" else f"{job}.{split}.npy")
 
     def snapshot(self, job: str) -> Path:
         return self.root / "snapshots" / f"{job}.pt"

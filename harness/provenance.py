@@ -16,8 +16,8 @@ from leaderboard.records import RunRecord
 _PACKAGES = ("torch", "torchvision", "timm", "datasets", "ray", "duckdb", "numpy", "scikit-learn", "torchmetrics")
 
 
-def new_run(spec: Spec) -> RunRecord:
-    """A record of the run that begins now."""
+def new_run(spec: Spec, kind: str = "run") -> RunRecord:
+    """A record of the run that begins now, by the verb ``kind``."""
     now = datetime.now(UTC).replace(tzinfo=None)
     commit, dirty = _git()
     return RunRecord(
@@ -37,6 +37,7 @@ def new_run(spec: Spec) -> RunRecord:
             "python": platform.python_version(),
         },
         gpu=_gpu(),
+        kind=kind,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,9 @@ from leaderboard.records import JobKind, Outcome, State
 from registry import Registry
 from registry.discovery import PluginLike
 from registry.errors import StoreError, StoreMissing
+
+ANY = 2**20
+"""Jobs at once that no machine has room for: as many as fit."""
 
 Rerun = Literal["missing", "failed", "all", "none"]
 
@@ -60,6 +64,12 @@ class Control:
     timeout: float | None = None
     retries: int = 1
     limit: int | None = None
+    kind: Literal["run", "select", "adapt"] = "run"
+    """Which verb it is part of."""
+    networks: bool = False
+    """A done cell whose network was to be kept, and is not there, runs again."""
+    deadline: float | None = None
+    """When to end, on ``time.monotonic``'s clock."""
 
 
 @dataclass(frozen=True)
@@ -151,9 +161,12 @@ def _files_of(store: Store) -> Callable[[Job], bool]:
     files = Files(store.files)
 
     def present(job: Job) -> bool:
-        if job.kind is JobKind.PRETRAIN or job.keep:
+        if job.kind is JobKind.PRETRAIN:
+            return files.checkpoint(job.id).is_file() and files.heads(job.id).is_file()
+        if job.keep:
             return files.checkpoint(job.id).is_file()
-        return job.kind is not JobKind.FEATURES or all(files.features(job.id, split).is_file() for split in ("train", "test"))
+        splits = ("train",) if job.record.size else ("train", "test")
+        return job.kind is not JobKind.FEATURES or all(files.features(job.id, split).is_file() for split in splits)
 
     return present
 
@@ -169,7 +182,12 @@ _AGAIN: dict[Rerun, frozenset[State]] = {
 def _todo(plan: Plan, before: Mapping[str, State], control: Control, present: Callable[[Job], bool]) -> Iterator[Job]:
     """The cells and analyses to run, limited as asked, and of the other jobs only those that these need."""
     again = _AGAIN[control.rerun]
-    wanted = [job for job in plan.goals if job.id not in plan.skipped and before.get(job.id, State.PLANNED) in again]
+
+    def lost(job: Job) -> bool:
+        return control.networks and job.keep and before.get(job.id) is State.DONE and not present(job)
+
+    goals = [job for job in plan.goals if job.id not in plan.skipped]
+    wanted = [job for job in goals if before.get(job.id, State.PLANNED) in again or lost(job)]
     if control.rerun == "missing":
         wanted = [job for job in wanted if not _blocked(job, plan, before)]
     wanted = wanted[: control.limit]
@@ -196,11 +214,39 @@ def _blocked(job: Job, plan: Plan, before: Mapping[str, State]) -> bool:
 # -- during -----------------------------------------------------------------------------------------------
 
 
-def execute(standing: Standing, control: Control, watcher: Watcher) -> Report:
-    """Run what is left and record it; an interrupt is recorded too, then raised again."""
+class Session:
+    """One executor for several runs on one store: what it takes to start Ray and its workers is paid once."""
+
+    def __init__(self) -> None:
+        self._executor: Executor | None = None
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def executor(self, standing: Standing, control: Control, most: int | None = None) -> Executor:
+        """The warm one, or a new one with room for ``most`` jobs at once, or for as many as fit."""
+        if self._executor is None:
+            self._executor = _executor(standing, control, ANY if most is None else most)
+        return self._executor
+
+    def close(self) -> None:
+        """End what is running; the next run starts a new one."""
+        executor, self._executor = self._executor, None
+        if executor is not None:
+            executor.close()
+
+
+def execute(standing: Standing, control: Control, watcher: Watcher, session: Session | None = None) -> Report:
+    """Run what is left and record it; an interrupt is recorded too, then raised again.
+
+    In a ``session`` the executor is that of the runs before, and is kept for those to come.
+    """
     plan, todo = standing.plan, standing.todo
     store = Store(plan.spec.store)
-    run = new_run(plan.spec)
+    run = new_run(plan.spec, control.kind)
     report = Report(store, run.run)
     news = [job for job in plan.jobs.values() if job.id not in standing.before]
     if not todo and not news:
@@ -214,7 +260,7 @@ def execute(standing: Standing, control: Control, watcher: Watcher) -> Report:
     state = State.INTERRUPTED
     try:
         if todo:
-            _drive(standing, control, watcher, report, recorder)
+            _drive(standing, control, watcher, report, recorder, session)
         state = State.INTERRUPTED if report.stopped else State.DONE
     finally:
         with contextlib.suppress(StoreError):  # what close says of the same disk tells where the outcomes lie
@@ -223,11 +269,14 @@ def execute(standing: Standing, control: Control, watcher: Watcher) -> Report:
     return report
 
 
-def _drive(standing: Standing, control: Control, watcher: Watcher, report: Report, recorder: Recorder) -> None:
+def _drive(
+    standing: Standing, control: Control, watcher: Watcher, report: Report, recorder: Recorder, session: Session | None
+) -> None:
     todo = standing.todo
     here = {job.id for job in todo}
     schedule = Schedule(todo, done=(job for job in standing.plan.jobs if job not in here))
-    executor = _executor(standing, control)
+    crew = session or Session()
+    executor = crew.executor(standing, control, None if session else len(todo))
     watcher.begin(todo, executor.slots)
     running: dict[str, Job] = {}
     try:
@@ -249,8 +298,9 @@ def _drive(standing: Standing, control: Control, watcher: Watcher, report: Repor
         raise
     finally:
         watcher.end()
-        with contextlib.suppress(KeyboardInterrupt):  # a second Ctrl-C must not cost the bookkeeping
-            executor.close()
+        if session is None or running:
+            with contextlib.suppress(KeyboardInterrupt):  # a second Ctrl-C must not cost the bookkeeping
+                crew.close()
         for job in running.values():
             _note(Outcome(job.id, State.INTERRUPTED, report.stopped or "the run was ended"), report, recorder)
 
@@ -266,7 +316,7 @@ def _note(outcome: Outcome, report: Report, recorder: Recorder) -> None:
     recorder.add(outcome)
 
 
-def _executor(standing: Standing, control: Control) -> Executor:
+def _executor(standing: Standing, control: Control, most: int) -> Executor:
     spec, plugins = standing.plan.spec, standing.plan.registry.plugins
     files = Store(spec.store).files
     if control.executor == "inline":
@@ -276,13 +326,15 @@ def _executor(standing: Standing, control: Control) -> Executor:
     from harness.executors.ray import RayExecutor
 
     limits = Limits(control.timeout, control.retries)
-    return RayExecutor(files, plugins, spec.resources, limits, len(standing.todo), control.address)
+    return RayExecutor(files, plugins, spec.resources, limits, most, control.address)
 
 
 def _why_stop(report: Report, control: Control, cells: int) -> str:
     failures = len(report.failures)
     if failures and control.fail_fast:
         return "a job failed (--fail-fast)"
+    if control.deadline is not None and time.monotonic() > control.deadline:
+        return "its time is spent"
     most = control.max_failures
     if most is not None and failures > (most * cells if most < 1 else most):
         return f"{failures} jobs failed (--max-failures {most:g})"

@@ -95,7 +95,7 @@ def adapt(job: Job, tools: Tools, report: Progress) -> Findings:
         curves=fitted.trained.curves,
         images=fitted.images,
         train_images=len(cell.chosen),
-        artifacts=_keep_predictions(job, tools, fitted.outputs) | kept,
+        artifacts=_keep_predictions(job, tools, fitted.outputs, _on_validation(fitted, tools)) | kept,
         choice=dict(fitted.choice),
         trials=fitted.trials,
         earlier=fitted.trained.earlier,
@@ -175,6 +175,13 @@ def _tested(cell: Cell, tools: Tools, network: nn.Module, trained: Trained) -> F
     return Fitted(cell, network, trained, outputs, tested, trained.images, {"epoch": trained.epoch})
 
 
+def _on_validation(fitted: Fitted, tools: Tools) -> Tensor:
+    """(N, ...) the chosen epoch's outputs on the validation images: choices between sources are made on them."""
+    cell = fitted.cell
+    batches = Batches(cell.prepared.train, cell.source, tools.device)
+    return predict(fitted.network, batches.in_order(cell.chosen.validation, cell.settings.batch_size), tools.device)
+
+
 def _solve(
     job: Job,
     tools: Tools,
@@ -203,12 +210,12 @@ def _solve(
         ),
         **options,
     )
-    outputs = solution.predict(np.asarray(x_test))
-    validated = measured(solution.predict(x_train[chosen.validation]), y_train[chosen.validation])
+    outputs, on_validation = solution.predict(np.asarray(x_test)), solution.predict(x_train[chosen.validation])
+    validated = measured(on_validation, y_train[chosen.validation])
     return Findings(
         metrics=(*_measurements("validation", validated), *_measurements("test", measured(outputs, y_test))),
         train_images=len(chosen),
-        artifacts=_keep_predictions(job, tools, torch.from_numpy(outputs)),
+        artifacts=_keep_predictions(job, tools, torch.from_numpy(outputs), torch.from_numpy(on_validation)),
         choice=dict(solution.choice),
     )
 
@@ -217,10 +224,11 @@ def _measurements(split: str, values: Mapping[str, float]) -> list[Measurement]:
     return [Measurement(split, name, value) for name, value in values.items()]
 
 
-def _keep_predictions(job: Job, tools: Tools, outputs: Tensor) -> dict[str, str]:
-    path = tools.files.predictions(job.id)
-    save_array(path, outputs.clamp(-1e4, 1e4).to(torch.float16).numpy())
-    return {"predictions": tools.files.relative(path)}
+def _keep_predictions(job: Job, tools: Tools, test: Tensor, validation: Tensor) -> dict[str, str]:
+    paths = {"predictions": tools.files.predictions(job.id), "validation_predictions": tools.files.predictions(job.id, "validation")}
+    for path, outputs in zip(paths.values(), (test, validation), strict=True):
+        save_array(path, outputs.clamp(-1e4, 1e4).to(torch.float16).numpy())
+    return {role: tools.files.relative(path) for role, path in paths.items()}
 
 
 def _keep_network(cell: Cell, tools: Tools, network: nn.Module) -> dict[str, str]:

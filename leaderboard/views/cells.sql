@@ -3,6 +3,8 @@
 -- `value` is the task's metric on the test split, `validation` the same metric on validation. Where several done jobs share
 -- their coordinates (a plugin was edited in between), the one that started last counts. `setup` is the hash of what
 -- comparable cells share besides their coordinates: the task's data, the image size, the training budget.
+-- `origin`: 'measured' here, or 'imported' from a published table (`headwater import`). An imported cell shares its setup with that
+-- import only: it is never paired with a measured one, and has no gain where the table has no reference.
 CREATE OR REPLACE VIEW cells AS
 WITH tested AS (
     SELECT job, split, metric, any_value(value) AS value FROM metrics GROUP BY ALL
@@ -26,9 +28,11 @@ SELECT
     j.peak_memory_mb,
     j.device,
     j.started,
-    j.run
+    j.run,
+    CASE WHEN r.kind = 'import' THEN 'imported' ELSE 'measured' END AS origin
 FROM jobs j
 JOIN tested t ON t.job = j.job AND t.split = 'test' AND t.metric = j.metric
+LEFT JOIN runs r ON r.run = j.run
 LEFT JOIN tested v ON v.job = j.job AND v.split = 'validation' AND v.metric = j.metric
 WHERE j.kind = 'adapt' AND j.state = 'done' AND t.value IS NOT NULL AND NOT isnan(t.value)
 QUALIFY row_number() OVER (

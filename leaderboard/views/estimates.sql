@@ -3,7 +3,8 @@
 -- `estimator` is its name with options. A pooled estimator (etran) records parts instead of a score: each is scaled to [0, 1] over the
 -- sources that have it for the same task, size, seed and setup, and they are added up, so that its scores belong to that pool.
 -- `feature_seconds` is what it took to extract the features of the images that the estimator read: of a job that extracted more,
--- its share. `note` says where a value lies outside the estimator's range, or tells little.
+-- its share. `note` says where a value lies outside the estimator's range, or tells little. `origin`: 'measured' here, or 'imported'
+-- from a published table.
 CREATE OR REPLACE VIEW estimates AS
 WITH parts AS (
     SELECT j.source, j.task, j.adaptation AS estimator, j.size, j.seed, j.setup, j.train_images, j.seconds, j.note, j.job, j.run, j.choice,
@@ -32,7 +33,9 @@ SELECT
     any_value(f.seconds * least(1, s.train_images / nullif(f.images, 0))) AS feature_seconds,
     s.note,
     s.job,
-    s.run
+    s.run,
+    CASE WHEN r.kind = 'import' THEN 'imported' ELSE 'measured' END AS origin
 FROM scaled s
+LEFT JOIN runs r ON r.run = s.run
 LEFT JOIN jobs f ON f.job = s.choice ->> 'features'
 GROUP BY ALL;

@@ -12,7 +12,8 @@
 CREATE OR REPLACE VIEW work AS
 WITH finished AS (
     SELECT j.*, CASE WHEN j.kind = 'pretrain' THEN string_split(j.task, '+') ELSE [j.task] END AS tasks
-    FROM jobs j WHERE j.state = 'done'
+    FROM jobs j LEFT JOIN runs r ON r.run = j.run
+    WHERE j.state = 'done' AND coalesce(r.kind, '') <> 'import'  -- what was published took no work here
 ), chained AS (
     SELECT count(*) AS cells
     FROM finished f JOIN source_models s ON s.name = f.source

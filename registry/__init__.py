@@ -8,7 +8,7 @@ from registry.estimator import Estimator, Score, Shape, estimator
 from registry.evidence import Evidence
 from registry.names import Name
 from registry.provider import Provider
-from registry.selector import Question, Record, Selector, selector
+from registry.selector import Question, Record, Selector, last_for_the_rest, selector
 from registry.source_model import Chain, SourceModel, source_model
 from registry.task import Split, Task, task
 from registry.task_type import Metric, TaskType, task_type
@@ -44,6 +44,7 @@ __all__ = [
     "adaptation",
     "estimator",
     "kind_of",
+    "last_for_the_rest",
     "selector",
     "source_model",
     "task",

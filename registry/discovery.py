@@ -114,6 +114,8 @@ class Registry:
                 return
             raise BadPlugin(f"the {kind_of(card)} {card.name!r} is already registered by {other.origin}")
         known[card.name] = replace(card, origin=label)
+        if isinstance(card, Estimator):  # each is also a rule to choose by
+            self._add(Selector.of_estimator(card), label)
 
     # -- looking up ---------------------------------------------------------------------------------------
 

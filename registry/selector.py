@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from registry.card import Card, first_line
+from registry.errors import NotApplicable
+from registry.estimator import Estimator
 from registry.identity import code_of
-from registry.names import Value
+from registry.names import Name, Value
 from registry.options import defaults_of
 from registry.source_model import SourceModel
 from registry.task import Task
@@ -39,6 +41,8 @@ class Record:
 
     Records compare only within one ``setting``: the same task, metric, size, seed and budget.
     ``relation``: what the source's domain is to that task's (within-domain, including, cross-domain), None where not known.
+    ``base``: the source that a chain began from, None for any other. ``estimates``: what estimators said of the source on that
+    setting's images, by their names.
     """
 
     source: str
@@ -48,6 +52,8 @@ class Record:
     relation: str | None = None
     source_images: int | None = None
     task_images: int | None = None
+    base: str | None = None
+    estimates: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,8 @@ class Question:
 
     ``size``: how many training images there are; None where not known. ``records`` are on other tasks than this one.
     ``relations``: what each source's domain is to the task's, as in Record. ``domain_parents``: each domain -> the domains that
-    contain it. ``estimate`` and ``measure`` do work, whose cost is counted; ``measure`` spends ``budget`` seconds.
+    contain it. ``estimate`` and ``measure`` do work, whose cost is counted; ``measure`` spends ``budget`` seconds. ``spent``: the
+    seconds that both have cost so far; ``epochs``: how many ``measure`` trains for where it is not told. Both None where not known.
     """
 
     task: Task
@@ -68,6 +75,8 @@ class Question:
     estimate: Estimate | None = None
     measure: Measure | None = None
     budget: float = 0.0
+    spent: Callable[[], float] | None = None
+    epochs: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,15 +84,48 @@ class Selector(Card):
     """``rank(question, **options)`` returns a score for each source's name; higher is better, equal scores are ties.
 
     A source that it can say nothing of gets the lowest score; NotApplicable says that it can answer nothing at all.
+    ``chance``: its order is a draw, so that it is judged by what can be expected of it: as if all scores were equal.
+    ``estimator``: the estimator whose score it is, where it is one.
     """
 
     rank: Callable[..., Mapping[str, float]] = field(repr=False)
+    chance: bool = False
+    estimator: Estimator | None = field(default=None, repr=False)
+
+    @classmethod
+    def of_estimator(cls, card: Estimator) -> Selector:
+        """The selector that takes an estimator's word for it: same name, same options."""
+        return cls(name=card.name, summary=card.summary, rank=_ByEstimator(card), code=card.code, estimator=card)
 
     def options(self) -> Mapping[str, Value]:
-        return defaults_of(self.rank)
+        return defaults_of(self.rank) if self.estimator is None else self.estimator.options()
 
     def facts(self) -> dict[str, Any]:
-        return super().facts() | {"options": dict(self.options())}
+        return super().facts() | {"options": dict(self.options()), "estimator": self.estimator and self.estimator.name}
+
+
+@dataclass(frozen=True)
+class _ByEstimator:
+    """``rank`` of an estimator: its scores on the target's images, and below them whatever it is not defined for."""
+
+    card: Estimator
+
+    def __call__(self, question: Question, **options: Value) -> Mapping[str, float]:
+        defaults = self.card.options()
+        name = str(Name.of(self.card.name, {key: value for key, value in options.items() if value != defaults.get(key)}))
+        if question.estimate is None:
+            raise NotApplicable(f"{name} needs the target's images", subject=name)
+        if not (scores := question.estimate(name)):
+            raise NotApplicable(f"{name} has a score for none of these sources", subject=name)
+        return last_for_the_rest(scores, question)
+
+
+def last_for_the_rest(scores: Mapping[str, float], question: Question) -> dict[str, float]:
+    """The scores of what a selector knows, and for every other source of the question one score below them all."""
+    known = {source.name: float(scores[source.name]) for source in question.sources if source.name in scores}
+    lowest = min(known.values(), default=0.0)
+    below = lowest - max(1.0, abs(lowest))
+    return {source.name: known.get(source.name, below) for source in question.sources}
 
 
 def selector(name: str, **facts: Any) -> Callable[[Callable[..., Mapping[str, float]]], Selector]:

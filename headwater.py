@@ -50,6 +50,8 @@ _PUBLIC = {
     "findings": "leaderboard.findings",
     "plan": "harness.plan",
     "run": "harness.run",
+    "sample_pixels": "harness.pixels",
+    "score": "harness.scoring",
     "selector": "registry",
     "source_model": "registry",
     "stages": "registry.stages",

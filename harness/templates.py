@@ -61,11 +61,14 @@ import headwater as hw
 @hw.estimator("NAME", low=0.0, high=1.0)
 def FUNCTION(features, labels):
     """Share of the features' variance that lies between the classes; (N, D) and (N,) -> [0, 1]."""
-    features = np.asarray(features, dtype=np.float64)
-    centred = features - features.mean(0)
+    # It may ask, by these names, for features, labels, source_probabilities, moments or the whole evidence;
+    # keyword-only parameters with defaults are its options: FUNCTION(features, labels, *, power=2.0).
+    centred = features - features.mean(0, dtype=np.float64)
     total = (centred**2).sum()
-    between = sum((labels == c).sum() * (centred[labels == c].mean(0) ** 2).sum() for c in np.unique(labels))
-    return float(min(between / total, 1.0)) if total > 0 else 0.0
+    if total == 0:
+        raise hw.NotApplicable("all images have the same features")
+    between = sum((labels == c).sum() * (centred[labels == c].mean(0) ** 2).sum() for c in range(labels.max() + 1))
+    return between / total
 ''',
     "selector": '''"""A selector: it ranks sources for a target."""
 

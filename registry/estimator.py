@@ -48,7 +48,7 @@ class Score(float):
         score.note, score.parts = note, dict(parts or {})
         return score
 
-    def __getnewargs__(self) -> tuple[float, str, Mapping[str, float]]:
+    def __getnewargs__(self) -> tuple[float, str, Mapping[str, float]]:  # type: ignore[override]
         return float(self), self.note, self.parts
 
 

@@ -1,15 +1,15 @@
-"""What an estimator promises: a finite score within its declared range, the same every time."""
+"""What an estimator promises: a finite score within its declared range, the same every time, or a reason why there is none."""
 
 from __future__ import annotations
 
-import math
-from typing import Any
+from dataclasses import fields
 
 import numpy as np
 
 from harness.conformance.check import Check, broken
-from harness.conformance.toys import CLASSES, clusters
-from registry import Estimator, Registry
+from harness.conformance.toys import clusters
+from registry import Estimator, Evidence, Registry
+from registry.errors import NotApplicable
 
 SHAPES = ((90, 8), (24, 64))
 """(N, D): more images than features, and fewer."""
@@ -23,47 +23,51 @@ def checks(card: Estimator, registry: Registry) -> list[Check]:
         "range": subject.stays_in_range,
         "deterministic": subject.is_deterministic,
         "harmless": subject.leaves_input_alone,
+        "degenerate": subject.answers_or_says_why,
     }
     return [Check(card.name, name, look, essential=name == "range") for name, look in named.items()]
+
+
+def evidence(task_type: str, count: int, width: int, seed: int = 0) -> Evidence:
+    """Separable features of a task type, with probabilities of a source's classes."""
+    features, labels = clusters(count, width, seed)
+    probabilities = np.random.default_rng(seed).dirichlet(np.ones(SOURCE_CLASSES), count)
+    targets = {"regression": features[:, :2] @ np.eye(2) + labels[:, None], "multilabel": np.eye(labels.max() + 1, dtype=int)[labels]}
+    return Evidence.of(features, targets.get(task_type, labels), probabilities, task_type)
 
 
 class _Subject:
     def __init__(self, card: Estimator) -> None:
         self.card = card
 
-    def _arguments(self, count: int, width: int, seed: int = 0) -> dict[str, Any]:
-        features, labels = clusters(count, width, seed)
-        arguments: dict[str, Any] = {"features": features, "labels": labels}
-        if self.card.needs_source_probabilities:
-            arguments["source_probabilities"] = np.random.default_rng(seed).dirichlet(np.ones(SOURCE_CLASSES), count)
-        return arguments
-
-    def _score(self, count: int, width: int, seed: int = 0) -> float:
-        return float(self.card.score(**self._arguments(count, width, seed)))
+    def _cases(self) -> list[Evidence]:
+        return [evidence(task_type, *shape) for task_type in self.card.task_types for shape in SHAPES]
 
     def stays_in_range(self) -> str:
-        scores = []
-        for count, width in SHAPES:
-            score = self._score(count, width)
-            if not math.isfinite(score) or not self.card.low <= score <= self.card.high:
-                where = f"{count} images, {width} features, {CLASSES} classes"
-                hint = "Raise a DataError where there is no answer, or declare the range with low= and high=."
-                raise broken(f"its score is {score} for {where}; declared: {self.card.low} to {self.card.high}", hint)
-            scores.append(score)
+        scores = [float(self.card.of(case)) for case in self._cases()]
         return f"in range ({scores[0]:.3g} for N > D, {scores[1]:.3g} for N < D)"
 
     def is_deterministic(self) -> str:
-        for shape in SHAPES:
-            if self._score(*shape) != self._score(*shape):
+        for once, again in zip(self._cases(), self._cases(), strict=True):
+            if self.card.of(once) != self.card.of(again):
                 raise broken("the same arrays give two scores", "Seed whatever is random.")
         return "deterministic"
 
     def leaves_input_alone(self) -> str:
-        for shape in SHAPES:
-            arguments = self._arguments(*shape)
-            before = {name: array.copy() for name, array in arguments.items()}
-            self.card.score(**arguments)
-            changed = [name for name, array in arguments.items() if not np.array_equal(array, before[name])]
-            if changed:
+        for case, untouched in zip(self._cases(), self._cases(), strict=True):
+            self.card.of(case)
+            arrays = [f.name for f in fields(case) if f.name != "task_type"]
+            if changed := [name for name in arrays if not np.array_equal(getattr(case, name), getattr(untouched, name))]:
                 raise broken(f"it changes its {changed[0]}", "Other estimators read the same array: work on a copy.")
         return "input untouched"
+
+    def answers_or_says_why(self) -> str:
+        """Features that are the same for all images are awkward rather than wrong."""
+        said = []
+        for case in (evidence(task_type, *SHAPES[0]) for task_type in self.card.task_types):
+            flat = Evidence.of(np.ones_like(case.features), case.labels, case.source_probabilities, case.task_type)
+            try:
+                said.append(f"{float(self.card.of(flat)):.3g}")
+            except NotApplicable as reason:
+                said.append(reason.message)
+        return f"constant features: {said[0]}"

@@ -1,0 +1,165 @@
+"""Moments: the sufficient statistics of features and labels. One pass, any number of shards, exact when merged.
+
+They are sums about a point near the mean, so that features far from zero lose no digits to cancellation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from registry.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+BLOCK = 1 << 21
+"""Values in a block of rows: 16 MB of float64, whatever the number of images."""
+
+SAMPLE = 256
+"""Rows, evenly spaced, whose mean the sums are taken about."""
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Sums over N images of z = x − ``origin``, in float64; labels are columns y: one-hot classes, flags, or targets.
+
+    ``sums``: Σz (D,). ``gram``: Σzzᵀ (D, D). ``cross``: Σyzᵀ (K, D), the class sums. ``label_sums``: Σy (K,), the class counts.
+    ``label_squares``: Σy² (K,). ``cubes``: Σ‖z‖²z (D,). ``fourths``: Σ‖z‖⁴.
+    """
+
+    count: int
+    origin: np.ndarray
+    sums: np.ndarray
+    gram: np.ndarray
+    cross: np.ndarray
+    label_sums: np.ndarray
+    label_squares: np.ndarray
+    cubes: np.ndarray
+    fourths: float
+
+    @classmethod
+    def of(cls, features: np.ndarray, labels: np.ndarray, *, task_type: str = "classification", classes: int | None = None) -> Moments:
+        """Of features (N, D) and an Evidence's labels, in blocks. ``classes``: C, where a shard may lack the last of them."""
+        origin = features[:: max(1, len(features) // SAMPLE)].mean(0, dtype="float64")
+        width = _width(labels, task_type, classes)
+        sums = _Sums(features.shape[1], width)
+        rows = max(1, BLOCK // features.shape[1])
+        for start in range(0, len(features), rows):
+            block = slice(start, start + rows)
+            sums.add(features[block] - origin, _columns(labels[block], task_type, width))
+        return cls(len(features), origin, *sums.all())
+
+    def about(self, point: np.ndarray) -> Moments:
+        """The same moments about another point (D,)."""
+        import numpy as np
+
+        move, n = self.origin - point, self.count
+        square, trace, along = move @ move, np.trace(self.gram), self.sums @ move
+        gram = self.gram + np.outer(self.sums, move) + np.outer(move, self.sums + n * move)
+        turned = self.gram @ move
+        cubes = self.cubes + trace * move + 2 * turned + 2 * along * move + square * self.sums + n * square * move
+        fourths = self.fourths + 4 * move @ turned + n * square**2 + 4 * move @ self.cubes + 2 * square * trace + 4 * square * along
+        cross = self.cross + np.outer(self.label_sums, move)
+        return Moments(n, np.asarray(point), self.sums + n * move, gram, cross, self.label_sums, self.label_squares, cubes, float(fourths))
+
+    def __add__(self, other: Moments) -> Moments:
+        """Those of two shards together."""
+        if self.cross.shape != other.cross.shape:
+            raise DataError(
+                f"shards of {self.cross.shape[1]} features and {self.cross.shape[0]} classes do not add up with"
+                f" {other.cross.shape[1]} and {other.cross.shape[0]}",
+                subject="moments",
+                hint="Give classes= to Moments.of where a shard may lack a class.",
+            )
+        moved = other.about(self.origin)
+        return Moments(
+            self.count + moved.count,
+            self.origin,
+            self.sums + moved.sums,
+            self.gram + moved.gram,
+            self.cross + moved.cross,
+            self.label_sums + moved.label_sums,
+            self.label_squares + moved.label_squares,
+            self.cubes + moved.cubes,
+            self.fourths + moved.fourths,
+        )
+
+    @cached_property
+    def mean(self) -> np.ndarray:
+        """(D,)."""
+        return self.origin + self.sums / self.count
+
+    @cached_property
+    def centred(self) -> Moments:
+        """About the mean: ``centred.gram / N`` is the covariance."""
+        return self.about(self.mean)
+
+    @cached_property
+    def raw(self) -> Moments:
+        """About zero: ``raw.gram`` is XᵀX, ``raw.cross`` YᵀX."""
+        import numpy as np
+
+        return self.about(np.zeros_like(self.origin))
+
+    @cached_property
+    def class_means(self) -> np.ndarray:
+        """(C, D) about the mean of all images; of classes that occur."""
+        return self.centred.cross / self.label_sums[:, None]
+
+    @cached_property
+    def within(self) -> np.ndarray:
+        """(D, D) covariance within classes: Σ_c Σ_{i∈c} (x − μ_c)(x − μ_c)ᵀ / N."""
+        weighted = self.class_means * self.label_sums[:, None]
+        within: np.ndarray = (self.centred.gram - weighted.T @ self.class_means) / self.count
+        return within
+
+
+class _Sums:
+    """Sums under way."""
+
+    def __init__(self, features: int, columns: int) -> None:
+        import numpy as np
+
+        self.sums, self.cubes, self.fourths = np.zeros(features), np.zeros(features), 0.0
+        self.gram = np.zeros((features, features), order="F")
+        self.cross = np.zeros((columns, features))
+        self.label_sums, self.label_squares = np.zeros(columns), np.zeros(columns)
+
+    def add(self, z: np.ndarray, y: np.ndarray) -> None:
+        """A block of z (B, D) float64 and its sparse or dense columns y (B, K)."""
+        import numpy as np
+        from scipy.linalg.blas import dsyrk
+
+        squares = np.einsum("nd,nd->n", z, z)
+        self.sums += z.sum(0)
+        self.cubes += squares @ z
+        self.fourths += float(squares @ squares)
+        self.gram = dsyrk(1.0, z.T, beta=1.0, c=self.gram, overwrite_c=True)  # the upper triangle
+        self.cross += y.T @ z
+        self.label_sums += np.asarray(y.sum(0)).reshape(-1)
+        self.label_squares += np.asarray((y * y if isinstance(y, np.ndarray) else y.multiply(y)).sum(0)).reshape(-1)
+
+    def all(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, float]:
+        import numpy as np
+
+        gram = np.triu(self.gram) + np.triu(self.gram, 1).T
+        return self.sums, gram, self.cross, self.label_sums, self.label_squares, self.cubes, self.fourths
+
+
+def _width(labels: np.ndarray, task_type: str, classes: int | None) -> int:
+    if task_type != "classification":
+        return int(labels.shape[1])
+    return max(classes or 0, int(labels.max()) + 1)
+
+
+def _columns(labels: np.ndarray, task_type: str, width: int) -> np.ndarray:
+    """Label columns (B, K): one-hot rows are sparse."""
+    import numpy as np
+    from scipy.sparse import csr_array
+
+    if task_type != "classification":
+        return labels.astype(np.float64)
+    count = len(labels)
+    return csr_array((np.ones(count), labels, np.arange(count + 1)), shape=(count, width))

@@ -19,9 +19,16 @@ from leaderboard.records import JobKind, JobRecord
 from registry import Adaptation, Kind, Name, Registry, SourceModel, Task, TaskType
 from registry.errors import BadSpec, HeadwaterError
 from registry.identity import digest
+from registry.names import is_glob
 
 MEASURE_VERSION = 1
 """Part of every identity; raised when the harness itself measures differently."""
+
+FEATURES_VERSION = 2
+"""Raised when features, or the probabilities beside them, are extracted differently."""
+
+ESTIMATE_VERSION = 1
+"""Raised when estimators are shown something else."""
 
 TUNED = 0.5
 """Share of all trials' epochs that early stopping leaves, about: for forecasts only."""
@@ -58,7 +65,7 @@ class Plan:
     @property
     def goals(self) -> list[Job]:
         """What was asked for; the other jobs run because these need them."""
-        return [job for job in self.jobs.values() if job.kind in (JobKind.ADAPT, JobKind.ANALYSE)]
+        return [job for job in self.jobs.values() if job.kind in (JobKind.ADAPT, JobKind.ANALYSE, JobKind.ESTIMATE)]
 
 
 def plan(spec: Spec, registry: Registry | None = None) -> Plan:
@@ -87,10 +94,15 @@ class _Planner:
         for index, text in enumerate(self.spec.adaptations):
             with _located(f"adaptations[{index}] = {text!r}"):
                 self.registry.adaptation(text)
+        estimators = self._estimators()
         if self.spec.tuning:
             check_space(self.spec.tuning, [self.registry.adaptation(text)[0] for text in self.spec.adaptations])
-        for cell in self._cells(sources, tasks):
-            self._add_with_references(cell)
+        pairs = list(self._pairs(sources, tasks))
+        for source, task in pairs:
+            for cell in self._cells(source, task):
+                self._add_with_references(cell)
+            for estimator in estimators:
+                self._add_estimates(source, task, estimator)
         for cell, (trained, scratch) in self.pairs.items():
             self._add_analyses(cell, trained, scratch)
         self._note_what_does_nothing()
@@ -111,7 +123,7 @@ class _Planner:
                 found |= {card.name: card for card in self.registry.find(kind, text)}
         return list(found.values())
 
-    def _cells(self, sources: Iterable[SourceModel], tasks: Iterable[Task]) -> Iterable[Cell]:
+    def _pairs(self, sources: Iterable[SourceModel], tasks: Iterable[Task]) -> Iterable[tuple[SourceModel, Task]]:
         # Source and task outermost: neighbours in the plan share weights, images and features.
         left_out = 0
         for task in tasks:
@@ -121,12 +133,15 @@ class _Planner:
                 if source is None:
                     left_out += asked.name in self.spec.sources
                     continue
-                for adaptation in self.spec.adaptations:
-                    for size in self.spec.sizes:
-                        for seed in self.spec.seeds:
-                            yield Cell(source, task, adaptation, str(size), seed)
+                yield source, task
         if left_out:
             self.result.notes.append(f"{left_out} pairs of chain and target are left out: the chain was trained on nothing but that target")
+
+    def _cells(self, source: SourceModel, task: Task) -> Iterable[Cell]:
+        for adaptation in self.spec.adaptations:
+            for size in self.spec.sizes:
+                for seed in self.spec.seeds:
+                    yield Cell(source, task, adaptation, str(size), seed)
 
     def _check_task(self, task: Task) -> None:
         if task.moving:
@@ -192,7 +207,7 @@ class _Planner:
         checkpoint = self._pretrain(cell.source.name)
         setup = self._setup(cell.task, task_type, trains)
         reason = self._why_not(cell, card)
-        features = None if trains or reason else self._features(cell, checkpoint)
+        features = None if trains or reason else self._features(cell.source, cell.task, cell.seed, checkpoint)
         record = JobRecord(
             job=digest("adapt", self._weights_of(cell.source, checkpoint), card.code, adaptation, cell.size, cell.seed, setup),
             kind=JobKind.ADAPT,
@@ -229,13 +244,50 @@ class _Planner:
     def _weights_of(self, source: SourceModel, checkpoint: str | None) -> object:
         return checkpoint or source.identity()
 
-    def _features(self, cell: Cell, checkpoint: str | None) -> str:
-        seed = cell.seed if cell.source.random else None
-        weights = self._weights_of(cell.source, checkpoint)
-        identity = digest("features", MEASURE_VERSION, weights, self._identity_of(cell.task.name), self.spec.image_size, seed)
-        record = JobRecord(identity, JobKind.FEATURES, cell.source.name, cell.task.name, seed=seed)
-        self._add(record, cell.source, cell.task, checkpoint=checkpoint)
+    def _features(self, source: SourceModel, task: Task, seed: int | None, checkpoint: str | None, size: str = "") -> str:
+        """The job that looks at a task's images, or at a subset's."""
+        seed = seed if source.random or size else None
+        weights = self._weights_of(source, checkpoint)
+        identity = digest("features", FEATURES_VERSION, weights, self._identity_of(task.name), self.spec.image_size, seed, size)
+        record = JobRecord(identity, JobKind.FEATURES, source.name, task.name, size=size, seed=seed)
+        self._add(record, source, task, checkpoint=checkpoint)
         return identity
+
+    # -- estimates ----------------------------------------------------------------------------------------
+
+    def _estimators(self) -> list[str]:
+        """The estimators asked for, with their options, in one spelling."""
+        found: dict[str, None] = {}
+        for index, text in enumerate(self.spec.estimators):
+            with _located(f"estimators[{index}] = {text!r}"):
+                texts = [card.name for card in self.registry.find(Kind.ESTIMATOR, text)] if is_glob(text) else [text]
+                for card, options in map(self.registry.estimator, texts):
+                    found[str(Name.of(card.name, {k: v for k, v in options.items() if v != card.options().get(k)}))] = None
+        return list(found)
+
+    def _add_estimates(self, source: SourceModel, task: Task, estimator: str) -> None:
+        """A source's score for a task, for each size and seed; all images are the same whatever the seed."""
+        for size in map(str, self.spec.sizes):
+            for seed in self.spec.seeds if size != "full" or source.random else (None,):
+                self._add_estimate(source, task, estimator, size, seed)
+
+    def _add_estimate(self, source: SourceModel, task: Task, name: str, size: str, seed: int | None) -> None:
+        card, options = self.registry.estimator(name)
+        checkpoint = self._pretrain(source.name)
+        setup = self._setup(task, self.registry.task_type(task.type), trains=False)
+        identity = digest("estimate", ESTIMATE_VERSION, self._weights_of(source, checkpoint), card.code, name, size, seed, setup)
+        record = JobRecord(identity, JobKind.ESTIMATE, source.name, task.name, name, size=size, seed=seed, setup=setup, options=options)
+        features, extracted = None, self._extracted()
+        if task.type in card.task_types:
+            features = self._features(source, task, seed, checkpoint, extracted)
+        else:
+            self.result.skipped[identity] = f"{card.name} is for {', '.join(card.task_types)} tasks, {task.name} is {task.type}"
+        self._add(record, source, task, checkpoint=checkpoint, features=features, extracted=extracted)
+
+    def _extracted(self) -> str:
+        """The subset whose features serve every size: the largest, or "" where all images are looked at anyway."""
+        on_features = any(self.registry.adaptation(text)[0].on == "features" for text in self.spec.adaptations)
+        return "" if on_features or "full" in self.spec.sizes else str(max(int(size) for size in self.spec.sizes))
 
     def _pretraining_of(self, name: str) -> str | None:
         """The job that trains a chain's weights, planned once for all its targets; None for other sources."""
@@ -271,6 +323,7 @@ class _Planner:
         trains: bool = False,
         checkpoint: str | None = None,
         features: str | None = None,
+        extracted: str = "",
     ) -> None:
         recipe = self.spec.pretraining if record.kind is JobKind.PRETRAIN else self.spec.training
         self.result.sources[source.name] = source
@@ -286,6 +339,7 @@ class _Planner:
                 features,
                 tuning=self.spec.tuning if trains and record.kind is JobKind.ADAPT else None,
                 images=self._images(record, tasks, recipe if trains else None),
+                extracted=extracted,
             ),
         )
 

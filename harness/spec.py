@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from registry.errors import BadSpec
 from registry.names import split_list
+from registry.validation import explain
 
 Size = Annotated[int, Field(gt=0)] | Literal["full"]
 Positive = Annotated[int, Field(gt=0)]
@@ -139,7 +139,7 @@ class Spec(_Section):
     @field_validator("sources", "tasks", "adaptations", "estimators", "sizes", "seeds")
     @classmethod
     def _each_once(cls, value: tuple[Any, ...], info: ValidationInfo) -> tuple[Any, ...]:
-        if not value and info.field_name not in ("sources", "estimators"):
+        if not value and info.field_name in ("tasks", "sizes", "seeds"):
             raise ValueError("needs at least one entry")
         if len(set(value)) < len(value):
             raise ValueError(f"names {next(v for v in value if value.count(v) > 1)!r} twice")
@@ -149,6 +149,8 @@ class Spec(_Section):
     def _has_sources(self) -> Self:
         if not self.sources and not self.chains.bases:
             raise ValueError("sources needs at least one entry, or chains.bases")
+        if not self.adaptations and not self.estimators:
+            raise ValueError("adaptations needs at least one entry, or estimators")
         return self
 
     @classmethod
@@ -181,35 +183,7 @@ class Spec(_Section):
         try:
             return cls.model_validate(merged)
         except ValidationError as error:
-            raise BadSpec("\n".join(_explain(detail, where) for detail in error.errors()), subject=where) from None
-
-
-def _explain(detail: Any, where: str) -> str:
-    place = [part for part in detail["loc"] if not (isinstance(part, str) and part.startswith(("literal", "constrained", "function-")))]
-    place = [part for part in place if part not in ("int", "str")]
-    key = ".".join(str(part) for part in place).replace(".", "[", 1) + "]" if _indexed(place) else ".".join(map(str, place))
-    if detail["type"] == "extra_forbidden":
-        known = _keys_at(place[:-1])
-        close = difflib.get_close_matches(str(place[-1]), known, n=1)
-        meant = f" Did you mean {close[0]}?" if close else ""
-        return f"{where}: {key} is not a key.{meant} Keys: {', '.join(known)}."
-    message = _IN_TOML.get(detail["type"]) or detail["msg"].removeprefix("Value error, ")
-    if not place:
-        return f"{where}: {message}"
-    return f"{where}: {key} = {detail['input']!r}: {message[0].lower()}{message[1:]}"
-
-
-_IN_TOML = {
-    "tuple_type": "input should be a list",
-    "model_type": "input should be a section of keys",
-    "model_attributes_type": "input should be a section of keys",
-    "dict_type": "input should be a section of keys",
-}
-"""What pydantic calls by Python's names."""
-
-
-def _indexed(place: list[Any]) -> bool:
-    return len(place) == 2 and isinstance(place[1], int)
+            raise BadSpec("\n".join(explain(detail, where, _keys_at) for detail in error.errors()), subject=where) from None
 
 
 def _keys_at(place: list[Any]) -> list[str]:

@@ -95,10 +95,18 @@ def _with(outcome: Outcome, **values: object) -> Outcome:
 def _doer(kind: JobKind) -> Callable[..., object]:
     from harness.measure.adapting import adapt
     from harness.measure.analysing import analyse
+    from harness.measure.estimating import estimate
     from harness.measure.features import extract
     from harness.measure.pretraining import pretrain
 
-    return {JobKind.ADAPT: adapt, JobKind.ANALYSE: analyse, JobKind.FEATURES: extract, JobKind.PRETRAIN: pretrain}[kind]
+    doers = {
+        JobKind.ADAPT: adapt,
+        JobKind.ANALYSE: analyse,
+        JobKind.ESTIMATE: estimate,
+        JobKind.FEATURES: extract,
+        JobKind.PRETRAIN: pretrain,
+    }
+    return doers[kind]
 
 
 def _reason(error: Exception) -> str:

@@ -37,7 +37,8 @@ class SourceModel(Card):
 
     ``build()`` (or ``build(image_size=…)``, where the network needs to know) returns a torch module with
     ``forward_features(images) -> maps`` and ``forward_head(maps, pre_logits=True) -> (B, D)``, as every timm
-    model has; images are (B, 3, H, W) float, normalised by ``mean`` and ``std``. ``scratch`` names the source
+    model has; images are (B, 3, H, W) float, normalised by ``mean`` and ``std``. Where ``build`` takes ``head=True``, the
+    network keeps its own classifier, ``forward_head(maps) -> (B, num_classes)`` logits, 0 classes for none. ``scratch`` names the source
     that is the same architecture at random initialisation: the reference that a gain is measured against.
     ``random`` says that the weights depend on the seed. ``accuracy`` is that on its own pre-training task.
     """
@@ -59,10 +60,10 @@ class SourceModel(Card):
     random: bool = False
     chain: Chain | None = None
 
-    def network(self, image_size: int) -> nn.Module:
-        """Build it for square images of ``image_size`` pixels."""
-        wanted = {"image_size": image_size} if "image_size" in inspect.signature(self.build).parameters else {}
-        return self.build(**wanted)
+    def network(self, image_size: int, *, head: bool = False) -> nn.Module:
+        """Build it for square images of ``image_size`` pixels; with its own classifier where ``head``, and where it can."""
+        known = inspect.signature(self.build).parameters
+        return self.build(**{name: value for name, value in {"image_size": image_size, "head": head}.items() if name in known})
 
     @property
     def revision(self) -> str:

@@ -133,10 +133,10 @@ def _show_plan(standing: Standing) -> None:
     if shared:
         new = sum(job.kind is JobKind.PRETRAIN for job in standing.todo)
         click.echo(f" chains {len(shared)}, each trained once ({new} to train), shared by {sum(shared.values())} cells", err=True)
-    analyses = [job.id for job in plan.jobs.values() if job.kind is JobKind.ANALYSE]
-    if analyses:
-        left = sum(job.kind is JobKind.ANALYSE for job in standing.todo)
-        click.echo(f" analyses {len(analyses)} ({left} to do)", err=True)
+    for kind, words in ((JobKind.ESTIMATE, "estimates"), (JobKind.ANALYSE, "analyses")):
+        if there := [job for job in plan.jobs.values() if job.kind is kind and job.id not in plan.skipped]:
+            left = sum(job.kind is kind for job in standing.todo)
+            click.echo(f" {words} {len(there)} ({left} to do)", err=True)
     cost = standing.cost
     if cost.known:
         unknown = f"; {_jobs(cost.unknown)} without precedent" if cost.unknown else ""

@@ -44,6 +44,12 @@ def subset(strata: np.ndarray, size: str, seed: int, validation: float) -> Subse
     return Subset(np.sort(chosen[~validates]), np.sort(chosen[validates]))
 
 
+def first(strata: np.ndarray, size: str, seed: int) -> np.ndarray:
+    """The rows that the subset of this size would hold, trained on or not; all where there are fewer. Ascending."""
+    count = len(strata) if size == "full" else int(size)
+    return np.sort(_dealt(strata, seed)[0][:count])
+
+
 def _dealt(strata: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Rows in dealing order, and each one's place within its stratum."""
     random = np.random.default_rng(seed)

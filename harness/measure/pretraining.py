@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from harness.data.prepared import Prepared
 from harness.data.subset import Subset, subset
 from harness.job import Job
-from harness.measure.backbone import save_weights
+from harness.measure.backbone import save_state, save_weights
 from harness.measure.batches import Augment, Batches, steps_per_epoch
 from harness.measure.snapshot import Snapshots
 from harness.measure.tools import Findings, Progress, Tools
@@ -87,12 +87,13 @@ def pretrain(job: Job, tools: Tools, report: Progress) -> Findings:
     with Snapshots.of(job, tools, generator) as snapshots:
         trained = train(objective, batches, steps, settings, nn.Identity(), Judge(validate, "mean", 1), device, report, snapshots)
         save_weights(backbone, path)
+        save_state(network[1:], tools.files.heads(job.id), {str(index): task.type for index, task in enumerate(tasks)})
     return Findings(
         metrics=tuple(Measurement("validation", name, value) for name, value in trained.measured.items()),
         curves=trained.curves,
         images=trained.images,
         train_images=sum(len(course.chosen) for course in courses),
-        artifacts={"checkpoint": tools.files.relative(path)},
+        artifacts={"checkpoint": tools.files.relative(path), "heads": tools.files.relative(tools.files.heads(job.id))},
         choice={"epoch": trained.epoch},
         earlier=trained.earlier,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -14,7 +15,7 @@ from harness.job import Job
 from harness.measure.backbone import Backbone, BackboneCache
 from harness.measure.device import Device
 from leaderboard.records import CurvePoint, Measurement, Reading, Trial
-from registry import Registry, SourceModel, Task, TaskType
+from registry import Evidence, Registry, SourceModel, Task, TaskType
 
 
 class Progress(Protocol):
@@ -34,6 +35,8 @@ class Tools:
     mapped: dict[tuple[object, int], Prepared] = field(default_factory=dict)
     decoded: int = 0
     """Images decoded since the worker last set this to 0: nobody on the node had them."""
+    looked_at: tuple[object, Evidence] | None = None
+    """The evidence of the last estimate: its statistics serve the next estimator too."""
 
     def task_type(self, task: Task) -> TaskType:
         return self.registry.task_type(task.type)
@@ -48,6 +51,13 @@ class Tools:
     def backbone(self, source: SourceModel, job: Job) -> tuple[Backbone, int]:
         """A fresh copy of the job's source, weights loaded, and its width D."""
         return self.backbones.get(source, job.image_size, job.record.seed or 0, self.checkpoint(job))
+
+    def evidence(self, job: Job, load: Callable[[], Evidence]) -> Evidence:
+        """What a job's estimator looks at, kept for the next ones of the same source, task and subset."""
+        key = (job.features, job.record.size, job.record.seed)
+        if self.looked_at is None or self.looked_at[0] != key:
+            self.looked_at = key, load()
+        return self.looked_at[1]
 
     def checkpoint(self, job: Job) -> Path | None:
         return self.files.checkpoint(job.checkpoint) if job.checkpoint else None
@@ -65,6 +75,7 @@ class Findings:
     choice: dict[str, object] = field(default_factory=dict)
     readings: tuple[Reading, ...] = ()
     trials: tuple[Trial, ...] = ()
+    note: str = ""
     earlier: float = 0.0
     """Seconds spent on it before an interruption, by a worker that is gone."""
 

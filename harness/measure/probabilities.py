@@ -1,0 +1,70 @@
+"""Source probabilities: what a source's own classifier says of another task's images."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from harness.job import Job
+from harness.measure.tools import Tools
+from registry import SourceModel
+
+
+class Looking(nn.Module):
+    """(B, 3, H, W) images -> (B, D + Cs): features, and beside them the probabilities of the source's own classes.
+
+    ``heads``: linear classifiers on the features, each given the same weight, so that a joint chain's classes are those of all its
+    tasks; none: the classifier is the network's own, or there is none.
+    """
+
+    def __init__(self, network: nn.Module, heads: list[nn.Linear] | None = None) -> None:
+        super().__init__()
+        self.network = network
+        self.heads = nn.ModuleList(heads or [])
+        self.width = 0
+        """D, known once it has looked."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        maps = self.network.forward_features(images)  # type: ignore[operator]
+        features = self.network.forward_head(maps, pre_logits=True)  # type: ignore[operator]
+        self.width = features.shape[1]
+        return torch.cat([features.float(), *self._probabilities(maps, features)], 1)
+
+    def _probabilities(self, maps: Tensor, features: Tensor) -> list[Tensor]:
+        if self.heads:
+            return [head(features).float().softmax(1) / len(self.heads) for head in self.heads]
+        if getattr(self.network, "num_classes", 0):
+            return [self.network.forward_head(maps).float().softmax(1)]  # type: ignore[operator]
+        return []
+
+
+def looking(source: SourceModel, job: Job, tools: Tools) -> Looking:
+    """The source with its classifier, where it has one: for a chain those that its own training left.
+
+    Any other source has one where ``build(head=True)`` builds it. That of a random network has learned nothing, and is left out.
+    """
+    if job.checkpoint or source.random or "head" not in inspect.signature(source.build).parameters:
+        heads = classifiers(tools.files.heads(job.checkpoint)) if job.checkpoint else []
+        return Looking(tools.backbone(source, job)[0].network, heads)
+    return Looking(source.network(job.image_size, head=True))
+
+
+def classifiers(path: Path) -> list[nn.Linear]:
+    """The linear classifiers of a chain's tasks, in the order of the tasks; those of other types are left out."""
+    from safetensors import safe_open
+
+    with safe_open(path, "pt") as file:
+        state = {name: cast(Tensor, file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
+        types = file.metadata() or {}
+    heads = []
+    for index in range(len(types)):
+        weight = state.get(f"{index}.weight")
+        if types[str(index)] == "classification" and weight is not None:
+            head = nn.Linear(weight.shape[1], weight.shape[0])
+            head.load_state_dict({"weight": weight, "bias": state[f"{index}.bias"]})
+            heads.append(head)
+    return heads

@@ -63,7 +63,8 @@ class Question:
     ``size``: how many training images there are; None where not known. ``records`` are on other tasks than this one.
     ``relations``: what each source's domain is to the task's, as in Record. ``domain_parents``: each domain -> the domains that
     contain it. ``estimate`` and ``measure`` do work that costs seconds; ``measure`` begins nothing that would not fit in what is left
-    of ``budget`` for both. ``spent``: the seconds that both have cost so far; ``epochs``: how many ``measure`` trains for where it is not told. Both None where not known.
+    of ``budget`` for both. ``spent``: the seconds that both have cost so far, ``epochs``: how many ``measure`` trains for where it is
+    not told; None where not known.
     """
 
     task: Task

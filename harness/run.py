@@ -269,9 +269,7 @@ def execute(standing: Standing, control: Control, watcher: Watcher, session: Ses
     return report
 
 
-def _drive(
-    standing: Standing, control: Control, watcher: Watcher, report: Report, recorder: Recorder, session: Session | None
-) -> None:
+def _drive(standing: Standing, control: Control, watcher: Watcher, report: Report, recorder: Recorder, session: Session | None) -> None:
     todo = standing.todo
     here = {job.id for job in todo}
     schedule = Schedule(todo, done=(job for job in standing.plan.jobs if job not in here))

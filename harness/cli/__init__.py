@@ -14,6 +14,7 @@ _VERBS = {
     "new": "Write a working plugin file to start from.",
     "check": "Run the conformance suite on a plugin.",
     "run": "Run a benchmark, or continue it.",
+    "adapt": "Fine-tune one source on one task, and save the network.",
     "status": "What is done, failed and still to do.",
     "leaderboard": "Rank the sources by measured gain.",
     "findings": "What the outcomes say of the findings F1 to F12.",

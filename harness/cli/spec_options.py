@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
 import click
@@ -31,6 +31,21 @@ def spec_options(function: F) -> F:
     for option in reversed(options):
         function = option(function)
     return function
+
+
+def chosen_options(keys: Collection[str], sections: Collection[str]) -> Callable[[F], F]:
+    """Adds options for these keys only, and for all of these sections'."""
+
+    def add(function: F) -> F:
+        options = _options(Spec, "", skip=tuple(set(Spec.model_fields) - set(keys)))
+        for section in sections:
+            model, prefix = _SECTIONS[section]
+            options += _options(model, prefix, group=section)
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return add
 
 
 def _options(model: Any, prefix: str, skip: tuple[str, ...] = (), group: str = "") -> list[Callable[[F], F]]:

@@ -1,0 +1,68 @@
+"""Answers: what a done cell's network said of each image, and what the cell's metric on them can tell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from harness.data.prepared import prepare
+from harness.data.subset import subset
+from harness.files import Files
+from harness.job import Job
+from leaderboard.precision import resampled, wilson
+from registry import Registry, TaskType
+
+SHARE = "accuracy"
+"""The metric that is a share of images: its interval is Wilson's, others' are bootstrapped."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """``outputs``: (N, ...) float32 and ``targets``: (N, ...), image by image in the task's own order; ``metric`` is the cell's."""
+
+    outputs: np.ndarray
+    targets: np.ndarray
+    metric: str
+    task_type: TaskType
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    @cached_property
+    def right(self) -> np.ndarray:
+        """(N,) float: 1 where the answer is right; for a metric that is a share of images."""
+        return (self.outputs.argmax(1) == self.targets).astype(float)
+
+    def value(self, rows: np.ndarray | None = None) -> float:
+        """The metric on these rows, or on all."""
+        if self.metric == SHARE:
+            return float(self.right.mean() if rows is None else self.right[rows].mean())
+        import torch
+
+        outputs, targets = (a if rows is None else a[rows] for a in (self.outputs, self.targets))
+        return self.task_type.methods.measure(torch.from_numpy(outputs), torch.from_numpy(targets))[self.metric]
+
+    @cached_property
+    def interval(self) -> tuple[float, float]:
+        """Where the metric on all such images lies, by what these images can tell."""
+        if self.metric == SHARE:
+            return wilson(self.value(), len(self))
+        return resampled(self.value, len(self))
+
+
+def answers_of(job: Job, files: Files, registry: Registry, split: str) -> Answers | None:
+    """Those of a done cell on ``test`` or ``validation``; None where they were not kept, as by an older Headwater."""
+    path, record = files.predictions(job.id, split), job.record
+    if not path.is_file():
+        return None
+    task = registry.task(record.task)
+    task_type = registry.task_type(task.type)
+    prepared = prepare(task, task_type, job.image_size)
+    if split == "test":
+        targets = prepared.test.targets
+    else:
+        chosen = subset(task_type.methods.strata(prepared.train.targets), record.size, record.seed or 0, job.validation)
+        targets = prepared.train.targets[chosen.validation]
+    return Answers(np.load(path).astype(np.float32), targets, record.metric, task_type)

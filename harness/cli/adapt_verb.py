@@ -1,0 +1,120 @@
+"""``headwater adapt``: fine-tune one source on one task, and save the network."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli.options import format_option, plugin_option
+from harness.cli.run_verb import Duration
+from harness.cli.spec_options import chosen_options, overrides_of
+
+if TYPE_CHECKING:
+    from harness.adapt import Saved
+    from leaderboard.tables import Table
+
+KEYS = ("image_size", "validation", "store")
+SECTIONS = ("training", "pretraining", "tuning", "resources")
+
+
+@click.command(help="Fine-tune one source on TASK, and save the network with all that is needed to use it.")
+@click.argument("task")
+@click.option("--source", required=True, help="The source model, by its name.")
+@click.option("--save", required=True, type=click.Path(path_type=Path), help="The file to write, safetensors.")
+@click.option("--adaptation", default="fine_tune", show_default=True, help="How the source is adapted.")
+@click.option("--size", default="full", show_default=True, metavar="full|N", help="Training images, those for choices included.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--force", is_flag=True, help="Replace a file that is there.")
+@chosen_options(KEYS, SECTIONS)
+@plugin_option
+@click.option("--executor", type=click.Choice(["ray", "inline"]), default="ray", help="inline: in this process.")
+@click.option("--address", help="The address of a Ray cluster.")
+@click.option("--timeout", type=Duration(), help="Limit of one job: 90s, 10m, 2h. Not with --executor inline.")
+@click.option("--rerun", is_flag=True, help="Train again what the store holds already.")
+@format_option
+def command(
+    task: str,
+    source: str,
+    save: Path,
+    adaptation: str,
+    size: str,
+    seed: int,
+    force: bool,
+    plugins: tuple[Path, ...],
+    format_: str,
+    **values: Any,
+) -> int:
+    from harness.adapt import adapt
+    from harness.progress import watcher_for
+    from harness.run import Control
+
+    if values["timeout"] and values["executor"] == "inline":
+        raise click.UsageError("--timeout needs --executor ray: a job in this process cannot be ended.")
+    control = Control(
+        rerun="all" if values["rerun"] else "failed",
+        executor=values["executor"],
+        address=values["address"],
+        timeout=values["timeout"],
+    )
+    typed = f"headwater {shlex.join(sys.argv[1:])}"
+    try:
+        saved = adapt(
+            task,
+            source,
+            save,
+            adaptation=adaptation,
+            size=int(size) if size.isdigit() else size,
+            seed=seed,
+            plugins=plugins,
+            force=force,
+            control=control,
+            watcher=watcher_for(_console()),
+            command=typed,
+            **overrides_of(values),
+        )
+    except KeyboardInterrupt:
+        click.echo(f"\n Interrupted; nothing was saved. Continue: {typed}", err=True)
+        return 130
+    values_table(saved).print(format_)
+    return 0
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def values_table(saved: Saved) -> Table:
+    """Validation and test with their intervals; notes on the file and how to load it."""
+    from leaderboard.tables import Column, Table
+
+    facts = saved.facts
+    columns = [
+        Column("split", rank=0),
+        Column("metric", rank=0),
+        Column("value", show=".3f", rank=0),
+        Column("between", "95 %", lambda pair: f"[{pair[0]:.3f}, {pair[1]:.3f}]" if None not in pair else "", rank=0, only="text"),
+        Column("low", only="data"),
+        Column("high", only="data"),
+        Column("images", show=",d", rank=0),
+    ]
+    rows = [[v.split, v.metric, v.value, (v.low, v.high), v.low, v.high, v.images] for v in saved.values]
+    title = f"{facts.adaptation} · {facts.train_images:,} images · seed {facts.seed}"
+    return Table(title, columns, rows, list(_notes(saved)))
+
+
+def _notes(saved: Saved) -> Iterator[str]:
+    facts = saved.facts
+    if saved.epoch:
+        epochs = f"epoch {saved.epoch} of {facts.training['epochs']}"
+        took = f", trained in {saved.seconds:.0f} s" if saved.seconds else ""
+        yield f"{epochs}{took}; it was chosen on validation, whose value is therefore a little high"
+    what = f"{f'{len(facts.classes)} classes, ' if facts.classes else ''}{facts.image_size} px, {saved.path.stat().st_size / 1e6:.1f} MB"
+    yield f"saved {saved.path} ({what}), read back and checked on test images" if saved.new else f"{saved.path} ({what}) was there already"
+    yield f'use: model = headwater.load_adapted("{saved.path}"); model.predict(["photo.jpg"])'

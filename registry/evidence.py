@@ -12,7 +12,9 @@ from registry.estimator import Shape
 if TYPE_CHECKING:
     import numpy as np
 
+    from registry.discriminant import Discriminant, Posteriors
     from registry.moments import Moments
+    from registry.principal import Principal
 
 TOLERANCE = 1e-3
 """By how much a row of probabilities may miss 1: heads are often evaluated in half precision."""
@@ -61,6 +63,28 @@ class Evidence:
         from registry.moments import Moments
 
         return Moments.of(self.features, self.labels, task_type=self.task_type)
+
+    @cached_property
+    def principal(self) -> Principal:
+        """The features' principal axes; from the moments where there are more images than features."""
+        from registry.principal import Principal
+
+        count, width = self.features.shape
+        return Principal.of(self.features, self.moments if count > width else None)
+
+    @cached_property
+    def discriminant(self) -> Discriminant:
+        """The shrunk linear discriminant of the classes, from the moments."""
+        from registry.discriminant import Discriminant
+
+        return Discriminant.of(self.moments)
+
+    @cached_property
+    def posteriors(self) -> Posteriors:
+        """How surely the discriminant knows each image's own class; one more pass over the features."""
+        from registry.discriminant import blocks_of
+
+        return self.discriminant.of_blocks(blocks_of(self.features, self.labels))
 
     @property
     def shape(self) -> Shape:

@@ -5,9 +5,10 @@ They are sums about a point near the mean, so that features far from zero lose n
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from registry.errors import DataError
 
@@ -44,12 +45,17 @@ class Moments:
         """Of features (N, D) and an Evidence's labels, in blocks. ``classes``: C, where a shard may lack the last of them."""
         origin = features[:: max(1, len(features) // SAMPLE)].mean(0, dtype="float64")
         width = _width(labels, task_type, classes)
-        sums = _Sums(features.shape[1], width)
         rows = max(1, BLOCK // features.shape[1])
-        for start in range(0, len(features), rows):
-            block = slice(start, start + rows)
-            sums.add(features[block] - origin, _columns(labels[block], task_type, width))
-        return cls(len(features), origin, *sums.all())
+        blocks = (slice(start, start + rows) for start in range(0, len(features), rows))
+        return cls.of_blocks(((features[block], columns_of(labels[block], task_type, width)) for block in blocks), origin, width)
+
+    @classmethod
+    def of_blocks(cls, blocks: Iterable[tuple[np.ndarray, Any]], origin: np.ndarray, columns: int) -> Moments:
+        """About a point (D,), of blocks of features (B, D) and label columns (B, K), dense or sparse."""
+        sums = _Sums(len(origin), columns)
+        for features, labels in blocks:
+            sums.add(features - origin, labels)
+        return sums.all(origin)
 
     def about(self, point: np.ndarray) -> Moments:
         """The same moments about another point (D,)."""
@@ -122,30 +128,43 @@ class _Sums:
     def __init__(self, features: int, columns: int) -> None:
         import numpy as np
 
-        self.sums, self.cubes, self.fourths = np.zeros(features), np.zeros(features), 0.0
+        self.count, self.fourths = 0, 0.0
+        self.sums, self.cubes = np.zeros(features), np.zeros(features)
         self.gram = np.zeros((features, features), order="F")
         self.cross = np.zeros((columns, features))
         self.label_sums, self.label_squares = np.zeros(columns), np.zeros(columns)
 
-    def add(self, z: np.ndarray, y: np.ndarray) -> None:
-        """A block of z (B, D) float64 and its sparse or dense columns y (B, K)."""
+    def add(self, z: np.ndarray, y: Any) -> None:
+        """A block of z (B, D) float64 and its label columns y (B, K)."""
         import numpy as np
         from scipy.linalg.blas import dsyrk
 
         squares = np.einsum("nd,nd->n", z, z)
-        self.sums += z.sum(0)
+        self.count += len(z)
+        self.sums += np.ones(len(z)) @ z
         self.cubes += squares @ z
         self.fourths += float(squares @ squares)
         self.gram = dsyrk(1.0, z.T, beta=1.0, c=self.gram, overwrite_c=True)  # the upper triangle
         self.cross += y.T @ z
         self.label_sums += np.asarray(y.sum(0)).reshape(-1)
-        self.label_squares += np.asarray((y * y if isinstance(y, np.ndarray) else y.multiply(y)).sum(0)).reshape(-1)
+        self.label_squares += np.asarray((y * y).sum(0)).reshape(-1)
 
-    def all(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, float]:
+    def all(self, origin: np.ndarray) -> Moments:
         import numpy as np
 
-        gram = np.triu(self.gram) + np.triu(self.gram, 1).T
-        return self.sums, gram, self.cross, self.label_sums, self.label_squares, self.cubes, self.fourths
+        below = np.tril_indices(len(self.gram), -1)
+        self.gram[below] = self.gram.T[below]
+        return Moments(
+            self.count,
+            origin,
+            self.sums,
+            self.gram,
+            self.cross,
+            self.label_sums,
+            self.label_squares,
+            self.cubes,
+            self.fourths,
+        )
 
 
 def _width(labels: np.ndarray, task_type: str, classes: int | None) -> int:
@@ -154,7 +173,7 @@ def _width(labels: np.ndarray, task_type: str, classes: int | None) -> int:
     return max(classes or 0, int(labels.max()) + 1)
 
 
-def _columns(labels: np.ndarray, task_type: str, width: int) -> np.ndarray:
+def columns_of(labels: np.ndarray, task_type: str, width: int) -> Any:
     """Label columns (B, K): one-hot rows are sparse."""
     import numpy as np
     from scipy.sparse import csr_array

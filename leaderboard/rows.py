@@ -23,7 +23,8 @@ _TYPES = {
 """Columns that are not text."""
 
 
-def _table(columns: str, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
+def table_of(columns: str, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
+    """Rows as the store's columns have them; what a row lacks is NULL."""
     return pa.Table.from_pylist(list(rows), schema=pa.schema([(name, _TYPES.get(name, _TEXT)) for name in columns.split()]))
 
 
@@ -37,7 +38,7 @@ def run_row(run: RunRecord) -> dict[str, Any]:
 def job_table(run: str, jobs: Iterable[JobRecord]) -> pa.Table:
     columns = [field.name for field in fields(JobRecord)]
     rows = [{name: getattr(job, name) for name in columns} | {"options": _json(job.options), "run": run} for job in jobs]
-    return _table(" ".join([*columns, "run"]), rows)
+    return table_of(" ".join([*columns, "run"]), rows)
 
 
 def outcome_tables(outcomes: Iterable[Outcome]) -> dict[str, pa.Table]:
@@ -49,7 +50,7 @@ def outcome_tables(outcomes: Iterable[Outcome]) -> dict[str, pa.Table]:
     final = list(latest.values())
     scalars = "job state reason error log seconds images peak_memory_mb device train_images decoded note"
     return {
-        "outcomes": _table(
+        "outcomes": table_of(
             f"{scalars} started choice attempts",
             (
                 {name: getattr(o, name) for name in scalars.split()}
@@ -57,14 +58,14 @@ def outcome_tables(outcomes: Iterable[Outcome]) -> dict[str, pa.Table]:
                 for o in final
             ),
         ),
-        "measured": _table("job split metric value", ({"job": o.job} | vars(m) for o in final for m in o.metrics)),
-        "points": _table("job epoch split metric value", ({"job": o.job} | vars(p) for o in final for p in o.curves)),
-        "read_off": _table("job subject quantity module x value", ({"job": o.job} | vars(r) for o in final for r in o.readings)),
-        "tried": _table(
+        "measured": table_of("job split metric value", ({"job": o.job} | vars(m) for o in final for m in o.metrics)),
+        "points": table_of("job epoch split metric value", ({"job": o.job} | vars(p) for o in final for p in o.curves)),
+        "read_off": table_of("job subject quantity module x value", ({"job": o.job} | vars(r) for o in final for r in o.readings)),
+        "tried": table_of(
             "job trial config epochs value seconds state reason chosen",
             ({"job": o.job} | vars(t) | {"config": _json(t.config)} for o in final for t in o.trials),
         ),
-        "left_files": _table("job role path", ({"job": o.job, "role": r, "path": p} for o in final for r, p in o.artifacts.items())),
+        "left_files": table_of("job role path", ({"job": o.job, "role": r, "path": p} for o in final for r, p in o.artifacts.items())),
     }
 
 
@@ -75,7 +76,7 @@ def card_tables(sources: Iterable[SourceModel], tasks: Iterable[Task], domain_pa
     """The tables that ``sql/cards.sql`` reads."""
     plain = "name architecture pretrained_on domain task_type images licence parameters accuracy input_size scratch random"
     return {
-        "sources": _table(
+        "sources": table_of(
             f"{plain} base chain_tasks facts",
             (
                 {name: getattr(s, name) for name in plain.split()}
@@ -83,7 +84,7 @@ def card_tables(sources: Iterable[SourceModel], tasks: Iterable[Task], domain_pa
                 for s in sources
             ),
         ),
-        "targets": _table(
+        "targets": table_of(
             "name domain type metric images licence revision classes facts",
             (
                 {name: getattr(t, name) for name in ("name", "domain", "type", "metric", "images", "licence", "revision")}
@@ -91,11 +92,16 @@ def card_tables(sources: Iterable[SourceModel], tasks: Iterable[Task], domain_pa
                 for t in tasks
             ),
         ),
-        "parents": _table(
-            "domain contained_in",
-            ({"domain": domain, "contained_in": parent} for domain, above in domain_parents.items() for parent in sorted(above)),
-        ),
-        "known_domains": _table("domain", ({"domain": domain} for domain in domain_parents)),
+        **domain_tables(domain_parents),
+    }
+
+
+def domain_tables(domain_parents: Mapping[str, frozenset[str]]) -> dict[str, pa.Table]:
+    """Which domain is contained in which, and which domains that speaks of."""
+    contained = ({"domain": domain, "contained_in": parent} for domain, above in domain_parents.items() for parent in sorted(above))
+    return {
+        "parents": table_of("domain contained_in", contained),
+        "known_domains": table_of("domain", ({"domain": domain} for domain in domain_parents)),
     }
 
 

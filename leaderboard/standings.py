@@ -167,11 +167,11 @@ def _nothing(store: Store, gains: pd.DataFrame, absent: pd.DataFrame, wanted: Fi
     if gains.empty:
         why = absent["why"].value_counts()
         counts = f"{why.get('failed', 0)} cells failed, {why.get('unpaired', 0)} lack a reference"
-        return QueryError(
-            f"{store.path} holds no gain over {reference} yet: {counts}",
-            subject=str(store.path),
-            hint="See headwater status; a benchmark measures its references unless its spec says references = [].",
-        )
+        hint = "See headwater status; a benchmark measures its references unless its spec says references = []."
+        if imported := store.sql("SELECT count(*) FROM cells WHERE origin = 'imported'").rows[0][0]:
+            counts += f", {imported} are of published tables and have none"
+            hint = "Published tables are for judging selectors: headwater leaderboard --selectors. " + hint
+        return QueryError(f"{store.path} holds no gain over {reference} yet: {counts}", subject=str(store.path), hint=hint)
     asked = {key: value for key, value in vars(wanted).items() if value}
     words = " ".join(f"--{key} {value}" for key, value in asked.items())
     columns = {"task": "task", "adaptation": "adaptation", "size": "size", "domain": "target_domain", "scenario": "scenarios"}

@@ -21,6 +21,7 @@ _VERBS = {
     "analyse": "What transfer changes inside the networks, with plots.",
     "query": "Ask the store in SQL.",
     "export": "Write the store's tables to files.",
+    "import": "Take published tables of results into the store.",
 }
 
 

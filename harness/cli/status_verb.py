@@ -29,7 +29,11 @@ def command(store: Path, failed: bool, skipped: bool, format_: str) -> int:
         )
         Table(f"{' and '.join(wanted)} jobs in {store}", found.columns, found.rows, _hints(found.rows, opened.files, failed)).print(format_)
         return 0
-    found = opened.sql("SELECT state, kind, count(*) AS jobs, sum(seconds) AS seconds FROM jobs GROUP BY ALL ORDER BY ALL", rows=None)
+    found = opened.sql(
+        "SELECT j.state, CASE WHEN r.kind = 'import' THEN j.kind || ' (imported)' ELSE j.kind END AS kind, count(*) AS jobs, "
+        "sum(j.seconds) AS seconds FROM jobs j LEFT JOIN runs r ON r.run = j.run GROUP BY ALL ORDER BY ALL",
+        rows=None,
+    )
     runs = opened.sql("SELECT count(*), max(started) FROM runs", rows=None).rows[0]
     Table(f"jobs in {store}", found.columns, found.rows, [f"{runs[0]} runs, the last began {runs[1]} UTC"]).print(format_)
     if format_ != "table":  # a program reads one table: it finds this one in the view

@@ -1,0 +1,190 @@
+"""The mapping of a published table: what its columns are, where it comes from, and what is known of its sources and tasks."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from registry.errors import BadSpec
+from registry.names import split_list
+from registry.validation import explain
+
+Text = Annotated[str, Field(min_length=1)]
+Count = Annotated[int, Field(gt=0)]
+Names = Annotated[tuple[str, ...], BeforeValidator(lambda value: split_list(value) if isinstance(value, str) else value)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Columns(_Section):
+    """Which column is what. A long table has a row for each estimator: its name and its score."""
+
+    source: Text = Field(description="names of the source models")
+    task: Text = Field(description="names of the target tasks")
+    estimator: Text | None = Field(None, description="names of the estimators (a long table)")
+    score: Text | None = Field(None, description="their scores (a long table)")
+    size: Text | None = Field(None, description="training images, where they differ from row to row")
+    seed: Text | None = Field(None, description="seeds, whole numbers")
+
+    @model_validator(mode="after")
+    def _both(self) -> Self:
+        if (self.estimator is None) != (self.score is None):
+            raise ValueError("a long table needs both columns.estimator and columns.score")
+        return self
+
+
+class MetricColumn(_Section):
+    """A metric's column; ``scale`` turns it into the unit of the store (accuracy is a share: 0.01 for per cent)."""
+
+    column: Text
+    direction: Literal["higher", "lower"] = "higher"
+    scale: Annotated[float, Field(gt=0)] = 1.0
+
+
+Metric = Annotated[MetricColumn, BeforeValidator(lambda value: {"column": value} if isinstance(value, str) else value)]
+
+
+class SourceFacts(_Section):
+    """What is known of a source model, as on its card."""
+
+    architecture: str | None = None
+    pretrained_on: Names | None = None
+    domain: str | None = None
+    task_type: str | None = None
+    images: Count | None = None
+    parameters: Count | None = None
+    accuracy: Annotated[float, Field(ge=0, le=1)] | None = None
+    input_size: Count | None = None
+    licence: str | None = None
+
+
+class TaskFacts(_Section):
+    """What is known of a task, as on its card. ``classes`` bounds several estimators."""
+
+    domain: str | None = None
+    type: str | None = None
+    images: Count | None = None
+    classes: Annotated[int, Field(gt=1)] | None = None
+    licence: str | None = None
+
+
+class Provenance(_Section):
+    """Whose figures these are."""
+
+    title: str = ""
+    url: str = ""
+    licence: str = ""
+    citation: str = ""
+    note: str = ""
+
+
+class Rename(_Section):
+    """Names of the table -> names in the store."""
+
+    sources: dict[str, Text] = {}
+    tasks: dict[str, Text] = {}
+    estimators: dict[str, Text] = {}
+
+
+class Fault(_Section):
+    """A fault that is known of a column of scores: it goes with each of them as its note."""
+
+    estimator: Text
+    tasks: Names = ("*",)
+    note: Text
+
+    def holds(self, estimator: str, task: str) -> bool:
+        return estimator == self.estimator and any(fnmatchcase(task, pattern) for pattern in self.tasks)
+
+
+class TableMapping(_Section):
+    """How one published table is read. ``sources``, ``tasks`` and ``faults`` use the names that ``rename`` gives."""
+
+    name: Text = Field(description="what the import is called; importing under the same name again updates it")
+    columns: Columns
+    metrics: dict[str, Metric] = {}
+    estimators: dict[str, Text] = {}
+    adaptation: Text = "fine_tune"
+    size: Annotated[Text, BeforeValidator(lambda value: str(value) if type(value) is int else value)] = "full"
+    decimal: Literal[".", ","] = "."
+    provenance: Provenance = Provenance()
+    rename: Rename = Rename()
+    every_source: SourceFacts = SourceFacts()
+    every_task: TaskFacts = TaskFacts()
+    sources: dict[str, SourceFacts] = {}
+    tasks: dict[str, TaskFacts] = {}
+    faults: tuple[Fault, ...] = ()
+
+    @model_validator(mode="after")
+    def _holds_values(self) -> Self:
+        if not self.metrics and not self.estimators and not self.columns.score:
+            raise ValueError("names no column of values: give metrics, estimators, or columns.estimator and columns.score")
+        return self
+
+    def source(self, name: str) -> SourceFacts:
+        return _merged(self.every_source, self.sources.get(name))
+
+    def task(self, name: str) -> TaskFacts:
+        return _merged(self.every_task, self.tasks.get(name))
+
+    @property
+    def asked(self) -> dict[str, str]:
+        """Every column that is asked for, by the key that asks."""
+        named = {f"columns.{key}": column for key, column in self.columns.model_dump().items() if column}
+        named |= {f"metrics.{name}": metric.column for name, metric in self.metrics.items()}
+        return named | {f"estimators.{name}": column for name, column in self.estimators.items()}
+
+    @classmethod
+    def read(cls, path: Path | str, **overrides: Any) -> TableMapping:
+        """Read a TOML mapping; raises BadSpec naming the file, the key, the value and what is allowed."""
+        path = Path(path)
+        try:
+            keys = tomllib.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            hint = "See benchmarks/published/ for mappings to start from."
+            raise BadSpec(f"there is no mapping at {path}", subject=str(path), hint=hint) from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise BadSpec(f"{path} is not TOML: {error}", subject=str(path)) from None
+        except OSError as error:
+            raise BadSpec(f"{path} could not be read: {error.strerror}", subject=str(path)) from None
+        return cls.of({"name": path.stem} | keys, where=str(path), **overrides)
+
+    @classmethod
+    def of(cls, keys: Mapping[str, Any], *, where: str = "mapping", **overrides: Any) -> TableMapping:
+        """Validate keys, ``overrides`` winning; sections are merged key by key."""
+        merged = dict(keys)
+        for key, value in overrides.items():
+            both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+            merged[key] = {**merged[key], **value} if both else value
+        try:
+            return cls.model_validate(merged)
+        except ValidationError as error:
+            raise BadSpec("\n".join(explain(detail, where, _keys_at) for detail in error.errors()), subject=where) from None
+
+
+def _merged(every: Any, own: Any) -> Any:
+    return every.model_copy(update={key: value for key, value in own if value is not None}) if own else every
+
+
+def _keys_at(place: list[Any]) -> list[str]:
+    return list(_SECTIONS.get(str(place[0]) if place else "", TableMapping).model_fields)
+
+
+_SECTIONS: dict[str, type[BaseModel]] = {
+    "columns": Columns,
+    "metrics": MetricColumn,
+    "provenance": Provenance,
+    "rename": Rename,
+    "every_source": SourceFacts,
+    "every_task": TaskFacts,
+    "sources": SourceFacts,
+    "tasks": TaskFacts,
+    "faults": Fault,
+}

@@ -108,7 +108,8 @@ def _numbers(part: pd.DataFrame, decimal: str) -> tuple[pd.DataFrame, pd.DataFra
     text = part["text"].str.strip()
     if decimal == ",":
         text = text.str.replace(",", ".", regex=False)
-    number = pd.to_numeric(text, errors="coerce").to_numpy(float) * part["scale"].to_numpy(float)
+    scale = part["scale"].to_numpy(float)
+    number = pd.to_numeric(text, errors="coerce").to_numpy(float) / (1 / scale)  # 82.5 / 100 is 0.825, 82.5 * 0.01 is not
     finite = np.isfinite(number)
     nameless = part["adaptation"].isna().to_numpy()
     lacking = (text.isna() | text.str.lower().isin(("", "nan", "none", "null", "na"))).to_numpy(bool)

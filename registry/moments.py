@@ -43,7 +43,10 @@ class Moments:
     @classmethod
     def of(cls, features: np.ndarray, labels: np.ndarray, *, task_type: str = "classification", classes: int | None = None) -> Moments:
         """Of features (N, D) and an Evidence's labels, in blocks. ``classes``: C, where a shard may lack the last of them."""
-        origin = features[:: max(1, len(features) // SAMPLE)].mean(0, dtype="float64")
+        import numpy as np
+
+        sample = features[:: max(1, len(features) // SAMPLE)]
+        origin = sample.mean(0, dtype=np.float64) if len(sample) else np.zeros(features.shape[1])
         width = _width(labels, task_type, classes)
         rows = max(1, BLOCK // features.shape[1])
         blocks = (slice(start, start + rows) for start in range(0, len(features), rows))
@@ -170,7 +173,7 @@ class _Sums:
 def _width(labels: np.ndarray, task_type: str, classes: int | None) -> int:
     if task_type != "classification":
         return int(labels.shape[1])
-    return max(classes or 0, int(labels.max()) + 1)
+    return max(classes or 0, int(labels.max(initial=-1)) + 1)
 
 
 def columns_of(labels: np.ndarray, task_type: str, width: int) -> Any:

@@ -18,8 +18,8 @@ RESIDUAL = 1e-6
 STEP = 0.25
 """Of the grid over log t. Along it the log evidence is a sum of sigmoids of width 1: nothing hides between two points."""
 
-MARGIN = 12.0
-"""How far the grid reaches beyond the eigenvalues, in nats; further out the log evidence is its limit to 1e-5 of itself."""
+MARGIN = 6.0
+"""How far the grid reaches, in nats, beyond where a residual of RESIDUAL or a single image could matter."""
 
 NEWTON = 12
 """Newton steps at most; from a grid point three suffice."""
@@ -77,7 +77,8 @@ class _Spectrum:
         """max over t of the log evidence of each column (K,)."""
         import numpy as np
 
-        grid = np.arange(math.log(self.values[0]) - MARGIN, math.log(self.values[-1]) + math.log(self.count) + MARGIN, STEP)
+        reach = math.log(self.count) + MARGIN
+        grid = np.arange(math.log(self.values[0] * RESIDUAL) - reach, math.log(self.values[-1]) + reach, STEP)
         shares = 1 / (1 + np.exp(np.log(self.values)[:, None] - grid))
         on_grid = self._log_evidence(self.residuals[:, None] + self.components @ shares, np.log(shares).sum(0))
         best = np.maximum(on_grid.max(1), self._log_evidence(self.squares, 0.0))

@@ -16,8 +16,9 @@ class Job:
     ``needs`` are jobs that must be done first; ``checkpoint`` the one that trained the source (for chains) and
     ``features`` the one that extracted them. ``training`` is None where nothing is trained by gradient, ``tuning``
     where nothing is searched. ``images``: how many it will about process, for forecasts; None where that is not
-    known. ``extracted``: the subset that an estimate's features are of ("150"), "" for all images. ``keep``: leave the trained network as a checkpoint, for analyses. ``cells``: the
-    networks that an analysis looks at: the jobs that train them, by role (``P-T``, ``RI-T``, ...).
+    known. ``extracted``: the subset that an estimate's features are of ("150"), "" for all images. ``keep``: leave the trained
+    network as a checkpoint, for analyses. ``cells``: the networks that an analysis looks at: the jobs that train them, by
+    role (``P-T``, ``RI-T``, ...).
     """
 
     record: JobRecord

@@ -13,36 +13,14 @@ from typing import cast
 from harness.analyses import ALONE, BY_PREDICTIONS, check_analyses, other_seed, settings_of, trainings
 from harness.chains import chain_name, groups, without_target
 from harness.job import Job
-from harness.spec import SOURCE_SEED, Spec, Training
+from harness.jobs import MEASURE_VERSION, Cell, Jobs
+from harness.spec import Spec
 from harness.tuning_space import check_space
-from leaderboard.records import JobKind, JobRecord
-from registry import Adaptation, Kind, Name, Registry, SourceModel, Task, TaskType
+from leaderboard.records import JobKind
+from registry import Adaptation, Kind, Name, Registry, SourceModel, Task
 from registry.errors import BadSpec, HeadwaterError
 from registry.identity import digest
 from registry.names import is_glob
-
-MEASURE_VERSION = 1
-"""Part of every identity; raised when the harness itself measures differently."""
-
-FEATURES_VERSION = 2
-"""Raised when features, or the probabilities beside them, are extracted differently."""
-
-ESTIMATE_VERSION = 1
-"""Raised when estimators are shown something else."""
-
-TUNED = 0.5
-"""Share of all trials' epochs that early stopping leaves, about: for forecasts only."""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """Coordinates of one measurement, before it has an identity."""
-
-    source: SourceModel
-    task: Task
-    adaptation: str
-    size: str
-    seed: int
 
 
 @dataclass
@@ -67,6 +45,11 @@ class Plan:
         """What was asked for; the other jobs run because these need them."""
         return [job for job in self.jobs.values() if job.kind in (JobKind.ADAPT, JobKind.ANALYSE, JobKind.ESTIMATE)]
 
+    def note(self, note: str) -> None:
+        """What whoever reads the plan should know, once."""
+        if note not in self.notes:
+            self.notes.append(note)
+
 
 def plan(spec: Spec, registry: Registry | None = None) -> Plan:
     """Enumerate a spec's jobs; raises UnknownName, BadName or BadSpec for what it cannot read."""
@@ -82,9 +65,8 @@ class _Planner:
         self.registry = plan.registry
         self.pairs: dict[Cell, tuple[str, str | None]] = {}
         """Each cell asked for -> the jobs of itself and of its scratch reference."""
-        self._identity_of = cache(lambda task: self.registry.task(task).identity())
+        self.jobs = Jobs(plan)
         self._control = cache(self._control_of)
-        self._pretrain = cache(self._pretraining_of)
 
     def plan(self) -> Plan:
         check_analyses(self.spec.anatomy)
@@ -127,7 +109,7 @@ class _Planner:
         # Source and task outermost: neighbours in the plan share weights, images and features.
         left_out = 0
         for task in tasks:
-            self._check_task(task)
+            self.jobs.check_task(task)
             for asked in sources:
                 source = without_target(asked, task, self.registry)
                 if source is None:
@@ -143,30 +125,21 @@ class _Planner:
                 for seed in self.spec.seeds:
                     yield Cell(source, task, adaptation, str(size), seed)
 
-    def _check_task(self, task: Task) -> None:
-        if task.moving:
-            self._note(f"{task.name}: results are not tied to a version of its data; {task.moving}")
-        task_type = self.registry.task_type(task.type)
-        try:
-            task_type.metric(task.metric)
-        except KeyError:
-            known = ", ".join(metric.name for metric in task_type.metrics)
-            raise BadSpec(
-                f"{task.name}: {task.type} has no metric {task.metric!r}", subject=task.name, hint=f"Its metrics: {known}."
-            ) from None
-
     # -- cells and their references -----------------------------------------------------------------------
 
     def _add_with_references(self, cell: Cell) -> None:
         card, _ = self.registry.adaptation(cell.adaptation)
         cell = self._normal(cell, card)
-        trained, reference = self._add_cell(cell), None
+        trained, reference = self._add(cell), None
         wants_scratch = "scratch" in self.spec.references or (self.spec.anatomy.analyses and card.on == "images")
         if wants_scratch and (scratch := self._scratch_of(cell.source)):
-            reference = self._add_cell(self._normal(self._moved(cell, scratch, self._control(cell.adaptation)), card))
+            reference = self._add(self._normal(self._moved(cell, scratch, self._control(cell.adaptation)), card))
         self.pairs[cell] = trained, reference
         if "base" in self.spec.references and cell.source.chain:
-            self._add_cell(self._normal(self._moved(cell, self.registry.source(cell.source.chain.base), cell.adaptation), card))
+            self._add(self._normal(self._moved(cell, self.registry.source(cell.source.chain.base), cell.adaptation), card))
+
+    def _add(self, cell: Cell) -> str:
+        return self.jobs.add_cell(cell, self._control(cell.adaptation))
 
     def _normal(self, cell: Cell, card: Adaptation) -> Cell:
         """One name for one thing: training all of a random network *is* from_scratch, whatever it was called."""
@@ -193,65 +166,8 @@ class _Planner:
         try:
             return self.registry.source(source.scratch)
         except HeadwaterError as error:
-            self._note(f"{source.name} has no scratch reference: {error.message}")
+            self.result.note(f"{source.name} has no scratch reference: {error.message}")
             return None
-
-    # -- identities ---------------------------------------------------------------------------------------
-
-    def _add_cell(self, cell: Cell) -> str:
-        """Plan a cell, and what it needs; returns its job."""
-        card, options = self.registry.adaptation(cell.adaptation)
-        task_type = self.registry.task_type(cell.task.type)
-        adaptation = str(Name.of(card.name, {k: v for k, v in options.items() if v != card.options().get(k)}))
-        trains = card.on == "images"
-        checkpoint = self._pretrain(cell.source.name)
-        setup = self._setup(cell.task, task_type, trains)
-        reason = self._why_not(cell, card)
-        features = None if trains or reason else self._features(cell.source, cell.task, cell.seed, checkpoint)
-        record = JobRecord(
-            job=digest("adapt", self._weights_of(cell.source, checkpoint), card.code, adaptation, cell.size, cell.seed, setup),
-            kind=JobKind.ADAPT,
-            source=cell.source.name,
-            task=cell.task.name,
-            adaptation=adaptation,
-            control=self._control(adaptation),
-            size=cell.size,
-            seed=cell.seed,
-            setup=setup,
-            metric=task_type.metric(cell.task.metric).name,
-            sign=task_type.metric(cell.task.metric).sign,
-            options=options,
-        )
-        if reason:
-            self.result.skipped[record.job] = reason
-        self._add(record, cell.source, cell.task, trains=trains, checkpoint=checkpoint, features=features)
-        return record.job
-
-    def _why_not(self, cell: Cell, card: Adaptation) -> str:
-        if card.task_types and cell.task.type not in card.task_types:
-            return f"{card.name} is for {', '.join(card.task_types)} tasks, {cell.task.name} is {cell.task.type}"
-        if card.from_random and not cell.source.random:
-            return f"{cell.source.name} names no random initialisation of its architecture (scratch=…)"
-        return ""
-
-    def _setup(self, task: Task, task_type: TaskType, trains: bool) -> str:
-        """The hash of what paired cells share besides their coordinates."""
-        budget = self.spec.training.model_dump() if trains else None
-        if trains and self.spec.tuning:
-            budget = {"training": budget, "tuning": self.spec.tuning.model_dump()}
-        return digest(MEASURE_VERSION, self._identity_of(task.name), task_type.code, self.spec.image_size, self.spec.validation, budget)
-
-    def _weights_of(self, source: SourceModel, checkpoint: str | None) -> object:
-        return checkpoint or source.identity()
-
-    def _features(self, source: SourceModel, task: Task, seed: int | None, checkpoint: str | None, size: str = "") -> str:
-        """The job that looks at a task's images, or at a subset's."""
-        seed = seed if source.random or size else None
-        weights = self._weights_of(source, checkpoint)
-        identity = digest("features", FEATURES_VERSION, weights, self._identity_of(task.name), self.spec.image_size, seed, size)
-        record = JobRecord(identity, JobKind.FEATURES, source.name, task.name, size=size, seed=seed)
-        self._add(record, source, task, checkpoint=checkpoint)
-        return identity
 
     # -- estimates ----------------------------------------------------------------------------------------
 
@@ -269,90 +185,7 @@ class _Planner:
         """A source's score for a task, for each size and seed; all images are the same whatever the seed."""
         for size in map(str, self.spec.sizes):
             for seed in self.spec.seeds if size != "full" or source.random else (None,):
-                self._add_estimate(source, task, estimator, size, seed)
-
-    def _add_estimate(self, source: SourceModel, task: Task, name: str, size: str, seed: int | None) -> None:
-        card, options = self.registry.estimator(name)
-        checkpoint = self._pretrain(source.name)
-        setup = self._setup(task, self.registry.task_type(task.type), trains=False)
-        identity = digest("estimate", ESTIMATE_VERSION, self._weights_of(source, checkpoint), card.code, name, size, seed, setup)
-        record = JobRecord(identity, JobKind.ESTIMATE, source.name, task.name, name, size=size, seed=seed, setup=setup, options=options)
-        features, extracted = None, self._extracted()
-        if task.type in card.task_types:
-            features = self._features(source, task, seed, checkpoint, extracted)
-        else:
-            self.result.skipped[identity] = f"{card.name} is for {', '.join(card.task_types)} tasks, {task.name} is {task.type}"
-        self._add(record, source, task, checkpoint=checkpoint, features=features, extracted=extracted)
-
-    def _extracted(self) -> str:
-        """The subset whose features serve every size: the largest, or "" where all images are looked at anyway."""
-        on_features = any(self.registry.adaptation(text)[0].on == "features" for text in self.spec.adaptations)
-        return "" if on_features or "full" in self.spec.sizes else str(max(int(size) for size in self.spec.sizes))
-
-    def _pretraining_of(self, name: str) -> str | None:
-        """The job that trains a chain's weights, planned once for all its targets; None for other sources."""
-        source = self.registry.source(name)
-        if source.chain is None:
-            return None
-        base = self.registry.source(source.chain.base)
-        below = self._pretrain(base.name)
-        tasks = [self.registry.task(name) for name in source.chain.tasks]
-        for task in tasks:
-            self._check_task(task)
-        budget = self.spec.pretraining.model_dump()
-        parts = [(self._identity_of(task.name), self.registry.task_type(task.type).code) for task in tasks]
-        identity = digest(
-            "pretrain",
-            MEASURE_VERSION,
-            SOURCE_SEED,
-            self._weights_of(base, below),
-            parts,
-            self.spec.image_size,
-            self.spec.validation,
-            budget,
-        )
-        record = JobRecord(identity, JobKind.PRETRAIN, base.name, "+".join(source.chain.tasks), seed=SOURCE_SEED)
-        self._add(record, base, *tasks, trains=True, checkpoint=below)
-        return identity
-
-    def _add(
-        self,
-        record: JobRecord,
-        source: SourceModel,
-        *tasks: Task,
-        trains: bool = False,
-        checkpoint: str | None = None,
-        features: str | None = None,
-        extracted: str = "",
-    ) -> None:
-        recipe = self.spec.pretraining if record.kind is JobKind.PRETRAIN else self.spec.training
-        self.result.sources[source.name] = source
-        self.result.tasks |= {task.name: task for task in tasks}
-        self.result.jobs.setdefault(
-            record.job,
-            Job(
-                record,
-                self.spec.image_size,
-                self.spec.validation,
-                recipe if trains else None,
-                checkpoint,
-                features,
-                tuning=self.spec.tuning if trains and record.kind is JobKind.ADAPT else None,
-                images=self._images(record, tasks, recipe if trains else None),
-                extracted=extracted,
-            ),
-        )
-
-    def _images(self, record: JobRecord, tasks: Iterable[Task], recipe: Training | None) -> int | None:
-        """How many images a job will about process: its training's, in all epochs and trials, or those it looks at once."""
-        counts = [int(record.size)] if record.size.isdigit() else [task.images for task in tasks]
-        known = [count for count in counts if count is not None]
-        if len(known) < len(counts):
-            return None
-        passes = (1 - self.spec.validation) * recipe.epochs if recipe else 1.0
-        if record.kind is JobKind.ADAPT and recipe and self.spec.tuning:
-            passes *= max(1.0, self.spec.tuning.trials * TUNED)
-        return round(sum(known) * passes)
+                self.jobs.add_estimate(source, task, estimator, size, seed)
 
     # -- analyses -----------------------------------------------------------------------------------------
 
@@ -396,7 +229,7 @@ class _Planner:
         identity = digest("analyse", MEASURE_VERSION, analysis, options, {role: job.id for role, job in cells.items()})
         record = replace(about.record, job=identity, kind=JobKind.ANALYSE, analysis=analysis, options=options)
         trained = trainings(self.spec.anatomy, analysis, self.spec.image_size)
-        images = self._images(record, [cell.task], self.spec.training) if trained else about.images
+        images = self.jobs.images(record, [cell.task], self.spec.training) if trained else about.images
         images = images and images * max(1, trained)
         self.result.jobs.setdefault(identity, replace(about, record=record, cells=cells, keep=False, tuning=None, images=images))
 
@@ -404,15 +237,13 @@ class _Planner:
         """Sections of the spec that nothing else in it lets work."""
         spec, jobs = self.spec, self.result.jobs.values()
         if spec.tuning and not any(job.tuning for job in jobs):
-            self._note("[tuning] changes nothing: no adaptation here trains on images")
+            self.result.note("[tuning] changes nothing: no adaptation here trains on images")
         if spec.anatomy.analyses and not any(job.kind is JobKind.ANALYSE for job in jobs):
-            self._note("[anatomy] analyses nothing: it takes an adaptation that trains on images, and a source with a scratch reference")
+            self.result.note(
+                "[anatomy] analyses nothing: it takes an adaptation that trains on images, and a source with a scratch reference"
+            )
         if spec.chains.attribution != "none" and "base" not in spec.references:
-            self._note('chains.attribution tells nothing: its gains are over the base, and references lacks "base"')
-
-    def _note(self, note: str) -> None:
-        if note not in self.result.notes:
-            self.result.notes.append(note)
+            self.result.note('chains.attribution tells nothing: its gains are over the base, and references lacks "base"')
 
 
 class _located:

@@ -1,0 +1,201 @@
+"""A plan's jobs: the identity of each, a hash of all that decides its result, and what it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from harness.job import Job
+from harness.spec import SOURCE_SEED, Training
+from leaderboard.records import JobKind, JobRecord
+from registry import Adaptation, Name, SourceModel, Task, TaskType
+from registry.errors import BadSpec
+from registry.identity import digest
+
+if TYPE_CHECKING:
+    from harness.plan import Plan
+
+MEASURE_VERSION = 1
+"""Part of every identity; raised when the harness itself measures differently."""
+
+FEATURES_VERSION = 2
+"""Raised when features, or the probabilities beside them, are extracted differently."""
+
+ESTIMATE_VERSION = 1
+"""Raised when estimators are shown something else."""
+
+TUNED = 0.5
+"""Share of all trials' epochs that early stopping leaves, about: for forecasts only."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Coordinates of one measurement, before it has an identity."""
+
+    source: SourceModel
+    task: Task
+    adaptation: str
+    size: str
+    seed: int
+
+
+class Jobs:
+    """Adds jobs to a plan, each once, however often it is asked for."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.result, self.spec, self.registry = plan, plan.spec, plan.registry
+        self._identity_of = cache(lambda task: self.registry.task(task).identity())
+        self.pretraining = cache(self._pretraining_of)
+
+    def check_task(self, task: Task) -> None:
+        if task.moving:
+            self.result.note(f"{task.name}: results are not tied to a version of its data; {task.moving}")
+        task_type = self.registry.task_type(task.type)
+        try:
+            task_type.metric(task.metric)
+        except KeyError:
+            known = ", ".join(metric.name for metric in task_type.metrics)
+            raise BadSpec(
+                f"{task.name}: {task.type} has no metric {task.metric!r}", subject=task.name, hint=f"Its metrics: {known}."
+            ) from None
+
+    def add_cell(self, cell: Cell, control: str) -> str:
+        """Plan a cell, and what it needs; returns its job."""
+        card, options = self.registry.adaptation(cell.adaptation)
+        task_type = self.registry.task_type(cell.task.type)
+        adaptation = str(Name.of(card.name, {k: v for k, v in options.items() if v != card.options().get(k)}))
+        trains = card.on == "images"
+        checkpoint = self.pretraining(cell.source.name)
+        setup = self._setup(cell.task, task_type, trains)
+        reason = self._why_not(cell, card)
+        features = None if trains or reason else self._features(cell.source, cell.task, cell.seed, checkpoint)
+        record = JobRecord(
+            job=digest("adapt", self._weights_of(cell.source, checkpoint), card.code, adaptation, cell.size, cell.seed, setup),
+            kind=JobKind.ADAPT,
+            source=cell.source.name,
+            task=cell.task.name,
+            adaptation=adaptation,
+            control=control,
+            size=cell.size,
+            seed=cell.seed,
+            setup=setup,
+            metric=task_type.metric(cell.task.metric).name,
+            sign=task_type.metric(cell.task.metric).sign,
+            options=options,
+        )
+        if reason:
+            self.result.skipped[record.job] = reason
+        self._add(record, cell.source, cell.task, trains=trains, checkpoint=checkpoint, features=features)
+        return record.job
+
+    def _why_not(self, cell: Cell, card: Adaptation) -> str:
+        if card.task_types and cell.task.type not in card.task_types:
+            return f"{card.name} is for {', '.join(card.task_types)} tasks, {cell.task.name} is {cell.task.type}"
+        if card.from_random and not cell.source.random:
+            return f"{cell.source.name} names no random initialisation of its architecture (scratch=…)"
+        return ""
+
+    def _setup(self, task: Task, task_type: TaskType, trains: bool) -> str:
+        """The hash of what paired cells share besides their coordinates."""
+        budget = self.spec.training.model_dump() if trains else None
+        if trains and self.spec.tuning:
+            budget = {"training": budget, "tuning": self.spec.tuning.model_dump()}
+        return digest(MEASURE_VERSION, self._identity_of(task.name), task_type.code, self.spec.image_size, self.spec.validation, budget)
+
+    def _weights_of(self, source: SourceModel, checkpoint: str | None) -> object:
+        return checkpoint or source.identity()
+
+    def _features(self, source: SourceModel, task: Task, seed: int | None, checkpoint: str | None, size: str = "") -> str:
+        """The job that looks at a task's images, or at a subset's."""
+        seed = seed if source.random or size else None
+        weights = self._weights_of(source, checkpoint)
+        identity = digest("features", FEATURES_VERSION, weights, self._identity_of(task.name), self.spec.image_size, seed, size)
+        record = JobRecord(identity, JobKind.FEATURES, source.name, task.name, size=size, seed=seed)
+        self._add(record, source, task, checkpoint=checkpoint)
+        return identity
+
+    def add_estimate(self, source: SourceModel, task: Task, name: str, size: str, seed: int | None) -> None:
+        """Plan a source's score by an estimator, and the job that extracts the features it looks at."""
+        card, options = self.registry.estimator(name)
+        checkpoint = self.pretraining(source.name)
+        setup = self._setup(task, self.registry.task_type(task.type), trains=False)
+        identity = digest("estimate", ESTIMATE_VERSION, self._weights_of(source, checkpoint), card.code, name, size, seed, setup)
+        record = JobRecord(identity, JobKind.ESTIMATE, source.name, task.name, name, size=size, seed=seed, setup=setup, options=options)
+        features, extracted = None, self._extracted()
+        if task.type in card.task_types:
+            features = self._features(source, task, seed, checkpoint, extracted)
+        else:
+            self.result.skipped[identity] = f"{card.name} is for {', '.join(card.task_types)} tasks, {task.name} is {task.type}"
+        self._add(record, source, task, checkpoint=checkpoint, features=features, extracted=extracted)
+
+    def _extracted(self) -> str:
+        """The subset whose features serve every size: the largest, or "" where all images are looked at anyway."""
+        on_features = any(self.registry.adaptation(text)[0].on == "features" for text in self.spec.adaptations)
+        return "" if on_features or "full" in self.spec.sizes else str(max(int(size) for size in self.spec.sizes))
+
+    def _pretraining_of(self, name: str) -> str | None:
+        """The job that trains a chain's weights, planned once for all its targets; None for other sources."""
+        source = self.registry.source(name)
+        if source.chain is None:
+            return None
+        base = self.registry.source(source.chain.base)
+        below = self.pretraining(base.name)
+        tasks = [self.registry.task(name) for name in source.chain.tasks]
+        for task in tasks:
+            self.check_task(task)
+        budget = self.spec.pretraining.model_dump()
+        parts = [(self._identity_of(task.name), self.registry.task_type(task.type).code) for task in tasks]
+        identity = digest(
+            "pretrain",
+            MEASURE_VERSION,
+            SOURCE_SEED,
+            self._weights_of(base, below),
+            parts,
+            self.spec.image_size,
+            self.spec.validation,
+            budget,
+        )
+        record = JobRecord(identity, JobKind.PRETRAIN, base.name, "+".join(source.chain.tasks), seed=SOURCE_SEED)
+        self._add(record, base, *tasks, trains=True, checkpoint=below)
+        return identity
+
+    def _add(
+        self,
+        record: JobRecord,
+        source: SourceModel,
+        *tasks: Task,
+        trains: bool = False,
+        checkpoint: str | None = None,
+        features: str | None = None,
+        extracted: str = "",
+    ) -> None:
+        recipe = self.spec.pretraining if record.kind is JobKind.PRETRAIN else self.spec.training
+        self.result.sources[source.name] = source
+        self.result.tasks |= {task.name: task for task in tasks}
+        self.result.jobs.setdefault(
+            record.job,
+            Job(
+                record,
+                self.spec.image_size,
+                self.spec.validation,
+                recipe if trains else None,
+                checkpoint,
+                features,
+                tuning=self.spec.tuning if trains and record.kind is JobKind.ADAPT else None,
+                images=self.images(record, tasks, recipe if trains else None),
+                extracted=extracted,
+            ),
+        )
+
+    def images(self, record: JobRecord, tasks: Iterable[Task], recipe: Training | None) -> int | None:
+        """How many images a job will about process: its training's, in all epochs and trials, or those it looks at once."""
+        counts = [int(record.size)] if record.size.isdigit() else [task.images for task in tasks]
+        known = [count for count in counts if count is not None]
+        if len(known) < len(counts):
+            return None
+        passes = (1 - self.spec.validation) * recipe.epochs if recipe else 1.0
+        if record.kind is JobKind.ADAPT and recipe and self.spec.tuning:
+            passes *= max(1.0, self.spec.tuning.trials * TUNED)
+        return round(sum(known) * passes)

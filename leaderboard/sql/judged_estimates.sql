@@ -1,0 +1,8 @@
+-- What estimators said, and what it cost: `seconds` of the score itself, `feature_seconds` of the features it was read off, which all
+-- estimators of a source on the same images share. Imported scores have no cost.
+SELECT e.source, e.task, e.estimator, e.score, e.size, e.seed, e.seconds, e.feature_seconds,
+    TRY_CAST(u.spec ->> 'image_size' AS INTEGER) AS image_size
+FROM estimates e
+LEFT JOIN runs u ON u.run = e.run
+WHERE e.score IS NOT NULL
+ORDER BY ALL;

@@ -14,11 +14,12 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
+from harness.bundle import Bundle, label
 from harness.executors.base import Event, Finished, Running
 from harness.forecast import work_of
 from harness.job import Job
 from harness.worker import Progress as Step
-from leaderboard.records import JobKind, State
+from leaderboard.records import JobKind, Outcome, State
 from registry.names import split_list
 
 WINDOW_SECONDS = 30.0
@@ -35,7 +36,7 @@ class Tally:
         self.done = 0.0
         self.states: dict[State, int] = {}
         self.images = 0
-        self.running: dict[int, tuple[Job, Step]] = {}
+        self.running: dict[int, tuple[Bundle, Step]] = {}
         self.samples: deque[tuple[float, int]] = deque([(self.began, 0)])
 
     @property
@@ -44,14 +45,15 @@ class Tally:
 
     def see(self, event: Event) -> None:
         if isinstance(event, Finished):
-            self.states[event.outcome.state] = self.states.get(event.outcome.state, 0) + 1
-            self.images += event.outcome.images
-            self.done += self.work.get(event.job.id, 0.0)
+            for outcome in event.outcomes:
+                self.states[outcome.state] = self.states.get(outcome.state, 0) + 1
+                self.images += outcome.images
+                self.done += self.work.get(outcome.job, 0.0)
             self.running.pop(event.slot, None)
         elif isinstance(event, Running):
             self.running = dict(event.slots)
         else:
-            self.running[event.slot] = (event.job, Step())
+            self.running[event.slot] = (event.bundle, Step())
         self._sample()
 
     def _sample(self) -> None:
@@ -77,7 +79,7 @@ class Tally:
     def seconds_left(self) -> float:
         """By the work done and left, running jobs in part; 0 before anything is known."""
         whole = sum(self.work.values())
-        under_way = sum(self.work.get(job.id, 0.0) * _share(step) for job, step in self.running.values())
+        under_way = sum(self.work.get(job.id, 0.0) * _share(step) for bundle, step in self.running.values() for job in bundle)
         share = (self.done + under_way) / whole if whole else self.settled / max(1, self.total)
         return (time.monotonic() - self.began) * (1 / share - 1) if share else 0.0
 
@@ -98,14 +100,14 @@ class Bars:
 
     def see(self, event: Event) -> None:
         self.tally.see(event)
-        if isinstance(event, Finished) and event.outcome.state is State.FAILED:
-            self.live.console.print(Text(f" failed  {event.job.label}{self.told.once(event.outcome.reason)}", style="red"))
+        for job, outcome in _failed(event):
+            self.live.console.print(Text(f" failed  {job.label}{self.told.once(outcome.reason)}", style="red"))
         self.bar.update(self.task, completed=self.tally.settled, words=escape(self.tally.summary()))
         self.live.update(Group(self.bar, *(self._slot(slot, *at) for slot, at in sorted(self.tally.running.items()))))
 
-    def _slot(self, slot: int, job: Job, step: Step) -> Text:
+    def _slot(self, slot: int, bundle: Bundle, step: Step) -> Text:
         """What it does and where it stands; where both do not fit, the name gives way."""
-        line, standing = Text(f"   slot {slot}  {self.labels[job.id]}"), _standing(step)
+        line, standing = Text(f"   slot {slot}  {label(bundle, self.labels)}"), _standing(step)
         line.truncate(max(1, self.console.width - len(standing)), overflow="ellipsis")
         return line.append(standing, style="dim")
 
@@ -128,11 +130,16 @@ class Lines:
         self.tally.see(event)
         if not isinstance(event, Finished):
             return
-        failed = event.outcome.state is State.FAILED
-        if failed or time.monotonic() - self.last > 1 or self.tally.settled == self.tally.total:
-            self.last = time.monotonic()
-            tail = self.told.once(event.outcome.reason) or f" in {event.outcome.seconds:.1f} s"
-            self._print(f"{self.tally.summary()}  |  {event.outcome.state} {event.job.label}{tail}")
+        failed = _failed(event)
+        for job, outcome in failed:
+            self._tell(f"{outcome.state} {job.label}{self.told.once(outcome.reason)}")
+        if not failed and (time.monotonic() - self.last > 1 or self.tally.settled == self.tally.total):
+            last, seconds = event.outcomes[-1], sum(outcome.seconds for outcome in event.outcomes)
+            self._tell(f"{last.state} {label(event.bundle)}{self.told.once(last.reason) or f' in {seconds:.1f} s'}")
+
+    def _tell(self, text: str) -> None:
+        self.last = time.monotonic()
+        self._print(f"{self.tally.summary()}  |  {text}")
 
     def end(self) -> None:
         return None
@@ -143,6 +150,12 @@ class Lines:
 
 def watcher_for(console: Console) -> Bars | Lines:
     return Bars(console) if console.is_terminal else Lines(console)
+
+
+def _failed(event: Event) -> list[tuple[Job, Outcome]]:
+    if not isinstance(event, Finished):
+        return []
+    return [(job, outcome) for job, outcome in zip(event.bundle, event.outcomes, strict=True) if outcome.state is State.FAILED]
 
 
 class Told:

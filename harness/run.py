@@ -281,11 +281,12 @@ def _drive(standing: Standing, control: Control, watcher: Watcher, report: Repor
         _heed_termination()
         for event in executor.events(schedule):
             if isinstance(event, Finished):
-                for outcome in (event.outcome, *schedule.settle(event.outcome)):
-                    _note(outcome, report, recorder)
-                running.pop(event.job.id, None)
+                for outcome in event.outcomes:
+                    for settled in (outcome, *schedule.settle(outcome)):
+                        _note(settled, report, recorder)
+                    running.pop(outcome.job, None)
             elif isinstance(event, Started):
-                running[event.job.id] = event.job
+                running |= {job.id: job for job in event.bundle}
             recorder.tick()
             watcher.see(event)
             report.stopped = _why_stop(report, control, len(standing.plan.cells))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 
+from harness.bundle import MOST, Bundle, kinship
 from harness.job import Job
 from leaderboard.records import JobKind, Outcome, State
 
@@ -14,6 +16,8 @@ class Schedule:
     def __init__(self, jobs: Iterable[Job], done: Iterable[str] = ()) -> None:
         self.waiting = {job.id: job for job in jobs}
         self.settled = set(done)
+        self.alone: set[str] = set()
+        """Jobs that are not to be bundled again."""
 
     def __len__(self) -> int:
         return len(self.waiting)
@@ -21,14 +25,33 @@ class Schedule:
     def take(self, near: Job | None = None) -> Job | None:
         """The next job that can start, preferably of the same source and task as ``near``: they share weights,
         data and features. Jobs that others wait for go before those that nobody waits for."""
-        ready = [job for job in self.waiting.values() if all(need in self.settled for need in job.needs)]
+        ready = [job for job in self.waiting.values() if self._can_start(job)]
         if not ready:
             return None
         chosen = min(ready, key=lambda job: _rank(job, near))
         return self.waiting.pop(chosen.id)
 
-    def put_back(self, job: Job) -> None:
-        self.waiting = {job.id: job} | self.waiting
+    def take_bundle(self, near: Job | None = None) -> Bundle:
+        """The next job that can start, with those that a worker does together with it; none where none can."""
+        first = self.take(near)
+        if first is None:
+            return ()
+        kin = kinship(first)
+        if kin is None or first.id in self.alone:
+            return (first,)
+        others = (job for job in self.waiting.values() if kinship(job) == kin and job.id not in self.alone and self._can_start(job))
+        bundle = (first, *islice(others, MOST - 1))
+        for job in bundle[1:]:
+            del self.waiting[job.id]
+        return bundle
+
+    def put_back(self, bundle: Bundle) -> None:
+        """To be started anew, each alone: nobody knows which of them it was that took their worker down, or too long."""
+        self.waiting = {job.id: job for job in bundle} | self.waiting
+        self.alone |= {job.id for job in bundle}
+
+    def _can_start(self, job: Job) -> bool:
+        return all(need in self.settled for need in job.needs)
 
     def settle(self, outcome: Outcome) -> list[Outcome]:
         """Note an outcome; returns those of the jobs that can now never run."""

@@ -10,13 +10,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
+from typing import TYPE_CHECKING
 
+from harness.bundle import Bundle, kinship, shares
 from harness.files import Files
 from harness.job import Job
 from leaderboard.records import JobKind, Outcome, State
 from registry import Registry
 from registry.discovery import PluginLike
 from registry.errors import HeadwaterError, NotApplicable
+
+if TYPE_CHECKING:
+    from harness.measure.tools import Findings
 
 
 @dataclass(frozen=True)
@@ -49,38 +54,56 @@ class Worker:
 
     def run(self, job: Job) -> Outcome:
         """Run one job. A failure is an outcome too, its traceback in a log file."""
+        return self.run_bundle((job,))[0]
+
+    def run_bundle(self, bundle: Bundle) -> list[Outcome]:
+        """Run jobs together and share out the time that they took."""
         started, began = datetime.now(UTC).replace(tzinfo=None), time.perf_counter()
         self.current = Progress()
         self.tools.decoded = 0
         self.tools.device.settle()  # for each job: some of it belongs to the thread, and jobs may change threads
         self.tools.device.forget_peak()
-        state, reason, error_class, log, findings = State.DONE, "", "", "", None
+        found = self._found(bundle)
+        parts = shares(time.perf_counter() - began, [getattr(findings, "train_images", None) or 0 for findings in found])
+        return [self._outcome(*each, started) for each in zip(bundle, found, parts, strict=True)]
+
+    def _found(self, bundle: Bundle) -> Sequence[Findings | BaseException]:
+        """What each job found, or what became of it instead."""
+        from harness.measure.solving import solve
+
         try:
-            findings = _doer(job.kind)(job, self.tools, self._report)
-        except NotApplicable as error:
-            state, reason, error_class = State.SKIPPED, error.message, "NotApplicable"
-        except Stopped:
-            state, reason = State.INTERRUPTED, "the run was ended"
-        except Exception as error:
-            state, reason, error_class = State.FAILED, _reason(error), type(error).__name__
-            log = self._write_log(job)
-        device = self.tools.device
-        found = dict(vars(findings)) if findings else {}
-        seconds = time.perf_counter() - began + found.pop("earlier", 0.0)
-        outcome = Outcome(job.id, state, reason, error_class, log, started, seconds)
-        measured = {"peak_memory_mb": device.peak_memory_mb(), "device": str(device), "decoded": self.tools.decoded}
-        return _with(outcome, **measured, **found)
+            if kinship(bundle[0]) is not None:
+                return solve(bundle, self.tools, self._report)
+            return [_doer(bundle[0].kind)(bundle[0], self.tools, self._report)]
+        except (Exception, Stopped) as error:
+            return [error] * len(bundle)
+
+    def _outcome(self, job: Job, found: Findings | BaseException, seconds: float, started: datetime) -> Outcome:
+        device, decoded = self.tools.device, self.tools.decoded
+        measured = {"peak_memory_mb": device.peak_memory_mb(), "device": str(device), "decoded": decoded}
+        self.tools.decoded = 0  # told once, by the first job of a bundle
+        if isinstance(found, BaseException):
+            return _with(self._unfinished(job, found), started=started, seconds=seconds, **measured)
+        known = dict(vars(found))
+        return Outcome(job.id, State.DONE, started=started, seconds=seconds + known.pop("earlier"), **measured, **known)  # type: ignore[arg-type]
+
+    def _unfinished(self, job: Job, error: BaseException) -> Outcome:
+        if isinstance(error, Stopped):
+            return Outcome(job.id, State.INTERRUPTED, "the run was ended")
+        if isinstance(error, NotApplicable):
+            return Outcome(job.id, State.SKIPPED, error.message, "NotApplicable")
+        return Outcome(job.id, State.FAILED, _reason(error), type(error).__name__, self._write_log(job, error))
 
     def _report(self, epoch: int, epochs: int, value: float, images: int, trial: int = 0, trials: int = 0) -> None:
         self.current = Progress(epoch, epochs, value, images, trial, trials)
         if self.stopping.is_set():
             raise Stopped
 
-    def _write_log(self, job: Job) -> str:
+    def _write_log(self, job: Job, error: BaseException) -> str:
         path = self.tools.files.log(job.id)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(f"{job.label}\n{job.record}\n\n{traceback.format_exc()}", encoding="utf-8")
+            path.write_text(f"{job.label}\n{job.record}\n\n{''.join(traceback.format_exception(error))}", encoding="utf-8")
         except OSError:  # a full disk must not turn a failure row into a lost one
             return ""
         return self.tools.files.relative(path)
@@ -92,7 +115,7 @@ def _with(outcome: Outcome, **values: object) -> Outcome:
     return replace(outcome, **values)  # type: ignore[arg-type]
 
 
-def _doer(kind: JobKind) -> Callable[..., object]:
+def _doer(kind: JobKind) -> Callable[..., Findings]:
     from harness.measure.adapting import adapt
     from harness.measure.analysing import analyse
     from harness.measure.estimating import estimate
@@ -109,7 +132,7 @@ def _doer(kind: JobKind) -> Callable[..., object]:
     return doers[kind]
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     if isinstance(error, HeadwaterError):
         return f"{error.message.rstrip('.')}. {error.hint}" if error.hint else error.message
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):

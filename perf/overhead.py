@@ -40,9 +40,10 @@ class Stopwatch:
         self.slots = slots
 
     def see(self, event: Event) -> None:
-        if isinstance(event, Finished) and event.job.kind is JobKind.ADAPT:
+        if isinstance(event, Finished) and event.bundle[0].kind is JobKind.ADAPT:
+            (outcome,) = event.outcomes  # each cell under options of its own, so that none is done together with another
             fresh = all(event.slot != slot for _, slot, _ in self.ends)
-            self.ends.append((time.perf_counter(), event.slot, event.outcome))
+            self.ends.append((time.perf_counter(), event.slot, outcome))
             if fresh or len(self.ends) == CELLS:
                 self.spent[len(self.ends) - 1] = _processor_seconds()
 
@@ -83,8 +84,9 @@ def measure() -> list[Figure]:
 
 
 def _run(folder: Path, watch: Stopwatch) -> Report:
-    keys = {"sources": ["perf/tiny"], "tasks": ["perf/dots"], "adaptations": ["perf/nothing"], "sizes": [12], "references": []}
-    keys |= {"seeds": CELLS, "image_size": 8, "plugins": [PLUGIN], "store": folder / "store.duckdb"}
+    turns = [f"perf/nothing[turn={turn}]" for turn in range(1, CELLS + 1)]
+    keys = {"sources": ["perf/tiny"], "tasks": ["perf/dots"], "adaptations": turns, "sizes": [12], "references": []}
+    keys |= {"seeds": 1, "image_size": 8, "plugins": [PLUGIN], "store": folder / "store.duckdb"}
     return hw.run(keys, control=Control(executor="ray"), watcher=watch)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import headwater as hw
@@ -72,14 +73,14 @@ def tiny() -> nn.Module:
 
 
 @hw.adaptation("perf/nothing", on="features")
-def nothing(features: hw.Features) -> hw.Solution:
+def nothing(cells: Sequence[hw.Features], *, turn: int = 0) -> list[hw.Solution]:
     """Scores every class alike, and says how long that took."""
     import numpy as np
 
     began = time.perf_counter()
-    outputs = features.outputs
+    outputs = cells[0].outputs
 
     def predict(rows: np.ndarray) -> np.ndarray:
         return np.zeros((len(rows), outputs), np.float32)
 
-    return hw.Solution(predict, choice={"seconds": time.perf_counter() - began})
+    return [hw.Solution(predict, choice={"seconds": time.perf_counter() - began}) for _ in cells]

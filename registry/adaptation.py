@@ -26,7 +26,9 @@ class Adaptation(Card):
     """One way of adapting a source to a target.
 
     ``on="images"``: ``method(context, **options) -> Objective``, trained by the harness's loop.
-    ``on="features"``: ``method(features, **options) -> Solution``, on frozen features (N, D).
+    ``on="features"``: ``method(cells: Sequence[Features], **options) -> Sequence[Solution]``, on frozen features: it is
+    given the cells (sizes, seeds) that share one source's features of one task, and may solve them together. How many
+    come at once decides nothing but the cost: each solution is that of the cell alone.
     ``control`` is the adaptation that the scratch reference of its gains runs: from_scratch for those that
     train the whole network, the same one on random features for those that never touch it.
     The two label booleans and the approach follow Iman et al. 2022 (arXiv 2201.09679).
@@ -107,20 +109,38 @@ class Objective:
 
 @dataclass(frozen=True)
 class Features:
-    """Frozen features of one cell's subset: (N, D) float32 with targets, for training and for choosing."""
+    """One cell on frozen features: the rows it trains on, and those it chooses on, of what its source makes of a task."""
 
-    train: np.ndarray
-    train_targets: np.ndarray
-    validation: np.ndarray
-    validation_targets: np.ndarray
+    pool: np.ndarray
+    """(N, D) float32 features of all training images, one read-only array for all cells of a call."""
+    targets: np.ndarray
+    """(N, ...) theirs."""
+    train_rows: np.ndarray
+    validation_rows: np.ndarray
     outputs: int
     measure: Callable[[np.ndarray, np.ndarray], float]
     """(scores, targets) -> the task's metric, higher is better whatever its direction."""
 
+    @property
+    def train(self) -> np.ndarray:
+        return self.pool[self.train_rows]
+
+    @property
+    def train_targets(self) -> np.ndarray:
+        return self.targets[self.train_rows]
+
+    @property
+    def validation(self) -> np.ndarray:
+        return self.pool[self.validation_rows]
+
+    @property
+    def validation_targets(self) -> np.ndarray:
+        return self.targets[self.validation_rows]
+
 
 @dataclass(frozen=True)
 class Solution:
-    """What a method on features found: ``predict`` maps (N, D) features to (N, outputs) scores."""
+    """What a method on features found for a cell: ``predict`` maps (N, D) features to (N, outputs) scores."""
 
     predict: Callable[[np.ndarray], np.ndarray]
     choice: Mapping[str, Value] = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -17,17 +18,20 @@ if TYPE_CHECKING:
 
 STEPS = 5
 RATE = 0.01
+TOGETHER = 0.02
+"""How far scores of cells solved together may lie from those solved alone, relative to the largest: iterative solvers have tolerances."""
 
 
 def checks(card: Adaptation, registry: Registry) -> list[Check]:
     subject = _OnImages(card, registry) if card.on == "images" else _OnFeatures(card, registry)
-    return [
+    made = [
         Check(card.name, "card", subject.card_is_sound),
         Check(card.name, "applies", subject.applies, essential=True),
         Check(card.name, "outputs", subject.outputs_fit),
         Check(card.name, "learns", subject.learns),
         Check(card.name, "deterministic", subject.is_deterministic),
     ]
+    return [*made, Check(card.name, "together", subject.goes_together)] if isinstance(subject, _OnFeatures) else made
 
 
 class _Subject:
@@ -123,12 +127,24 @@ class _OnImages(_Subject):
 
 
 class _OnFeatures(_Subject):
-    def solution(self) -> Solution:
-        train, validation = clusters(60, 8), clusters(30, 8, seed=1)
-        made = self.card.method(Features(*train, *validation, CLASSES, self._measure), **self.card.options())
-        if not isinstance(made, Solution):
-            raise broken(f"it returned a {type(made).__name__}", "Return hw.Solution(predict).")
+    """Two cells over the same clusters, one on a third of the other's rows."""
+
+    @cached_property
+    def cells(self) -> list[Features]:
+        features, labels = clusters(90, 8)
+        return [Features(features, labels, np.arange(rows), np.arange(60, 90), CLASSES, self._measure) for rows in (60, 20)]
+
+    def solutions(self, cells: Sequence[Features]) -> Sequence[Solution]:
+        made = self.card.method(cells, **self.card.options())
+        if not isinstance(made, Sequence) or not all(isinstance(solution, Solution) for solution in made):
+            raise broken(f"it returned a {type(made).__name__}", "Return a list: hw.Solution(predict) for each cell.")
+        if len(made) != len(cells):
+            raise broken(f"it returned {len(made)} solutions for {len(cells)} cells", "Return one for each cell, in their order.")
         return made
+
+    def _scores(self, cells: Sequence[Features]) -> list[np.ndarray]:
+        features, _ = clusters(12, 8, seed=2)
+        return [np.asarray(solution.predict(features)) for solution in self.solutions(cells)]
 
     def _measure(self, scores: np.ndarray, targets: np.ndarray) -> float:
         import torch
@@ -136,26 +152,33 @@ class _OnFeatures(_Subject):
         return self.type.methods.measure(torch.from_numpy(np.asarray(scores)).float(), torch.from_numpy(targets))["accuracy"]
 
     def applies(self) -> str:
-        self.solution()
+        self.solutions(self.cells)
         return "applies"
 
     def outputs_fit(self) -> str:
-        features, _ = clusters(12, 8, seed=2)
-        scores = np.asarray(self.solution().predict(features))
-        if scores.shape != (12, CLASSES) or np.isnan(scores).any():
-            raise broken(f"scores of 12 images and {CLASSES} classes have shape {scores.shape}", "predict maps (N, D) to (N, outputs).")
+        for scores in self._scores(self.cells):
+            if scores.shape != (12, CLASSES) or np.isnan(scores).any():
+                raise broken(f"scores of 12 images and {CLASSES} classes have shape {scores.shape}", "predict maps (N, D) to (N, outputs).")
         return "outputs fit"
 
     def learns(self) -> str:
         features, labels = clusters(60, 8, seed=3)
-        accuracy = self._measure(self.solution().predict(features), labels)
+        accuracy = min(self._measure(solution.predict(features), labels) for solution in self.solutions(self.cells))
         if accuracy < 2 / CLASSES:
             hint = "It may be fitted on the wrong rows, or its scores be in another order than the classes."
             raise broken(f"accuracy is {accuracy:.2f} on classes that lie far apart", hint)
         return "learns"
 
     def is_deterministic(self) -> str:
-        features, _ = clusters(12, 8, seed=2)
-        if not np.array_equal(self.solution().predict(features), self.solution().predict(features)):
+        if not all(map(np.array_equal, self._scores(self.cells), self._scores(self.cells))):
             raise broken("two fits of the same data predict differently", "Seed whatever is random.")
         return "deterministic"
+
+    def goes_together(self) -> str:
+        """What a cell comes to does not depend on which others are solved with it."""
+        together, alone = self._scores(self.cells), [self._scores([cell])[0] for cell in self.cells]
+        for one, other in zip(together, alone, strict=True):
+            if not np.allclose(one, other, rtol=TOGETHER, atol=TOGETHER * np.abs(other[np.isfinite(other)]).max(initial=0.0)):
+                hint = "Each solution is that of its cell alone: let none of them see another's rows or random numbers."
+                raise broken("cells that are solved together predict otherwise than alone", hint)
+        return "together as alone"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from harness.job import Job
+from harness.bundle import Bundle
 from harness.schedule import Schedule
 from harness.worker import Progress
 from leaderboard.records import Outcome
@@ -14,7 +14,8 @@ from leaderboard.records import Outcome
 
 @dataclass(frozen=True)
 class Limits:
-    """``timeout`` seconds a job may take; ``retries`` after infrastructure errors (a killed worker, a lost node)."""
+    """``timeout`` seconds a job may take, a bundle that long for each of its jobs; ``retries`` after infrastructure errors
+    (a killed worker, a lost node). A bundle that is late or lost is put back, and its jobs run alone."""
 
     timeout: float | None = None
     retries: int = 1
@@ -22,22 +23,24 @@ class Limits:
 
 @dataclass(frozen=True)
 class Started:
-    job: Job
+    bundle: Bundle
     slot: int
 
 
 @dataclass(frozen=True)
 class Finished:
-    job: Job
+    """``outcomes`` are those of the bundle's jobs, in its order."""
+
+    bundle: Bundle
     slot: int
-    outcome: Outcome
+    outcomes: Sequence[Outcome]
 
 
 @dataclass(frozen=True)
 class Running:
     """A sign of life: where each busy slot stands. Also sent when nothing changed, so that the caller can tick."""
 
-    slots: dict[int, tuple[Job, Progress]]
+    slots: dict[int, tuple[Bundle, Progress]]
 
 
 Event = Started | Finished | Running

@@ -20,10 +20,11 @@ class InlineExecutor:
         self.worker = Worker(files, plugins, threads)
 
     def events(self, schedule: Schedule) -> Iterator[Event]:
-        job = None
-        while (job := schedule.take(near=job)) is not None:
-            yield Started(job, 0)
-            yield Finished(job, 0, self.worker.run(job))
+        near = None
+        while bundle := schedule.take_bundle(near):
+            near = bundle[-1]
+            yield Started(bundle, 0)
+            yield Finished(bundle, 0, self.worker.run_bundle(bundle))
 
     def close(self) -> None:
         self.worker.stopping.set()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.bundle import Bundle
 from harness.executors.base import Event, Finished, Limits, Running, Started
 from harness.job import Job
 from harness.schedule import Schedule
@@ -28,11 +29,11 @@ GRACE_SECONDS = 3.0
 
 @dataclass
 class _Slot:
-    """One actor and the job it is on."""
+    """One actor and the jobs it is on."""
 
     index: int
     actor: Any = None
-    job: Job | None = None
+    bundle: Bundle = ()
     last: Job | None = None
     result: Any = None
     birth: Any = None
@@ -85,30 +86,29 @@ class RayExecutor:
     def events(self, schedule: Schedule) -> Iterator[Event]:
         while True:
             for slot in self._slots:
-                if slot.job is None and (job := schedule.take(near=slot.last)) is not None:
-                    self._assign(slot, job)
-                    yield Started(job, slot.index)
-            busy = [slot for slot in self._slots if slot.job is not None]
+                if not slot.bundle and (bundle := schedule.take_bundle(near=slot.last)):
+                    self._assign(slot, bundle)
+                    yield Started(bundle, slot.index)
+            busy = [slot for slot in self._slots if slot.bundle]
             if not busy:
                 return
             for slot in self._ready(busy):
-                job, slot.job = slot.job, None
-                assert job is not None
-                outcome = self._collect(slot, job)
-                if outcome is None:
-                    schedule.put_back(job)
+                bundle, slot.bundle = slot.bundle, ()
+                outcomes = self._collect(slot, bundle)
+                if outcomes is None:
+                    schedule.put_back(bundle)
                 else:
-                    yield Finished(job, slot.index, outcome)
+                    yield Finished(bundle, slot.index, outcomes)
             if time.monotonic() - self.looked > POLL_SECONDS:  # asking costs milliseconds, as much as a trivial cell
                 self.looked = time.monotonic()
-                yield Running({slot.index: (slot.job, self._progress(slot)) for slot in self._slots if slot.job})
+                yield Running({slot.index: (slot.bundle, self._progress(slot)) for slot in self._slots if slot.bundle})
 
-    def _assign(self, slot: _Slot, job: Job) -> None:
+    def _assign(self, slot: _Slot, bundle: Bundle) -> None:
         if slot.actor is None:
             slot.actor = self._start_actor()
             slot.birth = slot.actor.progress.remote()
-        slot.job, slot.last, slot.began = job, job, time.monotonic()
-        slot.result = slot.actor.run.remote(job)
+        slot.bundle, slot.last, slot.began = bundle, bundle[-1], time.monotonic()
+        slot.result = slot.actor.run.remote(bundle)
 
     def _ready(self, busy: list[_Slot]) -> list[_Slot]:
         import ray
@@ -122,10 +122,10 @@ class RayExecutor:
 
     def _is_late(self, slot: _Slot) -> bool:
         limit = self.limits.timeout
-        return limit is not None and slot.birth is None and time.monotonic() - slot.began > limit
+        return limit is not None and slot.birth is None and time.monotonic() - slot.began > limit * len(slot.bundle)
 
-    def _collect(self, slot: _Slot, job: Job) -> Outcome | None:
-        """The job's outcome, or None where it was lost to the machinery and may be tried again."""
+    def _collect(self, slot: _Slot, bundle: Bundle) -> list[Outcome] | None:
+        """The jobs' outcomes, or None where they were lost to the machinery and may be tried again, each alone."""
         import ray
 
         seconds = time.monotonic() - slot.began
@@ -133,14 +133,19 @@ class RayExecutor:
             return ray.get(slot.result, timeout=0)
         except ray.exceptions.GetTimeoutError:
             self._drop(slot)
-            return Outcome(job.id, State.FAILED, f"took more than {self.limits.timeout:g} s", "JobTimeout", seconds=seconds)
+            if len(bundle) > 1:
+                return None
+            return [Outcome(bundle[0].id, State.FAILED, f"took more than {self.limits.timeout:g} s", "JobTimeout", seconds=seconds)]
         except ray.exceptions.RayError as error:
             self._drop(slot)
-            self.lost[job.id] = self.lost.get(job.id, 0) + 1
-            if self.lost[job.id] <= self.limits.retries:
-                return None
-            reason = f"its worker was lost {self.lost[job.id]} times (killed, or out of memory): {_cause(error)}"
-            return Outcome(job.id, State.FAILED, reason, "JobLost", seconds=seconds)
+            return None if len(bundle) > 1 else self._lost(bundle[0], error, seconds)
+
+    def _lost(self, job: Job, error: Exception, seconds: float) -> list[Outcome] | None:
+        self.lost[job.id] = self.lost.get(job.id, 0) + 1
+        if self.lost[job.id] <= self.limits.retries:
+            return None
+        reason = f"its worker was lost {self.lost[job.id]} times (killed, or out of memory): {_cause(error)}"
+        return [Outcome(job.id, State.FAILED, reason, "JobLost", seconds=seconds)]
 
     def _progress(self, slot: _Slot) -> Progress:
         import ray
@@ -162,9 +167,9 @@ class RayExecutor:
 
         with contextlib.suppress(Exception):
             for slot in self._slots:
-                if slot.job is not None and slot.actor is not None:
+                if slot.bundle and slot.actor is not None:
                     slot.actor.stop.remote()
-            running = [slot.result for slot in self._slots if slot.job is not None]
+            running = [slot.result for slot in self._slots if slot.bundle]
             if running:
                 ray.wait(running, num_returns=len(running), timeout=GRACE_SECONDS)
         for slot in self._slots:

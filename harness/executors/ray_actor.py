@@ -9,7 +9,7 @@ from pathlib import Path
 
 import ray
 
-from harness.job import Job
+from harness.bundle import Bundle
 from harness.worker import Progress, Worker
 from leaderboard.records import Outcome
 from registry.discovery import PluginLike
@@ -24,8 +24,8 @@ class WorkerActor:
             os.chdir(folder)
         self.worker = Worker(Path(files), plugins, threads)
 
-    def run(self, job: Job) -> Outcome:
-        return self.worker.run(job)
+    def run(self, bundle: Bundle) -> list[Outcome]:
+        return self.worker.run_bundle(bundle)
 
     @ray.method(concurrency_group="watch")
     def progress(self) -> Progress:

@@ -22,7 +22,7 @@ from harness.measure.training import Judge, Report, Trained, go_on, predict, tra
 from harness.measure.tuning import Enough, Setting, tune
 from harness.spec import Training
 from leaderboard.records import Measurement, Trial
-from registry import Adaptation, Context, Features, Objective, SourceModel, Task, TaskType
+from registry import Adaptation, Context, Objective, SourceModel, Task, TaskType
 from registry.errors import BadPlugin, NotApplicable
 from registry.names import Value
 
@@ -84,18 +84,16 @@ def cell_of(job: Job, tools: Tools) -> Cell:
 
 
 def adapt(job: Job, tools: Tools, report: Progress) -> Findings:
-    """Adapt and measure; raises NotApplicable for a subset that the task cannot fill."""
+    """Train on images and measure; raises NotApplicable for a subset that the task cannot fill. Cells on features: `solving`."""
     cell = cell_of(job, tools)
-    if cell.card.on == "features":
-        return _solve(job, tools, cell.card, cell.options, cell.prepared, cell.chosen, cell.task_type)
     fitted = fit_tuned(cell, tools, report) if job.tuning else fit(cell, tools, report, resumable=True)
     kept = _keep_network(fitted.cell, tools, fitted.network) if job.keep else {}
     return Findings(
-        metrics=(*_measurements("validation", fitted.trained.measured), *_measurements("test", fitted.tested)),
+        metrics=(*measurements("validation", fitted.trained.measured), *measurements("test", fitted.tested)),
         curves=fitted.trained.curves,
         images=fitted.images,
         train_images=len(cell.chosen),
-        artifacts=_keep_predictions(job, tools, fitted.outputs, _on_validation(fitted, tools)) | kept,
+        artifacts=keep_predictions(job, tools, fitted.outputs, _on_validation(fitted, tools)) | kept,
         choice=dict(fitted.choice),
         trials=fitted.trials,
         earlier=fitted.trained.earlier,
@@ -182,49 +180,11 @@ def _on_validation(fitted: Fitted, tools: Tools) -> Tensor:
     return predict(fitted.network, batches.in_order(cell.chosen.validation, cell.settings.batch_size), tools.device)
 
 
-def _solve(
-    job: Job,
-    tools: Tools,
-    card: Adaptation,
-    options: Mapping[str, object],
-    prepared: Prepared,
-    chosen: Subset,
-    task_type: TaskType,
-) -> Findings:
-    """Adaptations on frozen features: a file read, a solve, no network at all."""
-    assert job.features is not None, "the planner gives every cell on features a job that extracts them"
-    x_train, x_test = (np.load(tools.files.features(job.features, split), mmap_mode="r") for split in ("train", "test"))
-    y_train, y_test = prepared.train.targets, prepared.test.targets
-
-    def measured(scores: np.ndarray, targets: np.ndarray) -> Mapping[str, float]:
-        return task_type.methods.measure(torch.from_numpy(np.ascontiguousarray(scores)).float(), torch.from_numpy(targets))
-
-    solution = card.method(
-        Features(
-            train=x_train[chosen.train],
-            train_targets=y_train[chosen.train],
-            validation=x_train[chosen.validation],
-            validation_targets=y_train[chosen.validation],
-            outputs=prepared.outputs,
-            measure=lambda scores, targets: job.record.sign * measured(scores, targets)[job.record.metric],
-        ),
-        **options,
-    )
-    outputs, on_validation = solution.predict(np.asarray(x_test)), solution.predict(x_train[chosen.validation])
-    validated = measured(on_validation, y_train[chosen.validation])
-    return Findings(
-        metrics=(*_measurements("validation", validated), *_measurements("test", measured(outputs, y_test))),
-        train_images=len(chosen),
-        artifacts=_keep_predictions(job, tools, torch.from_numpy(outputs), torch.from_numpy(on_validation)),
-        choice=dict(solution.choice),
-    )
-
-
-def _measurements(split: str, values: Mapping[str, float]) -> list[Measurement]:
+def measurements(split: str, values: Mapping[str, float]) -> list[Measurement]:
     return [Measurement(split, name, value) for name, value in values.items()]
 
 
-def _keep_predictions(job: Job, tools: Tools, test: Tensor, validation: Tensor) -> dict[str, str]:
+def keep_predictions(job: Job, tools: Tools, test: Tensor, validation: Tensor) -> dict[str, str]:
     paths = {"predictions": tools.files.predictions(job.id), "validation_predictions": tools.files.predictions(job.id, "validation")}
     for path, outputs in zip(paths.values(), (test, validation), strict=True):
         save_array(path, outputs.clamp(-1e4, 1e4).to(torch.float16).numpy())

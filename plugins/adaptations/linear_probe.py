@@ -2,62 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from registry import Features, Solution, adaptation
+from registry.errors import BadName
 
 if TYPE_CHECKING:
-    import numpy as np
+    from plugins.linear import Classifier
 
 STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """Inverse regularisation strengths tried; the one best on validation is reported, the most regular among equals."""
 
 
 @adaptation("linear_probe", on="features", approach="network", task_types=("classification",))
-def linear_probe(features: Features, *, iterations: int = 200) -> Solution:
-    """Multinomial logistic regression on standardised frozen features, its strength chosen on validation."""
-    import warnings
+def linear_probe(cells: Sequence[Features], *, classifier: str = "logistic", iterations: int = 200) -> list[Solution]:
+    """Logistic or ridge classification of standardised frozen features, its strength chosen on validation."""
+    from plugins.linear import Problem, ridge
+    from plugins.logistic import logistic
 
-    import numpy as np
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-
-    project = _projection(features.train)
-    z_train, z_validation = project(features.train), project(features.validation)
-
-    def fit(strength: float) -> LogisticRegression:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # a capped solver is the budget, not a mistake
-            return LogisticRegression(C=strength, max_iter=iterations).fit(z_train, features.train_targets)
-
-    def scores(model: LogisticRegression, z: np.ndarray) -> np.ndarray:
-        # A class without training images scores -inf: it exists, and is never predicted.
-        wide = np.full((len(z), features.outputs), -np.inf)
-        wide[:, model.classes_] = model.predict_log_proba(z)
-        return wide
-
-    models = {strength: fit(strength) for strength in STRENGTHS}
-    quality = {s: features.measure(scores(model, z_validation), features.validation_targets) for s, model in models.items()}
-    best = max(STRENGTHS, key=lambda strength: (quality[strength], -strength))
-    return Solution(predict=lambda x: scores(models[best], project(x)), choice={"strength": best, "validation": quality[best]})
+    problems = [Problem(cell.pool, cell.train_rows, cell.train_targets, cell.outputs) for cell in cells]
+    if classifier == "logistic":
+        paths = logistic(problems, STRENGTHS, iterations=iterations, device=_device())
+    elif classifier == "ridge":
+        paths = ridge(problems, STRENGTHS, device=_device())
+    else:
+        raise BadName(f"linear_probe has no classifier {classifier!r}", subject=classifier, hint="Use logistic or ridge.")
+    return [_chosen(cell, path, classifier) for cell, path in zip(cells, paths, strict=True)]
 
 
-class _projection:
-    """Standardises features (N, D), then rotates them into the span of the training rows.
+def _chosen(cell: Features, path: Sequence[Classifier], classifier: str) -> Solution:
+    """The classifier of the strength that is best on validation."""
+    rows, targets = cell.validation, cell.validation_targets
+    predicts = [found.log_probabilities if classifier == "logistic" else found.scores for found in path]
+    quality = [cell.measure(predict(rows), targets) for predict in predicts]
+    best = max(range(len(STRENGTHS)), key=lambda index: (quality[index], -STRENGTHS[index]))
+    return Solution(predicts[best], {"strength": STRENGTHS[best], "validation": quality[best]})
 
-    An L2-penalised solution lies in that span, so that this changes nothing but the cost: N columns, not D,
-    where there are fewer images than features.
-    """
 
-    def __init__(self, train: np.ndarray) -> None:
-        import numpy as np
+def _device() -> str:
+    import torch
 
-        self.mean = train.mean(axis=0, dtype=np.float64)
-        deviation = train.std(axis=0, dtype=np.float64)
-        self.scale = np.where(deviation > 0, deviation, 1.0)
-        standard = (train - self.mean) / self.scale
-        self.basis = np.linalg.svd(standard, full_matrices=False)[2].T if len(train) < train.shape[1] else None
-
-    def __call__(self, features: np.ndarray) -> np.ndarray:
-        standard: np.ndarray = (features - self.mean) / self.scale
-        return standard if self.basis is None else standard @ self.basis
+    return "cuda" if torch.cuda.is_available() else "cpu"

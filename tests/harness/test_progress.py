@@ -39,7 +39,7 @@ def test_jobs_are_called_by_what_tells_them_apart():
 def test_a_long_name_gives_way_to_the_epoch(terminal):
     bars, one = Bars(terminal), job("a")
     bars.begin([one], 1)
-    bars.see(Running({0: (one, Step(9, 15, 0.63, 100))}))
+    bars.see(Running({0: ((one,), Step(9, 15, 0.63, 100))}))
     bars.end()
     line = next(line for line in reversed(Text.from_ansi(terminal.file.getvalue()).plain.splitlines()) if "slot 0" in line).strip()
     assert line.startswith("slot 0  chain(scratch/test_resnet→letters")
@@ -58,8 +58,8 @@ def test_one_reason_is_told_once():
     lines, jobs = Lines(console), [job("a"), job("b")]
     lines.begin(jobs, 1)
     for one in jobs:
-        lines.see(Started(one, 0))
-        lines.see(Finished(one, 0, Outcome(one.id, State.FAILED, "no network")))
+        lines.see(Started((one,), 0))
+        lines.see(Finished((one,), 0, [Outcome(one.id, State.FAILED, "no network")]))
     said = console.file.getvalue()
     assert said.count("no network") == 1 and said.count("for the same reason") == 1
 
@@ -68,5 +68,5 @@ def test_the_share_of_a_tuned_job_counts_its_trials():
     tally = Tally([replace(job("a"), images=800), replace(job("b"), images=800)])
     for trial, share in ((1, 0.5 / 4), (4, 3.5 / 4)):
         tally.began = time.monotonic() - 100
-        tally.see(Running({0: (job("a"), Step(5, 10, 0.5, 100, trial, 4))}))
+        tally.see(Running({0: ((job("a"),), Step(5, 10, 0.5, 100, trial, 4))}))
         assert tally.seconds_left() == pytest.approx(100 * (2 / share - 1), rel=0.01)

@@ -1,0 +1,132 @@
+"""Linear classifiers on frozen features: many problems over the same features, solved together.
+
+A problem is some rows of one feature matrix. Each is standardised by its own rows, and solved for a whole path of
+strengths: ridge in closed form, multinomial logistic regression by `plugins.logistic`. Strengths mean what
+scikit-learn's ``C`` means (``alpha`` = 1/strength for ridge); intercepts are not penalised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor, dtype
+
+CONSTANT = 1e-6
+"""Deviation of a column, relative to its mean, below which nothing but rounding varies in it."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One subset: ``rows`` (n,) of ``features`` (N, D) float32, their ``targets`` (n,) among so many ``classes``."""
+
+    features: np.ndarray
+    rows: np.ndarray
+    targets: np.ndarray
+    classes: int
+
+    @property
+    def width(self) -> int:
+        """How many coordinates its solutions can have: they lie in the span of its rows."""
+        return min(len(self.rows), self.features.shape[1])
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """Scores (N, C) of features (N, D); a class that had no training rows scores -inf, so that it is never predicted."""
+
+    mean: np.ndarray
+    weight: np.ndarray
+    """(C, D), for features less their mean."""
+    bias: np.ndarray
+
+    def scores(self, features: np.ndarray) -> np.ndarray:
+        scores: np.ndarray = (features - self.mean) @ self.weight.T + self.bias
+        return scores
+
+    def log_probabilities(self, features: np.ndarray) -> np.ndarray:
+        """(N, C): the logarithm of the softmax of the scores."""
+        import numpy as np
+
+        scores = self.scores(features)
+        scores -= scores.max(1, keepdims=True)
+        return scores - np.log(np.exp(scores).sum(1, keepdims=True))
+
+
+@dataclass(frozen=True)
+class Standardised:
+    """A problem's rows in standard coordinates, ``data`` (n, d); d = D, or fewer where ``basis`` (D, d) spans the rows."""
+
+    data: Tensor
+    targets: Tensor
+    classes: int
+    mean: Tensor
+    scale: Tensor
+    basis: Tensor | None
+    energies: Tensor | None
+    """(d,) squared singular values of the rows along the basis, the largest first."""
+
+    @classmethod
+    def of(cls, problem: Problem, kind: dtype, device: str) -> Standardised:
+        import numpy as np
+        import torch
+
+        data = torch.from_numpy(np.ascontiguousarray(problem.features[problem.rows])).to(device, kind)
+        mean = data.mean(0)
+        data = data.sub_(mean)
+        scale = torch.linalg.vector_norm(data, dim=0) / len(data) ** 0.5
+        flat = scale <= CONSTANT * mean.abs()
+        data = data.div_(torch.where(flat, 1.0, scale)).mul_(~flat)
+        targets = torch.from_numpy(np.asarray(problem.targets, dtype=np.int64)).to(device)
+        basis, energies = principal_axes(data) if len(data) < data.shape[1] else (None, None)
+        rotated = data if basis is None else data @ basis
+        return cls(rotated, targets, problem.classes, mean, torch.where(flat, torch.inf, scale), basis, energies)
+
+    @property
+    def present(self) -> Tensor:
+        """(C,) whether a class has a row."""
+        return self.targets.bincount(minlength=self.classes) > 0
+
+    def classifier(self, weight: Tensor, bias: Tensor) -> Classifier:
+        """A solution (C, d) in these coordinates as one on the features themselves."""
+        weight = (weight if self.basis is None else weight @ self.basis.T) / self.scale
+        bias = bias.masked_fill(~self.present, -float("inf"))
+        return Classifier(*(value.float().cpu().numpy() for value in (self.mean, weight, bias)))
+
+
+def principal_axes(data: Tensor) -> tuple[Tensor, Tensor]:
+    """An orthonormal basis (D, r) of the span of rows (n, D), n < D, and their energies (r,), the largest first.
+
+    From the rows' n × n Gram matrix: directions that hold less than its rounding are left out, which no penalty that
+    is large beside rounding can tell.
+    """
+    import torch
+
+    energies, vectors = torch.linalg.eigh(data @ data.T)
+    energies, vectors = energies.flip(0), vectors.flip(1)
+    held = energies > len(data) * torch.finfo(data.dtype).eps * energies[0]
+    return data.T @ (vectors[:, held] / energies[held].sqrt()), energies[held]
+
+
+def ridge(problems: Sequence[Problem], strengths: Sequence[float], *, device: str = "cpu") -> list[list[Classifier]]:
+    """For each problem its classifiers by strength: least squares on targets of ±1, one class against the rest.
+
+    One eigendecomposition, in float64, serves all strengths of a problem.
+    """
+    import torch
+
+    def path(problem: Problem) -> list[Classifier]:
+        here = Standardised.of(problem, torch.float64, device)
+        signs = torch.nn.functional.one_hot(here.targets, here.classes).double() * 2 - 1
+        bias = signs.mean(0)
+        if here.energies is None:
+            energies, axes = torch.linalg.eigh(here.data.T @ here.data)
+        else:
+            energies, axes = here.energies, torch.eye(len(here.energies), dtype=torch.float64, device=device)
+        along = axes.T @ (here.data.T @ (signs - bias))
+        return [here.classifier((axes @ (along / (energies.clamp(min=0) + 1 / s)[:, None])).T, bias) for s in strengths]
+
+    return [path(problem) for problem in problems]

@@ -82,7 +82,11 @@ def _matching(registry: Registry, kind: Kind, patterns: tuple[str, ...]) -> list
 
 
 def _value(card: Card, name: str) -> Any:
+    from registry.card import first_line
+
     value = getattr(card, name)
+    if name in ("low", "high"):  # where a bound depends on the data, its docstring begins with how
+        return first_line(value).partition(":")[0] if callable(value) else f"{value:g}".replace("inf", "∞")
     if callable(value):
         return ", ".join(f"{key}={default}" for key, default in value().items())
     if name == "classes":

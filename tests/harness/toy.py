@@ -77,6 +77,36 @@ def fixed_source():
     return _network()
 
 
+@hw.source_model("toy/classifies", architecture="toy", scratch="toy/random")
+def classifying_source(head: bool = False):
+    """Keeps its classifier of seven classes where it is asked to."""
+    import torch
+    from torch import nn
+
+    torch.manual_seed(321)
+    network = _network()
+    network.num_classes, classifier = 7 if head else 0, nn.Linear(6, 7)
+
+    def forward_head(maps, pre_logits: bool = False):
+        features = maps.mean((2, 3))
+        return features if pre_logits or not head else classifier(features)
+
+    network.forward_head = forward_head
+    return network
+
+
+@hw.estimator("toy/mean")
+def mean_score(features, labels, *, power: float = 1.0) -> float:
+    """The mean feature and the mean label: enough to tell which images were seen."""
+    return float((features**power).mean() + labels.mean())
+
+
+@hw.estimator("toy/guess", low=0.0, high=1.0)
+def guess_score(source_probabilities) -> float:
+    """How sure the source's own classifier is."""
+    return float(source_probabilities.max(1).mean())
+
+
 @hw.source_model("toy/deaf", architecture="toy", scratch="toy/random")
 def deaf_source():
     from torch import nn

@@ -72,3 +72,23 @@ def test_an_older_file_that_cannot_be_written_says_so(older, monkeypatch):
     assert set(store.states()) == {"a"}
     with pytest.raises(StoreError, match="older Headwater"):
         standings(store)
+
+
+def test_a_file_of_version_2_has_measured_cells_without_notes_after_it(tmp_path, monkeypatch):
+    path, views = tmp_path / "s.duckdb", migration._VIEWS
+    two = {number: migration.schema()[number] for number in (1, 2)}
+    with monkeypatch.context() as before:
+        before.setattr(migration, "schema", lambda: two)
+        before.setattr(migration, "_VIEWS", ())
+        with Store(path).writing() as connection:
+            connection.execute("INSERT INTO runs (run, name, spec, started, state, version) VALUES ('r', 'n', '{}', now(), 'done', '0')")
+            connection.execute(
+                "INSERT INTO jobs (job, kind, source, task, adaptation, control, size, setup, metric, sign, run, state) "
+                "VALUES ('a', 'adapt', 's', 't', 'fine_tune', 'from_scratch', '50', 'x', 'accuracy', 1, 'r', 'done')"
+            )
+            connection.execute("INSERT INTO metrics VALUES ('a', 'test', 'accuracy', 0.5)")
+    assert views == migration._VIEWS
+    store = Store(path)
+    assert store.sql("SELECT job, value, origin FROM cells").rows == [("a", 0.5, "measured")]
+    assert store.sql("SELECT note, kind FROM jobs").rows == [("", "adapt")]
+    assert store.sql("SELECT kind FROM runs").rows == [("run",)]

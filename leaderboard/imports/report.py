@@ -22,7 +22,7 @@ _WHAT = {"adapt": "results", "estimate": "scores"}
 def tables(found: Imported, store: Path, *, people: bool) -> Iterator[Table]:
     """For people counts, flags by estimator and task, and rows left out; for programs one row a doubtful value."""
     if not people:
-        yield _doubtful(found)
+        yield _doubtful(found, store)
         return
     yield _counts(found, store)
     if not found.incoming.flagged.empty:
@@ -108,12 +108,13 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _doubtful(found: Imported) -> Table:
+def _doubtful(found: Imported, store: Path) -> Table:
     """One row for each value that is flagged, or that did not go in."""
     columns = ["what", "row", "source", "task", "column", "value", "why"]
     rows = [["left out", *_row(row)] for row in found.incoming.problems.itertuples()]
     rows += [["flagged", *_row(row)] for row in _as_problems(found.incoming.flagged).itertuples()]
-    return Table("", columns, rows)
+    counted = ", ".join(f"{count:,} {standing}" for standing, count in found.counts.items())
+    return Table("", columns, rows, [f"values: {counted}", *_notes(found, store)])
 
 
 def _as_problems(flagged: pd.DataFrame) -> pd.DataFrame:

@@ -37,6 +37,7 @@ _PUBLIC = {
     "Registry": "registry",
     "Score": "registry",
     "Selector": "registry",
+    "Shape": "registry",
     "Solution": "registry",
     "SourceModel": "registry",
     "Spec": "harness.spec",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,16 +20,11 @@ STEEPNESS, LEAST = 5.0, 1e-10
 BLOCK = 1 << 21
 """Values in a block of rows: 16 MB."""
 
+PRECISE = 1e-9
+"""Relative error allowed of the largest eigenvalue."""
+
 SMALL = 128
 """Features up to which all eigenvalues are no dearer than the largest alone."""
-
-
-@dataclass(frozen=True)
-class Posteriors:
-    """Of each image's own class: p (N,), and p after one more softmax over the classes (N,)."""
-
-    true: np.ndarray
-    softened: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -65,19 +60,36 @@ class Discriminant:
         intercepts = np.log(moments.label_sums / moments.count) - 0.5 * np.einsum("cd,cd->c", means, coefficients)
         return cls(moments.mean, coefficients, intercepts, shrinkage)
 
-    def of_blocks(self, blocks: Iterator[tuple[np.ndarray, np.ndarray]]) -> Posteriors:
-        """Of blocks of features (B, D) float64 and labels (B,)."""
+    def chances(self, blocks: Iterable[tuple[np.ndarray, np.ndarray]]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Of each block of features (B, D) float64 and labels (B,): posteriors (B, C), and those of the images' own classes (B,)."""
+        import numpy as np
+
+        intercepts = self.intercepts - self.coefficients @ self.mean
+        for features, labels in blocks:
+            scores = features @ self.coefficients.T
+            scores += intercepts
+            scores -= scores.max(1, keepdims=True)
+            np.exp(scores, out=scores)
+            scores /= scores.sum(1, keepdims=True)
+            yield scores, scores[np.arange(len(labels)), labels]
+
+
+@dataclass(frozen=True)
+class Posteriors:
+    """Of each image's own class: p (N,), and p after one more softmax over the classes (N,)."""
+
+    true: np.ndarray
+    softened: np.ndarray
+
+    @classmethod
+    def of(cls, discriminant: Discriminant, blocks: Iterable[tuple[np.ndarray, np.ndarray]]) -> Posteriors:
         import numpy as np
 
         true, softened = [], []
-        for features, labels in blocks:
-            scores = (features - self.mean) @ self.coefficients.T
-            scores += self.intercepts
-            chances = _softmax(scores)
-            own = chances[np.arange(len(labels)), labels]
+        for chances, own in discriminant.chances(blocks):
             true.append(own)
             softened.append(np.exp(own) / np.exp(chances, out=chances).sum(1))
-        return Posteriors(np.concatenate(true), np.concatenate(softened))
+        return cls(np.concatenate(true), np.concatenate(softened))
 
 
 def blocks_of(features: np.ndarray, labels: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -99,14 +111,4 @@ def largest_eigenvalue(matrix: np.ndarray) -> float:
     if len(matrix) <= SMALL:
         return float(eigvalsh(matrix)[-1])
     start = np.random.default_rng(0).normal(size=len(matrix))  # else ARPACK draws one, and no two runs agree to the last digit
-    return float(eigsh(matrix, k=1, v0=start, return_eigenvectors=False)[0])
-
-
-def _softmax(scores: np.ndarray) -> np.ndarray:
-    """Of rows, in place."""
-    import numpy as np
-
-    scores -= scores.max(1, keepdims=True)
-    np.exp(scores, out=scores)
-    scores /= scores.sum(1, keepdims=True)
-    return scores
+    return float(eigsh(matrix, k=1, v0=start, tol=PRECISE, return_eigenvectors=False)[0])

@@ -82,9 +82,9 @@ class Evidence:
     @cached_property
     def posteriors(self) -> Posteriors:
         """How surely the discriminant knows each image's own class; one more pass over the features."""
-        from registry.discriminant import blocks_of
+        from registry.discriminant import Posteriors, blocks_of
 
-        return self.discriminant.of_blocks(blocks_of(self.features, self.labels))
+        return Posteriors.of(self.discriminant, blocks_of(self.features, self.labels))
 
     @property
     def shape(self) -> Shape:

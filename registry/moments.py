@@ -15,8 +15,8 @@ from registry.errors import DataError
 if TYPE_CHECKING:
     import numpy as np
 
-BLOCK = 1 << 21
-"""Values in a block of rows: 16 MB of float64, whatever the number of images."""
+BLOCK = 1 << 22
+"""Values in a block of rows: 32 MB of float64, whatever the number of images."""
 
 SAMPLE = 256
 """Rows, evenly spaced, whose mean the sums are taken about."""
@@ -55,10 +55,10 @@ class Moments:
     @classmethod
     def of_blocks(cls, blocks: Iterable[tuple[np.ndarray, Any]], origin: np.ndarray, columns: int) -> Moments:
         """About a point (D,), of blocks of features (B, D) and label columns (B, K), dense or sparse."""
-        sums = _Sums(len(origin), columns)
+        sums = _Sums(origin, columns)
         for features, labels in blocks:
-            sums.add(features - origin, labels)
-        return sums.all(origin)
+            sums.add(features, labels)
+        return sums.all()
 
     def about(self, point: np.ndarray) -> Moments:
         """The same moments about another point (D,)."""
@@ -128,20 +128,25 @@ class Moments:
 class _Sums:
     """Sums under way."""
 
-    def __init__(self, features: int, columns: int) -> None:
+    def __init__(self, origin: np.ndarray, columns: int) -> None:
         import numpy as np
 
-        self.count, self.fourths = 0, 0.0
-        self.sums, self.cubes = np.zeros(features), np.zeros(features)
-        self.gram = np.zeros((features, features), order="F")
-        self.cross = np.zeros((columns, features))
+        width = len(origin)
+        self.origin, self.count, self.fourths = origin, 0, 0.0
+        self.sums, self.cubes = np.zeros(width), np.zeros(width)
+        self.gram = np.zeros((width, width), order="F")
+        self.cross = np.zeros((columns, width))
         self.label_sums, self.label_squares = np.zeros(columns), np.zeros(columns)
+        self.room = np.empty((0, width))
 
-    def add(self, z: np.ndarray, y: Any) -> None:
-        """A block of z (B, D) float64 and its label columns y (B, K)."""
+    def add(self, x: np.ndarray, y: Any) -> None:
+        """A block of features (B, D) and its label columns (B, K)."""
         import numpy as np
         from scipy.linalg.blas import dsyrk
 
+        if len(self.room) < len(x):
+            self.room = np.empty(x.shape)
+        z = np.subtract(x, self.origin, out=self.room[: len(x)])
         squares = np.einsum("nd,nd->n", z, z)
         self.count += len(z)
         self.sums += np.ones(len(z)) @ z
@@ -152,22 +157,13 @@ class _Sums:
         self.label_sums += np.asarray(y.sum(0)).reshape(-1)
         self.label_squares += np.asarray((y * y).sum(0)).reshape(-1)
 
-    def all(self, origin: np.ndarray) -> Moments:
+    def all(self) -> Moments:
         import numpy as np
 
         below = np.tril_indices(len(self.gram), -1)
         self.gram[below] = self.gram.T[below]
-        return Moments(
-            self.count,
-            origin,
-            self.sums,
-            self.gram,
-            self.cross,
-            self.label_sums,
-            self.label_squares,
-            self.cubes,
-            self.fourths,
-        )
+        labels = self.label_sums, self.label_squares
+        return Moments(self.count, self.origin, self.sums, self.gram, self.cross, *labels, self.cubes, self.fourths)
 
 
 def _width(labels: np.ndarray, task_type: str, classes: int | None) -> int:

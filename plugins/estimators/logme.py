@@ -21,8 +21,11 @@ STEP = 0.25
 MARGIN = 6.0
 """How far the grid reaches, in nats, beyond where a residual of RESIDUAL or a single image could matter."""
 
-NEWTON = 12
-"""Newton steps at most; from a grid point three suffice."""
+NEWTON, CLOSE = 20, 1e-4
+"""Steps at most, and the last step's length: Newton's next would be its square. From a grid point three suffice."""
+
+WORK = 64
+"""The block size that LAPACK is given room for."""
 
 
 @estimator("logme", task_types=("classification", "regression", "multilabel"))
@@ -100,37 +103,63 @@ class _Spectrum:
         return self._log_evidence((self.components / self.values).sum(1), -np.log(self.values).sum())
 
     def _refined(self, at: np.ndarray) -> np.ndarray:
-        """The log evidence at the maximum next to grid points log t (K,)."""
+        """The log evidence at the maximum next to grid points log t (K,), by Newton's method within one step of the grid."""
         import numpy as np
 
-        best, middle = np.full(len(at), -np.inf), at
+        low, high = at - STEP, at + STEP
         for _ in range(NEWTON):
-            share = 1 / (1 + np.exp(np.log(self.values) - at[:, None]))
-            slopes = share * (1 - share)
-            energy = self.residuals + np.einsum("ck,ck->c", self.components, share)
-            first = np.einsum("ck,ck->c", self.components, slopes) / energy
-            second = np.einsum("ck,ck->c", self.components, slopes * (1 - 2 * share)) / energy - first**2
-            best = np.maximum(best, self._log_evidence(energy, np.log(share).sum(1)))
-            slope = 0.5 * ((1 - share).sum(1) - self.count * first)
-            bend = -0.5 * (slopes.sum(1) + self.count * second)
+            slope, bend = self._derivatives(at)
             step = np.where(bend < 0, -slope / np.where(bend < 0, bend, 1.0), np.sign(slope) * STEP)
-            moved = np.clip(at + step, middle - STEP, middle + STEP)
-            if np.abs(moved - at).max() < 1e-6:
+            moved = np.clip(at + step, low, high)
+            at, furthest = moved, np.abs(moved - at).max()
+            if furthest < CLOSE:
                 break
-            at = moved
-        return best
+        t = np.exp(at)[:, None]
+        shares = t / (t + self.values)
+        return self._log_evidence(self.residuals + np.einsum("ck,ck->c", self.components, shares), np.log(shares).sum(1))
+
+    def _derivatives(self, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """First and second of the log evidence by log t (K,)."""
+        import numpy as np
+
+        t = np.exp(at)[:, None]
+        shares = t / (t + self.values)
+        slopes = shares * (1 - shares)
+        energy = self.residuals + np.einsum("ck,ck->c", self.components, shares)
+        first = np.einsum("ck,ck->c", self.components, slopes) / energy
+        fall = slopes.sum(1)
+        slopes *= 1 - 2 * shares
+        second = np.einsum("ck,ck->c", self.components, slopes) / energy - first**2
+        return 0.5 * (len(self.values) - shares.sum(1) - self.count * first), -0.5 * (fall + self.count * second)
 
 
 def _of_moments(evidence: Evidence) -> _Spectrum:
     """From XᵀX (D, D): σ are its eigenvalues, √z = vᵀXᵀy / √σ."""
     import numpy as np
-    from scipy.linalg import eigh
 
     raw = evidence.moments.raw
-    values, vectors = eigh(raw.gram, driver="evd", check_finite=False)
-    turned = raw.cross @ vectors
+    values, turned = _turned(raw.gram, raw.cross)
     components = np.divide(turned**2, values, out=np.zeros_like(turned), where=values > 0)
     return _Spectrum.of(raw.count, len(values), values, components, raw.label_squares)
+
+
+def _turned(matrix: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues of a symmetric matrix (D,), and rows (K, D) in its eigenvectors' coordinates.
+
+    LAPACK's own dsyevd (tridiagonalise, solve, turn back), but that the K rows are turned rather than the D eigenvectors: a
+    quarter of the time is saved where K is small.
+    """
+    import numpy as np
+    from scipy.linalg import eigh_tridiagonal, lapack
+
+    width, count = len(matrix), len(rows)
+    work = int(lapack.dsytrd_lwork(width, lower=1)[0])
+    reduced, diagonal, beside, reflectors, _ = lapack.dsytrd(matrix, lower=1, lwork=work)
+    values, vectors = eigh_tridiagonal(diagonal, beside, lapack_driver="stevd", check_finite=False)
+    turned = rows.T.copy(order="F")
+    if width > 1:  # the reflectors leave the first coordinate alone
+        turned[1:] = lapack.dormqr("L", "T", reduced[1:, :-1], reflectors, turned[1:], lwork=WORK * count)[0]
+    return values, turned.T @ vectors
 
 
 def _of_images(evidence: Evidence) -> _Spectrum:

@@ -38,7 +38,7 @@ def sfda(evidence: Evidence) -> Score:
 
     columns = ((features, columns_of(own, "classification", classes)) for features, own in mixed())
     second = Discriminant.of(Moments.of_blocks(columns, moments.mean, classes), first.shrinkage)
-    value = float(second.of_blocks(mixed()).true.mean())
+    value = sum(float(own.sum()) for _, own in second.chances(mixed())) / len(labels)
     return Score(min(value, 1.0), _note(evidence))
 
 

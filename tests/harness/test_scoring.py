@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import headwater as hw
-from registry import Kind
+from registry import Evidence, Kind
 from registry.errors import BadName, DataError, NotApplicable, UnknownName
 from tests.plugins.estimators import cases
 
@@ -88,5 +88,7 @@ def test_every_bundled_estimator_answers_within_its_range_the_same_twice_and_cha
         assert reason.message
         return
     assert scores[0] == scores[1]
+    evidence = Evidence.of(first.features, first.labels, first.probabilities)
+    assert card.of(evidence) == card.of(evidence), "it changes what the evidence keeps"
     for name in ("features", "labels", "probabilities"):
         assert np.array_equal(getattr(first, name), getattr(case(), name)), name

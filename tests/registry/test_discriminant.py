@@ -8,7 +8,7 @@ from scipy.special import softmax
 from scipy.stats import multivariate_normal
 
 from registry import Evidence, discriminant
-from registry.discriminant import Discriminant, blocks_of, largest_eigenvalue
+from registry.discriminant import Discriminant, Posteriors, blocks_of, largest_eigenvalue
 from registry.errors import NotApplicable
 from registry.moments import Moments
 from tests.plugins.estimators import cases
@@ -32,7 +32,8 @@ def test_posteriors_are_those_of_bayes_rule(shrinkage, monkeypatch):
     data = cases.unbalanced()
     expected = bayes(data.features, data.labels, shrinkage)
     monkeypatch.setattr(discriminant, "BLOCK", 35)  # several blocks
-    found = Discriminant.of(Moments.of(data.features, data.labels), shrinkage).of_blocks(blocks_of(data.features, data.labels))
+    fitted = Discriminant.of(Moments.of(data.features, data.labels), shrinkage)
+    found = Posteriors.of(fitted, blocks_of(data.features, data.labels))
     own = np.arange(len(data.labels)), data.labels
     assert np.allclose(found.true, expected[own], atol=1e-10)
     assert np.allclose(found.softened, softmax(expected, axis=1)[own], atol=1e-10)

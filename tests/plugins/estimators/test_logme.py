@@ -80,6 +80,18 @@ def test_both_ways_to_the_spectrum_agree():
         assert np.allclose(of_images.maxima(), of_moments.maxima(), rtol=1e-9)
 
 
+@pytest.mark.parametrize(("width", "count"), [(1, 1), (2, 5), (40, 1), (200, 7)])
+def test_rows_in_the_coordinates_of_eigenvectors(width, count):
+    from plugins.estimators.logme import _turned
+
+    random = np.random.default_rng(width)
+    matrix, rows = random.normal(size=(width + 5, width)), random.normal(size=(count, width))
+    values, vectors = np.linalg.eigh(matrix.T @ matrix)
+    found, turned = _turned(matrix.T @ matrix, rows)
+    assert np.allclose(found, values, rtol=1e-10)
+    assert np.allclose(turned**2, (rows @ vectors) ** 2, atol=1e-9)
+
+
 def test_regression_is_over_columns_of_targets():
     random = np.random.default_rng(0)
     features = random.normal(size=(30, 4))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from plugins.estimators.ranks import mid_ranks
 from registry.errors import NotApplicable
 
 if TYPE_CHECKING:
@@ -34,9 +35,7 @@ def r_squared(predicted: np.ndarray, truth: np.ndarray) -> float:
 
 def area_under_roc(scores: np.ndarray, flags: np.ndarray) -> float:
     """The probability that an image with the label scores above one without, equal scores counting half (Mann–Whitney)."""
-    from scipy.stats import rankdata
-
-    ranks, positive = rankdata(scores), flags > 0
+    ranks, positive = mid_ranks(scores), flags > 0
     count = int(positive.sum())
     above = float(ranks[positive].sum()) - count * (count + 1) / 2
     return above / (count * (len(flags) - count))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from plugins.estimators.ranks import mid_ranks
 from registry import estimator
 from registry.errors import NotApplicable
 from registry.estimator import Score
@@ -18,11 +19,11 @@ if TYPE_CHECKING:
 def parc(evidence: Evidence, *, components: int = 32, images: int = 500, probes: int = 5, seed: int = 0) -> float:
     """Pairwise annotation representation comparison: 100 · Spearman correlation of the distances between images.
 
-    Of features 1 − Pearson correlation over their first ``components`` principal components (0: over the features themselves), of
-    labels 1 − correlation of one-hot rows; regression and multilabel: Euclidean, each target to unit deviation (on one-hot
-    rows that orders the pairs as the correlation does). Mean over ``probes`` seeded probe sets of ``images``; all images at once
-    where there are no more. Source: Bolya, Mittapalli, Hoffman, Scalable Diverse Model Selection for Accessible Transfer Learning
-    (NeurIPS 2021, arXiv 2111.06977).
+    Of features 1 − Pearson correlation over their first ``components`` principal components (over the features themselves where
+    these are no more, or for 0). Of labels 1 − correlation of one-hot rows; multilabel: the Euclidean distance of flags, which on
+    one-hot rows orders the pairs as the correlation does; regression: that of targets, each to unit deviation. Mean over ``probes``
+    seeded probe sets of ``images``; all images at once where there are no more. Source: Bolya, Mittapalli, Hoffman, Scalable Diverse
+    Model Selection for Accessible Transfer Learning (NeurIPS 2021, arXiv 2111.06977).
     """
     import numpy as np
 
@@ -35,11 +36,10 @@ def parc(evidence: Evidence, *, components: int = 32, images: int = 500, probes:
 
 
 def _of_probe(features: np.ndarray, labels: np.ndarray, task_type: str, components: int) -> float:
-    from scipy.stats import rankdata
-
     from registry.principal import Principal
 
-    kept = Principal.of(features).scores(features, components) if components else features.astype("float64")
+    reduced = 0 < components < features.shape[1]
+    kept = Principal.of(features).scores(features, components) if reduced else features.astype("float64")
     apart = _upper(1 - _correlation(kept))
     truly = _upper(_label_distances(labels, task_type))
     for distances, what in ((apart, "features"), (truly, "labels")):
@@ -49,7 +49,7 @@ def _of_probe(features: np.ndarray, labels: np.ndarray, task_type: str, componen
                 subject="parc",
                 hint="It needs images of two classes, two of one class among them, and features that vary.",
             )
-    return 100 * _pearson(rankdata(apart), rankdata(truly))
+    return 100 * _pearson(mid_ranks(apart), mid_ranks(truly))
 
 
 def _label_distances(labels: np.ndarray, task_type: str) -> np.ndarray:
@@ -59,19 +59,21 @@ def _label_distances(labels: np.ndarray, task_type: str) -> np.ndarray:
 
     if task_type == "classification":
         return np.asarray(labels[:, None] != labels[None, :], dtype=np.float64)
-    deviation = labels.std(0)
-    scaled = labels / np.where(deviation > 0, deviation, 1.0)
-    return np.asarray(squareform(pdist(scaled)))
+    deviation = labels.std(0) if task_type == "regression" else 1.0
+    return np.asarray(squareform(pdist(labels / np.where(deviation > 0, deviation, 1.0))))
 
 
 def _correlation(rows: np.ndarray) -> np.ndarray:
-    """Pearson correlation of every two rows (n, n); 0 with a row that does not vary."""
+    """Pearson correlation of every two rows (n, n), to 12 decimals; 0 with a row that does not vary.
+
+    Further decimals are rounding, which would put distances in order that are equal: of two features, all are 0 or 2.
+    """
     import numpy as np
 
     away = rows - rows.mean(1, keepdims=True)
     length = np.sqrt(np.einsum("nd,nd->n", away, away))
     away /= np.where(length > 0, length, 1.0)[:, None]
-    return np.asarray(away @ away.T)
+    return np.asarray(np.round(away @ away.T, 12))
 
 
 def _upper(square: np.ndarray) -> np.ndarray:

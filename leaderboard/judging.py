@@ -44,22 +44,24 @@ class Figure:
 
 @dataclass(frozen=True)
 class Judged:
-    """One selector. ``works``: whether it looked at the target, or knew its answer from metadata and records alone.
+    """One selector. ``works``: whether it looked at the target, or knew its answer from metadata and records alone; ``chance``: random.
 
     ``seconds``: what a question cost, ``share``: of fine-tuning every source once; None where the store does not know.
     ``unscored``: sources that it had no score for, over all questions; ``refused``: targets it could not answer for, with reasons.
-    ``tied``: cannot be told from the best by regret. ``stability``: see ``leaderboard.stability``.
+    ``tied``: cannot be told from the best by regret, which it is ``behind`` by so much. ``stability``: see ``leaderboard.stability``.
     """
 
     name: str
     figures: Mapping[str, Figure]
     targets: int
     works: bool
+    chance: bool
     seconds: float | None
     share: float | None
     unscored: int
     refused: Mapping[str, str]
     tied: bool = False
+    behind: Figure | None = None
     stability: Mapping[str, float] = field(default_factory=dict)
     of: Mapping[str, Figures] = field(default_factory=dict, repr=False, compare=False)
 
@@ -84,6 +86,7 @@ class Judgement:
     too_few: int
     budget: float
     order_stability: Mapping[str, float]
+    resampling: Resampling = field(repr=False, compare=False)
 
     @property
     def targets(self) -> list[str]:
@@ -92,7 +95,7 @@ class Judgement:
     @cached_property
     def best_static(self) -> Judged | None:
         """The best of those that did not look at the target, chance aside."""
-        return next((row for row in self.rows if not row.works and row.name != "random" and row.targets), None)
+        return next((row for row in self.rows if not row.works and not row.chance and row.targets), None)
 
 
 @dataclass
@@ -104,6 +107,7 @@ class _Answers:
     refused: dict[str, str] = field(default_factory=dict)
     unscored: int = 0
     works: bool = False
+    chance: bool = False
 
 
 def judge(
@@ -124,9 +128,8 @@ def judge(
     resampling = Resampling(enough)
     rows = sorted((_judged(name, said, resampling, costs) for name, said in answers.items()), key=lambda row: (row.regret, row.name))
     rankings = {name: _rankings(enough, said) for name, said in answers.items()}
-    return Judgement(
-        adaptation, _with_ties(rows, resampling), enough, len(settings) - len(enough), budget, order_stability(enough, rankings)
-    )
+    ordered, few = _with_ties(rows, resampling), len(settings) - len(enough)
+    return Judgement(adaptation, ordered, enough, few, budget, order_stability(enough, rankings), resampling)
 
 
 # -- asking -----------------------------------------------------------------------------------------------
@@ -146,7 +149,7 @@ def _everything(setting: Setting, recorded: Recorded) -> float:
 
 
 def _ask_all(card: Selector, options: Mapping[str, Value], settings: Sequence[Setting], recorded: Recorded, share: float) -> _Answers:
-    said = _Answers()
+    said = _Answers(chance=card.chance)
     for place, setting in enumerate(settings):
         try:
             _ask(card, options, place, setting, recorded, share, said)
@@ -192,7 +195,7 @@ def _judged(name: str, said: _Answers, resampling: Resampling, costs: Sequence[f
     tasks = sorted({settings[place].task for place in said.scores})
     if not tasks:
         nothing = {key: Figure(None) for key in STATISTICS}
-        return Judged(name, nothing, 0, said.works, None, None, said.unscored, said.refused)
+        return Judged(name, nothing, 0, said.works, said.chance, None, None, said.unscored, said.refused)
     of = {task: resampling.figures(task, said.scores) for task in tasks}
     own, drawn = resampling.mean(of)
     figures = {key: _figure(key, own[at], drawn[at], resampling, len(tasks)) for at, key in enumerate(STATISTICS)}
@@ -202,6 +205,7 @@ def _judged(name: str, said: _Answers, resampling: Resampling, costs: Sequence[f
         figures,
         len(tasks),
         said.works,
+        said.chance,
         seconds,
         share,
         said.unscored,
@@ -231,7 +235,7 @@ def _with_ties(rows: Sequence[Judged], resampling: Resampling) -> list[Judged]:
         return list(rows)
     differences = [regret_difference(row, rows[0], resampling) for row in rows]
     return [
-        replace(row, tied=bool(row.targets) and not (gap.low is not None and gap.low > 0))
+        replace(row, tied=bool(row.targets) and not (gap.low is not None and gap.low > 0), behind=gap)
         for row, gap in zip(rows, differences, strict=True)
     ]
 

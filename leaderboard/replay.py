@@ -80,7 +80,8 @@ class Replay:
             scores[row["source"]] = float(row["score"])
             self._pay(("features", row["source"]), row["feature_seconds"])
             self._pay((estimator, row["source"]), row["seconds"])
-        self.unscored = max(self.unscored, len(self.setting.sources) - len(scores))
+        if scores:  # of an estimator that scored none, the selector says so itself
+            self.unscored = max(self.unscored, len(self.setting.sources) - len(scores))
         return scores
 
     def measure(self, sources: Sequence[str], *, size: int | None = None, epochs: int | None = None) -> dict[str, float]:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import format_option, size_option, store_option
+from harness.cli.options import format_option, plugin_option, size_option, store_option
+
+if TYPE_CHECKING:
+    from leaderboard.standings import Filter
+    from leaderboard.store import Store
 
 
 @click.command(help="Rank the sources by measured gain, with intervals, and say what cannot be told apart.")
@@ -23,15 +27,49 @@ from harness.cli.options import format_option, size_option, store_option
 @click.option(
     "--attribution", is_flag=True, help="Which source task carried the multi-source chains: what leaving it out costs, and its share."
 )
+@click.option(
+    "--selectors",
+    is_flag=False,
+    flag_value="*",
+    default="",
+    metavar="[NAMES]",
+    help="Judge selectors instead: what each would have chosen, against what was measured; all, or names and globs.",
+)
+@click.option(
+    "--budget", type=click.FloatRange(0, 1), help="With --selectors: what a search may spend, of fine-tuning every source once [0.1]."
+)
+@click.option(
+    "--plot", type=click.Path(path_type=Path, dir_okay=False), help="With --selectors: draw regret against cost, PNG, SVG or PDF."
+)
+@plugin_option
 @click.option("--reference", type=click.Choice(["scratch", "base"]), default="scratch", show_default=True, help="What gains are over.")
 @click.option("--sort", type=click.Choice(["rank", "gain", "name", "failed", "seconds"]), default="rank", show_default=True)
 @format_option
-def command(store: Path, by: Any, attribution: bool, reference: Any, sort: str, format_: str, **wanted: str) -> None:
+def command(
+    store: Path,
+    by: Any,
+    attribution: bool,
+    selectors: str,
+    budget: float | None,
+    plot: Path | None,
+    plugins: tuple[Path, ...],
+    reference: Any,
+    sort: str,
+    format_: str,
+    **wanted: str,
+) -> None:
     from leaderboard.standings import Filter, standings
     from leaderboard.standings_table import standings_table
     from leaderboard.store import Store
 
     opened, kept = Store(store), Filter(**wanted)
+    if selectors:
+        if attribution or by != "source" or wanted["scenario"]:
+            raise click.UsageError("--selectors has a row for each selector: leave out --attribution, --by and --scenario")
+        _judge(opened, selectors, kept, budget, plot, plugins, format_)
+        return
+    if budget is not None or plot:
+        raise click.UsageError("--budget and --plot go with --selectors")
     if attribution:
         if by != "source":
             raise click.UsageError("--attribution has a row for each source task: leave out --by")
@@ -46,3 +84,28 @@ def command(store: Path, by: Any, attribution: bool, reference: Any, sort: str, 
         from leaderboard.groups_table import groups_table
 
         groups_table(groups(opened, by, kept, reference), sort).print(format_)
+
+
+def _judge(
+    store: Store, names: str, wanted: Filter, budget: float | None, plot: Path | None, plugins: tuple[Path, ...], format_: str
+) -> None:
+    from dataclasses import replace
+
+    from leaderboard.judged_selectors import selectors_to_judge
+    from leaderboard.judged_table import judged_table
+    from leaderboard.judging import BUDGET, judge
+    from registry import Registry
+
+    if plot:
+        from leaderboard.plots.selectors import check_plot
+
+        check_plot(plot)
+    asked = selectors_to_judge(Registry.discover(plugins), store, names)
+    share = BUDGET if budget is None else budget
+    found = judge(store, asked, replace(wanted, adaptation=""), wanted.adaptation or "fine_tune", share)
+    judged_table(found).print(format_)
+    if plot:
+        from leaderboard.plots.selectors import save_plot
+
+        save_plot(found, plot)
+        click.echo(f" wrote {plot}", err=True)

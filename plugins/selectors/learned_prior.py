@@ -1,0 +1,21 @@
+"""The prior that learns why: from domains, sizes and sources to standings."""
+
+from plugins.prior_model import PriorModel
+from plugins.standing import mean_standing
+from registry import Question, last_for_the_rest, selector
+from registry.errors import NotApplicable
+
+
+@selector("learned_prior")
+def learned_prior(question: Question) -> dict[str, float]:
+    """Standing predicted from domain relation, sizes, source and base, by a ridge regression on the records of other targets.
+
+    A source that was never measured is judged by its metadata. With records of fewer than three tasks, it is the prior.
+    """
+    model = PriorModel.learn(question.records)
+    if model is not None:
+        return model.predict(question)
+    known = mean_standing(question.records)
+    if not any(source.name in known for source in question.sources):
+        raise NotApplicable("no records of these sources, nor of three other targets to learn from", subject="learned_prior")
+    return last_for_the_rest(known, question)

@@ -1,0 +1,15 @@
+"""The store's own prior: what did well elsewhere."""
+
+from plugins.standing import mean_standing
+from registry import Question, last_for_the_rest, selector
+from registry.errors import NotApplicable
+
+
+@selector("prior")
+def prior(question: Question) -> dict[str, float]:
+    """Mean rank on all other targets, among the sources asked about: where a source came in wherever two of them were measured."""
+    asked = {source.name for source in question.sources}
+    known = mean_standing(record for record in question.records if record.source in asked)
+    if not known:
+        raise NotApplicable("no two of these sources were measured together on another target", subject="prior")
+    return last_for_the_rest(known, question)

@@ -5,18 +5,16 @@ They are sums about a point near the mean, so that features far from zero lose n
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import add
 from typing import TYPE_CHECKING, Any
 
 from registry.errors import DataError
+from registry.sums import Sums, in_blocks, label_columns
 
 if TYPE_CHECKING:
     import numpy as np
-
-BLOCK = 1 << 22
-"""Values in a block of rows: 32 MB of float64, whatever the number of images."""
 
 SAMPLE = 256
 """Rows, evenly spaced, whose mean the sums are taken about."""
@@ -48,17 +46,16 @@ class Moments:
         sample = features[:: max(1, len(features) // SAMPLE)]
         origin = sample.mean(0, dtype=np.float64) if len(sample) else np.zeros(features.shape[1])
         width = _width(labels, task_type, classes)
-        rows = max(1, BLOCK // features.shape[1])
-        blocks = (slice(start, start + rows) for start in range(0, len(features), rows))
-        return cls.of_blocks(((features[block], columns_of(labels[block], task_type, width)) for block in blocks), origin, width)
+
+        def columns(part: slice) -> Any:
+            return label_columns(labels[part], task_type, width)
+
+        return reduce(add, map(cls.of_sums, in_blocks(features, columns, lambda: Sums(origin, width))))
 
     @classmethod
-    def of_blocks(cls, blocks: Iterable[tuple[np.ndarray, Any]], origin: np.ndarray, columns: int) -> Moments:
-        """About a point (D,), of blocks of features (B, D) and label columns (B, K), dense or sparse."""
-        sums = _Sums(origin, columns)
-        for features, labels in blocks:
-            sums.add(features, labels)
-        return sums.all()
+    def of_sums(cls, sums: Sums) -> Moments:
+        labels = sums.label_sums, sums.label_squares
+        return cls(sums.count, sums.origin, sums.sums, sums.gram, sums.cross, *labels, sums.cubes, sums.fourths)
 
     def about(self, point: np.ndarray) -> Moments:
         """The same moments about another point (D,)."""
@@ -82,7 +79,7 @@ class Moments:
                 subject="moments",
                 hint="Give classes= to Moments.of where a shard may lack a class.",
             )
-        moved = other.about(self.origin)
+        moved = other if other.origin is self.origin else other.about(self.origin)
         return Moments(
             self.count + moved.count,
             self.origin,
@@ -125,59 +122,7 @@ class Moments:
         return within
 
 
-class _Sums:
-    """Sums under way."""
-
-    def __init__(self, origin: np.ndarray, columns: int) -> None:
-        import numpy as np
-
-        width = len(origin)
-        self.origin, self.count, self.fourths = origin, 0, 0.0
-        self.sums, self.cubes = np.zeros(width), np.zeros(width)
-        self.gram = np.zeros((width, width), order="F")
-        self.cross = np.zeros((columns, width))
-        self.label_sums, self.label_squares = np.zeros(columns), np.zeros(columns)
-        self.room = np.empty((0, width))
-
-    def add(self, x: np.ndarray, y: Any) -> None:
-        """A block of features (B, D) and its label columns (B, K)."""
-        import numpy as np
-        from scipy.linalg.blas import dsyrk
-
-        if len(self.room) < len(x):
-            self.room = np.empty(x.shape)
-        z = np.subtract(x, self.origin, out=self.room[: len(x)])
-        squares = np.einsum("nd,nd->n", z, z)
-        self.count += len(z)
-        self.sums += np.ones(len(z)) @ z
-        self.cubes += squares @ z
-        self.fourths += float(squares @ squares)
-        self.gram = dsyrk(1.0, z.T, beta=1.0, c=self.gram, overwrite_c=True)  # the upper triangle
-        self.cross += y.T @ z
-        self.label_sums += np.asarray(y.sum(0)).reshape(-1)
-        self.label_squares += np.asarray((y * y).sum(0)).reshape(-1)
-
-    def all(self) -> Moments:
-        import numpy as np
-
-        below = np.tril_indices(len(self.gram), -1)
-        self.gram[below] = self.gram.T[below]
-        labels = self.label_sums, self.label_squares
-        return Moments(self.count, self.origin, self.sums, self.gram, self.cross, *labels, self.cubes, self.fourths)
-
-
 def _width(labels: np.ndarray, task_type: str, classes: int | None) -> int:
     if task_type != "classification":
         return int(labels.shape[1])
     return max(classes or 0, int(labels.max(initial=-1)) + 1)
-
-
-def columns_of(labels: np.ndarray, task_type: str, width: int) -> Any:
-    """Label columns (B, K): one-hot rows are sparse."""
-    import numpy as np
-    from scipy.sparse import csr_array
-
-    if task_type != "classification":
-        return labels.astype(np.float64)
-    count = len(labels)
-    return csr_array((np.ones(count), labels, np.arange(count + 1)), shape=(count, width))

@@ -149,7 +149,6 @@ def _turned(matrix: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarra
     LAPACK's own dsyevd (tridiagonalise, solve, turn back), but that the K rows are turned rather than the D eigenvectors: a
     quarter of the time is saved where K is small.
     """
-    import numpy as np
     from scipy.linalg import eigh_tridiagonal, lapack
 
     width, count = len(matrix), len(rows)

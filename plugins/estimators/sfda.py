@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from registry import Evidence, Score, estimator
 from registry.discriminant import Discriminant, blocks_of
-from registry.moments import Moments, columns_of
+from registry.moments import Moments
+from registry.sums import Sums, label_columns
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,8 +37,8 @@ def sfda(evidence: Evidence) -> Score:
             start += len(own)
             yield share * features + (1 - share) * others[own], own
 
-    columns = ((features, columns_of(own, "classification", classes)) for features, own in mixed())
-    second = Discriminant.of(Moments.of_blocks(columns, moments.mean, classes), first.shrinkage)
+    blocks = ((features, label_columns(own, "classification", classes)) for features, own in mixed())
+    second = Discriminant.of(Moments.of_sums(Sums(moments.mean, classes).add_all(blocks)), first.shrinkage)
     value = sum(float(own.sum()) for _, own in second.chances(mixed())) / len(labels)
     return Score(min(value, 1.0), _note(evidence))
 

@@ -9,7 +9,7 @@ from operator import add
 import numpy as np
 import pytest
 
-from registry import moments as module
+from registry import sums as module
 from registry.errors import DataError
 from registry.moments import Moments
 
@@ -86,9 +86,11 @@ def test_shards_of_other_classes_or_features_do_not_add_up():
         Moments.of(features, labels) + Moments.of(features[:, :3], labels)
 
 
-def test_blocks_make_no_difference(monkeypatch, data):
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_blocks_and_threads_make_no_difference(monkeypatch, data, threads):
     features, labels = data
     monkeypatch.setattr(module, "BLOCK", 3 * features.shape[1])
+    monkeypatch.setattr(module, "_threads", lambda: threads)
     check(Moments.of(features, labels), features, one_hot(labels))
 
 

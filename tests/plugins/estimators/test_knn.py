@@ -34,9 +34,7 @@ def voted(labels):
 
 def brute(case, k=5, metric="cosine"):
     labels = case.labels.tolist()
-    right = [
-        voted([labels[other] for other in neighbours(case.features, image, k, metric)]) == labels[image] for image in range(len(labels))
-    ]
+    guesses = [voted([labels[other] for other in neighbours(case.features, image, k, metric)]) for image in range(len(labels))]
     return sum(guess == label for guess, label in zip(guesses, labels, strict=True)) / len(labels)
 
 

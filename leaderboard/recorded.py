@@ -89,13 +89,14 @@ class Recorded:
         """Every measured cell, as selectors are told of those on other tasks."""
         known: dict[tuple[Any, ...], dict[str, float]] = {}
         for row in rows_of(self.estimates):
-            place = known.setdefault((row["source"], row["task"], row["size"], row["seed"], row["image_size"]), {})
+            place = known.setdefault((row["source"], row["task"], row["size"], row["seed"], row["image_size"], row["setup"]), {})
             place[row["estimator"]] = float(row["score"])
         return [self._record(row, known) for row in rows_of(self.cells)]
 
     def _record(self, row: Mapping[str, Any], known: Mapping[tuple[Any, ...], Mapping[str, float]]) -> Record:
         place, seeded = (row["source"], row["task"], row["size"]), row["seed"]
-        estimates = next((known[key] for seed in (seeded, None) if (key := (*place, seed, row["image_size"])) in known), {})
+        keys = [(*place, seed, row["image_size"], setup) for seed in (seeded, None) for setup in (row["setup"], None)]
+        estimates = next((known[key] for key in keys if key in known), {})
         setting = " · ".join(str(row[column]) for column in ("task", "metric", "size", "seed", "setup"))
         source_images, task_images, base = row["source_images"], row["task_images"], row["base"]
         return Record(row["source"], row["task"], setting, row["quality"], row["relation"], source_images, task_images, base, estimates)

@@ -109,6 +109,7 @@ class Replay:
     def _estimates(self) -> pd.DataFrame:
         rows, setting = self.recorded.estimates, self.setting
         mine = rows["task"].eq(setting.task) & rows["size"].eq(setting.size) & rows["source"].isin(setting.sources)
+        mine &= rows["setup"].isna() | rows["setup"].eq(setting.setup)
         return rows[mine & _same(rows["image_size"], setting.image_size) & (_same(rows["seed"], self.seed) | rows["seed"].isna())]
 
     @cached_property

@@ -70,6 +70,19 @@ def test_selectors_are_judged_on_an_imported_table(tmp_path):
     )
 
 
+def test_scores_of_one_import_are_not_taken_for_those_of_another(tmp_path):
+    store, registry = Store(tmp_path / "s.duckdb"), Registry.discover()
+    for name, sign in (("one", 1), ("other", -1)):
+        rows = [f"{s},{t},{m},{sign * logme},{leep}" for t, sources in GRID.items() for s, (m, logme, leep) in sources.items()]
+        table = written(tmp_path, "\n".join(["s,t,m,logme,leep", *rows]))
+        mapping = TableMapping.of({**SMALL, "name": name})
+        import_table(store, Incoming.read(table, mapping, registry.cards[Kind.ESTIMATOR], registry.domain_parents()))
+    (judged,) = judge(store, [(registry.get(Kind.SELECTOR, "logme"), {}, "logme")]).rows
+    first = (0.4 / 0.5 + 0.3 / 0.8 + 0.25 / 0.5) / 3
+    second = (0.2 / 0.5 + 0.6 / 0.8 + 0.45 / 0.5) / 3
+    assert judged.figures["rel1"].value == pytest.approx((first + second) / 2)
+
+
 @needs
 def test_the_reference_figures_of_the_segmentation_table_come_out_of_the_store(tmp_path):
     mapping = TableMapping.read(HOME / "benchmarks" / "published" / "segmentation_17x16.toml")

@@ -112,6 +112,15 @@ def test_every_adaptation_has_a_page_with_its_options() -> None:
                 assert f"| `{option}` | {default} |" in text
 
 
+def test_every_estimator_has_a_page_with_its_options_and_stands_in_the_overview() -> None:
+    for card in Registry.discover().cards[Kind.ESTIMATOR].values():
+        if card.origin.startswith("plugins."):
+            text = page(f"estimators/{card.name}.md")
+            assert f"[{card.name}]({card.name}.md)" in page("estimators/index.md")
+            for option, default in card.options().items():
+                assert f"| `{option}` | {default} |" in text, f"docs/estimators/{card.name}.md says nothing of {option}"
+
+
 def readme_model() -> str:
     blocks = re.findall(r"```python\n(.*?)```", (HOME / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     return next(block for block in blocks if "@hw.source_model" in block)

@@ -24,8 +24,10 @@ ENDINGS = (".png", ".svg", ".pdf")
 _COLOURS = {"rule": "#D55E00", "look": "#0072B2", "chance": "#666666"}
 _MARKERS = {"rule": "s", "look": "o", "chance": "X"}
 _NAMES = {"rule": "metadata and records", "look": "looks at the target", "chance": "chance"}
-_LEFT = 0.4
+_LEFT = 0.2
 """Where rules that cost nothing stand: this share of the cheapest of the others."""
+_FAN = 0.12
+"""In powers of ten, how far apart they stand there, so that their whiskers are told apart."""
 
 
 def draw(found: Judgement) -> Figure:
@@ -39,12 +41,14 @@ def draw(found: Judgement) -> Figure:
     figure, (axes,) = panels(size=(8.0, 5.2))
     paid = [row.share for row in rows if row.share]
     edge = _LEFT * min(paid, default=0.01)
+    places, free = {row.name: row.share or edge for row in rows}, [row.name for row in rows if not row.share]
+    places |= {name: edge * 10 ** (_FAN * (at + 1 - len(free))) for at, name in enumerate(free)}
     for row in rows:
-        _mark(axes, row, edge)
+        _mark(axes, row, places[row.name])
     axes.set_xscale("log")
-    axes.set_xlim(edge * 0.6, 1.5 * max([*paid, 10 * edge]))
+    axes.set_xlim(0.8 * min(places.values()), 1.5 * max([*paid, 10 * edge]))
     axes.set_ylim(bottom=0)
-    axes.axvline(edge * 1.5, color="black", linewidth=0.5, linestyle=":")
+    axes.axvline(edge * 3, color="black", linewidth=0.5, linestyle=":")
     _ticks(axes, edge, paid)
     axes.set(xlabel="cost, % of fine-tuning every source once", ylabel="regret@1, %", title=f"{TITLE}: {len(found.targets)} targets")
     _names(axes, rows, edge)
@@ -56,14 +60,12 @@ def _kind(row: Judged) -> str:
     return "chance" if row.chance else "look" if row.works else "rule"
 
 
-def _mark(axes: Axes, row: Judged, edge: float) -> None:
+def _mark(axes: Axes, row: Judged, place: float) -> None:
     figure, kind = row.figures["regret1"], _kind(row)
     value = 100 * (figure.value or 0.0)
     errors = None if figure.low is None or figure.high is None else [[value - 100 * figure.low], [100 * figure.high - value]]
     face = _COLOURS[kind] if row.tied else "white"
-    axes.errorbar(
-        [row.share or edge], [value], errors, fmt=_MARKERS[kind], color=_COLOURS[kind], markerfacecolor=face, capsize=2, elinewidth=0.7
-    )
+    axes.errorbar([place], [value], errors, fmt=_MARKERS[kind], color=_COLOURS[kind], markerfacecolor=face, capsize=2, elinewidth=0.7)
 
 
 def _names(axes: Axes, rows: list[Judged], edge: float) -> None:
@@ -85,7 +87,7 @@ def _ticks(axes: Axes, edge: float, paid: list[float]) -> None:
 
     top = max([*paid, 10 * edge])
     places = [m * 10.0**e for e in range(floor(log10(edge)), floor(log10(top)) + 1) for m in (1, 2, 5)]
-    kept = [place for place in places if 1.5 * edge < place <= 1.5 * top]
+    kept = [place for place in places if 3 * edge < place <= 1.5 * top]
     axes.set_xticks([edge, *kept], ["0", *(f"{100 * place:g}" for place in kept)])
     axes.minorticks_off()
 

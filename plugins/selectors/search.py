@@ -57,15 +57,16 @@ def search(
     """
     beliefs = _start(question, estimators.split("+") if estimators else [])
     contenders = _best(beliefs, most)
-    for rung in _rungs(question):
-        noise = _noise(rung, validation, LIKELY)
-        if question.measure is None or len(contenders) < 2 or _worth(beliefs, contenders, noise) < WORTH:
+    for place, rung in enumerate(_rungs(question)):
+        contenders = _best({name: beliefs[name] for name in contenders}, max(2, most // keep**place))
+        if question.measure is None or len(contenders) < 2:
             break
+        if _worth(beliefs, contenders, _noise(rung, validation, LIKELY)) < WORTH:
+            continue  # too few images to tell more than is known: the next rung has more
         seen = question.measure(contenders, size=rung.size, epochs=rung.epochs)
         beliefs |= _updated(beliefs, seen, rung, validation)
         if len(seen) < len(contenders):
             break
-        contenders = _best({name: beliefs[name] for name in contenders}, max(2, len(contenders) // keep))
     return {name: belief.mean for name, belief in beliefs.items()}
 
 
@@ -101,7 +102,7 @@ def _estimates(question: Question, estimators: Sequence[str]) -> Iterator[tuple[
 
 def _rungs(question: Question) -> Iterator[Rung]:
     """A third of the epochs on the smallest subset, two thirds on the next and on all images, then everything."""
-    below = [size for size in SIZES if question.size is None or size < question.size]
+    below = list(question.sizes) or [size for size in SIZES if question.size is None or size < question.size]
     everything = float(question.size or 2 * SIZES[-1])
     for place, size in enumerate([*below[:2], None]):
         epochs = max(1, round(question.epochs * (1 + min(place, 1)) / 3)) if question.epochs else None

@@ -229,7 +229,7 @@ def test_a_selector_that_forgets_a_source_is_found(registry):
 
 
 def test_a_selector_that_needs_records_is_found(registry):
-    card = hw.Selector(name="lab/s", rank=lambda question: {s.name: question.records[0]["gain_abs"] for s in question.sources})
+    card = hw.Selector(name="lab/s", rank=lambda question: {s.name: question.records[0].quality for s in question.sources})
     assert "IndexError" in failures(card, registry)["frugal"]
 
 

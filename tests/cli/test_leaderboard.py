@@ -4,7 +4,8 @@ import pytest
 from click.testing import CliRunner
 
 from harness.cli.leaderboard_verb import command
-from registry.errors import QueryError, StoreMissing
+from registry.errors import BadName, QueryError, StoreMissing
+from tests.leaderboard.judged import judged_store
 from tests.leaderboard.synthetic import CHAIN, IMAGENET, PHOTO, grid_store
 
 
@@ -109,3 +110,82 @@ def test_attribution_needs_chains_on_fewer_tasks_and_no_groups(store):
     assert isinstance(result.exception, QueryError)
     assert "alphadigits" in result.exception.hint
     assert leaderboard("--store", store, "--attribution", "--by", "domain").exit_code == 2
+
+
+# -- selectors ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory):
+    return str(judged_store(tmp_path_factory.mktemp("judged") / "s.duckdb").path)
+
+
+SOME = "random,largest,prior,logme,search"
+
+
+def test_selectors_are_judged_by_regret_with_ties_marked(judged):
+    result = leaderboard("--store", judged, "--selectors", SOME, "--size", "150", columns="100")
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert result.exit_code == 0 and max(map(len, result.stdout.splitlines())) <= 100
+    assert lines[2] == ["selector", "regret@1", "(%)", "Rel@1", "τ_w", "cost", "(%)", "stable"]
+    assert lines[4][:4] == ["=", "logme", "0.0", "[0.0,"] and lines[4][-2:] == ["4.0", "1.00"]
+    assert [line[0] for line in lines[7:9]] == ["random", "largest"]
+    assert "logme, the best that looks at the target, against prior, the best that does not" in result.stderr
+    assert "regret@1 of at most 1% at no more than 10% of the cost: logme" in result.stderr
+
+
+def test_selectors_in_json_have_every_figure_and_what_was_refused(judged):
+    result = leaderboard("--store", judged, "--selectors", f"{SOME},gbc", "--format", "json")
+    rows = {row["selector"]: row for row in json.loads(result.stdout)}
+    assert set(rows) == set(SOME.split(","))  # gbc has no scores here: a note says so
+    assert "not judged: gbc" in result.stderr
+    figures = {"regret1", "regret3", "rel1", "rel3", "weighted_tau", "kendall", "spearman", "pearson", "recall3"}
+    assert figures | {f"{name}_low" for name in figures} <= set(rows["logme"])
+    assert (rows["logme"]["looks_at_target"], rows["prior"]["looks_at_target"], rows["prior"]["share"]) == (True, False, 0)
+    assert rows["random"]["behind_low"] > 0 and set(rows["logme"]["stability_by"]) == {"seed"}
+
+
+def test_a_users_own_selector_is_judged_beside_the_others(judged, tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "import headwater as hw\n@hw.selector('lab/mine')\ndef mine(question):\n"
+        "    return {source.name: -(source.images or 0) for source in question.sources}\n"
+    )
+    result = leaderboard("--store", judged, "--selectors", "lab/*", "--plugin", str(tmp_path / "mine.py"), "--format", "json")
+    assert [row["selector"] for row in json.loads(result.stdout)] == ["lab/mine"]
+
+
+@pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
+def test_regret_against_cost_is_drawn_the_same_twice(judged, tmp_path, ending):
+    pytest.importorskip("matplotlib")
+    drawn = []
+    for name in ("one", "two"):
+        path = tmp_path / f"{name}.{ending}"
+        result = leaderboard("--store", judged, "--selectors", SOME, "--size", "150", "--plot", str(path))
+        assert result.exit_code == 0 and f"wrote {path}" in result.stderr
+        drawn.append(path.read_bytes())
+    assert drawn[0] == drawn[1] and len(drawn[0]) > 1000
+    if ending == "svg":
+        assert all(f">{name}<" in drawn[0].decode() for name in SOME.split(","))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--selectors", "--by", "scenario"), "leave out --attribution, --by and --scenario"),
+        (("--plot", "x.png"), "go with --selectors"),
+        (("--selectors", "--budget", "2"), "is not in the range"),
+    ],
+)
+def test_options_that_do_not_go_with_selectors_are_refused(judged, arguments, says):
+    result = leaderboard("--store", judged, *arguments)
+    assert result.exit_code == 2 and says in result.stderr
+
+
+def test_a_plot_of_another_ending_is_refused_before_any_work(judged):
+    result = leaderboard("--store", "nowhere.duckdb", "--selectors", "--plot", "x.txt")
+    assert isinstance(result.exception, BadName) and ".png" in result.exception.hint
+
+
+def test_a_budget_of_nothing_leaves_search_with_its_start(judged):
+    rows = json.loads(leaderboard("--store", judged, "--selectors", "search", "--budget", "0", "--format", "json").stdout)
+    assert rows[0]["share"] <= 0.05  # features and scores only

@@ -29,6 +29,11 @@ class Problem:
     classes: int
 
     @property
+    def is_tall(self) -> bool:
+        """Whether it has as many rows as features."""
+        return len(self.rows) >= self.features.shape[1]
+
+    @property
     def width(self) -> int:
         """How many coordinates its solutions can have: they lie in the span of its rows."""
         return min(len(self.rows), self.features.shape[1])
@@ -81,7 +86,7 @@ class Standardised:
         flat = scale <= CONSTANT * mean.abs()
         data = data.div_(torch.where(flat, 1.0, scale)).mul_(~flat)
         targets = torch.from_numpy(np.asarray(problem.targets, dtype=np.int64)).to(device)
-        basis, energies = principal_axes(data) if len(data) < data.shape[1] else (None, None)
+        basis, energies = principal_axes(data) if not problem.is_tall else (None, None)
         rotated = data if basis is None else data @ basis
         return cls(rotated, targets, problem.classes, mean, torch.where(flat, torch.inf, scale), basis, energies)
 

@@ -61,8 +61,9 @@ def _groups(problems: Sequence[Problem]) -> Iterator[list[int]]:
     rows = size = 0
     for index in sorted(range(len(problems)), key=lambda index: (-len(problems[index].rows), index)):
         problem = problems[index]
-        fits = (size <= SMALL or len(problem.rows) >= ALIKE * rows) and (len(group) + 1) * size <= MOST
-        if group and fits:
+        alike = size <= SMALL or len(problem.rows) >= ALIKE * rows
+        # Where rows span all coordinates these are the features themselves, else the rows' own: one or the other.
+        if group and alike and problem.is_tall == problems[group[0]].is_tall and (len(group) + 1) * size <= MOST:
             group.append(index)
             continue
         if group:

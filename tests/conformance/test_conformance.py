@@ -209,6 +209,23 @@ def test_an_adaptation_that_climbs_is_found(registry):
     assert "its loss does not fall" in failures(climb, registry)["learns"]
 
 
+def test_cells_that_see_each_other_are_found(registry):
+    @hw.adaptation("lab/crowd", on="features")
+    def crowd(cells):
+        means = [np.mean([cell.train.mean(0) for cell in cells], axis=0) for _ in cells]
+        return [hw.Solution(lambda rows, mean=mean: (rows - mean)[:, :3]) for mean in means]
+
+    assert failures(crowd, registry)["together"] == "cells that are solved together predict otherwise than alone"
+
+
+def test_a_missing_solution_is_found(registry):
+    @hw.adaptation("lab/few", on="features")
+    def few(cells):
+        return [hw.Solution(lambda rows: rows[:, :3])]
+
+    assert failures(few, registry)["applies"] == "it returned 1 solutions for 2 cells"
+
+
 @pytest.mark.parametrize(
     ("score", "check", "says"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -139,6 +140,30 @@ def sleeps(context: hw.Context, *, seconds: float = 60.0) -> hw.Objective:
 
     time.sleep(seconds)
     raise AssertionError("should have been ended")
+
+
+def _zeros(cells: Sequence[hw.Features]) -> list[hw.Solution]:
+    return [hw.Solution(lambda rows: np.zeros((len(rows), 3), np.float32)) for _ in cells]
+
+
+@hw.adaptation("toy/dies_of_large", on="features")
+def dies_of_large(cells: Sequence[hw.Features]) -> list[hw.Solution]:
+    """Takes its process down where a cell has many images."""
+    import os
+
+    if max(len(cell.train_rows) for cell in cells) > 40:
+        os._exit(1)
+    return _zeros(cells)
+
+
+@hw.adaptation("toy/sleeps_over_large", on="features")
+def sleeps_over_large(cells: Sequence[hw.Features]) -> list[hw.Solution]:
+    """Takes longer than anybody waits where a cell has many images."""
+    import time
+
+    if max(len(cell.train_rows) for cell in cells) > 40:
+        time.sleep(60)
+    return _zeros(cells)
 
 
 PLUGIN = Path(__file__)

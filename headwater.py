@@ -55,6 +55,7 @@ _PUBLIC = {
     "run": "harness.run",
     "sample_pixels": "harness.pixels",
     "score": "harness.scoring",
+    "select": "harness.selecting.select",
     "selector": "registry",
     "source_model": "registry",
     "stages": "registry.stages",

@@ -11,7 +11,7 @@ from harness.data.prepared import prepare
 from harness.data.subset import subset
 from harness.files import Files
 from harness.job import Job
-from leaderboard.precision import resampled, wilson
+from leaderboard.precision import between, resampled, wilson
 from registry import Registry, TaskType
 
 SHARE = "accuracy"
@@ -20,12 +20,16 @@ SHARE = "accuracy"
 
 @dataclass(frozen=True)
 class Answers:
-    """``outputs``: (N, ...) float32 and ``targets``: (N, ...), image by image in the task's own order; ``metric`` is the cell's."""
+    """``outputs``: (N, ...) float32 and ``targets``: (N, ...), image by image in the task's own order; ``metric`` is the cell's.
+
+    ``rows``: (N,) int, which images of the task's split these are: sources that share them are compared image by image.
+    """
 
     outputs: np.ndarray
     targets: np.ndarray
     metric: str
     task_type: TaskType
+    rows: np.ndarray
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -49,6 +53,11 @@ class Answers:
         """Where the metric on all such images lies, by what these images can tell."""
         if self.metric == SHARE:
             return wilson(self.value(), len(self))
+        return between(self.drawn)
+
+    @cached_property
+    def drawn(self) -> np.ndarray:
+        """The metric in each draw of a bootstrap over the images."""
         return resampled(self.value, len(self))
 
 
@@ -61,8 +70,8 @@ def answers_of(job: Job, files: Files, registry: Registry, split: str) -> Answer
     task_type = registry.task_type(task.type)
     prepared = prepare(task, task_type, job.image_size)
     if split == "test":
-        targets = prepared.test.targets
+        rows, targets = np.arange(len(prepared.test)), prepared.test.targets
     else:
-        chosen = subset(task_type.methods.strata(prepared.train.targets), record.size, record.seed or 0, job.validation)
-        targets = prepared.train.targets[chosen.validation]
-    return Answers(np.load(path).astype(np.float32), targets, record.metric, task_type)
+        rows = subset(task_type.methods.strata(prepared.train.targets), record.size, record.seed or 0, job.validation).validation
+        targets = prepared.train.targets[rows]
+    return Answers(np.load(path).astype(np.float32), targets, record.metric, task_type, rows)

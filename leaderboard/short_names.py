@@ -12,8 +12,8 @@ Option = tuple[str, Value]
 
 def shortened(sources: Sequence[str]) -> dict[str, str]:
     """Source names as people read them: chains as ``chain(base→tasks)``, paths by their last part, tasks without options, and
-    without the options that all sources of a stem share, bases of chains included (of a single one that has a weights file,
-    that alone is kept); in full where two would read the same."""
+    without the options that all sources of a stem share, bases of chains included (where each has a weights file of its own, that
+    alone is kept); in full where two would read the same."""
     hidden = _hidden({name for source in sources for name in _names_in(source)})
     return _distinct({source: _short(source, hidden) for source in sources})
 
@@ -36,7 +36,10 @@ def _hidden(names: set[Name]) -> dict[str, set[Option]]:
     hidden: dict[str, set[Option]] = {}
     for stem in {name.stem for name in names}:
         options = [set(name.options) for name in names if name.stem == stem]
-        if len(options) > 1:
+        files = {value for own in options for key, value in own if key == "weights"}
+        if len(options) > 1 and len(files) == len(options):  # what each file holds need not be said beside it
+            hidden[stem] = {(key, value) for own in options for key, value in own if key != "weights"}
+        elif len(options) > 1:
             hidden[stem] = set.intersection(*options)
         elif any(key == "weights" for key, _ in options[0]):
             hidden[stem] = {(key, value) for key, value in options[0] if key != "weights"}

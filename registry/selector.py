@@ -64,7 +64,7 @@ class Question:
     ``relations``: what each source's domain is to the task's, as in Record. ``domain_parents``: each domain -> the domains that
     contain it. ``estimate`` and ``measure`` do work that costs seconds; ``measure`` begins nothing that would not fit in what is left
     of ``budget`` for both. ``spent``: the seconds that both have cost so far, ``epochs``: how many ``measure`` trains for where it is
-    not told; None where not known.
+    not told; None where not known. ``sizes``: the subsets to measure on, ascending and below ``size``; none: the selector's choice.
     """
 
     task: Task
@@ -78,6 +78,7 @@ class Question:
     budget: float = 0.0
     spent: Callable[[], float] | None = None
     epochs: int | None = None
+    sizes: Sequence[int] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

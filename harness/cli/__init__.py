@@ -14,6 +14,7 @@ _VERBS = {
     "new": "Write a working plugin file to start from.",
     "check": "Run the conformance suite on a plugin.",
     "run": "Run a benchmark, or continue it.",
+    "select": "Which source for my task: estimates and fine-tunes within a budget.",
     "adapt": "Fine-tune one source on one task, and save the network.",
     "status": "What is done, failed and still to do.",
     "leaderboard": "Rank the sources by measured gain.",

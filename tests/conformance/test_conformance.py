@@ -212,8 +212,8 @@ def test_an_adaptation_that_climbs_is_found(registry):
 def test_cells_that_see_each_other_are_found(registry):
     @hw.adaptation("lab/crowd", on="features")
     def crowd(cells):
-        means = [np.mean([cell.train.mean(0) for cell in cells], axis=0) for _ in cells]
-        return [hw.Solution(lambda rows, mean=mean: (rows - mean)[:, :3]) for mean in means]
+        rows = sum(len(cell.train_rows) for cell in cells)
+        return [hw.Solution(lambda features: features[:, :3] * rows) for _ in cells]
 
     assert failures(crowd, registry)["together"] == "cells that are solved together predict otherwise than alone"
 

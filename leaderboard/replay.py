@@ -2,7 +2,7 @@
 
 ``estimate`` costs the features of each source once, and each score. ``measure`` reads the cell of that size; where fewer epochs are
 asked for, a shorter training of the same data, or else the validation curve of the cell up to there, at that share of its cost.
-Where no cell has that size, the largest below counts, or else the smallest above.
+Sizes are those that every source was trained on: the largest that is not above what was asked for, or else the smallest.
 """
 
 from __future__ import annotations
@@ -130,14 +130,18 @@ class Replay:
             found.setdefault(row["source"], []).append(one)
         return found
 
+    @cached_property
+    def _sizes(self) -> list[int]:
+        """The sizes that every source was trained on: values of unlike sizes do not compare."""
+        of = [{training.images for training in self._trainings.get(source, [])} for source in self.setting.sources]
+        return sorted(set.intersection(*of)) if of else []
+
     def _trained(self, source: str, images: int | None, epochs: int | None) -> tuple[float, float, tuple[Any, ...]] | None:
         """Validation of a training of so many images and epochs, its seconds, and what is paid for by them."""
-        trainings = self._trainings.get(source, [])
-        sizes = sorted({training.images for training in trainings})
-        if not sizes:
+        if not self._sizes:
             return None
-        size = max((n for n in sizes if images is None or n <= images), default=sizes[0])
-        identity, of_size = (source, size, epochs), [training for training in trainings if training.images == size]
+        size = max((n for n in self._sizes if images is None or n <= images), default=self._sizes[0])
+        identity, of_size = (source, size, epochs), [one for one in self._trainings[source] if one.images == size]
         for one in of_size:
             if one.epochs == epochs and one.validation is not None:
                 return one.validation, one.seconds, identity

@@ -39,7 +39,7 @@ class PriorModel:
     """Coefficients by column, and the penalty that was chosen.
 
     On tasks left out, a predicted standing that was higher by 1 meant a quality that was higher by ``slope`` of the best, give or take
-    ``spread`` (a standard deviation); both among the better half of a setting's sources, which is where a choice is made.
+    ``spread`` (a standard deviation); both among those predicted above the mean of their setting, which is where a choice is made.
     """
 
     weights: Mapping[str, float]
@@ -68,7 +68,7 @@ class PriorModel:
         predicted = _left_out(columns, target, tasks, shares)
         best = int(np.argmin(np.average((target[:, None] - predicted) ** 2, axis=0, weights=shares)))
         weights = np.linalg.solve(*_normal(columns, target, shares, PENALTIES[best]))
-        slope, spread = _calibrated(predicted[:, best], target, _relative(rows), settings)
+        slope, spread = _calibrated(predicted[:, best], _relative(rows), settings)
         return cls(dict(zip(names, weights.tolist(), strict=True)), PENALTIES[best], slope, spread, tuple(estimators))
 
     def predict(self, question: Question, estimates: Mapping[str, Mapping[str, float]] | None = None) -> dict[str, float]:
@@ -167,11 +167,17 @@ def _relative(rows: Sequence[Record]) -> np.ndarray:
     return np.array([row.quality / abs(best[row.setting]) if best[row.setting] else 0.0 for row in rows])
 
 
-def _calibrated(predicted: np.ndarray, target: np.ndarray, relative: np.ndarray, settings: np.ndarray) -> tuple[float, float]:
+def _calibrated(predicted: np.ndarray, relative: np.ndarray, settings: np.ndarray) -> tuple[float, float]:
+    """Least squares of relative quality on predicted standing. The rows are chosen by what was predicted: a choice by what came out
+    would flatten the slope."""
     import numpy as np
 
-    upper = target >= 0
+    upper = predicted >= 0
     numbers = np.unique(settings[upper], return_inverse=True)[1]
     predicted, relative = _centred(np.stack([predicted[upper], relative[upper]], axis=1), numbers).T
-    slope = max(0.0, float(predicted @ relative) / max(float(predicted @ predicted), 1e-12))
-    return slope, float(np.std(relative - slope * predicted))
+    slope = float(predicted @ relative) / max(float(predicted @ predicted), 1e-12)
+    return max(_FLATTEST, slope), float(np.std(relative - slope * predicted))
+
+
+_FLATTEST = 0.02
+"""What was learned counts at least so much: where nothing else is known, its order stands."""

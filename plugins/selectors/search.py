@@ -35,15 +35,22 @@ class Belief:
 
 @dataclass(frozen=True)
 class Rung:
-    """Images and epochs, None for all; ``partial``: less than everything, so that it also differs from what all would show."""
+    """Images and epochs, None for all; ``share``: of the steps that all would take.
+
+    The less of a training is seen, the less it says of the whole, however many images it is measured on: its relative value is taken
+    to miss that of the whole by a variance of 1/share − 1 times that of what is believed.
+    """
 
     size: int | None
     epochs: int | None
     images: float
+    share: float
 
-    @property
-    def partial(self) -> bool:
-        return self.size is not None or self.epochs is not None
+    def noise(self, belief: Belief, validation: float, metric: float) -> float:
+        """Variance of a measured relative value: of a share of so many images, (1 − p)/(p·n), and of the part that was not seen. A metric
+        that is no share of images is taken to be as noisy as one."""
+        share = min(max(metric, 0.05), 0.95)
+        return (1 - share) / (share * max(1.0, validation * self.images)) + belief.variance * (1 / self.share - 1)
 
 
 @selector("search")
@@ -61,8 +68,8 @@ def search(
         contenders = _best({name: beliefs[name] for name in contenders}, max(2, most // keep**place))
         if question.measure is None or len(contenders) < 2:
             break
-        if _worth(beliefs, contenders, _noise(rung, validation, LIKELY)) < WORTH:
-            continue  # too few images to tell more than is known: the next rung has more
+        if _worth(beliefs[contenders[0]], beliefs[contenders[1]], rung, validation) < WORTH:
+            continue  # it would hardly tell more than is known: the next rung shows more
         seen = question.measure(contenders, size=rung.size, epochs=rung.epochs)
         beliefs |= _updated(beliefs, seen, rung, validation)
         if len(seen) < len(contenders):
@@ -106,27 +113,20 @@ def _rungs(question: Question) -> Iterator[Rung]:
     everything = float(question.size or 2 * SIZES[-1])
     for place, size in enumerate([*below[:2], None]):
         epochs = max(1, round(question.epochs * (1 + min(place, 1)) / 3)) if question.epochs else None
-        yield Rung(size, epochs, float(size or everything))
-    yield Rung(None, None, everything)
+        share = (epochs / question.epochs if epochs and question.epochs else 1.0) * (size or everything) / everything
+        yield Rung(size, epochs, float(size or everything), share)
+    yield Rung(None, None, everything, 1.0)
 
 
 def _best(beliefs: Mapping[str, Belief], count: int) -> list[str]:
     return sorted(beliefs, key=lambda name: (-beliefs[name].mean, name))[:count]
 
 
-def _noise(rung: Rung, validation: float, metric: float) -> float:
-    """Variance of a measured relative value: a share of that many images, (1 − p)/(p·n). The metric of a whole is as noisy as accuracy."""
-    share = min(max(metric, 0.05), 0.95)
-    return (1 - share) / (share * max(1.0, validation * rung.images))
-
-
-def _worth(beliefs: Mapping[str, Belief], contenders: Sequence[str], noise: float) -> float:
+def _worth(first: Belief, second: Belief, rung: Rung, validation: float) -> float:
     """By how much measuring the first two can be expected to better the choice: E max(0, D) of their difference D as it may turn out,
     less what is known (the knowledge gradient of Frazier, Powell and Dayanik 2008)."""
-    first, second = (beliefs[name] for name in contenders[:2])
-    variance = (first.variance + second.variance) / 2
-    spread = sqrt(2 * variance * variance / (variance + noise)) if variance else 0.0
-    gap = first.mean - second.mean
+    gains = [one.variance**2 / (one.variance + rung.noise(one, validation, LIKELY)) for one in (first, second) if one.variance]
+    spread, gap = sqrt(sum(gains)), first.mean - second.mean
     if not spread:
         return 0.0
     z = gap / spread
@@ -138,11 +138,11 @@ def _updated(beliefs: Mapping[str, Belief], seen: Mapping[str, float], rung: Run
     if len(seen) < 2 or not (scale := sum(abs(value) for value in seen.values()) / len(seen)):
         return {}
     centre, expected = sum(seen.values()) / len(seen), sum(beliefs[name].mean for name in seen) / len(seen)
-    noise = _noise(rung, validation, scale if scale <= 1 else LIKELY)
+    metric = scale if scale <= 1 else LIKELY
     found = {}
     for name, value in seen.items():
         own = beliefs[name]
-        trust = own.variance / (own.variance + noise + (own.variance if rung.partial else 0.0))
+        trust = own.variance / (own.variance + rung.noise(own, validation, metric)) if own.variance else 0.0
         mean = own.mean + trust * ((value - centre) / scale - (own.mean - expected))
         found[name] = replace(own, mean=mean, variance=own.variance * (1 - trust))
     return found

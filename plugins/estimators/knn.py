@@ -56,7 +56,7 @@ def _voted(known: np.ndarray) -> np.ndarray:
     """The class with most votes among neighbours (n, k), the nearest first: (n,)."""
     import numpy as np
 
-    votes = (known[:, :, None] == known[:, None, :]).sum(2)
+    votes = np.stack([(known == known[:, [rank]]).sum(1) for rank in range(known.shape[1])], axis=1)
     return np.asarray(known[np.arange(len(known)), votes.argmax(1)])
 
 

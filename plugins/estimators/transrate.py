@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from registry import estimator
-from registry.errors import NotApplicable
+from registry.errors import BadName, NotApplicable
 
 if TYPE_CHECKING:
     import numpy as np
 
     from registry.evidence import Evidence
+
+BLOCK = 1 << 22
+"""Values of a block of rows in float64: 32 MB."""
 
 
 @estimator("transrate", low=0.0)
@@ -23,28 +26,33 @@ def transrate(evidence: Evidence, *, epsilon: float = 1e-4) -> float:
     """
     import numpy as np
 
+    if epsilon <= 0:
+        raise BadName(f"transrate[epsilon={epsilon}]: a distortion is above 0", subject="transrate")
     principal, labels = evidence.principal, evidence.labels
     count, spread = len(labels), float(principal.scatter.sum())
     if not spread:
         raise NotApplicable("transrate: all images have the same features, which nothing scales to length 1", subject="transrate")
-    scale = spread / count * epsilon  # 1/ε on the scale where the mean squared length is 1
-    whole = 0.5 * float(np.log1p(principal.scatter / (count * scale)).sum())
+    distortion = epsilon * spread / count  # in the features' own units
+    whole = 0.5 * float(np.log1p(principal.scatter / (count * distortion)).sum())
     order, sizes = np.argsort(labels, kind="stable"), np.bincount(labels)
-    ends = np.cumsum(sizes)
-    within = sum(
-        (end - start) / count * _rate(evidence.features[order[start:end]], principal.mean, scale)
-        for start, end in zip(ends - sizes, ends, strict=True)
-    )
-    return max(0.0, whole - float(within))
+    classes = (order[end - size : end] for end, size in zip(np.cumsum(sizes), sizes, strict=True))
+    within = sum(len(rows) / count * _rate(evidence.features, rows, principal.mean, distortion) for rows in classes)
+    return whole - within
 
 
-def _rate(rows: np.ndarray, mean: np.ndarray, scale: float) -> float:
-    """½ log det(I + ZᵀZ/(n · scale)) of z = row − mean; by Sylvester's identity from the smaller of ZᵀZ and ZZᵀ."""
+def _rate(features: np.ndarray, rows: np.ndarray, mean: np.ndarray, distortion: float) -> float:
+    """½ log det(I + ZᵀZ/(n · distortion)) of z = features − mean of n rows; by Sylvester's identity from the smaller of ZᵀZ and ZZᵀ."""
     import numpy as np
 
-    away = rows - mean
-    count, width = away.shape
-    gram = away @ away.T if count < width else away.T @ away
-    gram /= count * scale
+    width = features.shape[1]
+    if len(rows) < width:
+        away = features[rows] - mean
+        gram = away @ away.T
+    else:
+        gram, step = np.zeros((width, width)), max(1, BLOCK // width)
+        for start in range(0, len(rows), step):
+            away = features[rows[start : start + step]] - mean
+            gram += away.T @ away
+    gram /= len(rows) * distortion
     gram.flat[:: len(gram) + 1] += 1
     return float(np.log(np.diagonal(np.linalg.cholesky(gram))).sum())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import headwater as hw
-from registry.errors import NotApplicable
+from registry.errors import BadName, NotApplicable
 from tests.plugins.estimators import cases
 
 
@@ -37,6 +37,14 @@ def test_the_distortion_is_an_option(case):
     assert hw.score("transrate[epsilon=0.5]", data.features, data.labels) == pytest.approx(brute(data, 0.5), rel=1e-7)
 
 
+def test_images_of_a_class_in_blocks_count_all(monkeypatch):
+    from plugins.estimators import transrate
+
+    monkeypatch.setattr(transrate, "BLOCK", 40)  # eight images at a time
+    data = cases.few_features()
+    assert hw.score("transrate", data.features, data.labels) == pytest.approx(brute(data), rel=1e-9)
+
+
 @pytest.mark.parametrize("factor", [1e-3, 1e3])
 @pytest.mark.parametrize("case", cases.CASES, ids=cases.name)
 def test_neither_scale_nor_a_shift_matters(case, factor):
@@ -62,3 +70,9 @@ def test_features_that_do_not_vary_have_a_reason_instead_of_a_score():
     data = cases.constant()
     with pytest.raises(NotApplicable, match="all images have the same features"):
         hw.score("transrate", data.features, data.labels)
+
+
+def test_a_distortion_that_is_none_is_refused():
+    data = cases.few_features()
+    with pytest.raises(BadName, match="above 0"):
+        hw.score("transrate[epsilon=0.0]", data.features, data.labels)

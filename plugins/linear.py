@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from registry.errors import DataError
+
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, dtype
@@ -76,6 +78,7 @@ class Standardised:
 
     @classmethod
     def of(cls, problem: Problem, kind: dtype, device: str) -> Standardised:
+        """Raises DataError for features that are not finite."""
         import numpy as np
         import torch
 
@@ -83,6 +86,8 @@ class Standardised:
         mean = data.mean(0)
         data = data.sub_(mean)
         scale = torch.linalg.vector_norm(data, dim=0) / len(data) ** 0.5
+        if not bool(scale.isfinite().all()):
+            raise DataError("the features hold values that are no numbers, or too large for float32", hint="Look at the source's weights.")
         flat = scale <= CONSTANT * mean.abs()
         data = data.div_(torch.where(flat, 1.0, scale)).mul_(~flat)
         targets = torch.from_numpy(np.asarray(problem.targets, dtype=np.int64)).to(device)

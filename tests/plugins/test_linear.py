@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from plugins import logistic as solver
 from plugins.linear import Problem, ridge
 from plugins.logistic import logistic
+from registry.errors import DataError
 
 STRENGTHS = (1e-4, 1e-2, 1.0, 10.0)
 
@@ -157,3 +158,13 @@ def test_a_capped_solver_returns_where_it_stands() -> None:
     capped, free = (logistic([one], [10.0], iterations=cap)[0][0] for cap in (1, 200))
     assert np.isfinite(capped.scores(one.features)).all()
     assert not np.array_equal(capped.weight, free.weight)
+
+
+@pytest.mark.parametrize("kind", [logistic, ridge])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_features_that_are_no_numbers_are_an_error(kind, value: float) -> None:
+    one = SHAPES["two classes"]
+    features = one.features.copy()
+    features[one.rows[0], 0] = value
+    with pytest.raises(DataError, match="no numbers"):
+        kind([Problem(features, one.rows, one.targets, one.classes)], STRENGTHS)

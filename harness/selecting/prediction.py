@@ -127,12 +127,15 @@ def _of_one_more(gains: np.ndarray) -> Distances | None:
 
 
 def _line(points: np.ndarray, at: float) -> tuple[float, float] | None:
-    """Least squares through (m, 2) points: the value at a place, and half its prediction interval; None where all scores are one."""
+    """Least squares through (m, 2) points: the value at a place, and half its prediction interval. None where the line does not rise:
+    the scores then say nothing of the qualities, or the contrary of what they mean."""
     x, y = points.T
     centred = x - x.mean()
     if not (sxx := float(centred @ centred)) > 0:
         return None
     slope = float(centred @ (y - y.mean())) / sxx
+    if slope <= 0:
+        return None
     residuals = y - y.mean() - slope * centred
     variance = float(residuals @ residuals) / (len(x) - 2)
     half = _quantile(len(x) - 2) * math.sqrt(variance * (1 + 1 / len(x) + (at - x.mean()) ** 2 / sxx))

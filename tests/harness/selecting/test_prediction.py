@@ -83,6 +83,9 @@ def test_an_estimated_source_is_read_off_a_line_with_its_prediction_interval():
     few = {name: grid[name] for name in ("a", "b")}
     assert Prediction(few, {"logme": scores}).of("e").quality is None  # two points are on every line
     assert Prediction(grid, {"logme": dict.fromkeys(scores, 1.0)}).of("e").quality is None
+    assert Prediction(grid, {"logme": {name: -score for name, score in scores.items()}}).of("e").quality is None
+    both = Prediction(grid, {"flat": dict.fromkeys(scores, 1.0), "logme": scores})
+    assert both.of("e").estimator == "logme"  # the first that tells
 
 
 def test_repeated_seeds_bring_in_what_they_differ_by_beyond_their_images():

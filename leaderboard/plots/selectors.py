@@ -26,8 +26,8 @@ _MARKERS = {"rule": "s", "look": "o", "chance": "X"}
 _NAMES = {"rule": "metadata and records", "look": "looks at the target", "chance": "chance"}
 _LEFT = 0.2
 """Where rules that cost nothing stand: this share of the cheapest of the others."""
-_FAN = 0.12
-"""In powers of ten, how far apart they stand there, so that their whiskers are told apart."""
+_FAN = 0.25
+"""In powers of ten, over how much room they spread there, so that their whiskers are told apart."""
 
 
 def draw(found: Judgement) -> Figure:
@@ -42,11 +42,11 @@ def draw(found: Judgement) -> Figure:
     paid = [row.share for row in rows if row.share]
     edge = _LEFT * min(paid, default=0.01)
     places, free = {row.name: row.share or edge for row in rows}, [row.name for row in rows if not row.share]
-    places |= {name: edge * 10 ** (_FAN * (at + 1 - len(free))) for at, name in enumerate(free)}
+    places |= {name: edge * 10 ** (-_FAN * at / len(free)) for at, name in enumerate(free)}
     for row in rows:
         _mark(axes, row, places[row.name])
     axes.set_xscale("log")
-    axes.set_xlim(0.8 * min(places.values()), 1.5 * max([*paid, 10 * edge]))
+    axes.set_xlim(0.8 * min(places.values()), 2 * max([*paid, 20 * edge]))
     axes.set_ylim(bottom=0)
     axes.axvline(edge * 3, color="black", linewidth=0.5, linestyle=":")
     _ticks(axes, edge, paid)
@@ -85,7 +85,7 @@ def _names(axes: Axes, rows: list[Judged], edge: float) -> None:
 def _ticks(axes: Axes, edge: float, paid: list[float]) -> None:
     from math import floor, log10
 
-    top = max([*paid, 10 * edge])
+    top = max([*paid, 20 * edge])
     places = [m * 10.0**e for e in range(floor(log10(edge)), floor(log10(top)) + 1) for m in (1, 2, 5)]
     kept = [place for place in places if 3 * edge < place <= 1.5 * top]
     axes.set_xticks([edge, *kept], ["0", *(f"{100 * place:g}" for place in kept)])

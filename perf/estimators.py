@@ -9,6 +9,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -63,15 +64,16 @@ def measure() -> list[Figure]:
 
 def _of(setting: Setting) -> list[Figure]:
     print(f"  {setting}", flush=True)
-    over_floor = _elsewhere(_against_floor, setting)
-    print(f"    logme / floor, rounds: {over_floor[1]}", flush=True)
+    costs = _elsewhere(_against_floor, setting)
+    for floor in ("floor", "floor in float64"):
+        print(f"    logme / {floor}: {ratio(costs['logme'], costs[floor]):.3f} ({spread(costs['logme'], costs[floor])})", flush=True)
     seconds = _elsewhere(_suite, setting)
     for name, (taken, score, note) in seconds.items():
         print(f"    {name:<14} {taken:8.3f} s   {score:.6g}  {note}", flush=True)
     memory = {name: _elsewhere(_memory, setting, name) for name in seconds}
     print("    GB above the inputs: " + ", ".join(f"{name} {taken:.2f}" for name, taken in memory.items()), flush=True)
     return [
-        Figure(f"{setting}: logme / (float64 XᵀX + eigendecomposition)", over_floor[0], "×", MOST_OVER_FLOOR),
+        Figure(f"{setting}: logme / (float64 XᵀX + eigendecomposition)", ratio(costs["logme"], costs["floor"]), "×", MOST_OVER_FLOOR),
         Figure(f"{setting}: all {len(seconds)} estimators", sum(taken for taken, *_ in seconds.values()), "s", setting.most_seconds),
         Figure(f"{setting}: most memory above the inputs", max(memory.values()), "GB", MOST_MEMORY),
         Figure(f"{setting}: the usual public code of {len(PLAIN)} of them, at least", _plain(setting), "s CPU"),
@@ -94,20 +96,25 @@ def _warm(cards: dict[str, Any]) -> None:
         card.of(Evidence.of(features, labels, probabilities))
 
 
-def _against_floor(setting: Setting) -> tuple[float, str]:
-    """LogME, statistics and all, over the least that it cannot do without; the floor gets its features in float64."""
+def _against_floor(setting: Setting) -> dict[str, list[float]]:
+    """LogME, statistics and all, beside the least that it cannot do without, from the same float32 features; rounds of seconds."""
     from registry import Evidence
 
     logme = _cards()["logme"]
     _warm({"logme": logme})
     features, labels, _ = setting.inputs()
     exact = features.astype(np.float64)
+
+    def floor() -> object:
+        converted = features.astype(np.float64)
+        return np.linalg.eigh(converted.T @ converted)
+
     ways: dict[str, Callable[[], object]] = {
         "logme": lambda: logme.of(Evidence.of(features, labels)),
-        "floor": lambda: np.linalg.eigh(exact.T @ exact),
+        "floor": floor,
+        "floor in float64": lambda: np.linalg.eigh(exact.T @ exact),
     }
-    costs = interleaved({name: lambda way=way: _seconds(way) for name, way in ways.items()}, ROUNDS)
-    return ratio(costs["logme"], costs["floor"]), spread(costs["logme"], costs["floor"])
+    return interleaved({name: partial(_seconds, way) for name, way in ways.items()}, ROUNDS)
 
 
 def _seconds(work: Callable[[], object]) -> float:

@@ -80,7 +80,7 @@ def test_both_ways_to_the_spectrum_agree():
         assert np.allclose(of_images.maxima(), of_moments.maxima(), rtol=1e-9)
 
 
-@pytest.mark.parametrize(("width", "count"), [(1, 1), (2, 5), (40, 1), (200, 7)])
+@pytest.mark.parametrize(("width", "count"), [(1, 1), (2, 1), (3, 1), (2, 5), (40, 1), (40, 21), (200, 7)])
 def test_rows_in_the_coordinates_of_eigenvectors(width, count):
     from plugins.estimators.logme import _turned
 

@@ -24,7 +24,7 @@ FEATURES_VERSION = 2
 """Raised when features, or the probabilities beside them, are extracted differently."""
 
 ESTIMATE_VERSION = 1
-"""Raised when estimators are shown something else."""
+"""Raised when estimators are shown something else, or what they share (statistics, principal axes, ranks) is computed differently."""
 
 TUNED = 0.5
 """Share of all trials' epochs that early stopping leaves, about: for forecasts only."""

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from harness.data.prepared import prepare
+from harness.data.prepared import Prepared, prepare
 from harness.data.subset import subset
 from harness.files import Files
 from harness.job import Job
@@ -58,17 +58,27 @@ class Answers:
     @cached_property
     def drawn(self) -> np.ndarray:
         """The metric in each draw of a bootstrap over the images."""
-        return resampled(self.value, len(self))
+        import torch
+
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # many small sums: threads only wait for each other
+        try:
+            return resampled(self.value, len(self))
+        finally:
+            torch.set_num_threads(threads)
 
 
-def answers_of(job: Job, files: Files, registry: Registry, split: str) -> Answers | None:
-    """Those of a done cell on ``test`` or ``validation``; None where they were not kept, as by an older Headwater."""
+def answers_of(job: Job, files: Files, registry: Registry, split: str, prepared: Prepared | None = None) -> Answers | None:
+    """Those of a done cell on ``test`` or ``validation``; None where they were not kept, as by an older Headwater.
+
+    ``prepared``: the task's data at the job's image size, where they are at hand.
+    """
     path, record = files.predictions(job.id, split), job.record
     if not path.is_file():
         return None
     task = registry.task(record.task)
     task_type = registry.task_type(task.type)
-    prepared = prepare(task, task_type, job.image_size)
+    prepared = prepared or prepare(task, task_type, job.image_size)
     if split == "test":
         rows, targets = np.arange(len(prepared.test)), prepared.test.targets
     else:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harness.answers import Answers, answers_of
+from harness.data.prepared import Prepared as Data
 from harness.files import Files
 from harness.forecast import forecast
 from harness.job import Job
@@ -48,6 +49,8 @@ class Live:
     session: Session
     watcher: Watcher
     say: Say = lambda text: None
+    data: Data | None = None
+    """The task's images and targets, where they were looked at."""
     began: float = field(default_factory=time.monotonic)
     scores: dict[str, dict[str, float]] = field(default_factory=dict)
     cells: dict[tuple[str, Rung, int], Job] = field(default_factory=dict)
@@ -224,7 +227,7 @@ class Live:
         return grid
 
     def answers(self, job: Job, split: str) -> Answers | None:
-        found = answers_of(job, Files(self.store.files), self.registry, split)
+        found = answers_of(job, Files(self.store.files), self.registry, split, self.data)
         return found and replace(found, metric=self.metric)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
+from harness.data.prepared import Prepared as Data
 from harness.data.prepared import prepare
 from harness.data.subset import LEAST, subset
 from harness.forecast import Forecast, forecast
@@ -144,7 +145,8 @@ def prepared(
         metric = _metric(asked.metric or task.metric, task, task_type)
         card, options = registry.selector(asked.selector)
         pool = pool_of(asked.sources, task, registry, asked.max_parameters, asked.licences)
-    images, smallest = _counted(task, task_type, spec, look)
+    data = prepare(task, task_type, spec.image_size, spec.resources.cpus_per_cell) if look else None
+    images, smallest = _counted(task, task_type, spec, data)
     live = Live(
         spec=spec.model_copy(update={"sources": tuple(source.name for source in pool.sources)}),
         registry=registry,
@@ -158,6 +160,7 @@ def prepared(
         session=session,
         watcher=watcher,
         say=say,
+        data=data,
     )
     return Prepared(live, pool, task, asked, lambda question: card.rank(question, **options))
 
@@ -188,15 +191,12 @@ def _metric(name: str, task: Task, task_type: TaskType) -> Metric:
         raise BadSpec(f"{task.type} has no metric {name!r}", subject=name, hint=f"Its metrics: {known}.") from None
 
 
-def _counted(task: Task, task_type: TaskType, spec: Spec, look: bool) -> tuple[int, int]:
+def _counted(task: Task, task_type: TaskType, spec: Spec, data: Data | None) -> tuple[int, int]:
     """How many images there are to train on, and the fewest that a subset can have."""
-    if not look:
+    if data is None:
         return task.images or 0, LEAST
-    prepared = prepare(task, task_type, spec.image_size, spec.resources.cpus_per_cell)
-    strata = task_type.methods.strata(prepared.train.targets)
-    images = len(prepared.train)
-    smallest = next((n for n in range(LEAST, images + 1) if _can_train(strata, n, spec)), images)
-    return images, smallest
+    strata, images = task_type.methods.strata(data.train.targets), len(data.train)
+    return images, next((n for n in range(LEAST, images + 1) if _can_train(strata, n, spec)), images)
 
 
 def _can_train(strata: Any, size: int, spec: Spec) -> bool:
@@ -264,8 +264,13 @@ def asked_of_selector(ready: Prepared) -> Mapping[str, float]:
 
 def answer(ready: Prepared) -> Selection:
     """Put the question, and say how sure the answer is."""
+    with ready.live.registry.remembering():
+        return _judged(ready, asked_of_selector(ready))
+
+
+def _judged(ready: Prepared, scores: Mapping[str, float]) -> Selection:
+    """The selector's order, with all that was measured of it."""
     live = ready.live
-    scores = asked_of_selector(ready)
     lowest = min(scores.values(), default=0.0)
     usable = [name for name in live.sources if name not in live.failures]
     ordered = sorted(usable, key=lambda name: -scores.get(name, lowest))

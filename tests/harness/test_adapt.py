@@ -107,7 +107,7 @@ def test_other_metrics_get_a_bootstrap_over_the_images(tmp_path):
     test = saved.values[1]
     assert test.metric == "balanced_accuracy"
     assert test.low < test.value < test.high
-    assert 0 <= test.low and test.high <= 1
+    assert test.low >= 0 and test.high <= 1
 
 
 def test_the_same_command_again_trains_nothing_and_a_lost_network_is_trained_again(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 
 import headwater as hw
 from harness.plan import plan
-from harness.run import Control, execute, stand
+from harness.run import Control, Session, execute, stand
 from harness.spec import Spec
 from leaderboard.records import State
 from registry import Registry
@@ -83,6 +83,24 @@ def test_fail_fast_and_max_failures_end_the_run_early(tmp_path):
     assert (len(stopped.failures), "fail-fast" in stopped.stopped) == (1, True)
     stopped = run(tmp_path, control=Control(executor="inline", max_failures=2), **changes)
     assert (len(stopped.failures), "max-failures" in stopped.stopped) == (3, True)
+
+
+def test_a_run_past_its_deadline_ends_and_the_next_one_continues(tmp_path):
+    stopped = run(tmp_path, control=Control(executor="inline", deadline=0.0), seeds=2)
+    assert (stopped.stopped, stopped.count(State.DONE)) == ("its time is spent", 0)
+    assert run(tmp_path, seeds=2).count(State.DONE) == 4
+
+
+def test_several_runs_share_the_executor_of_a_session(tmp_path):
+    spec, other = (Spec.of(keys(store=str(tmp_path / "s.duckdb"), seeds=seeds)) for seeds in (1, 2))
+    registry = Registry.discover([PLUGIN])
+    with Session() as session:
+        execute(stand(plan(spec, registry), INLINE), INLINE, _Silent(), session)
+        executor = session.executor(stand(plan(other, registry), INLINE), INLINE)
+        assert execute(stand(plan(other, registry), INLINE), INLINE, _Silent(), session).count(State.DONE) == 2
+        assert session.executor(stand(plan(other, registry), INLINE), INLINE) is executor
+        assert not executor.worker.stopping.is_set()
+    assert executor.worker.stopping.is_set()
 
 
 def test_a_lost_checkpoint_is_trained_again(tmp_path):

@@ -67,9 +67,9 @@ def test_a_failure_says_what_is_wrong_and_what_to_do_and_exits_with_1(capsys, tm
 
 
 def test_anything_is_checked_by_its_name(capsys):
-    answer = run_headwater(capsys, "check", "linear_probe", "indoor")
+    answer = run_headwater(capsys, "check", "freeze", "indoor")
     assert answer.status == 0
-    assert [line.split()[:2] for line in answer.out.splitlines()] == [["✓", "linear_probe"], ["✓", "indoor"]]
+    assert [line.split()[:2] for line in answer.out.splitlines()] == [["✓", "freeze"], ["✓", "indoor"]]
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,9 @@ SECTIONS = ("training", "pretraining", "resources")
 @click.option("--max-params", metavar="N", help="Leave out sources with more parameters: 5M, 30000000.")
 @click.option("--licence", "licences", default="", metavar="NAMES", help="Licences to allow: names and globs, with commas.")
 @click.option("--adaptation", default="fine_tune", show_default=True, help="How sources are adapted.")
+@click.option(
+    "--confirm", type=click.IntRange(min=0), default=3, show_default=True, metavar="N", help="Fine-tune the first N on all images."
+)
 @chosen_options(KEYS, SECTIONS)
 @plugin_option
 @click.option("--executor", type=click.Choice(["ray", "inline"]), default="ray", help="inline: in this process.")
@@ -58,6 +61,7 @@ def command(task: str, sources: str, plugins: tuple[Path, ...], dry_run: bool, f
         _count(values["max_params"]),
         split_list(values["licences"]),
         values["adaptation"],
+        values["confirm"],
         overrides_of({key: value for key, value in values.items() if key not in ("sizes", "sources", "adaptation")}),
     )
     control = Control(**{key: values[key] for key in ("rerun", "executor", "address", "timeout")})

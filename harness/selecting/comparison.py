@@ -55,6 +55,12 @@ class Comparison:
         count = len(self.sources)
         return [(1 + int(self.better[:, at].sum()), count - int(self.better[at].sum())) for at in range(count)]
 
+    @property
+    def ordered(self) -> list[str]:
+        """The sources by how many were measured to be better; among equals as they were."""
+        behind = self.better.sum(axis=0)
+        return [self.sources[at] for at in sorted(range(len(self.sources)), key=lambda at: int(behind[at]))]
+
     @cached_property
     def tied(self) -> list[int]:
         """Those that cannot be told from the first."""

@@ -29,6 +29,9 @@ from registry.errors import BadSpec, NotApplicable, StoreMissing
 SIZES = (50, 150)
 """Subsets to measure on where nobody says otherwise, and below them all images."""
 
+CONFIRMED = 3
+"""Of the selector's first ones, how many are fine-tuned on everything with what it left of the budget: enough to read others off them."""
+
 BOUNDED = frozenset({"accuracy", "balanced_accuracy", "f1", "auroc"})
 """Metrics that lie between 0 and 1."""
 
@@ -100,6 +103,7 @@ class Request:
     max_parameters: int | None = None
     licences: Sequence[str] = ()
     adaptation: str = "fine_tune"
+    confirm: int = CONFIRMED
     keys: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -118,6 +122,7 @@ def select(
     max_parameters: int | None = None,
     licences: Sequence[str] = (),
     adaptation: str = "fine_tune",
+    confirm: int = CONFIRMED,
     **keys: Any,
 ) -> Selection:
     """Which of these sources for this task, asked of a selector with ``budget`` seconds; what it measures is recorded.
@@ -126,7 +131,7 @@ def select(
     from the store. Raises HeadwaterError for what cannot be asked; one source's failure only takes that one out.
     """
     patterns = (sources,) if isinstance(sources, str) else tuple(sources)
-    asked = Request(task, patterns, budget, selector, metric, sizes, max_parameters, licences, adaptation, keys)
+    asked = Request(task, patterns, budget, selector, metric, sizes, max_parameters, licences, adaptation, confirm, keys)
     with Session() as session:
         return answer(prepared(asked, plugins, control or Control(), watcher or Unwatched(), session, say))
 
@@ -265,17 +270,33 @@ def asked_of_selector(ready: Prepared) -> Mapping[str, float]:
 def answer(ready: Prepared) -> Selection:
     """Put the question, and say how sure the answer is."""
     with ready.live.registry.remembering():
-        return _judged(ready, asked_of_selector(ready))
+        scores = asked_of_selector(ready)
+        _confirm(ready, scores)
+        return _judged(ready, scores)
+
+
+def _confirm(ready: Prepared, scores: Mapping[str, float]) -> None:
+    """Fine-tune the selector's first ones on everything, as far as the budget goes; one that fails gives way to the next."""
+    live = ready.live
+    while first := by_selector(live, scores)[: ready.asked.confirm]:
+        failed = len(live.failures)
+        live.measure(first)
+        if len(live.failures) == failed:
+            return
+
+
+def by_selector(live: Live, scores: Mapping[str, float]) -> list[str]:
+    """The sources that can be used, best first; those that the selector says nothing of are last."""
+    lowest = min(scores.values(), default=0.0)
+    return sorted((name for name in live.sources if name not in live.failures), key=lambda name: -scores.get(name, lowest))
 
 
 def _judged(ready: Prepared, scores: Mapping[str, float]) -> Selection:
-    """The selector's order, with all that was measured of it."""
-    live = ready.live
-    lowest = min(scores.values(), default=0.0)
-    usable = [name for name in live.sources if name not in live.failures]
-    ordered = sorted(usable, key=lambda name: -scores.get(name, lowest))
+    """The selector's order, but for what was measured to be better, and all that is known of it."""
+    live, lowest = ready.live, min(scores.values(), default=0.0)
     bounds = (0.0, 1.0) if live.metric in BOUNDED else (-math.inf, math.inf)
     prediction = Prediction(live.samples(), live.scores, bounds)
+    ordered = Comparison(by_selector(live, scores), prediction).ordered
     comparison = Comparison(ordered, prediction)
     measured = bool(prediction.grid)
     ranks = comparison.ranks if measured else _by_score(ordered, scores)

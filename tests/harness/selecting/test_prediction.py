@@ -169,6 +169,7 @@ def test_ranks_ties_and_how_many_more_seeds_would_tell():
     comparison = Comparison(["a", "b", "c", "d"], Prediction(grid, {}))
     assert comparison.ranks == [(1, 2), (2, 3), (3, 4), (1, 4)]  # of d nothing is known at the top
     assert comparison.tied == [3]
+    assert Comparison(["c", "d", "b", "a"], Prediction(grid, {})).ordered == ["d", "a", "b", "c"]
     grid["b"] = {TOP: sample((right < 145) | (right > 190))}
     comparison = Comparison(["a", "b"], Prediction(grid, {}))
     more = comparison.more_seeds(0, 1, validation=0.2)

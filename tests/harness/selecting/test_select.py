@@ -47,7 +47,11 @@ OWN = [halving, asks, spread, replace(Registry.discover([PLUGIN]).source("toy/fi
 
 
 def select(tmp_path, sources=SOURCES, task="toy/shades", **changes):
-    changes = {"budget": 100.0, "selector": "own/halving", "plugins": [PLUGIN, *OWN], "control": INLINE, "sizes": [12]} | KEYS | changes
+    changes = (
+        {"budget": 100.0, "selector": "own/halving", "plugins": [PLUGIN, *OWN], "control": INLINE, "sizes": [12], "confirm": 0}
+        | KEYS
+        | changes
+    )
     return hw.select(task, sources, store=tmp_path / "s.duckdb", **changes)
 
 
@@ -119,6 +123,16 @@ def test_what_nothing_was_measured_for_has_the_selectors_order_and_no_claim(tmp_
     assert selection.tested == {} and selection.on_test is None
     ranks = {candidate.source.name: candidate.ranks for candidate in selection.candidates}
     assert ranks["toy/fixed"] == ranks["own/second"] != ranks["toy/random"]  # the same weights have the same score
+
+
+def test_what_is_left_of_the_budget_measures_the_first_ones_and_what_they_show_counts(tmp_path):
+    selection = select(tmp_path, selector="own/spread", confirm=2)
+    assert selection.tested == {Rung(60, 4): 2}
+    measured = [candidate for candidate in selection.candidates if candidate.predicted.rung]
+    assert len(measured) == 2 and all(candidate.measured for candidate in measured)
+    assert selection.on_test is not None
+    failing = select(tmp_path, "toy/deaf,toy/fixed", selector="own/asks", confirm=1)
+    assert failing.tested == {Rung(60, 4): 1}  # the one that fails gives way to the next
 
 
 def test_failures_of_one_source_take_only_that_one_out(tmp_path):

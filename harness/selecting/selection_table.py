@@ -160,7 +160,7 @@ def _ties(selection: Selection, shown: Sequence[str]) -> Iterator[str]:
 def _remedy(selection: Selection) -> str:
     known = [count for at in selection.tied if (count := selection.more_seeds.get(at)) is not None]
     if not known:
-        return "how many seeds would is more than can be told from these images"
+        return "more seeds would hardly tell; more images might"
     least, seeds = min(known), len(selection.seeds)
     some = "" if len(known) == len(selection.tied) else " some of them"
     return f"about {least} more seed{'s' * (least != 1)} would tell{some or ' the nearest'} (--seeds {seeds + least})"

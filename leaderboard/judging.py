@@ -30,6 +30,9 @@ FEWEST = 3
 BUDGET = 0.1
 """What a search may spend: this share of fine-tuning every source once."""
 
+SLACK = 1e-6
+"""Of a budget, so that what is exactly as large fits in."""
+
 _REGRET = list(STATISTICS).index("regret1")
 
 
@@ -93,6 +96,20 @@ class Judgement:
         return sorted({setting.task for setting in self.settings})
 
     @cached_property
+    def noise(self) -> float | None:
+        """How far behind, by the other seeds, the source lies that a seed's own test values put first: mean regret over targets and
+        seeds. What no choice by one training can better, and about what regrets are read to; None without a second seed."""
+        by_task: dict[str, list[float]] = {}
+        for setting in self.settings:
+            for seed in range(len(setting.quality)) if len(setting.quality) > 1 else ():
+                others = np.delete(setting.quality, seed, axis=0).mean(axis=0)
+                best = float(others.max())
+                if best:
+                    behind = (best - float(others[int(setting.quality[seed].argmax())])) / abs(best)
+                    by_task.setdefault(setting.task, []).append(behind)
+        return float(np.mean([np.mean(values) for values in by_task.values()])) if by_task else None
+
+    @cached_property
     def best_static(self) -> Judged | None:
         """The best of those that did not look at the target, chance aside."""
         return next((row for row in self.rows if not row.works and not row.chance and row.targets), None)
@@ -150,6 +167,7 @@ def _everything(setting: Setting, recorded: Recorded) -> float:
 
 def _ask_all(card: Selector, options: Mapping[str, Value], settings: Sequence[Setting], recorded: Recorded, share: float) -> _Answers:
     said = _Answers(chance=card.chance)
+    share = max(share, card.share) * (1 + SLACK)
     for place, setting in enumerate(settings):
         try:
             _ask(card, options, place, setting, recorded, share, said)

@@ -87,11 +87,13 @@ class Selector(Card):
 
     A source that it can say nothing of gets the lowest score; NotApplicable says that it can answer nothing at all.
     ``chance``: its order is a draw, so that it is judged by what can be expected of it: as if all scores were equal.
-    ``estimator``: the estimator whose score it is, where it is one.
+    ``estimator``: the estimator whose score it is, where it is one. ``share``: of fine-tuning every source once, what it takes
+    however small the budget is; where it is judged, it gets that.
     """
 
     rank: Callable[..., Mapping[str, float]] = field(repr=False)
     chance: bool = False
+    share: float = 0.0
     estimator: Estimator | None = field(default=None, repr=False)
 
     @classmethod

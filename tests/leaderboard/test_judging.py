@@ -1,19 +1,20 @@
 """Judging on a store whose outcomes are known: what is asked, what is counted, what it costs, what cannot be told."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from leaderboard.judged_selectors import selectors_to_judge
-from leaderboard.judging import judge
+from leaderboard.judging import Judgement, judge
 from leaderboard.recorded import Recorded
 from leaderboard.replay import Replay
 from leaderboard.stability import Ranking, order_stability, stability
 from leaderboard.standings import Filter
 from registry import Kind, Registry, selector
 from registry.errors import NotApplicable, QueryError, UnknownName
-from tests.leaderboard.judged import SOURCES, TARGETS, judged_store, quality
+from tests.leaderboard.judged import SECONDS, SOURCES, TARGETS, judged_store, quality
 from tests.leaderboard.synthetic import grid_store
 
 
@@ -217,3 +218,19 @@ def test_a_store_of_other_benchmarks_is_judged_too(tmp_path, registry):
     found = judge(store, selectors_to_judge(registry, store, "random,prior,domain_size,largest"))
     assert {one.targets for one in found.rows} == {3}
     assert {len(setting.sources) for setting in found.settings} == {4, 3}  # the chain that failed a seed is left out there
+
+
+def test_fine_tuning_everything_costs_everything_and_chooses_by_validation(store, registry):
+    found = judge(store, [(*registry.selector("everything"), "everything")], Filter(size="150"), budget=0.01)
+    (row,) = found.rows
+    assert row.share == pytest.approx(1.0)
+    assert row.seconds == pytest.approx(5 * SECONDS)
+    assert row.regret == pytest.approx(0.0)  # validation is the test value and a constant
+
+
+def test_noise_is_what_one_seeds_choice_loses_by_the_others():
+    setting = SimpleNamespace(task="t", quality=np.array([[0.5, 0.4, 0.1], [0.3, 0.6, 0.2], [0.5, 0.2, 0.4]]))
+    lost = [(0.4 - 0.4) / 0.4, (0.5 - 0.3) / 0.5, (0.5 - 0.4) / 0.5]  # each seed's first, by the mean of the two others
+    found = Judgement("fine_tune", [], [setting, SimpleNamespace(task="u", quality=np.ones((1, 3)))], 0, 0.1, {}, None)
+    assert found.noise == pytest.approx(np.mean(lost))
+    assert replace(found, settings=found.settings[1:]).noise is None

@@ -35,11 +35,6 @@ class Problem:
         """Whether it has as many rows as features."""
         return len(self.rows) >= self.features.shape[1]
 
-    @property
-    def width(self) -> int:
-        """How many coordinates its solutions can have: they lie in the span of its rows."""
-        return min(len(self.rows), self.features.shape[1])
-
 
 @dataclass(frozen=True)
 class Classifier:
@@ -63,6 +58,16 @@ class Classifier:
         return scores - np.log(np.exp(scores).sum(1, keepdims=True))
 
 
+def scores(path: Sequence[Classifier], features: np.ndarray) -> np.ndarray:
+    """(S, N, C) of features (N, D) by each classifier of a problem's path: one product, since all share its mean."""
+    import numpy as np
+
+    weight = np.concatenate([found.weight for found in path])
+    found = (weight @ (features - path[0].mean).T).reshape(len(path), -1, len(features)).swapaxes(1, 2)
+    shifted: np.ndarray = found + np.stack([found.bias for found in path])[:, None]
+    return shifted
+
+
 @dataclass(frozen=True)
 class Standardised:
     """A problem's rows in standard coordinates, ``data`` (n, d); d = D, or fewer where ``basis`` (D, d) spans the rows."""
@@ -77,23 +82,24 @@ class Standardised:
     """(d,) squared singular values of the rows along the basis, the largest first."""
 
     @classmethod
-    def of(cls, problem: Problem, kind: dtype, device: str) -> Standardised:
-        """Raises DataError for features that are not finite."""
+    def of(cls, problem: Problem, kind: dtype, device: str, *, rotated: bool) -> Standardised:
+        """``rotated`` into the span of its rows, or not. Raises DataError for features that are not finite."""
         import numpy as np
         import torch
 
         data = torch.from_numpy(np.ascontiguousarray(problem.features[problem.rows])).to(device, kind)
         mean = data.mean(0)
         data = data.sub_(mean)
-        scale = torch.linalg.vector_norm(data, dim=0) / len(data) ** 0.5
+        scale = data.square().mean(0).sqrt()
         if not bool(scale.isfinite().all()):
             raise DataError("the features hold values that are no numbers, or too large for float32", hint="Look at the source's weights.")
         flat = scale <= CONSTANT * mean.abs()
-        data = data.div_(torch.where(flat, 1.0, scale)).mul_(~flat)
+        data = data.mul_(torch.where(flat, 0.0, 1 / scale))
         targets = torch.from_numpy(np.asarray(problem.targets, dtype=np.int64)).to(device)
-        basis, energies = principal_axes(data) if not problem.is_tall else (None, None)
-        rotated = data if basis is None else data @ basis
-        return cls(rotated, targets, problem.classes, mean, torch.where(flat, torch.inf, scale), basis, energies)
+        basis, energies = principal_axes(data) if rotated else (None, None)
+        return cls(
+            data if basis is None else data @ basis, targets, problem.classes, mean, torch.where(flat, torch.inf, scale), basis, energies
+        )
 
     @property
     def present(self) -> Tensor:
@@ -129,7 +135,7 @@ def ridge(problems: Sequence[Problem], strengths: Sequence[float], *, device: st
     import torch
 
     def path(problem: Problem) -> list[Classifier]:
-        here = Standardised.of(problem, torch.float64, device)
+        here = Standardised.of(problem, torch.float64, device, rotated=not problem.is_tall)
         signs = torch.nn.functional.one_hot(here.targets, here.classes).double() * 2 - 1
         bias = signs.mean(0)
         if here.energies is None:

@@ -5,28 +5,33 @@ w = W_1 − W_0) by L-BFGS (Nocedal & Wright 2006, algorithm 7.4), from the most
 is the start of the next, and the memory of curvature goes along, since a new strength changes it by a known multiple of
 the steps. The inverse Hessian at the start of the recursion is that of equal weights, a·ZᵀZ + I/C, along the leading
 principal axes (a ≤ 1/C after Böhning 1992, at its mean over the rows). A problem is done with a strength when half its
-Newton decrement falls below ``tolerance`` times its objective: about as far as it is, relatively, from its minimum.
+Newton decrement, about as far as it is from its minimum, falls below ``tolerance`` times what it has come down from zero
+weights: so that a strong penalty, under which there is little to come down, is held to as much as a weak one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Self
 
-from plugins.linear import Classifier, Problem, Standardised, principal_axes
+from plugins.linear import Classifier, Problem, Standardised
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-AXES = 128
+AXES = 32
 """Leading principal axes along which the curvature is known where there are too many to know them all."""
 PROBE_ROWS = 512
-"""Rows that those are found from."""
-MEMORY = 12
+"""Rows that those are found from, about."""
+TURNS = 2
+"""Of the power method."""
+MEMORY = 8
 """Steps that L-BFGS remembers."""
 FLOAT32_DOWN_TO = 1e-5
 """A tolerance below this asks for float64."""
+SPARSE = 4
+"""So many times fewer rows than features are worth rotating into their own span."""
 SMALL = 512 * 512
 """Numbers in a problem, below which a pass costs less than its overhead, so that padding is free."""
 ALIKE = 0.75
@@ -37,7 +42,7 @@ LEAST_SPREAD = 1e-4
 
 
 def logistic(
-    problems: Sequence[Problem], strengths: Sequence[float], *, iterations: int = 200, tolerance: float = 1e-3, device: str = "cpu"
+    problems: Sequence[Problem], strengths: Sequence[float], *, iterations: int = 200, tolerance: float = 3e-3, device: str = "cpu"
 ) -> list[list[Classifier]]:
     """For each problem its classifiers by strength, after at most so many iterations for each."""
     import torch
@@ -46,13 +51,19 @@ def logistic(
     order = sorted(strengths)
     found: list[list[Classifier]] = [[] for _ in problems]
     for group in _groups(problems):
-        ready = [Standardised.of(problems[index], kind, device) for index in group]
+        ready = [Standardised.of(problems[index], kind, device, rotated=not _own_width(problems[index])) for index in group]
         solutions = _Walk(_Batch.of(ready), order, iterations, tolerance).solutions()
         for index, here, thetas in zip(group, ready, solutions, strict=True):
             width = here.data.shape[1]
             at = {strength: here.classifier(theta[:, :width], theta[:, -1]) for strength, theta in zip(order, thetas, strict=True)}
             found[index] = [at[strength] for strength in strengths]
     return found
+
+
+def _own_width(problem: Problem) -> int:
+    """How many coordinates it is solved in where those are the features; 0 where they are the span of its rows."""
+    width = problem.features.shape[1]
+    return 0 if SPARSE * len(problem.rows) <= width else width
 
 
 def _groups(problems: Sequence[Problem]) -> Iterator[list[int]]:
@@ -62,13 +73,13 @@ def _groups(problems: Sequence[Problem]) -> Iterator[list[int]]:
     for index in sorted(range(len(problems)), key=lambda index: (-len(problems[index].rows), index)):
         problem = problems[index]
         alike = size <= SMALL or len(problem.rows) >= ALIKE * rows
-        # Where rows span all coordinates these are the features themselves, else the rows' own: one or the other.
-        if group and alike and problem.is_tall == problems[group[0]].is_tall and (len(group) + 1) * size <= MOST:
+        if group and alike and _own_width(problem) == _own_width(problems[group[0]]) and (len(group) + 1) * size <= MOST:
             group.append(index)
             continue
         if group:
             yield group
-        group, rows, size = [index], len(problem.rows), len(problem.rows) * problem.width
+        group, rows = [index], len(problem.rows)
+        size = rows * (_own_width(problem) or rows)
     if group:
         yield group
 
@@ -158,20 +169,67 @@ def _curvature(ready: Sequence[Standardised], counts: Tensor, width: int) -> tup
     if first.energies is not None:
         energies = torch.stack([pad(here.energies, (0, width + 1 - len(here.energies))) for here in ready if here.energies is not None])
         return None, energies, torch.zeros_like(counts)
-    some = first.data[:: -(-len(first.data) // min(PROBE_ROWS, width - 1))]
-    axes, energies = principal_axes(some)
-    axes, energies = axes[:, :AXES], energies[:AXES] / len(some)
-    rest = (some.square().sum() / len(some) - energies.sum()).clamp(min=0) / max(1, width - len(energies))
-    return pad(axes, (0, 0, 0, 1)), energies * counts[:, None], rest * counts
+    some = first.data[:: -(-len(first.data) // PROBE_ROWS)]
+    axes, energies = _leading_axes(some, min(AXES, *some.shape))
+    rest = (some.square().sum() - energies.sum()).clamp(min=0) / max(1, width - len(energies))
+    return pad(axes, (0, 0, 0, 1)), energies * (counts / len(some))[:, None], rest * (counts / len(some))
+
+
+def _leading_axes(data: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """About the leading principal axes (d, count) of rows (n, d), and their energies: the block power method, begun at rows."""
+    import torch
+
+    axes = data[torch.arange(count, device=data.device) * len(data) // count].T
+    for _ in range(TURNS):
+        axes = torch.linalg.qr(data.T @ (data @ axes)).Q
+    along = data @ axes
+    energies, turn = torch.linalg.eigh(along.T @ along)
+    return axes @ turn, energies.clamp(min=0)
 
 
 @dataclass
-class _Step(_Rows):
-    """A step of each problem, what it did to the gradient, and their product; zeros where a problem made none."""
+class _Memory(_Rows):
+    """The last m steps of each problem, the oldest first, and what each did to the gradient; zeros where it made none."""
 
-    move: Tensor
-    change: Tensor
-    product: Tensor
+    moves: Tensor
+    changes: Tensor
+    """(B, m, C, d + 1)"""
+    products: Tensor
+    """(B, m, m) of moves with the changes that came along or later."""
+
+    @classmethod
+    def none(cls, theta: Tensor) -> _Memory:
+        nothing = theta.new_zeros(len(theta), 0, *theta.shape[1:])
+        return cls(nothing, nothing, theta.new_zeros(len(theta), 0, 0))
+
+    def with_step(self, move: Tensor, change: Tensor) -> _Memory:
+        import torch
+
+        moves, changes = (torch.cat([old[:, -MEMORY + 1 :], new[:, None]], 1) for old, new in ((self.moves, move), (self.changes, change)))
+        before = torch.nn.functional.pad(self.products[:, -MEMORY + 1 :, -MEMORY + 1 :], (0, 0, 0, 1))
+        return _Memory(moves, changes, torch.cat([before, moves.flatten(2) @ change.flatten(1)[..., None]], 2))
+
+    def penalised(self, more: Tensor) -> None:
+        """Turn it into that of a penalty (B,) greater by so much."""
+        self.changes[..., :-1] += more[:, None, None, None] * self.moves[..., :-1]
+        self.products = (self.moves.flatten(2) @ self.changes.flatten(2).mT).triu()
+
+    def over_hessian(self, gradient: Tensor, first: Callable[[Tensor], Tensor]) -> Tensor:
+        """The gradient over the Hessian, ``first`` being that without memory: L-BFGS's two loops, each as a triangular system.
+
+        With R the upper triangle of the products moves·changes, the first loop's shares solve R α = moves·gradient; the
+        second's corrections c solve Rᵀc = diag(R) α − changes·result.
+        """
+        import torch
+
+        moves, changes, products = self.moves.flatten(2), self.changes.flatten(2), self.products
+        diagonal = products.diagonal(dim1=1, dim2=2)
+        held = (diagonal > 0)[..., None]
+        system = torch.where(held & held.mT, products, 0.0) + torch.diag_embed((~held[..., 0]).to(products))
+        shares = torch.linalg.solve_triangular(system, moves @ gradient.flatten(1)[..., None] * held, upper=True)
+        result = first(gradient - (changes.mT @ shares).view_as(gradient))
+        back = (diagonal[..., None] * shares - changes @ result.flatten(1)[..., None]) * held
+        return result + (moves.mT @ torch.linalg.solve_triangular(system.mT, back, upper=False)).view_as(gradient)
 
 
 @dataclass
@@ -181,6 +239,8 @@ class _State(_Rows):
     index: Tensor
     """(B,) which problem this is."""
     theta: Tensor
+    start: Tensor
+    """(B,) the objective at zero weights."""
     value: Tensor
     gradient: Tensor
     spread: Tensor
@@ -211,11 +271,12 @@ class _Walk:
         doubled = torch.where(batch.classes == 2, 2.0, 1.0).to(batch.rows)
         self.penalties = torch.nn.functional.pad(doubled[:, None] / torch.tensor(strengths).to(batch.rows), (0, 1))
         self.found = batch.data.new_zeros(count, len(strengths), classes, width)
-        self.memory: list[_Step] = []
         theta, level = batch.data.new_zeros(count, classes, width), torch.zeros_like(batch.targets[:, 0, 0])
         zeros, ones = batch.rows * 0, torch.ones_like(batch.rows)
         value, gradient, spread = batch.evaluate(theta, self.penalties[:, 0])
-        self.state = _State(torch.arange(count, device=theta.device), theta, value, gradient, spread, level, level * 0, ones, theta, zeros)
+        index = torch.arange(count, device=theta.device)
+        self.state = _State(index, theta, value, value, gradient, spread, level, level * 0, ones, theta, zeros)
+        self.memory = _Memory.none(theta)
         self.rounding = 10 * torch.finfo(theta.dtype).eps
 
     def solutions(self) -> Tensor:
@@ -238,9 +299,8 @@ class _Walk:
         value, gradient, spread = self.batch.evaluate(theta, self.penalty)
         taken = value <= at.value + 1e-4 * at.stride * at.slope + self.rounding * at.value.abs()
         wide = taken[:, None, None]
-        step = _Step(torch.where(wide, theta - at.theta, 0.0), torch.where(wide, gradient - at.gradient, 0.0), at.value)
-        step.product = _dot(step.move, step.change)
-        self.memory = [*self.memory[-MEMORY + 1 :], step] if bool(taken.any()) else self.memory
+        if bool(taken.any()):
+            self.memory = self.memory.with_step(torch.where(wide, theta - at.theta, 0.0), torch.where(wide, gradient - at.gradient, 0.0))
         at.theta, at.gradient = torch.where(wide, theta, at.theta), torch.where(wide, gradient, at.gradient)
         at.value, at.spread = torch.where(taken, value, at.value), torch.where(taken, spread, at.spread)
         at.passes += 1
@@ -257,7 +317,8 @@ class _Walk:
             at = self.state
             at.direction = torch.where(fresh[:, None, None], direction, at.direction)
             at.slope = torch.where(fresh, slope, at.slope)
-            done = fresh & (-at.slope <= 2 * self.tolerance * at.value)
+            close = (self.tolerance * (at.start - at.value)).maximum(self.rounding * at.value)
+            done = fresh & (-at.slope <= 2 * close)
             done |= (at.passes >= self.iterations) | (at.stride < self.rounding)
             if not bool(done.any()):
                 return
@@ -267,7 +328,7 @@ class _Walk:
             if not bool(left.all()):
                 rows = left.nonzero()[:, 0]
                 self.batch, self.state, fresh = self.batch.kept(rows), self.state.kept(rows), done[rows]
-                self.memory = [step.kept(rows) for step in self.memory]
+                self.memory = self.memory.kept(rows)
             if not bool(fresh.any()):
                 return
 
@@ -281,31 +342,19 @@ class _Walk:
         more = torch.where(done, self.penalty - before, 0.0)
         at.value = at.value + 0.5 * more * at.theta[..., :-1].square().sum((1, 2))
         at.gradient[..., :-1] += more[:, None, None] * at.theta[..., :-1]
-        for step in self.memory:
-            step.change[..., :-1] += more[:, None, None] * step.move[..., :-1]
-            step.product = _dot(step.move, step.change)
+        self.memory.penalised(more)
 
     def _direction(self) -> Tensor:
-        """The gradient over the Hessian as far as it is known: L-BFGS's two loops."""
-        import torch
-
-        at, penalty = self.state, self.penalty
-        rest, shares = at.gradient.clone(), []
-        for step in reversed(self.memory):
-            shares.append(torch.where(step.product > 0, _dot(step.move, rest) / step.product, 0.0))
-            rest -= shares[-1][:, None, None] * step.change
-        result = self.batch.precondition(rest, at.spread, penalty)
-        for number, (step, share) in enumerate(zip(self.memory, reversed(shares), strict=True)):
-            if number == 0:
-                result *= self._trust(penalty)[:, None, None]
-            back = torch.where(step.product > 0, _dot(step.change, result) / step.product, 0.0)
-            result += (share - back)[:, None, None] * step.move
-        return result
+        spread, penalty = self.state.spread, self.penalty
+        if not self.memory.moves.shape[1]:
+            return self.batch.precondition(self.state.gradient, spread, penalty)
+        trust = self._trust(penalty)[:, None, None]
+        return self.memory.over_hessian(self.state.gradient, lambda rest: trust * self.batch.precondition(rest, spread, penalty))
 
     def _trust(self, penalty: Tensor) -> Tensor:
         """(B,) how far the last step found the curvature from what the preconditioner takes it for; 1 where there was none."""
         import torch
 
-        last = self.memory[-1]
-        taken_for = _dot(last.change, self.batch.precondition(last.change, self.state.spread, penalty))
-        return torch.where((last.product > 0) & (taken_for > 0), last.product / taken_for, 1.0)
+        move, change = self.memory.moves[:, -1], self.memory.changes[:, -1]
+        product, taken_for = _dot(move, change), _dot(change, self.batch.precondition(change, self.state.spread, penalty))
+        return torch.where((product > 0) & (taken_for > 0), product / taken_for, 1.0)

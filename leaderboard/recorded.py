@@ -98,8 +98,11 @@ class Recorded:
         keys = [(*place, seed, row["image_size"], setup) for seed in (seeded, None) for setup in (row["setup"], None)]
         estimates = next((known[key] for key in keys if key in known), {})
         setting = " · ".join(str(row[column]) for column in ("task", "metric", "size", "seed", "setup"))
-        source_images, task_images, base = row["source_images"], row["task_images"], row["base"]
-        return Record(row["source"], row["task"], setting, row["quality"], row["relation"], source_images, task_images, base, estimates)
+        facts = {column: row[column] for column in ("relation", "source_images", "task_images", "base", "validation", "seconds")}
+        setup = " · ".join(str(row[column]) for column in ("task", "metric", "size", "setup"))
+        return Record(
+            row["source"], row["task"], setting, row["quality"], **facts, estimates=estimates, setup=setup, size=row["train_size"]
+        )
 
     def records_but(self, task: str) -> list[Record]:
         """Leave-one-target-out: what is known where this task was never seen."""

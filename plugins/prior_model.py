@@ -7,18 +7,23 @@ A row is one record; its target is the source's standing in its setting (see ``p
 - an effect of the source itself, and one of the base it was chained from;
 - for each estimator, the source's standing by its score in the setting.
 
-Columns are centred within a setting, since a standing says nothing across settings. The penalty is the same for all columns, which
-are scaled alike, and is chosen by leaving one task out at a time: what predicts the standings of a task best from the others. Effects of
+Columns are centred within a setting, since a standing says nothing across settings. One penalty is for the effects of sources and bases,
+one for all else; both are chosen by leaving one task out at a time: what predicts the standings of a task best from the others. Effects of
 sources that were seen often are thereby trusted more than of those seen once, and an estimator as much as it was right elsewhere.
+
+A handful of tasks hardly tells penalties apart. So the model is the mean of two: the best, and the plainest that the tasks cannot tell
+from it, the one that leaves most to the sources' own effects (the rule of one standard error, Breiman et al. 1984, section 3.4.3).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import log10
+from math import log10, sqrt
+from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
+from plugins.calibration import Calibration
 from plugins.standing import standing_of, standings
 from registry import Question, Record
 
@@ -29,6 +34,7 @@ PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 FEWEST_TASKS = 3
 """Below, there is nothing to choose the penalty by, and hardly anything to learn."""
 
+_EFFECTS = ("source ", "base ")
 _RELATIONS = ("within-domain", "including", "cross-domain")
 _MAGNITUDE = 2.0
 """Logarithms of sizes are divided by this, so that sources a hundred times as large differ by 1, as two relations do."""
@@ -36,22 +42,22 @@ _MAGNITUDE = 2.0
 
 @dataclass(frozen=True)
 class PriorModel:
-    """Coefficients by column, and the penalty that was chosen.
+    """Coefficients by column: the mean of those under each of ``penalties`` (of effects, of all else).
 
-    On tasks left out, a predicted standing that was higher by 1 meant a quality that was higher by ``slope`` of the best, give or take
-    ``spread`` (a standard deviation); both among those predicted above the mean of their setting, which is where a choice is made.
+    ``errors``: the mean squared error of standings under the better of them, on each task left out. ``calibration``: what a
+    predicted standing means.
     """
 
     weights: Mapping[str, float]
-    penalty: float
-    slope: float
-    spread: float
+    penalties: tuple[tuple[float, float], ...]
+    errors: tuple[float, ...]
+    calibration: Calibration
     estimators: tuple[str, ...]
 
     @classmethod
-    def learn(cls, records: Sequence[Record], estimators: Sequence[str] = ()) -> PriorModel | None:
+    def learn(cls, records: Sequence[Record], estimators: Sequence[str] = (), size: int | None = None) -> PriorModel | None:
         """From records of other targets; None where they cover fewer than three tasks. ``estimators``: those to count on, of which
-        every setting knows the scores."""
+        every setting knows the scores; ``size``: the images that the calibration is for."""
         import numpy as np
 
         kept = standings(records)
@@ -65,11 +71,22 @@ class PriorModel:
         columns = _centred(np.array([[row.get(name, 0.0) for name in names] for row in described]), settings)
         target = np.array([kept[record.setting][record.source] - 0.5 for record in rows])
         shares = _equal_tasks(tasks, settings)
-        predicted = _left_out(columns, target, tasks, shares)
-        best = int(np.argmin(np.average((target[:, None] - predicted) ** 2, axis=0, weights=shares)))
-        weights = np.linalg.solve(*_normal(columns, target, shares, PENALTIES[best]))
-        slope, spread = _calibrated(predicted[:, best], _relative(rows), settings)
-        return cls(dict(zip(names, weights.tolist(), strict=True)), PENALTIES[best], slope, spread, tuple(estimators))
+        pairs = [(effect, other) for effect in PENALTIES for other in PENALTIES]
+        penalties = np.array([[pair[0] if name.startswith(_EFFECTS) else pair[1] for name in names] for pair in pairs])
+        predicted = _left_out(columns, target, tasks, shares, penalties)
+        losses = np.stack([((target - predicted)[:, tasks == task] ** 2).mean(axis=1) for task in np.unique(tasks)])
+        chosen = _chosen(losses, pairs)
+        weights = _solved(*_normal(columns, target, shares), penalties[chosen]).mean(axis=0)
+        calibration = Calibration.of(rows, predicted[chosen].mean(axis=0), size)
+        errors = tuple(losses[:, chosen[0]].tolist())
+        return cls(
+            dict(zip(names, weights.tolist(), strict=True)), tuple(pairs[at] for at in chosen), errors, calibration, tuple(estimators)
+        )
+
+    def tells_more(self, than: PriorModel) -> bool:
+        """Whether it is better than one learned from the same records, by more than one standard error over tasks."""
+        gains = [other - own for own, other in zip(self.errors, than.errors, strict=True)]
+        return fmean(gains) > stdev(gains) / sqrt(len(gains))
 
     def predict(self, question: Question, estimates: Mapping[str, Mapping[str, float]] | None = None) -> dict[str, float]:
         """The expected standing of each source the question is about; ``estimates``: estimator -> source -> score."""
@@ -134,50 +151,38 @@ def _equal_tasks(tasks: np.ndarray, settings: np.ndarray) -> np.ndarray:
     return np.array([1 / held[task] for task in tasks])
 
 
-def _normal(columns: np.ndarray, target: np.ndarray, shares: np.ndarray, penalty: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-    """The normal equations of min Σ share · (target − columns w)² + penalty · ‖w‖²."""
-    import numpy as np
-
+def _normal(columns: np.ndarray, target: np.ndarray, shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The normal equations of min Σ share · (target − columns w)²."""
     weighted = columns * shares[:, None]
-    return weighted.T @ columns + penalty * np.eye(columns.shape[1]), weighted.T @ target
+    return weighted.T @ columns, weighted.T @ target
 
 
-def _left_out(columns: np.ndarray, target: np.ndarray, tasks: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """(rows, penalties) what is predicted of each task from the others. One decomposition a task serves all penalties."""
+def _solved(gram: np.ndarray, moment: np.ndarray, penalties: np.ndarray) -> np.ndarray:
+    """(choices, columns) weights that minimise the squares and Σ penalty · w², by (choices, columns) penalties."""
     import numpy as np
 
-    gram, moment = _normal(columns, target, shares)
-    predicted, penalties = np.zeros((len(target), len(PENALTIES))), np.array(PENALTIES)
+    return np.linalg.solve(gram + penalties[:, :, None] * np.eye(len(moment)), moment[:, None])[..., 0]
+
+
+def _left_out(columns: np.ndarray, target: np.ndarray, tasks: np.ndarray, shares: np.ndarray, penalties: np.ndarray) -> np.ndarray:
+    """(choices, rows) what is predicted of each task from the others."""
+    import numpy as np
+
+    predicted = np.zeros((len(penalties), len(target)))
     for task in np.unique(tasks):
         own = tasks == task
-        own_gram, own_moment = _normal(columns[own], target[own], shares[own])
-        values, vectors = np.linalg.eigh(gram - own_gram)
-        weights = vectors @ ((vectors.T @ (moment - own_moment))[:, None] / (np.maximum(values, 0)[:, None] + penalties))
-        predicted[own] = columns[own] @ weights
+        weights = _solved(*_normal(columns[~own], target[~own], shares[~own]), penalties)
+        predicted[:, own] = weights @ columns[own].T
     return predicted
 
 
-def _relative(rows: Sequence[Record]) -> np.ndarray:
-    """Each record's quality, over the size of the best of its setting."""
+def _chosen(losses: np.ndarray, pairs: Sequence[tuple[float, float]]) -> list[int]:
+    """Of (tasks, choices) losses: the best on average, and of those that are worse by no more than one standard error of the
+    difference the plainest."""
     import numpy as np
 
-    best: dict[str, float] = {}
-    for row in rows:
-        best[row.setting] = max(best.get(row.setting, row.quality), row.quality)
-    return np.array([row.quality / abs(best[row.setting]) if best[row.setting] else 0.0 for row in rows])
-
-
-def _calibrated(predicted: np.ndarray, relative: np.ndarray, settings: np.ndarray) -> tuple[float, float]:
-    """Least squares of relative quality on predicted standing. The rows are chosen by what was predicted: a choice by what came out
-    would flatten the slope."""
-    import numpy as np
-
-    upper = predicted >= 0
-    numbers = np.unique(settings[upper], return_inverse=True)[1]
-    predicted, relative = _centred(np.stack([predicted[upper], relative[upper]], axis=1), numbers).T
-    slope = float(predicted @ relative) / max(float(predicted @ predicted), 1e-12)
-    return max(_FLATTEST, slope), float(np.std(relative - slope * predicted))
-
-
-_FLATTEST = 0.02
-"""What was learned counts at least so much: where nothing else is known, its order stands."""
+    means = losses.mean(axis=0)
+    best = int(np.argmin(means))
+    behind = losses - losses[:, [best]]
+    near = np.flatnonzero(behind.mean(axis=0) <= behind.std(axis=0, ddof=1) / np.sqrt(len(losses)))
+    return [best, max(near.tolist(), key=lambda at: (pairs[at][1], -means[at]))]

@@ -1,15 +1,17 @@
 """Search: prior and estimators first, then fine-tuning by successive halving (Jamieson and Talwalkar 2016), where it can tell more.
 
-What is believed of a source is a relative quality, with a variance: at first what a model learned from records of other targets says
-(``plugins.prior_model``, estimators included), then what a fine-tuning showed, each weighed by how far it is to be trusted. A validation
-metric on 30 images is off by a tenth and more, so that ordering by it alone would undo a good prior: on nine real targets even
-fine-tuning *everything* and choosing by validation was no better than the prior.
+What is believed of a source is a relative quality: at first what a model learned from records of other targets says
+(``plugins.prior_model``), then what a fine-tuning showed, weighed by the variances that records tell (``plugins.calibration``). A
+validation metric on 30 images is off by a tenth and more, so that ordering by it alone would undo a good prior: on nine real targets even
+fine-tuning *everything* and choosing by validation was worse than the prior.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from math import erf, exp, pi, sqrt
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import log, sqrt
+from statistics import fmean
 
+from plugins.calibration import Calibration
 from plugins.prior_model import PriorModel
 from plugins.standing import mean_standing, standing_of
 from registry import Question, selector
@@ -17,40 +19,20 @@ from registry.errors import NotApplicable
 
 SIZES = (50, 150, 500)
 """Images of the rungs below all."""
-SLOPE, SPREAD = 0.1, 0.05
-"""What a standing means where there are too few records to learn it: the best is a tenth better than the last, give or take 5 %."""
 WORTH = 0.001
 """Fine-tuning goes on while it can be expected to find a choice that is better by this much of its quality."""
-LIKELY = 0.7
-"""A metric before anything is known of it; only how noisy validation will be depends on it."""
-
-
-@dataclass(frozen=True)
-class Belief:
-    """What is believed of a source's quality, relative to that of others."""
-
-    mean: float
-    variance: float
+DRAWS = 2000
+"""Of what measuring may show."""
 
 
 @dataclass(frozen=True)
 class Rung:
-    """Images and epochs, None for all; ``share``: of the steps that all would take.
-
-    The less of a training is seen, the less it says of the whole, however many images it is measured on: its relative value is taken
-    to miss that of the whole by a variance of 1/share − 1 times that of what is believed.
-    """
+    """Images and epochs, None for all; ``share``: of the steps that all would take."""
 
     size: int | None
     epochs: int | None
     images: float
     share: float
-
-    def noise(self, belief: Belief, validation: float, metric: float) -> float:
-        """Variance of a measured relative value: of a share of so many images, (1 − p)/(p·n), and of the part that was not seen. A metric
-        that is no share of images is taken to be as noisy as one."""
-        share = min(max(metric, 0.05), 0.95)
-        return (1 - share) / (share * max(1.0, validation * self.images)) + belief.variance * (1 / self.share - 1)
 
 
 @selector("search")
@@ -62,36 +44,60 @@ def search(
     ``estimators``: what to start from, joined by +. ``most`` sources enter the first rung; of each rung, the best 1/``keep`` go on.
     ``validation``: the share of the images that measured values are read on.
     """
-    beliefs = _start(question, estimators.split("+") if estimators else [])
-    contenders = _best(beliefs, most)
+    start, known = _start(question, estimators.split("+") if estimators else [])
+    believed, purse, seen_by = dict(start), Purse(question), 0.0
+    contenders = _best(believed, most)
+    everything = _gain(start.values(), known.spread)
     for place, rung in enumerate(_rungs(question)):
-        contenders = _best({name: beliefs[name] for name in contenders}, max(2, most // keep**place))
+        contenders = _best({name: believed[name] for name in contenders}, max(2, most // keep**place))
         if question.measure is None or len(contenders) < 2:
             break
-        if _worth(beliefs[contenders[0]], beliefs[contenders[1]], rung, validation) < WORTH:
-            continue  # it would hardly tell more than is known: the next rung shows more
-        seen = question.measure(contenders, size=rung.size, epochs=rung.epochs)
-        beliefs |= _updated(beliefs, seen, rung, validation)
-        if len(seen) < len(contenders):
+        fitting = contenders[: purse.holds(contenders, rung.share)]
+        gain = _gain((believed[name] for name in fitting), known.spread * (known.trust(rung.images, rung.share, validation) - seen_by))
+        if len(fitting) < 2 or gain < max(WORTH, everything * rung.share * len(fitting) / len(start)):
+            continue  # it would hardly tell more than is known, or show one with nothing to compare it with
+        found = purse.measured(contenders, rung)
+        if len(found) > 1 and (scale := fmean(map(abs, found.values()))):
+            seen_by = known.trust(rung.images, rung.share, validation, scale)
+            believed |= _updated(start, believed, {name: value / scale for name, value in found.items()}, seen_by)
+        if len(found) < len(contenders):
             break
-    return {name: belief.mean for name, belief in beliefs.items()}
+    return believed
 
 
 # -- the start --------------------------------------------------------------------------------------------
 
 
-def _start(question: Question, estimators: Sequence[str]) -> dict[str, Belief]:
-    estimates = dict(_estimates(question, estimators))
-    model = PriorModel.learn(question.records, tuple(estimates))
-    if model is not None:
-        scores = model.predict(question, estimates)
-        return {name: Belief(model.slope * score, model.spread**2) for name, score in scores.items()}
+def _start(question: Question, estimators: Sequence[str]) -> tuple[dict[str, float], Calibration]:
+    """What is believed before anything is fine-tuned. Estimators cost time: where there are records to judge them by, they are asked
+    where these tell that the model predicts better with them than without."""
+    model = PriorModel.learn(question.records, size=question.size)
+    if model is None:
+        return _by_standing(question, dict(_estimates(question, estimators))), Calibration()
+    recorded = {name for record in question.records for name in record.estimates}
+    if question.estimate is not None and (wanted := tuple(name for name in estimators if name in recorded)):
+        richer = PriorModel.learn(question.records, wanted, question.size)
+        if richer is not None and richer.tells_more(model):
+            estimates = dict(_estimates(question, wanted))
+            return (
+                _meant(richer, richer.predict(question, estimates))
+                if len(estimates) == len(wanted)
+                else _meant(model, model.predict(question))
+            )
+    return _meant(model, model.predict(question))
+
+
+def _meant(model: PriorModel, scores: Mapping[str, float]) -> tuple[dict[str, float], Calibration]:
+    return {name: model.calibration.slope * score for name, score in scores.items()}, model.calibration
+
+
+def _by_standing(question: Question, estimates: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """Too few records to learn from: the mean of the standings by prior and estimators."""
     known = [standing_of(scores) for scores in (mean_standing(question.records), *estimates.values()) if scores]
     if not known and question.measure is None:
         raise NotApplicable("nothing is known of these sources, and there is nothing to measure with", subject="search")
-    names = [source.name for source in question.sources]
-    means = {name: [one[name] for one in known if name in one] for name in names}
-    return {name: Belief(SLOPE * (sum(own) / len(own) if own else 0.0), SPREAD**2) for name, own in means.items()}
+    own = {source.name: [one[source.name] for one in known if source.name in one] for source in question.sources}
+    return {name: Calibration.slope * (fmean(values) if values else 0.0) for name, values in own.items()}
 
 
 def _estimates(question: Question, estimators: Sequence[str]) -> Iterator[tuple[str, Mapping[str, float]]]:
@@ -118,31 +124,69 @@ def _rungs(question: Question) -> Iterator[Rung]:
     yield Rung(None, None, everything, 1.0)
 
 
-def _best(beliefs: Mapping[str, Belief], count: int) -> list[str]:
-    return sorted(beliefs, key=lambda name: (-beliefs[name].mean, name))[:count]
+def _best(believed: Mapping[str, float], count: int) -> list[str]:
+    return sorted(believed, key=lambda name: (-believed[name], name))[:count]
 
 
-def _worth(first: Belief, second: Belief, rung: Rung, validation: float) -> float:
-    """By how much measuring the first two can be expected to better the choice: E max(0, D) of their difference D as it may turn out,
-    less what is known (the knowledge gradient of Frazier, Powell and Dayanik 2008)."""
-    gains = [one.variance**2 / (one.variance + rung.noise(one, validation, LIKELY)) for one in (first, second) if one.variance]
-    spread, gap = sqrt(sum(gains)), first.mean - second.mean
-    if not spread:
+def _gain(means: Iterable[float], variance: float) -> float:
+    """By how much a choice is expected to be better when each mean has moved by this variance: E max − max E (the knowledge gradient
+    of Frazier, Powell and Dayanik 2008), by draws that are the same every time."""
+    import numpy as np
+
+    known = np.array(list(means))
+    if variance <= 0 or len(known) < 2:
         return 0.0
-    z = gap / spread
-    return spread * exp(-z * z / 2) / sqrt(2 * pi) - gap * (1 - erf(z / sqrt(2))) / 2
+    moved = known + sqrt(variance) * np.random.default_rng(0).standard_normal((DRAWS, len(known)))
+    return float(moved.max(axis=1).mean() - known.max())
 
 
-def _updated(beliefs: Mapping[str, Belief], seen: Mapping[str, float], rung: Rung, validation: float) -> dict[str, Belief]:
-    """What is believed after these values: means drawn towards them, by their trust. One value alone compares with nothing."""
-    if len(seen) < 2 or not (scale := sum(abs(value) for value in seen.values()) / len(seen)):
-        return {}
-    centre, expected = sum(seen.values()) / len(seen), sum(beliefs[name].mean for name in seen) / len(seen)
-    metric = scale if scale <= 1 else LIKELY
-    found = {}
-    for name, value in seen.items():
-        own = beliefs[name]
-        trust = own.variance / (own.variance + rung.noise(own, validation, metric)) if own.variance else 0.0
-        mean = own.mean + trust * ((value - centre) / scale - (own.mean - expected))
-        found[name] = replace(own, mean=mean, variance=own.variance * (1 - trust))
-    return found
+def _updated(start: Mapping[str, float], believed: Mapping[str, float], seen: Mapping[str, float], trust: float) -> dict[str, float]:
+    """Differences between those seen: what was believed at the start and what is seen, by trust. An earlier rung of the same training
+    and validation images tells nothing beside this one. Their mean stays: values of another rung do not compare."""
+    level, began, centre = (fmean(values[name] for name in seen) for values in (believed, start, seen))
+    return {name: level + (1 - trust) * (start[name] - began) + trust * (value - centre) for name, value in seen.items()}
+
+
+# -- the budget -------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Purse:
+    """What trainings will cost, so that none is begun that would stay alone: from records of these sources, corrected by what the
+    first ones took."""
+
+    question: Question
+    factor: float = 1.0
+    known: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Seconds of a whole training of each source, by the records of the size nearest to the question's."""
+        size, timed = self.question.size, [record for record in self.question.records if record.seconds and record.size]
+        sizes = {record.size or 1 for record in timed}
+        nearest = min(sizes, key=lambda one: (abs(log(one / (size or one))), one), default=1)
+        of: dict[str, list[float]] = {}
+        for record in timed:
+            if record.size == nearest and record.seconds:
+                of.setdefault(record.source, []).append(record.seconds * (size or nearest) / nearest)
+        self.known = {name: fmean(seconds) for name, seconds in of.items()}
+
+    def holds(self, names: Sequence[str], share: float) -> int:
+        """How many of these, in their order, what is left of the budget is enough for; all where nothing tells."""
+        left = self.question.budget - self._spent()
+        return sum(self._forecast(names[: count + 1], share) <= left for count in range(len(names)))
+
+    def measured(self, names: Sequence[str], rung: Rung) -> Mapping[str, float]:
+        before = self._spent()
+        found = self.question.measure(names, size=rung.size, epochs=rung.epochs) if self.question.measure is not None else {}
+        if found and (took := self._spent() - before) > 0:
+            if forecast := self._forecast(list(found), rung.share):
+                self.factor *= took / forecast
+            else:
+                self.known = dict.fromkeys(names, took / len(found) / rung.share)
+        return found
+
+    def _forecast(self, names: Sequence[str], share: float) -> float:
+        return self.factor * share * sum(self.known.get(name, 0.0) for name in names)
+
+    def _spent(self) -> float:
+        return self.question.spent() if self.question.spent is not None else 0.0

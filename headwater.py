@@ -39,6 +39,7 @@ _PUBLIC = {
     "Selector": "registry",
     "Shape": "registry",
     "Solution": "registry",
+    "SourceData": "registry",
     "SourceModel": "registry",
     "Spec": "harness.spec",
     "Split": "registry",

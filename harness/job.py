@@ -13,12 +13,12 @@ from leaderboard.records import JobKind, JobRecord
 class Job:
     """A record of what the job is, and what a worker needs to run it.
 
-    ``needs`` are jobs that must be done first; ``checkpoint`` the one that trained the source (for chains) and
-    ``features`` the one that extracted them. ``training`` is None where nothing is trained by gradient, ``tuning``
-    where nothing is searched. ``images``: how many it will about process, for forecasts; None where that is not
-    known. ``extracted``: the subset that an estimate's features are of ("150"), "" for all images. ``keep``: leave the trained
-    network as a checkpoint, for analyses. ``cells``: the networks that an analysis looks at: the jobs that train them, by
-    role (``P-T``, ``RI-T``, ...).
+    ``needs`` are jobs that must be done first; ``checkpoint`` the one that trained the source (for chains), ``beside`` those
+    that trained further chains which the adaptation uses, by source, and ``features`` the one that extracted features.
+    ``training`` is None where nothing is trained by gradient, ``tuning`` where nothing is searched. ``images``: how many it will
+    about process, for forecasts; None where that is not known. ``extracted``: the subset that an estimate's features are of
+    ("150"), "" for all images. ``keep``: leave the trained network as a checkpoint, for analyses. ``cells``: the networks that
+    an analysis looks at: the jobs that train them, by role (``P-T``, ``RI-T``, ...).
     """
 
     record: JobRecord
@@ -30,6 +30,7 @@ class Job:
     tuning: Tuning | None = None
     images: int | None = None
     extracted: str = ""
+    beside: Mapping[str, str] = field(default_factory=dict)
     keep: bool = False
     cells: Mapping[str, Job] = field(default_factory=dict)
 
@@ -43,7 +44,9 @@ class Job:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        return tuple(need for need in (self.checkpoint, self.features, *(cell.id for cell in self.cells.values())) if need)
+        return tuple(
+            need for need in (self.checkpoint, self.features, *self.beside.values(), *(cell.id for cell in self.cells.values())) if need
+        )
 
     @property
     def label(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from leaderboard.records import JobKind, JobRecord
 from registry import Adaptation, Name, SourceModel, Task, TaskType
 from registry.errors import BadSpec
 from registry.identity import digest
+from registry.names import Value, split_list
 
 if TYPE_CHECKING:
     from harness.plan import Plan
@@ -71,8 +72,10 @@ class Jobs:
         setup = self._setup(cell.task, task_type, trains)
         reason = self._why_not(cell, card)
         features = None if trains or reason else self._features(cell.source, cell.task, cell.seed, checkpoint)
+        others, beside = self._others(card, options)
+        parts = (self._weights_of(cell.source, checkpoint), card.code, adaptation, cell.size, cell.seed, setup, *others)
         record = JobRecord(
-            job=digest("adapt", self._weights_of(cell.source, checkpoint), card.code, adaptation, cell.size, cell.seed, setup),
+            job=digest("adapt", *parts),
             kind=JobKind.ADAPT,
             source=cell.source.name,
             task=cell.task.name,
@@ -87,14 +90,23 @@ class Jobs:
         )
         if reason:
             self.result.skipped[record.job] = reason
-        self._add(record, cell.source, cell.task, trains=trains, checkpoint=checkpoint, features=features)
+        self._add(record, cell.source, cell.task, trains=trains, checkpoint=checkpoint, features=features, beside=beside)
         return record.job
+
+    def _others(self, card: Adaptation, options: Mapping[str, Value]) -> tuple[list[object], dict[str, str]]:
+        """Weights of the further sources that an adaptation names, and the jobs that train those that are chains."""
+        names = split_list(str(options.get(card.also) or ""), "+") if card.also else []
+        trained = {self.registry.source(name).name: self.pretraining(name) for name in names}
+        weights = [self._weights_of(self.registry.source(name), checkpoint) for name, checkpoint in trained.items()]
+        return weights, {name: checkpoint for name, checkpoint in trained.items() if checkpoint}
 
     def _why_not(self, cell: Cell, card: Adaptation) -> str:
         if card.task_types and cell.task.type not in card.task_types:
             return f"{card.name} is for {', '.join(card.task_types)} tasks, {cell.task.name} is {cell.task.type}"
         if card.from_random and not cell.source.random:
             return f"{cell.source.name} names no random initialisation of its architecture (scratch=…)"
+        if card.needs_source and not cell.source.chain:
+            return f"{card.name}: {cell.source.name} has no registered data, as a chain has"
         return ""
 
     def _setup(self, task: Task, task_type: TaskType, trains: bool) -> str:
@@ -170,6 +182,7 @@ class Jobs:
         checkpoint: str | None = None,
         features: str | None = None,
         extracted: str = "",
+        beside: Mapping[str, str] | None = None,
     ) -> None:
         recipe = self.spec.pretraining if record.kind is JobKind.PRETRAIN else self.spec.training
         self.result.sources[source.name] = source
@@ -186,6 +199,7 @@ class Jobs:
                 tuning=self.spec.tuning if trains and record.kind is JobKind.ADAPT else None,
                 images=self.images(record, tasks, recipe if trains else None),
                 extracted=extracted,
+                beside=beside or {},
             ),
         )
 

@@ -1,6 +1,6 @@
 """What can be benchmarked: cards, appearance domains, discovery, names. Needs neither torch nor ray."""
 
-from registry.adaptation import Adaptation, Batch, Context, Features, Objective, ParameterGroup, Solution, adaptation
+from registry.adaptation import Adaptation, Batch, Context, Features, Objective, ParameterGroup, Solution, SourceData, adaptation
 from registry.card import Card, Kind
 from registry.discovery import Problem, Registry, kind_of
 from registry.domains import Domain
@@ -37,6 +37,7 @@ __all__ = [
     "Selector",
     "Shape",
     "Solution",
+    "SourceData",
     "SourceModel",
     "Split",
     "Task",

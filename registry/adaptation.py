@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -31,7 +31,10 @@ class Adaptation(Card):
     come at once decides nothing but the cost: each solution is that of the cell alone.
     ``control`` is the adaptation that the scratch reference of its gains runs: from_scratch for those that
     train the whole network, the same one on random features for those that never touch it.
-    The two label booleans and the approach follow Iman et al. 2022 (arXiv 2201.09679).
+    ``needs_source``: it goes on learning from the source's own data, so that the source must be a chain on registered tasks.
+    ``also``: the option that names further sources, joined by ``+``, whose networks it uses.
+    The two label booleans and the approach follow Iman et al. 2022 (arXiv 2201.09679). An adaptation with an option ``labelled``
+    works on an unlabelled target where that is false.
     """
 
     method: Callable[..., Any] = field(repr=False)
@@ -42,13 +45,18 @@ class Adaptation(Card):
     control: str = ""
     from_random: bool = False
     task_types: tuple[str, ...] = ()
+    needs_source: bool = False
+    also: str = ""
 
     @property
     def setting(self) -> str:
-        """Transductive, inductive or unsupervised, derived from which labels are used."""
-        if self.target_labelled:
-            return "inductive"
-        return "transductive" if self.source_labelled else "unsupervised"
+        """Transductive, inductive or unsupervised, derived from which labels are used; both where an option decides."""
+        settings = [_setting(self.source_labelled, self.target_labelled)]
+        return " or ".join(dict.fromkeys(settings + [_setting(self.source_labelled, False)] * ("labelled" in self.options())))
+
+    def sees_labels(self, options: Mapping[str, Value]) -> bool:
+        """Whether it is shown the target's labels."""
+        return self.target_labelled and bool(options.get("labelled", True))
 
     def options(self) -> Mapping[str, Value]:
         return defaults_of(self.method)
@@ -57,13 +65,49 @@ class Adaptation(Card):
         return super().facts() | {"setting": self.setting, "options": dict(self.options())}
 
 
+def _setting(source_labelled: bool, target_labelled: bool) -> str:
+    if target_labelled:
+        return "inductive"
+    return "transductive" if source_labelled else "unsupervised"
+
+
+HIDDEN = -1
+"""In place of the labels of a target that counts as unlabelled."""
+
+
 @dataclass(frozen=True)
 class Batch:
-    """What a step sees: images (B, 3, H, W) float, normalised and augmented; targets; rows in the train split."""
+    """What a step sees: images (B, 3, H, W) float, normalised and augmented; targets; rows in the train split.
+
+    Where the target counts as unlabelled, its targets are all ``HIDDEN``.
+    """
 
     images: Tensor
     targets: Tensor
     rows: Tensor
+
+
+def _as_it_is(module: nn.Module) -> nn.Module:
+    return module
+
+
+def _none() -> Iterator[Batch]:
+    return iter(())
+
+
+@dataclass(frozen=True)
+class SourceData:
+    """The images that a chain was last trained on, for adaptations that go on learning from them."""
+
+    batches: Iterator[Batch]
+    """Endless and shuffled, as large as the target's, augmented like them, fed as the source is."""
+    head: nn.Module
+    """(B, D) -> outputs of the source task: its own classifier, as its training left it."""
+    loss: Callable[[Tensor, Tensor], Tensor]
+    """Of the source task, on (outputs, targets)."""
+    images: int
+    shares_classes: bool
+    """Whether source and target have the same classes; targets and the head's outputs then come in the target's order."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +124,14 @@ class Context:
     """The task type's loss on (outputs, targets)."""
     steps: int
     """How many optimisation steps the budget allows."""
+    place: Callable[[nn.Module], nn.Module] = _as_it_is
+    """Puts a module of the adaptation's own on the device."""
+    images: Callable[[], Iterator[Batch]] = _none
+    """One look at the training images in order, not augmented."""
+    another: Callable[[str], nn.Module] | None = None
+    """The backbone of another source, by name: ``source.scratch``, or one of those that the option ``also`` names."""
+    source_data: SourceData | None = None
+    """Of a chain, for adaptations whose card says ``needs_source``."""
 
 
 @dataclass
@@ -97,7 +149,8 @@ class Objective:
 
     ``network``: images -> outputs, also what is evaluated. ``loss`` sees the batch and the step (from 0); the
     default is the task's own loss on the network's outputs. ``frozen`` modules stay in evaluation mode, so that
-    their normalisation statistics do not move. ``after_step(step)`` runs after each update.
+    their normalisation statistics do not move. ``after_step(step)`` runs after each update. ``finish()`` returns the network
+    to be tested and kept, where that is another than was trained (adapters merged).
     """
 
     network: nn.Module
@@ -105,6 +158,7 @@ class Objective:
     loss: Callable[[Batch, int], Tensor] | None = None
     frozen: Sequence[nn.Module] = ()
     after_step: Callable[[int], None] | None = None
+    finish: Callable[[], nn.Module] | None = None
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,15 @@ from harness.data.prepared import Prepared
 from harness.data.subset import Subset, subset
 from harness.job import Job
 from harness.measure.backbone import save_state
-from harness.measure.batches import Augment, Batches, steps_per_epoch
+from harness.measure.batches import Batches, steps_per_epoch
+from harness.measure.contexts import augmentation, context_of, shown
 from harness.measure.snapshot import Snapshots
 from harness.measure.tools import Findings, Progress, Tools, save_array
 from harness.measure.training import Judge, Report, Trained, go_on, predict, train
 from harness.measure.tuning import Enough, Setting, tune
 from harness.spec import Training
 from leaderboard.records import Measurement, Trial
-from registry import Adaptation, Context, Objective, SourceModel, Task, TaskType
+from registry import Adaptation, Objective, SourceModel, Task, TaskType
 from registry.errors import BadPlugin, NotApplicable
 from registry.names import Value
 
@@ -52,6 +53,10 @@ class Cell:
     @property
     def seed(self) -> int:
         return self.job.record.seed or 0
+
+    @property
+    def sees_labels(self) -> bool:
+        return self.card.sees_labels(self.options)
 
 
 @dataclass(frozen=True)
@@ -107,7 +112,7 @@ def begin(cell: Cell, tools: Tools) -> Objective:
     torch.manual_seed(cell.seed)
     steps = steps_per_epoch(len(cell.chosen.train), settings.batch_size) * settings.epochs
     head = device.place(methods.head(width, cell.prepared.outputs))
-    objective = cell.card.method(Context(cell.source, cell.task, device.place(backbone), head, methods.loss, steps), **cell.options)
+    objective = cell.card.method(context_of(cell, tools, backbone, head, steps), **cell.options)
     if not hasattr(objective, "network"):
         raise BadPlugin(f"{cell.card.name} returned a {type(objective).__name__}, not an Objective", subject=cell.card.name)
     return objective
@@ -143,7 +148,7 @@ def _trained(cell: Cell, tools: Tools, report: Report, enough: Enough = go_on, *
     objective = begin(cell, tools)
     learn = Batches(prepared.train, cell.source, device)
     generator = torch.Generator().manual_seed(cell.seed)
-    augment = Augment(cell.task.mirror) if settings.augmentation == "standard" else None
+    augment = augmentation(cell, cell.task)
 
     def validate() -> Mapping[str, float]:
         outputs = predict(objective.network, learn.in_order(cell.chosen.validation, settings.batch_size), device)
@@ -154,16 +159,16 @@ def _trained(cell: Cell, tools: Tools, report: Report, enough: Enough = go_on, *
     with Snapshots.of(cell.job, tools, generator) if resumable and plain else contextlib.nullcontext() as snapshots:
         trained = train(
             objective,
-            lambda: learn.shuffled(cell.chosen.train, settings.batch_size, generator, augment),
+            lambda: shown(learn.shuffled(cell.chosen.train, settings.batch_size, generator, augment), cell),
             steps_per_epoch(len(cell.chosen.train), settings.batch_size),
             settings,
             methods.loss,
-            Judge(validate, cell.job.record.metric, cell.job.record.sign, enough),
+            Judge(validate, cell.job.record.metric, cell.job.record.sign, enough, last=not cell.sees_labels),
             device,
             report,
             snapshots,
         )
-    return objective.network, trained
+    return (objective.finish() if objective.finish else objective.network), trained
 
 
 def _tested(cell: Cell, tools: Tools, network: nn.Module, trained: Trained) -> Fitted:

@@ -87,7 +87,11 @@ def pretrain(job: Job, tools: Tools, report: Progress) -> Findings:
     with Snapshots.of(job, tools, generator) as snapshots:
         trained = train(objective, batches, steps, settings, nn.Identity(), Judge(validate, "mean", 1), device, report, snapshots)
         save_weights(backbone, path)
-        save_state(nn.ModuleList(course.head for course in courses), tools.files.heads(job.id), {str(index): task.type for index, task in enumerate(tasks)})
+        save_state(
+            nn.ModuleList(course.head for course in courses),
+            tools.files.heads(job.id),
+            {str(index): task.type for index, task in enumerate(tasks)},
+        )
     return Findings(
         metrics=tuple(Measurement("validation", name, value) for name, value in trained.measured.items()),
         curves=trained.curves,

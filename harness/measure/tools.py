@@ -52,6 +52,12 @@ class Tools:
         """A fresh copy of the job's source, weights loaded, and its width D."""
         return self.backbones.get(source, job.image_size, job.record.seed or 0, self.checkpoint(job))
 
+    def another(self, name: str, job: Job) -> Backbone:
+        """A fresh copy of a source beside the job's own; a chain only where the job says which training made its weights."""
+        source, trained = self.registry.source(name), job.beside.get(name)
+        checkpoint = self.files.checkpoint(trained) if trained else None
+        return self.backbones.get(source, job.image_size, job.record.seed or 0, checkpoint)[0]
+
     def evidence(self, job: Job, load: Callable[[], Evidence]) -> Evidence:
         """What a job's estimator looks at, kept for the next ones of the same source, task and subset."""
         key = (job.features, job.record.size, job.record.seed)

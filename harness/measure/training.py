@@ -48,13 +48,15 @@ def go_on(epoch: int, quality: tuple[float, float]) -> bool:
 class Judge:
     """How an epoch is judged: ``evaluate()`` gives every metric on validation, ``metric`` decides with ``sign``.
 
-    ``enough(epoch, quality)`` may end the training early.
+    ``enough(epoch, quality)`` may end the training early. ``last``: the last epoch is taken, whatever it is worth: without the
+    target's labels there is nothing to choose by.
     """
 
     evaluate: Callable[[], Mapping[str, float]]
     metric: str
     sign: int
     enough: Callable[[int, tuple[float, float]], bool] = go_on
+    last: bool = False
 
     def quality(self, measured: Mapping[str, float]) -> tuple[float, float]:
         return self.sign * measured[self.metric], -measured.get("log_loss", 0.0)
@@ -91,7 +93,8 @@ def train(
             )
         seconds = time.perf_counter() - began
         measured = judge.evaluate()
-        _note(so_far, objective.network, mean_loss, seconds, measured, judge.quality(measured))
+        quality = (float(so_far.epoch), 0.0) if judge.last else judge.quality(measured)
+        _note(so_far, objective.network, mean_loss, seconds, measured, quality)
         so_far.seconds += time.perf_counter() - began
         if snapshots:
             snapshots.keep(engine, so_far)

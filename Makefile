@@ -13,6 +13,7 @@ BIN := .venv/bin
 demo: .venv/.installed
 	$(BIN)/headwater run benchmarks/quickstart.toml
 	$(BIN)/headwater leaderboard --store quickstart.duckdb
+	$(BIN)/headwater leaderboard --selectors --store quickstart.duckdb
 
 test: .venv/.installed
 	$(BIN)/python -m pytest

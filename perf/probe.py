@@ -1,8 +1,9 @@
 """The linear probe's whole sweep beside a loop of scikit-learn's LogisticRegression, on the same number of threads.
 
-Two sources' features of one task, 4 sizes, 3 seeds, 7 strengths: 168 fits. The loop is given standardised features and
-fits and scores each; the sweep gets the raw ones, standardises, fits, scores, and folds its solutions back. Features have
-the spectrum of mobilenetv2's on small images (a long tail: a few directions hold most), and classes that overlap.
+Two sources' float32 features of one task, 4 sizes, 3 seeds, 7 strengths: 168 fits. Both sides are given raw features,
+standardise, fit, and score; the loop standardises once for a cell's strengths. Features are those of mobilenetv2 with
+two of the shared weights on 2000 images of fashion_mnist, where ../shared has them, and synthetic ones with a long tail
+(a few directions hold most) and classes that overlap.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import statistics
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,9 +22,11 @@ import headwater  # noqa: F401  first: it claims the package names
 from harness.data.subset import Subset, subset
 from perf.figures import Figure, ratio, spread
 from plugins.adaptations.linear_probe import STRENGTHS
-from plugins.linear import Classifier, Problem
+from plugins.linear import Problem, scores
 from plugins.logistic import logistic
 
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+WEIGHTS = ("imagenet", "inat_birds")
 IMAGES, WIDTH, CLASSES = 2000, 1280, 10
 SIZES = ("50", "150", "500", "full")
 SEEDS = range(3)
@@ -54,21 +57,30 @@ class Source:
         return cls((values @ turn).astype(np.float32), labels)
 
     @classmethod
-    def of(cls, features: str | Path, labels: str | Path) -> Source:
-        """Real ones, from .npy files."""
-        return cls(np.load(features), np.load(labels))
+    def real(cls, weights: str) -> Source:
+        """mobilenetv2's features of fashion_mnist's first images, at 64 pixels."""
+        import io
+
+        import pyarrow.parquet as parquet
+        import timm
+        from PIL import Image
+        from safetensors.torch import load_file
+        from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+
+        table = parquet.read_table(SHARED / "fashion_mnist" / "train.parquet").slice(0, IMAGES)
+        images = [Image.open(io.BytesIO(image["bytes"])).convert("RGB").resize((64, 64)) for image in table["image"].to_pylist()]
+        network = timm.create_model("mobilenetv2_100", num_classes=0).eval()
+        network.load_state_dict(load_file(SHARED / "weights" / f"mobilenetv2_100.{weights}.safetensors"), strict=False)
+        mean, deviation = (torch.tensor(values)[:, None, None] for values in (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD))
+        pixels = torch.from_numpy(np.stack([np.asarray(image) for image in images])).permute(0, 3, 1, 2) / 255
+        with torch.inference_mode():
+            features = torch.cat([network(part) for part in ((pixels - mean) / deviation).split(100)])
+        return cls(features.numpy(), np.asarray(table["label"].to_pylist()))
 
     def subsets(self) -> Iterator[Subset]:
         for size in SIZES:
             for seed in SEEDS:
                 yield subset(self.labels, size, seed, 0.2)
-
-    def standardised(self, rows: Subset, kind: type) -> tuple[np.ndarray, np.ndarray]:
-        """Training and validation rows by the training rows' means and deviations."""
-        train = self.features[rows.train].astype(np.float64)
-        mean, deviation = train.mean(0), train.std(0)
-        deviation[deviation <= 1e-6 * np.abs(mean)] = 1.0
-        return tuple(((part - mean) / deviation).astype(kind) for part in (train, self.features[rows.validation]))  # type: ignore[return-value]
 
 
 Accuracies = list[list[float]]
@@ -83,82 +95,79 @@ def sweep(sources: Sequence[Source]) -> Accuracies:
         classes = int(source.labels.max()) + 1
         problems = [Problem(source.features, rows.train, source.labels[rows.train], classes) for rows in subsets]
         for rows, path in zip(subsets, logistic(problems, STRENGTHS, iterations=ITERATIONS), strict=True):
-            found.append([_accuracy(classifier, source, rows) for classifier in path])
+            predicted = scores(path, source.features[rows.validation]).argmax(2)
+            found.append([float(accuracy) for accuracy in (predicted == source.labels[rows.validation]).mean(1)])
     return found
 
 
-def _accuracy(classifier: Classifier, source: Source, rows: Subset) -> float:
-    scores = classifier.scores(source.features[rows.validation])
-    return float((scores.argmax(1) == source.labels[rows.validation]).mean())
+def loop(sources: Sequence[Source]) -> Accuracies:
+    """Theirs: one fit after another."""
+    return [_fits(source, rows) for source in sources for rows in source.subsets()]
 
 
-@dataclass
-class Loop:
-    """Theirs: one fit after another, on features standardised beforehand."""
+def _fits(source: Source, rows: Subset) -> list[float]:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
 
-    sources: Sequence[Source]
-    kind: type
-
-    def __post_init__(self) -> None:
-        self.cells = [
-            (*source.standardised(rows, self.kind), source.labels[rows.train], source.labels[rows.validation])
-            for source in self.sources
-            for rows in source.subsets()
-        ]
-
-    def __call__(self) -> Accuracies:
-        return [[self._fit(strength, *cell) for strength in STRENGTHS] for cell in self.cells]
-
-    def _fit(self, strength: float, train: np.ndarray, validation: np.ndarray, targets: np.ndarray, expected: np.ndarray) -> float:
-        from sklearn.linear_model import LogisticRegression
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a capped solver is the budget, not a mistake
-            model = LogisticRegression(C=strength, max_iter=ITERATIONS).fit(train, targets)
-        return float((model.predict(validation) == expected).mean())
+    scaler = StandardScaler().fit(source.features[rows.train])
+    train, validation = (scaler.transform(source.features[part]) for part in (rows.train, rows.validation))
+    targets, expected = source.labels[rows.train], source.labels[rows.validation]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a capped solver is the budget, not a mistake
+        models = [LogisticRegression(C=strength, max_iter=ITERATIONS).fit(train, targets) for strength in STRENGTHS]
+    return [float((model.predict(validation) == expected).mean()) for model in models]
 
 
 def measure() -> list[Figure]:
-    return compare([Source.synthetic(seed) for seed in (1, 2)])
+    figures = compare("synthetic features", [Source.synthetic(seed) for seed in (1, 2)])
+    if (SHARED / "weights").is_dir():
+        figures = compare("mobilenetv2's features", [Source.real(weights) for weights in WEIGHTS]) + figures
+    return figures
 
 
-def compare(sources: Sequence[Source], threads: int = 1, rounds: int = ROUNDS) -> list[Figure]:
-    """Ratios of wall time and differences of validation accuracy, in rounds whose sides stand next to each other."""
+def compare(what: str, sources: Sequence[Source], threads: int = 1, rounds: int = ROUNDS) -> list[Figure]:
+    """Ratios of time and differences of validation accuracy, in rounds whose sides stand next to each other."""
     from threadpoolctl import threadpool_limits
 
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
         with threadpool_limits(threads):
-            return _compare(sources, threads, rounds)
+            return _compare(what, sources, threads, rounds)
     finally:
         torch.set_num_threads(before)
 
 
-def _compare(sources: Sequence[Source], threads: int, rounds: int) -> list[Figure]:
-    ways = {"sweep": lambda: sweep(sources), "float32": Loop(sources, np.float32), "float64": Loop(sources, np.float64)}
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
+def _compare(what: str, sources: Sequence[Source], threads: int, rounds: int) -> list[Figure]:
+    ways: dict[str, Callable[[Sequence[Source]], Accuracies]] = {"sweep": sweep, "loop": loop}
+    wall: dict[str, list[float]] = {name: [] for name in ways}
+    processor: dict[str, list[float]] = {name: [] for name in ways}
     found: dict[str, Accuracies] = {}
     sweep(sources[:1])  # warms up
     for _ in range(rounds):
         for name, way in ways.items():
-            began = time.perf_counter()
-            found[name] = way()
-            seconds[name].append(time.perf_counter() - began)
-            print(f"  {name:<8} {seconds[name][-1]:7.3f} s, {threads} thread{'s' * (threads != 1)}", flush=True)
+            began, busy = time.perf_counter(), time.process_time()
+            found[name] = way(sources)
+            wall[name].append(time.perf_counter() - began)
+            processor[name].append(time.process_time() - busy)
+            print(
+                f"  {name:<5} {wall[name][-1]:7.3f} s, {processor[name][-1]:7.3f} s of processor, {threads} thread(s), {what}", flush=True
+            )
     figures = []
-    for name in ("float32", "float64"):
-        print(f"  sweep / loop on {name}: {spread(seconds['sweep'], seconds[name])}", flush=True)
-        figures.append(Figure(f"probe sweep / loop of LogisticRegression on {name}", ratio(seconds["sweep"], seconds[name]), "×", MOST))
-    return figures + _differences(found["sweep"], found["float32"])
+    for kind, seconds in (("wall", wall), ("processor", processor)):
+        print(f"  sweep / loop, {kind} time: {spread(seconds['sweep'], seconds['loop'])}", flush=True)
+        figures.append(Figure(f"{what}: probe sweep / loop, {kind} time", ratio(seconds["sweep"], seconds["loop"]), "×", MOST))
+    return figures + _differences(what, found["sweep"], found["loop"])
 
 
-def _differences(ours: Accuracies, theirs: Accuracies) -> list[Figure]:
-    """Points of accuracy between the two: of the strengths that each chooses, and strength by strength."""
+def _differences(what: str, ours: Accuracies, theirs: Accuracies) -> list[Figure]:
+    """Points of validation accuracy between the two, mean over cells: of the strengths that each chooses, and of each strength."""
     chosen = [100 * (max(mine) - max(other)) for mine, other in zip(ours, theirs, strict=True)]
-    each = np.abs(100 * (np.mean(ours, axis=0) - np.mean(theirs, axis=0)))
+    each = 100 * (np.mean(ours, axis=0) - np.mean(theirs, axis=0))
+    print(f"  points by strength: {', '.join(f'{strength:g}: {points:+.2f}' for strength, points in zip(STRENGTHS, each, strict=True))}")
+    mean = statistics.mean(chosen)
     return [
-        Figure("validation accuracy of the chosen strengths, mean difference", abs(statistics.mean(chosen)), "points", APART),
+        Figure(f"{what}: accuracy of the chosen strengths apart ({mean:+.2f})", abs(mean), "points", APART),
         Figure("the same, of the cell where it is largest", max(map(abs, chosen)), "points"),
-        Figure("validation accuracy of a strength, mean difference, the largest of 7", float(each.max()), "points"),
+        Figure("the same, of one strength, the largest of 7", float(np.abs(each).max()), "points"),
     ]

@@ -51,11 +51,16 @@ class Classifier:
 
     def log_probabilities(self, features: np.ndarray) -> np.ndarray:
         """(N, C): the logarithm of the softmax of the scores."""
-        import numpy as np
+        return log_softmax(self.scores(features))
 
-        scores = self.scores(features)
-        scores -= scores.max(1, keepdims=True)
-        return scores - np.log(np.exp(scores).sum(1, keepdims=True))
+
+def log_softmax(scores: np.ndarray) -> np.ndarray:
+    """Over the last axis."""
+    import numpy as np
+
+    below = scores - scores.max(-1, keepdims=True)
+    logs: np.ndarray = below - np.log(np.exp(below).sum(-1, keepdims=True))
+    return logs
 
 
 def scores(path: Sequence[Classifier], features: np.ndarray) -> np.ndarray:

@@ -33,9 +33,12 @@ def linear_probe(cells: Sequence[Features], *, classifier: str = "logistic", ite
 
 def _chosen(cell: Features, path: Sequence[Classifier], classifier: str) -> Solution:
     """The classifier of the strength that is best on validation."""
+    from plugins.linear import log_softmax, scores
+
     rows, targets = cell.validation, cell.validation_targets
     predicts = [found.log_probabilities if classifier == "logistic" else found.scores for found in path]
-    quality = [cell.measure(predict(rows), targets) for predict in predicts]
+    predicted = scores(path, rows)
+    quality = [cell.measure(one, targets) for one in (log_softmax(predicted) if classifier == "logistic" else predicted)]
     best = max(range(len(STRENGTHS)), key=lambda index: (quality[index], -STRENGTHS[index]))
     return Solution(predicts[best], {"strength": STRENGTHS[best], "validation": quality[best]})
 

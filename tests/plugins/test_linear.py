@@ -11,7 +11,7 @@ import torch
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 
 from plugins import logistic as solver
-from plugins.linear import Problem, ridge
+from plugins.linear import Problem, log_softmax, ridge, scores
 from plugins.logistic import logistic
 from registry.errors import DataError
 
@@ -147,6 +147,42 @@ def test_problems_solved_in_step_come_to_what_they_come_to_alone(padding: str, m
     for one, found in zip(problems, logistic(problems, STRENGTHS, tolerance=1e-12, iterations=2000), strict=True):
         for mine, alone in zip(found, logistic([one], STRENGTHS, tolerance=1e-12, iterations=2000)[0], strict=True):
             np.testing.assert_allclose(mine.log_probabilities(pool), alone.log_probabilities(pool), atol=2e-3, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", [logistic, ridge])
+def test_scores_of_a_path_are_those_of_each_of_its_classifiers(kind) -> None:
+    one = SHAPES["a class without rows"]
+    path = kind([one], STRENGTHS)[0]
+    expected = np.stack([found.scores(one.features) for found in path])
+    np.testing.assert_allclose(scores(path, one.features), expected, rtol=1e-4, atol=1e-5)
+    logs = expected - np.log(np.exp(expected.astype(np.float64)).sum(2, keepdims=True))
+    np.testing.assert_allclose(log_softmax(scores(path, one.features)), logs, rtol=1e-4, atol=1e-5)
+
+
+def test_a_step_without_curvature_is_as_if_it_were_not_remembered() -> None:
+    random = np.random.default_rng(0)
+    move, change, gradient = (torch.from_numpy(random.normal(size=(1, 2, 3))) for _ in range(3))
+    change = change * torch.sign((move * change).sum())
+    none = solver._Memory.none(move)
+    plain = none.with_step(move, change)
+    for useless in (torch.zeros_like(move), -change):
+        for both in (none.with_step(move, useless).with_step(move, change), plain.with_step(move, useless)):
+            torch.testing.assert_close(both.over_hessian(gradient, lambda rest: rest), plain.over_hessian(gradient, lambda rest: rest))
+
+
+def test_the_triangular_systems_are_l_bfgss_update_of_the_inverse_hessian() -> None:
+    random = np.random.default_rng(1)
+    root = random.normal(size=(6, 6))
+    memory, inverse = solver._Memory.none(torch.zeros(1, 2, 3, dtype=torch.float64)), np.diag(np.arange(1.0, 7.0))
+    for move in random.normal(size=(4, 6)):
+        change = root @ root.T @ move
+        memory = memory.with_step(torch.from_numpy(move).view(1, 2, 3), torch.from_numpy(change).view(1, 2, 3))
+        left = np.eye(6) - np.outer(move, change) / (move @ change)
+        inverse = left @ inverse @ left.T + np.outer(move, move) / (move @ change)  # BFGS, Nocedal & Wright (6.17)
+    gradient = random.normal(size=6)
+    start = torch.arange(1.0, 7.0, dtype=torch.float64).view(1, 2, 3)
+    found = memory.over_hessian(torch.from_numpy(gradient).view(1, 2, 3), lambda rest: rest * start)
+    np.testing.assert_allclose(found.numpy().ravel(), inverse @ gradient, rtol=1e-9)
 
 
 def test_solving_twice_gives_the_same_bits() -> None:

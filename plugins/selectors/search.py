@@ -9,7 +9,7 @@ fine-tuning *everything* and choosing by validation was worse than the prior.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import log, sqrt
-from statistics import fmean
+from statistics import fmean, variance
 
 from plugins.calibration import Calibration
 from plugins.prior_model import PriorModel
@@ -58,8 +58,11 @@ def search(
             continue  # it would hardly tell more than is known, or show one with nothing to compare it with
         found = purse.measured(contenders, rung)
         if len(found) > 1 and (scale := fmean(map(abs, found.values()))):
-            seen_by = known.trust(rung.images, rung.share, validation, scale)
-            believed |= _updated(start, believed, {name: value / scale for name, value in found.items()}, seen_by)
+            seen = {name: value / scale for name, value in found.items()}
+            # where values differ by more than was expected, all that is more is noise
+            surprise = variance(value - start[name] for name, value in seen.items())
+            seen_by = min(known.trust(rung.images, rung.share, validation, scale), known.spread / max(surprise, known.spread, 1e-12))
+            believed |= _updated(start, believed, seen, seen_by)
         if len(found) < len(contenders):
             break
     return believed
@@ -128,15 +131,15 @@ def _best(believed: Mapping[str, float], count: int) -> list[str]:
     return sorted(believed, key=lambda name: (-believed[name], name))[:count]
 
 
-def _gain(means: Iterable[float], variance: float) -> float:
-    """By how much a choice is expected to be better when each mean has moved by this variance: E max − max E (the knowledge gradient
-    of Frazier, Powell and Dayanik 2008), by draws that are the same every time."""
+def _gain(means: Iterable[float], learned: float) -> float:
+    """By how much a choice is expected to be better when each mean has moved by the variance ``learned``: E max − max E (the knowledge
+    gradient of Frazier, Powell and Dayanik 2008), by draws that are the same every time."""
     import numpy as np
 
     known = np.array(list(means))
-    if variance <= 0 or len(known) < 2:
+    if learned <= 0 or len(known) < 2:
         return 0.0
-    moved = known + sqrt(variance) * np.random.default_rng(0).standard_normal((DRAWS, len(known)))
+    moved = known + sqrt(learned) * np.random.default_rng(0).standard_normal((DRAWS, len(known)))
     return float(moved.max(axis=1).mean() - known.max())
 
 

@@ -207,7 +207,7 @@ class _Memory(_Rows):
 
         moves, changes = (torch.cat([old[:, -MEMORY + 1 :], new[:, None]], 1) for old, new in ((self.moves, move), (self.changes, change)))
         before = torch.nn.functional.pad(self.products[:, -MEMORY + 1 :, -MEMORY + 1 :], (0, 0, 0, 1))
-        return _Memory(moves, changes, torch.cat([before, moves.flatten(2) @ change.flatten(1)[..., None]], 2))
+        return _Memory(moves, changes, torch.cat([before, _along(moves.flatten(2), change)], 2))
 
     def penalised(self, more: Tensor) -> None:
         """Turn it into that of a penalty (B,) greater by so much."""
@@ -226,10 +226,10 @@ class _Memory(_Rows):
         diagonal = products.diagonal(dim1=1, dim2=2)
         held = (diagonal > 0)[..., None]
         system = torch.where(held & held.mT, products, 0.0) + torch.diag_embed((~held[..., 0]).to(products))
-        shares = torch.linalg.solve_triangular(system, moves @ gradient.flatten(1)[..., None] * held, upper=True)
-        result = first(gradient - (changes.mT @ shares).view_as(gradient))
-        back = (diagonal[..., None] * shares - changes @ result.flatten(1)[..., None]) * held
-        return result + (moves.mT @ torch.linalg.solve_triangular(system.mT, back, upper=False)).view_as(gradient)
+        shares = torch.linalg.solve_triangular(system, _along(moves, gradient) * held, upper=True)
+        result = first(gradient - (shares.mT @ changes).view_as(gradient))
+        back = (diagonal[..., None] * shares - _along(changes, result)) * held
+        return result + (torch.linalg.solve_triangular(system.mT, back, upper=False).mT @ moves).view_as(gradient)
 
 
 @dataclass
@@ -251,6 +251,11 @@ class _State(_Rows):
     stride: Tensor
     direction: Tensor
     slope: Tensor
+
+
+def _along(steps: Tensor, one: Tensor) -> Tensor:
+    """(B, m, 1) products of steps (B, m, n) with one of each problem: with it as a row, which costs BLAS a tenth of a column."""
+    return (one.flatten(1)[:, None] @ steps.mT).mT
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:

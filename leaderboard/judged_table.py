@@ -109,7 +109,7 @@ def _count(number: int, what: str) -> str:
 
 def _notes(found: Judgement) -> Iterator[str]:
     yield (
-        f"[…] {LEVEL:.0%} intervals from resampling {_units(found)}, sources and seeds; = cannot be told from the best by regret@1; "
+        f"[…] {LEVEL:.0%} intervals from resampling {_units(found)}, sources and seeds; = cannot be told from {_best(found)} by regret@1; "
         "ties are left to chance"
     )
     if any(row.share is None for row in found.rows if row.targets):
@@ -128,10 +128,15 @@ def _units(found: Judgement) -> str:
     return "targets" if len(found.targets) > 1 else "(one target only)"
 
 
+def _best(found: Judgement) -> str:
+    if found.best is None or found.best is found.rows[0]:
+        return "the best"
+    return f"{found.best.name}, the best of those that answered for {_count(found.best.targets, 'target')},"
+
+
 def _against_static(found: Judgement) -> Iterator[str]:
     """Whether what looks at the target beats the best rule that does not, and whether the goal is met."""
-    static = found.best_static
-    looking = next((row for row in found.rows if row.works and row.targets), None)
+    static, looking = found.best_static, found.best_looking
     if static and looking:
         gap = regret_difference(looking, static, found.resampling)
         told = gap.low is not None and gap.high is not None and (gap.low > 0 or gap.high < 0)
@@ -163,9 +168,13 @@ def _left_out(found: Judgement) -> Iterator[str]:
 
 
 def _refusals(found: Judgement) -> Iterator[str]:
+    alike: dict[str, list[str]] = {}
     for row in found.rows:
         if row.refused and row.targets:
-            yield f"{row.name} could not answer for {_count(len(row.refused), 'target')}: {next(iter(row.refused.values()))}"
+            reason = next(iter(row.refused.values())).removeprefix(f"{row.name} ")
+            alike.setdefault(f"{_unanswered(row)} ({reason})", []).append(row.name)
+    for what, names in alike.items():
+        yield f"{', '.join(names)}: no answer for {what}"
     silent = [row for row in found.rows if not row.targets]
     reasons: dict[str, list[str]] = {}
     for row in silent:
@@ -173,3 +182,11 @@ def _refusals(found: Judgement) -> Iterator[str]:
         reasons.setdefault(reason, []).append(row.name)
     for reason, names in reasons.items():
         yield f"not judged: {', '.join(names)} ({reason})"
+
+
+def _unanswered(row: Judged) -> str:
+    """Targets without an answer, and those that were answered for in some sizes or setups only."""
+    partly = sum(task in row.of for task in row.refused)
+    wholly = len(row.refused) - partly
+    parts = [_count(wholly, "target")] if wholly else []
+    return " and ".join([*parts, *([f"some sizes or setups of {_count(partly, 'target')}"] if partly else [])])

@@ -34,6 +34,7 @@ SLACK = 1e-6
 """Of a budget, so that what is exactly as large fits in."""
 
 _REGRET = list(STATISTICS).index("regret1")
+_PICK = slice(_REGRET, _REGRET + 1)
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ class Judged:
 
     ``seconds``: what a question cost, ``share``: of fine-tuning every source once; None where the store does not know.
     ``unscored``: sources that it had no score for, over all questions; ``refused``: targets it could not answer for, with reasons.
-    ``tied``: cannot be told from the best by regret, which it is ``behind`` by so much. ``stability``: see ``leaderboard.stability``.
+    ``tied``: cannot be told by regret from the judgement's ``best``, which it is ``behind`` by so much. ``stability``: see
+    ``leaderboard.stability``.
     """
 
     name: str
@@ -67,6 +69,8 @@ class Judged:
     behind: Figure | None = None
     stability: Mapping[str, float] = field(default_factory=dict)
     of: Mapping[str, Figures] = field(default_factory=dict, repr=False, compare=False)
+    answers: Mapping[int, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
+    """Its scores (K, S), by position of the setting."""
 
     @property
     def by_target(self) -> dict[str, float]:
@@ -110,9 +114,19 @@ class Judgement:
         return float(np.mean([np.mean(values) for values in by_task.values()])) if by_task else None
 
     @cached_property
+    def best(self) -> Judged | None:
+        """What the others are held against: the best of those that answered for the most targets."""
+        return _best(self.rows)
+
+    @cached_property
     def best_static(self) -> Judged | None:
         """The best of those that did not look at the target, chance aside."""
-        return next((row for row in self.rows if not row.works and not row.chance and row.targets), None)
+        return _best([row for row in self.rows if not row.works and not row.chance])
+
+    @cached_property
+    def best_looking(self) -> Judged | None:
+        """The best of those that looked at the target."""
+        return _best([row for row in self.rows if row.works])
 
 
 @dataclass
@@ -230,32 +244,47 @@ def _judged(name: str, said: _Answers, resampling: Resampling, costs: Sequence[f
         said.refused,
         stability=stability(_rankings(settings, said)),
         of=of,
+        answers=said.scores,
     )
 
 
+def _best(rows: Sequence[Judged]) -> Judged | None:
+    """Of rows in their order, the first that answered for the most targets: a low regret on a few easy ones says little."""
+    most = max((row.targets for row in rows), default=0)
+    return next((row for row in rows if row.targets == most), None) if most else None
+
+
 def regret_difference(one: Judged, other: Judged, resampling: Resampling) -> Figure:
-    """Mean regret@1 of one less that of the other, on the targets that both answered for."""
-    shared = [task for task in one.of if task in other.of]
-    if not shared:
+    """Mean regret@1 of one less that of the other, on the targets, sizes and setups that both answered for."""
+    both = [place for place in one.answers if place in other.answers]
+    if not both:
         return Figure(None)
-    pick = slice(_REGRET, _REGRET + 1)
-    of = {
-        task: Figures(one.of[task].own[pick] - other.of[task].own[pick], one.of[task].pool[pick] - other.of[task].pool[pick])
-        for task in shared
-    }
+    of = {}
+    for task in sorted({resampling.settings[place].task for place in both}):
+        a, b = (_figures_on(row, task, both, resampling) for row in (one, other))
+        of[task] = Figures(a.own[_PICK] - b.own[_PICK], a.pool[_PICK] - b.pool[_PICK])
     own, drawn = resampling.mean(of)
-    return Figure(None) if np.isnan(own[0]) else Figure(float(own[0]), *resampling.interval(float(own[0]), drawn[0], len(shared)))
+    return Figure(None) if np.isnan(own[0]) else Figure(float(own[0]), *resampling.interval(float(own[0]), drawn[0], len(of)))
+
+
+def _figures_on(row: Judged, task: str, places: Sequence[int], resampling: Resampling) -> Figures:
+    """A row's figures on a target, over these of its settings alone."""
+    mine = [place for place in row.answers if resampling.settings[place].task == task]
+    kept = [place for place in mine if place in places]
+    return row.of[task] if kept == mine else resampling.figures(task, {place: row.answers[place] for place in kept})
 
 
 def _with_ties(rows: Sequence[Judged], resampling: Resampling) -> list[Judged]:
-    """The best, and all whose regret cannot be told from its: the interval of the difference does not lie above 0."""
-    if not rows or not rows[0].targets:
+    """The best, and all whose regret cannot be told from its: 0 lies in the interval of the difference."""
+    best = _best(rows)
+    if best is None:
         return list(rows)
-    differences = [regret_difference(row, rows[0], resampling) for row in rows]
-    return [
-        replace(row, tied=bool(row.targets) and not (gap.low is not None and gap.low > 0), behind=gap)
-        for row, gap in zip(rows, differences, strict=True)
-    ]
+    differences = [regret_difference(row, best, resampling) for row in rows]
+    return [replace(row, tied=bool(row.targets) and not _told(gap), behind=gap) for row, gap in zip(rows, differences, strict=True)]
+
+
+def _told(gap: Figure) -> bool:
+    return gap.low is not None and gap.high is not None and (gap.low > 0 or gap.high < 0)
 
 
 def _figure(key: str, value: float, drawn: np.ndarray, resampling: Resampling, targets: int) -> Figure:

@@ -6,19 +6,23 @@
 -- its share. `note` says where a value lies outside the estimator's range, or tells little. `origin`: 'measured' here, or 'imported'
 -- from a published table.
 CREATE OR REPLACE VIEW estimates AS
-WITH parts AS (
+WITH latest AS (
+    SELECT *
+    FROM jobs
+    WHERE kind = 'estimate' AND state = 'done'
+    QUALIFY row_number() OVER (PARTITION BY source, task, adaptation, size, seed, setup ORDER BY started DESC NULLS LAST, job) = 1
+), parts AS (
     SELECT j.source, j.task, j.adaptation AS estimator, j.size, j.seed, j.setup, j.train_images, j.seconds, j.note, j.job, j.run, j.choice,
         m.metric AS part, any_value(m.value) AS value
-    FROM jobs j
+    FROM latest j
     JOIN metrics m ON m.job = j.job
-    WHERE j.kind = 'estimate' AND j.state = 'done'
     GROUP BY ALL
 ), scaled AS (
     SELECT * REPLACE (
         CASE WHEN part = 'score' THEN value ELSE coalesce(
             (value - min(value) OVER pool) / nullif(max(value) OVER pool - min(value) OVER pool, 0), 0) END AS value)
     FROM parts
-    WINDOW pool AS (PARTITION BY task, estimator, size, seed, setup, part)
+    WINDOW pool AS (PARTITION BY task, estimator, size, CASE WHEN size = 'full' THEN NULL ELSE seed END, setup, part)
 )
 SELECT
     s.source,

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from leaderboard.judged_selectors import selectors_to_judge
+from leaderboard.judged_table import judged_table
 from leaderboard.judging import Judgement, judge
 from leaderboard.recorded import Recorded
 from leaderboard.replay import Replay
@@ -234,3 +235,31 @@ def test_noise_is_what_one_seeds_choice_loses_by_the_others():
     found = Judgement("fine_tune", [], [setting, SimpleNamespace(task="u", quality=np.ones((1, 3)))], 0, 0.1, {}, None)
     assert found.noise == pytest.approx(np.mean(lost))
     assert replace(found, settings=found.settings[1:]).noise is None
+
+
+def test_selectors_are_compared_on_the_sizes_that_both_answered_for(store, registry):
+    """logme has scores at 150 images alone: what largest loses at 50 is no difference between the two."""
+    both = judge(store, selectors_to_judge(registry, store, "logme,largest"))
+    alone = judge(store, selectors_to_judge(registry, store, "logme,largest"), Filter(size="150"))
+    assert row(both, "largest").figures["regret1"].value != row(alone, "largest").figures["regret1"].value
+    assert row(both, "largest").behind == row(alone, "largest").behind
+
+
+def test_what_answered_for_few_targets_is_not_what_all_are_held_against(store, registry):
+    @selector("picky")
+    def picky(question):
+        """The best, where it deigns to answer."""
+        if question.task.name != "target0":
+            raise NotApplicable("not there")
+        return {one.name: float(one.name == "net/a") for one in question.sources}
+
+    found = judge(store, [(picky, {}, "picky"), *selectors_to_judge(registry, store, "logme,largest")], Filter(size="150"))
+    assert row(found, "picky").figures["regret1"].value == 0
+    assert found.best.name == "logme" and found.best_static.name == "largest"
+    notes = judged_table(found).notes
+    assert any(note == "picky: no answer for 5 targets (not there)" for note in notes)
+
+
+def test_a_target_that_was_answered_for_at_one_size_is_not_said_to_lack_an_answer(store, registry):
+    notes = judged_table(judge(store, selectors_to_judge(registry, store, "logme,largest"))).notes
+    assert any(note.startswith("logme: no answer for some sizes or setups of 6 targets") for note in notes)

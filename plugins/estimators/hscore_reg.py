@@ -46,6 +46,8 @@ def ledoit_wolf(moments: Moments) -> float:
     variance = float(np.trace(centred.gram)) / n / width
     if variance <= 0.0:
         raise NotApplicable("all images have the same features", subject="hscore_reg")
+    if width == 1:
+        return 0.0  # the target is the covariance itself, and what tells them apart rounding
     square = float(np.vdot(centred.gram, centred.gram)) / n**2
     apart = (square - width * variance**2) / width
     error = (centred.fourths / n - square) / (width * n)

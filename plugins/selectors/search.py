@@ -47,7 +47,8 @@ def search(
     start, known = _start(question, estimators.split("+") if estimators else [])
     believed, purse, seen_by = dict(start), Purse(question), 0.0
     contenders = _best(believed, most)
-    everything = _gain(start.values(), known.spread)
+    # where there was nothing to learn from, there is no good start to lose, and the budget is there to be spent
+    everything = 0.0 if known == Calibration() else _gain(start.values(), known.spread)
     for place, rung in enumerate(_rungs(question)):
         contenders = _best({name: believed[name] for name in contenders}, max(2, most // keep**place))
         if question.measure is None or len(contenders) < 2:

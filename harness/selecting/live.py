@@ -18,10 +18,11 @@ from harness.plan import Plan, plan
 from harness.run import Control, Session, Watcher, execute, stand
 from harness.selecting.rungs import Rung, Sample
 from harness.spec import Spec
-from leaderboard import Spent, Store
+from leaderboard import JobState, Spent, Store
 from leaderboard.records import JobKind, State
-from registry import Registry, SourceModel
+from registry import Registry, Score, SourceModel
 from registry.errors import StoreMissing
+from registry.pool import pooled
 
 ESTIMATED = 1000
 """Training images that estimators look at, at most."""
@@ -78,7 +79,7 @@ class Live:
         seeds = [self.spec.seeds[0]]
         made = self._plan(self._usable(self.sources), adaptations=[], estimators=[estimator], sizes=[size], seeds=seeds)
         self._run(made, list(made.jobs.values()), f"{estimator} on {min(self.images, ESTIMATED):,} images")
-        states = self.store.states()
+        states = self.states()
         scored = [job for job in made.jobs.values() if job.kind is JobKind.ESTIMATE]
         for job in made.jobs.values():
             found = states.get(job.id)
@@ -164,6 +165,13 @@ class Live:
         resources = self.spec.resources
         return resources.slots or max(1, (os.cpu_count() or 1) // resources.cpus_per_cell)
 
+    def states(self) -> Mapping[str, JobState]:
+        """What the store knows of jobs; nothing where the budget ended before there was one."""
+        try:
+            return self.store.states()
+        except StoreMissing:
+            return {}
+
     def history(self) -> list[Spent]:
         try:
             return self.store.history()
@@ -186,7 +194,7 @@ class Live:
 
     def _note(self, made: Plan, rung: Rung) -> None:
         """Which cells are done, and which sources cannot be used."""
-        states = self.store.states() if self.store.path.exists() else {}
+        states = self.states()
         for job in made.jobs.values():
             found, source = states.get(job.id), job.record.source
             if found and found.state is State.DONE and job.kind is JobKind.ADAPT:
@@ -233,16 +241,10 @@ class Live:
 
 def scaled(parts: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
     """A score each: of a pooled estimator every part scaled to [0, 1] over the sources, then added up."""
-    names = sorted({name for of_source in parts.values() for name in of_source})
-    if names in ([], ["score"]):
+    if all(list(of_source) == ["score"] for of_source in parts.values()):
         return {source: of_source["score"] for source, of_source in parts.items()}
-    total = dict.fromkeys(parts, 0.0)
-    for name in names:
-        values = {source: of_source[name] for source, of_source in parts.items() if name in of_source}
-        low, high = min(values.values()), max(values.values())
-        for source, value in values.items():
-            total[source] += (value - low) / (high - low) if high > low else 0.0
-    return total
+    scores = pooled({source: Score(0.0, parts=of_source) for source, of_source in parts.items()})
+    return {source: float(score) for source, score in scores.items()}
 
 
 def _count(number: int, what: str) -> str:

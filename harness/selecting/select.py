@@ -360,7 +360,7 @@ class Costs:
     def fine_tuning(self, source: str) -> tuple[float | None, bool]:
         """Seconds on all images, and whether they were measured; None where nothing like it was recorded."""
         live, full = self.live, Rung(self.live.images, self.live.spec.training.epochs)
-        states = live.store.states() if live.store.path.exists() else {}
+        states = live.states()
         done = [live.cells[source, full, seed] for seed in live.spec.seeds if (source, full, seed) in live.cells]
         if done and (seconds := states[done[0].id].seconds) is not None:
             return seconds, True

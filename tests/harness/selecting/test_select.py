@@ -11,7 +11,7 @@ from harness.run import Control
 from harness.selecting.live import scaled
 from harness.selecting.rungs import Rung
 from registry import Registry
-from registry.errors import BadSpec, UnknownName
+from registry.errors import BadSpec, NotApplicable, UnknownName
 from registry.selector import last_for_the_rest
 from tests.harness.toy import PLUGIN, SIDE
 
@@ -154,6 +154,14 @@ def test_a_spent_budget_begins_nothing_and_says_what_was_not_reached(tmp_path):
     assert (selection.tested, selection.unreached) == ({}, 3)
     more = select(tmp_path)
     assert more.tested == {Rung(12, 2): 3, Rung(60, 4): 2}
+
+
+def test_a_budget_that_is_spent_before_there_is_a_store_is_no_missing_store(tmp_path):
+    """An estimator that was asked nothing of said that there was no store yet."""
+    with pytest.raises(NotApplicable, match="has a score for none of these sources"):
+        select(tmp_path, budget=0.0, selector="own/spread")
+    selection = select(tmp_path, budget=0.0, selector="search[estimators=own/spread]")
+    assert (selection.tested, len(selection.candidates)) == ({}, 3)
 
 
 def test_seeds_are_averaged_and_another_metric_decides_where_it_is_named(tmp_path):

@@ -61,7 +61,7 @@ class Replay:
             setting.epochs,
         )
 
-    @property
+    @cached_property
     def everything(self) -> float:
         """Seconds of fine-tuning every source on all images once; 0 where that is not recorded."""
         cells = self._cells

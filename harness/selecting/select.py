@@ -11,10 +11,10 @@ from typing import Any, cast
 from harness.data.prepared import Prepared as Data
 from harness.data.prepared import prepare
 from harness.data.subset import LEAST, subset
-from harness.forecast import Forecast, forecast
-from harness.job import Job
+from harness.forecast import Forecast
 from harness.run import Control, Session, Unwatched, Watcher, stand
 from harness.selecting.comparison import Comparison
+from harness.selecting.costs import Costs
 from harness.selecting.live import Live, Say
 from harness.selecting.pool import Pool, pool_of, with_parameters
 from harness.selecting.prediction import Predicted, Prediction
@@ -22,15 +22,18 @@ from harness.selecting.relations import relation
 from harness.selecting.rungs import Rung
 from harness.spec import Spec, Training
 from leaderboard.recorded import Recorded
-from registry import Kind, Metric, Question, Registry, SourceModel, Task, TaskType
+from registry import Kind, Metric, Question, Registry, Selector, SourceModel, Task, TaskType
 from registry.discovery import PluginLike
-from registry.errors import BadSpec, NotApplicable, StoreMissing
+from registry.errors import BadPlugin, BadSpec, HeadwaterError, NotApplicable, StoreMissing
+from registry.names import Value
 
 SIZES = (50, 150)
 """Subsets to measure on where nobody says otherwise, and below them all images."""
 
 CONFIRMED = 3
 """Of the selector's first ones, how many are fine-tuned on everything with what it left of the budget: enough to read others off them."""
+
+_CHECK = "See what it does wrong: headwater check {}; --debug shows where."
 
 BOUNDED = frozenset({"accuracy", "balanced_accuracy", "f1", "auroc"})
 """Metrics that lie between 0 and 1."""
@@ -167,7 +170,7 @@ def prepared(
         say=say,
         data=data,
     )
-    return Prepared(live, pool, task, asked, lambda question: card.rank(question, **options))
+    return Prepared(live, pool, task, asked, lambda question: ranked(card, options, question))
 
 
 @dataclass(frozen=True)
@@ -246,6 +249,19 @@ def question_of(ready: Prepared, sources: Sequence[SourceModel]) -> Question:
         epochs=live.spec.training.epochs,
         sizes=tuple(live.sizes),
     )
+
+
+def ranked(card: Selector, options: Mapping[str, Value], question: Question) -> Mapping[str, float]:
+    """A selector's scores; raises BadPlugin where they are no numbers, or for whatever a plugin raises."""
+    try:
+        scores = {name: float(score) for name, score in card.rank(question, **options).items()}
+    except HeadwaterError:
+        raise
+    except Exception as error:
+        raise BadPlugin(f"{card.name} raised {type(error).__name__}: {error}", subject=card.name, hint=_CHECK.format(card.name)) from error
+    if wrong := [name for name, score in scores.items() if not math.isfinite(score)]:
+        raise BadPlugin(f"{card.name}: its score for {wrong[0]} is no number", subject=card.name, hint=_CHECK.format(card.name))
+    return scores
 
 
 def asked_of_selector(ready: Prepared) -> Mapping[str, float]:
@@ -349,33 +365,6 @@ def _on_test(live: Live, source: str, top: Rung) -> Tested | None:
         return None
     low, high = answers.interval
     return Tested(answers.value(), low, high, len(answers))
-
-
-@dataclass(frozen=True)
-class Costs:
-    """What the sources cost to fine-tune and to serve, from what was recorded."""
-
-    live: Live
-
-    def fine_tuning(self, source: str) -> tuple[float | None, bool]:
-        """Seconds on all images, and whether they were measured; None where nothing like it was recorded."""
-        live, full = self.live, Rung(self.live.images, self.live.spec.training.epochs)
-        states = live.states()
-        done = [live.cells[source, full, seed] for seed in live.spec.seeds if (source, full, seed) in live.cells]
-        if done and (seconds := states[done[0].id].seconds) is not None:
-            return seconds, True
-        cost = forecast(live.cells_of([source], full).cells[:1], live.history(), live.sources)
-        return (cost.seconds, False) if cost.known else (None, False)
-
-    def speed(self, source: str) -> float | None:
-        jobs: list[Job] = [job for (name, *_), job in self.live.cells.items() if name == source]
-        jobs += [self.live.extractions[source]] if source in self.live.extractions else []
-        listed = ", ".join(f"'{job.id}'" for job in jobs)
-        if not listed:
-            return None
-        query = f"SELECT max(images / seconds) FROM jobs WHERE job IN ({listed}) AND images > 0 AND seconds > 0"
-        found = self.live.store.sql(query).rows[0][0]
-        return None if found is None else float(found)
 
 
 def forecasts(ready: Prepared) -> Iterator[tuple[str, Forecast, int, int]]:

@@ -11,7 +11,7 @@ from harness.run import Control
 from harness.selecting.live import scaled
 from harness.selecting.rungs import Rung
 from registry import Registry
-from registry.errors import BadSpec, NotApplicable, UnknownName
+from registry.errors import BadPlugin, BadSpec, NotApplicable, UnknownName
 from registry.selector import last_for_the_rest
 from tests.harness.toy import PLUGIN, SIDE
 
@@ -162,6 +162,13 @@ def test_a_budget_that_is_spent_before_there_is_a_store_is_no_missing_store(tmp_
         select(tmp_path, budget=0.0, selector="own/spread")
     selection = select(tmp_path, budget=0.0, selector="search[estimators=own/spread]")
     assert (selection.tested, len(selection.candidates)) == ({}, 3)
+
+
+@pytest.mark.parametrize("says, message", [(lambda q: {}["x"], "raised KeyError"), (lambda q: {"toy/fixed": float("nan")}, "no number")])
+def test_a_selector_that_raises_or_says_what_is_no_number_is_a_bad_plugin(tmp_path, says, message):
+    broken = replace(asks, name="own/broken", rank=says)
+    with pytest.raises(BadPlugin, match=message):
+        select(tmp_path, selector="own/broken", plugins=[PLUGIN, *OWN, broken])
 
 
 def test_seeds_are_averaged_and_another_metric_decides_where_it_is_named(tmp_path):

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from harness.data.decoding import decode
-from harness.measure.backbone import build, width_of
+from harness.measure.backbone import build, fed_as, width_of
 from harness.measure.device import Device
 from registry import Context, Registry, Task
 from registry.cache import write_atomically
@@ -188,7 +188,15 @@ def assembled(facts: Facts, registry: Registry) -> nn.Module:
         return Device("cpu").place(nn.Sequential(backbone, head))
     card, _ = registry.adaptation(facts.adaptation)
     task = Task(name=facts.task, load=dict, type=facts.task_type, domain=facts.domain, metric=facts.metric, classes=facts.classes)
-    context = Context(source, task, backbone, head, task_type.methods.loss, steps=1)
+    mean, std = (cast(tuple[float, float, float], values) for values in (facts.mean, facts.std))
+    given = replace(source, mean=mean, std=std)
+
+    def another(name: str) -> nn.Module:
+        """Its architecture; the weights will be the file's."""
+        named = registry.source(name)
+        return fed_as(given, build(registry.source(named.scratch or name), facts.image_size, seed=0), named)
+
+    context = Context(source, task, backbone, head, task_type.methods.loss, steps=1, another=another, image_size=facts.image_size)
     return Device("cpu").place(card.method(context, **facts.options).network)
 
 

@@ -132,6 +132,8 @@ class Context:
     """The backbone of another source, by name: ``source.scratch``, or one of those that the option ``also`` names."""
     source_data: SourceData | None = None
     """Of a chain, for adaptations whose card says ``needs_source``."""
+    image_size: int = 0
+    """Side of the images, in pixels."""
 
 
 @dataclass

@@ -225,8 +225,8 @@ def _with_options(card: Card, options: dict[str, Any]) -> Card:
 def _bundled() -> list[str]:
     found = importlib.util.find_spec("plugins")
     locations = (found and found.submodule_search_locations) or ()
-
-    return sorted(info.name for info in pkgutil.walk_packages(locations, "plugins.") if not info.ispkg)
+    names = (info.name for info in pkgutil.walk_packages(locations, "plugins.") if not info.ispkg)
+    return sorted(name for name in names if not name.rpartition(".")[2].startswith("_"))  # as in a user's folder
 
 
 def _files(path: Path) -> list[Path]:

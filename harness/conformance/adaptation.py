@@ -58,7 +58,18 @@ class _OnImages(_Subject):
 
         torch.manual_seed(0)
         backbone, head = Backbone(network.network(network.input_size)), self.type.methods.head(8, CLASSES)
-        made = self.card.method(Context(network, stripes, backbone, head, self.type.methods.loss, STEPS), **self.card.options())
+        context = Context(
+            network,
+            stripes,
+            backbone,
+            head,
+            self.type.methods.loss,
+            STEPS,
+            images=lambda: iter([self._batch()]),
+            another=lambda name: Backbone(network.network(network.input_size)),
+            image_size=network.input_size,
+        )
+        made = self.card.method(context, **self.card.options())
         if not isinstance(made, Objective):
             raise broken(f"it returned a {type(made).__name__}", "Return hw.Objective(network, groups).")
         return made

@@ -43,6 +43,15 @@ def build(source: SourceModel, image_size: int, seed: int) -> Backbone:
     return Backbone(network)
 
 
+def fed_as(given: SourceModel, backbone: Backbone, source: SourceModel) -> Backbone:
+    """A source's backbone that takes images normalised as those of ``given``, and sees them normalised as its own."""
+    if (given.mean, given.std) != (source.mean, source.std):
+        mean, std, own_mean, own_std = (torch.tensor(values)[:, None, None] for values in (given.mean, given.std, source.mean, source.std))
+        scale, shift = std / own_std, (mean - own_mean) / own_std
+        backbone.register_forward_pre_hook(lambda _, images: (images[0] * scale.to(images[0]) + shift.to(images[0]),))
+    return backbone
+
+
 @torch.no_grad()
 def width_of(backbone: nn.Module, image_size: int) -> int:
     """D, by a look at what comes out."""

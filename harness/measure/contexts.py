@@ -40,6 +40,7 @@ def context_of(cell: Cell, tools: Tools, backbone: nn.Module, head: nn.Module, s
         lambda: _in_order(cell, tools),
         lambda name: device.place(tools.another(name, cell.job)),
         _source_data(cell, tools) if cell.card.needs_source else None,
+        cell.job.image_size,
     )
 
 

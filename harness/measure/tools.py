@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+import torch
 
 from harness.data.prepared import Prepared, prepare
 from harness.files import Files
 from harness.job import Job
-from harness.measure.backbone import Backbone, BackboneCache
+from harness.measure.backbone import Backbone, BackboneCache, fed_as
 from harness.measure.device import Device
 from leaderboard.records import CurvePoint, Measurement, Reading, Trial
 from registry import Evidence, Registry, SourceModel, Task, TaskType
@@ -53,10 +54,16 @@ class Tools:
         return self.backbones.get(source, job.image_size, job.record.seed or 0, self.checkpoint(job))
 
     def another(self, name: str, job: Job) -> Backbone:
-        """A fresh copy of a source beside the job's own; a chain only where the job says which training made its weights."""
-        source, trained = self.registry.source(name), job.beside.get(name)
+        """A fresh copy of a source beside the job's own, to be fed as that one is.
+
+        A chain only where the job says which training made its weights. Random numbers go on as if it had not been built.
+        """
+        source, given = self.registry.source(name), self.registry.source(job.record.source)
+        trained = job.beside.get(source.name)
         checkpoint = self.files.checkpoint(trained) if trained else None
-        return self.backbones.get(source, job.image_size, job.record.seed or 0, checkpoint)[0]
+        with torch.random.fork_rng(range(torch.cuda.device_count())):
+            backbone, _ = self.backbones.get(source, job.image_size, job.record.seed or 0, checkpoint)
+        return fed_as(given, backbone, source)
 
     def evidence(self, job: Job, load: Callable[[], Evidence]) -> Evidence:
         """What a job's estimator looks at, kept for the next ones of the same source, task and subset."""

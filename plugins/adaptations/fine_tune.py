@@ -2,24 +2,80 @@
 
 from __future__ import annotations
 
-from registry import Context, Objective, ParameterGroup, adaptation
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
+from registry import Batch, Context, Objective, ParameterGroup, adaptation
+from registry.errors import BadName
+from registry.stages import stages
 
-def _train_all(context: Context, head_scale: float) -> Objective:
-    from torch import nn
-
-    network = nn.Sequential(context.backbone, context.head)
-    backbone, head = list(context.backbone.parameters()), list(context.head.parameters())
-    return Objective(network, [ParameterGroup(backbone), ParameterGroup(head, scale=head_scale)])
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 
 @adaptation("fine_tune", control="from_scratch", approach="network")
-def fine_tune(context: Context, *, head_scale: float = 1.0) -> Objective:
-    """All weights from the source, all trained, under a fresh head (``head_scale`` times the learning rate)."""
-    return _train_all(context, head_scale)
+def fine_tune(
+    context: Context,
+    *,
+    head_scale: float = 1.0,
+    layer_decay: float = 1.0,
+    l2_sp: float = 0.0,
+    l2_head: float = 0.0,
+    probe_first: bool = False,
+) -> Objective:
+    """All weights from the source, all trained, under a fresh head.
+
+    ``head_scale``: the head's learning rate, as a multiple. ``layer_decay``: that of the stage k below the head is its k-th power
+    (Howard & Ruder 2018, section 3.2). ``l2_sp``, ``l2_head``: ½α‖w − w₀‖² on the backbone and ½β‖w‖² on the head, in place of weight
+    decay (Li et al. 2018, equation 2). ``probe_first``: the head starts as the linear probe's solution (Kumar et al. 2022).
+    """
+    if layer_decay <= 0 or l2_sp < 0 or l2_head < 0:
+        hint = "layer_decay is above 0, l2_sp and l2_head are 0 or above."
+        raise BadName(f"fine_tune[{layer_decay=:g},{l2_sp=:g},{l2_head=:g}] makes no sense", subject="fine_tune", hint=hint)
+    if probe_first:
+        from plugins.probe_head import start_as_probe
+
+        start_as_probe(context)
+    objective = _train_all(context, head_scale, layer_decay)
+    return _held(context, objective, l2_sp, l2_head) if l2_sp or l2_head else objective
 
 
 @adaptation("from_scratch", from_random=True)
 def from_scratch(context: Context, *, head_scale: float = 1.0) -> Objective:
     """The same architecture from random initialisation, with the same budget: the control of every gain."""
     return _train_all(context, head_scale)
+
+
+def _train_all(context: Context, head_scale: float, layer_decay: float = 1.0) -> Objective:
+    from torch import nn
+
+    network = nn.Sequential(context.backbone, context.head)
+    backbone, head = context.backbone, list(context.head.parameters())
+    groups = [ParameterGroup(list(backbone.parameters()))] if layer_decay == 1.0 else _discriminative(backbone, layer_decay)
+    return Objective(network, [*groups, ParameterGroup(head, scale=head_scale)])
+
+
+def _discriminative(backbone: nn.Module, decay: float) -> list[ParameterGroup]:
+    """A group for each stage, its rate the less the further it lies from the head: decay for the last one, decay² for that before."""
+    parts = list(stages(backbone).values())
+    return [ParameterGroup(list(part.parameters()), scale=decay ** (len(parts) - place)) for place, part in enumerate(parts)]
+
+
+def _held(context: Context, objective: Objective, alpha: float, beta: float) -> Objective:
+    """The same with L2-SP: a pull to where the backbone started, and of the head to zero. What is pulled does not decay besides."""
+    backbone, head = list(context.backbone.parameters()), list(context.head.parameters())
+    start = [parameter.detach().clone() for parameter in backbone]
+    for groups, pull in ((objective.groups[:-1], alpha), (objective.groups[-1:], beta)):
+        for group in groups:
+            group.weight_decay = 0.0 if pull else None
+
+    def penalty() -> Tensor | float:
+        away = sum((w - w_0).square().sum() for w, w_0 in zip(backbone, start, strict=True)) if alpha else 0.0
+        large = sum(w.square().sum() for w in head) if beta else 0.0
+        return alpha / 2 * away + beta / 2 * large
+
+    return Objective(objective.network, objective.groups, loss=_with(context, objective.network, penalty))
+
+
+def _with(context: Context, network: nn.Module, penalty: Callable[[], Tensor | float]) -> Callable[[Batch, int], Tensor]:
+    return lambda batch, step: context.loss(network(batch.images), batch.targets) + penalty()

@@ -147,7 +147,8 @@ class Networks:
             from safetensors.torch import load_file
 
             cell = self.cell(role)
-            network = begin(cell, self.tools).network
+            objective = begin(cell, self.tools)
+            network = objective.finish() if objective.finish else objective.network
             if trained:
                 network.load_state_dict(load_file(self._file(role), device=self.tools.device.name))
             self._built[role, trained] = Subject(cell, network.eval(), self.tools.device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import repeat
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from harness.conformance.check import Check, broken, finite
 from harness.conformance.toys import CLASSES, clusters, network, stripes
-from registry import Adaptation, Batch, Context, Features, Kind, Objective, Registry, Solution, TaskType
+from registry import Adaptation, Batch, Context, Features, Kind, Objective, Registry, Solution, SourceData, TaskType
 from registry.errors import NotApplicable
 
 if TYPE_CHECKING:
@@ -73,6 +74,11 @@ class _OnImages(_Subject):
         if not isinstance(made, Objective):
             raise broken(f"it returned a {type(made).__name__}", "Return hw.Objective(network, groups).")
         return made
+
+    def _source_data(self) -> SourceData:
+        """As of a chain on the target's own images."""
+        batch, methods = self._batch(), self.type.methods
+        return SourceData(repeat(batch), methods.head(8, CLASSES), methods.loss, len(batch.rows), shares_classes=True)
 
     def _batch(self) -> Batch:
         import torch

@@ -14,6 +14,8 @@ from registry.stages import called, stages
 
 REDUCTION = 4
 """How many times narrower an adapter is than the activations it adds to: so the laterals stay fewer than the column's own weights."""
+LEAST = 16
+"""Rectified units of an adapter, however narrow the stage: of very few all may be off."""
 SMALL = 0.1
 """Of the learned scales at the start, which are drawn between 0 and this."""
 
@@ -26,11 +28,12 @@ class Lateral(nn.Module):
 
     def __init__(self, given: int, wanted: int, axis: int) -> None:
         super().__init__()
-        inner = max(1, wanted // REDUCTION)
+        inner = max(LEAST, wanted // REDUCTION)
         self.axis = axis
         self.alpha = nn.Parameter(SMALL * torch.rand(()))
         self.reduce = nn.Linear(given, inner)
         self.expand = nn.Linear(inner, wanted, bias=False)
+        nn.init.zeros_(self.reduce.bias)  # beside a small α h another start would decide for good which units are off
 
     def forward(self, activations: Tensor) -> Tensor:
         inner = self.reduce((self.alpha * activations).movedim(self.axis, -1)).relu()
@@ -122,7 +125,7 @@ def _axis(shape: tuple[int, ...], backbone: nn.Module) -> int:
 
 def _check_meet(first: str, own: list[tuple[int, ...]], name: str, others: list[tuple[int, ...]], axes: list[int]) -> None:
     if len(own) != len(others):
-        raise NotApplicable(f"{name} has {len(others)} stages, {first} {len(own)}: as columns they need as many", subject=name)
+        raise NotApplicable(f"{name} has a stem and {len(others) - 1} stages, {first} {len(own) - 1}: columns need as many", subject=name)
     for place, (mine, theirs, axis) in enumerate(zip(own, others, axes, strict=True), start=1):
         if len(mine) != len(theirs) or any(a != b for at, (a, b) in enumerate(zip(mine, theirs, strict=True)) if at != axis):
             shapes = " and ".join("×".join(map(str, shape[1:])) for shape in (theirs, mine))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import repeat
 from functools import cached_property
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -69,6 +69,7 @@ class _OnImages(_Subject):
             images=lambda: iter([self._batch()]),
             another=lambda name: Backbone(network.network(network.input_size)),
             image_size=network.input_size,
+            source_data=self._source_data() if self.card.needs_source else None,
         )
         made = self.card.method(context, **self.card.options())
         if not isinstance(made, Objective):

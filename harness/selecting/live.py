@@ -27,6 +27,10 @@ from registry.pool import pooled
 ESTIMATED = 1000
 """Training images that estimators look at, at most."""
 
+STEP = 5.0
+"""What an image costs in a training step, in images looked at: forward, backward, augmentation. Five on a CPU; only the first forecast
+of a store rests on it."""
+
 Say = Callable[[str], None]
 
 
@@ -138,19 +142,33 @@ class Live:
         return [source for source in sources if source not in self.failures]
 
     def _affordable(self, made: Plan, order: Sequence[str]) -> list[Job]:
-        """The jobs of the sources that fit in what is left of the budget, in the order they were asked for; those without a
-        precedent are let begin, and ended when the budget is."""
+        """The jobs of the sources that fit in what is left of the budget, in the order they were asked for; those of which nothing
+        tells what they cost are let begin, and ended when the budget is."""
         standing = stand(made, self.control)
         history, used, kept = self.history(), 0.0, dict[str, Job]()
+        speed = max((spent.images / spent.seconds for spent in history if spent.kind == JobKind.FEATURES and spent.seconds), default=0.0)
         for source in order:
             cells = [job for job in made.cells if job.record.source == source]
             needed = {job.id: job for cell in cells for job in (cell, *self._below(cell, made))}
-            cost = forecast([job for job in standing.todo if job.id in needed and job.id not in kept], history, made.sources)
-            used += cost.seconds / self.slots
-            if cost.seconds and used > self.left:
+            todo = [job for job in standing.todo if job.id in needed and job.id not in kept]
+            cost = forecast(todo, history, made.sources)
+            # Without any precedent, what looking at images took tells about what training on them takes.
+            seconds = cost.seconds if cost.known or not speed else sum(STEP * (job.images or 0) / speed for job in todo)
+            used += seconds / self.slots
+            if seconds and used > self.left:
                 break
             kept |= needed
         return list(kept.values())
+
+    def fits(self, sources: Sequence[str], rung: Rung) -> bool:
+        """Whether two of the sources, or the only one, are likely to be done within what is left of the budget; not where nothing
+        tells what they cost."""
+        if not self.history():
+            return False
+        usable = self._usable(sources)
+        made = self.cells_of(usable, rung)
+        enough = {job.record.source for job in self._affordable(made, usable) if job.kind is JobKind.ADAPT}
+        return len(enough) >= min(2, len(usable))
 
     def _below(self, job: Job, made: Plan) -> Iterator[Job]:
         """The jobs that it needs, and that these need."""

@@ -14,6 +14,7 @@ from harness.data.subset import LEAST, subset
 from harness.forecast import Forecast
 from harness.run import Control, Session, Unwatched, Watcher, stand
 from harness.selecting.comparison import Comparison
+from harness.selecting.confirming import by_selector, confirm
 from harness.selecting.costs import Costs
 from harness.selecting.live import Live, Say
 from harness.selecting.pool import Pool, pool_of, with_parameters
@@ -287,24 +288,8 @@ def answer(ready: Prepared) -> Selection:
     """Put the question, and say how sure the answer is."""
     with ready.live.registry.remembering():
         scores = asked_of_selector(ready)
-        _confirm(ready, scores)
+        confirm(ready.live, scores, ready.asked.confirm)
         return _judged(ready, scores)
-
-
-def _confirm(ready: Prepared, scores: Mapping[str, float]) -> None:
-    """Fine-tune the selector's first ones on everything, as far as the budget goes; one that fails gives way to the next."""
-    live = ready.live
-    while first := by_selector(live, scores)[: ready.asked.confirm]:
-        failed = len(live.failures)
-        live.measure(first)
-        if len(live.failures) == failed:
-            return
-
-
-def by_selector(live: Live, scores: Mapping[str, float]) -> list[str]:
-    """The sources that can be used, best first; those that the selector says nothing of are last."""
-    lowest = min(scores.values(), default=0.0)
-    return sorted((name for name in live.sources if name not in live.failures), key=lambda name: -scores.get(name, lowest))
 
 
 def _judged(ready: Prepared, scores: Mapping[str, float]) -> Selection:

@@ -61,7 +61,7 @@ def cards_named(registry: Registry, name: str) -> list[Card]:
         return found
     if owned:  # its provider knows best what is wrong
         raise errors[0]
-    every = [card.name for kind in Kind for card in registry.all(kind)]
+    every = list(dict.fromkeys(card.name for kind in Kind for card in registry.all(kind)))  # an estimator is a selector too
     hint = "See what there is: headwater list sources, tasks, adaptations, estimators, selectors."
     raise UnknownName(f"nothing is called {name!r}.{did_you_mean(name, every)}", subject=name, hint=hint)
 

@@ -84,7 +84,7 @@ def the_score(outcome):
 
 def test_an_estimator_sees_the_features_of_its_own_subset(tmp_path):
     """From an extraction of more images, from one of all images, and by hand: the same numbers."""
-    of_more, of_all = scores(tmp_path / "a"), scores(tmp_path / "b", adaptations=["linear_probe"])
+    of_more, of_all = scores(tmp_path / "a"), scores(tmp_path / "b", adaptations=["linear_probe"], references=[])
     features = np.load(next((tmp_path / "b" / "features").glob("*/train.npy")))
     labels = np.arange(60) % 3
     for size in (6, 12):

@@ -15,7 +15,7 @@ def test_the_targets_images_do_not_enter_by_a_bit():
         given = context()
         loss = source_only.method(given).loss(batch, 0)
         loss.backward()
-        return float(loss), given.backbone.network.stem.weight.grad, given.backbone.network.norm.running_mean
+        return float(loss.detach()), given.backbone.network.stem.weight.grad, given.backbone.network.norm.running_mean
 
     one, other = value(hidden(noise(4, 1))), value(Batch(torch.full((9, 3, 8, 8), float("nan")), torch.zeros(9), torch.arange(9)))
     assert one[0] == other[0]

@@ -19,7 +19,7 @@ SHOWN = 40
 COLUMNS = {
     "source": ("name", "domain", "pretrained_on", "images", "parameters", "input_size", "licence"),
     "task": ("name", "type", "domain", "metric", "classes", "images", "licence", "summary"),
-    "adaptation": ("name", "on", "approach", "control", "options", "summary"),
+    "adaptation": ("name", "approach", "setting", "on", "options", "summary"),
     "estimator": ("name", "low", "high", "task_types", "summary"),
     "selector": ("name", "summary"),
     "task-type": ("name", "metrics", "summary"),
@@ -101,7 +101,7 @@ def _column(name: str) -> Column:
 
     headings = {"pretrained_on": "pre-trained on", "input_size": "px"}
     counts = name in ("images", "parameters", "classes")
-    rank = 0 if name == "name" else 2 if name in ("licence", "approach") else 1
+    rank = 0 if name == "name" else 2 if name == "licence" else 1
     return Column(name, headings.get(name, name), "," if counts else "", rank)
 
 

@@ -32,6 +32,18 @@ def test_tasks_show_their_facts(capsys):
     assert (digits["domain"], digits["metric"], digits["classes"], digits["images"]) == ("characters", "accuracy", 10, 1200)
 
 
+def test_adaptations_show_the_taxonomy(capsys):
+    rows = {row["name"]: row for row in json.loads(run_headwater(capsys, "list", "adaptations", "--format", "json").out)}
+    assert list(rows["lora"]) == ["name", "approach", "setting", "on", "options", "summary"]
+    assert [rows["progressive"][key] for key in ("approach", "setting", "on", "options")] == [
+        "network",
+        "inductive",
+        "images",
+        "columns=, head_scale=1.0",
+    ]
+    assert rows["linear_probe"]["on"] == "features"
+
+
 def test_a_table_shows_some_sources_and_says_how_to_see_the_rest(capsys):
     answer = run_headwater(capsys, "list", "sources")
     assert sum("timm/" in line for line in answer.out.splitlines()) == 40

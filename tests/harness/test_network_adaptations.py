@@ -6,11 +6,15 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 import headwater as hw
+from harness.measure import snapshot
+from harness.measure.backbone import Backbone
 from harness.plan import plan
 from harness.run import Control
 from harness.spec import Spec
+from harness.worker import Stopped, Worker
 from leaderboard.records import State
 from registry import Registry
 from tests.harness.toy import PLUGIN, SIDE, keys
@@ -67,6 +71,47 @@ def test_a_saved_network_answers_as_the_trained_one_did(tmp_path, plugins, adapt
     images = Registry.discover([PLUGIN]).task("toy/shades").load()["test"].images
     then = np.load(tmp_path / "s-files" / "predictions" / f"{saved.facts.job}.npy").astype(np.float32)
     np.testing.assert_allclose(hw.load_adapted(saved.path, plugins=plugins).outputs(images), then, rtol=2e-3, atol=2e-3)
+
+
+@pytest.mark.parametrize("adaptation", ["lora[rank=2]", "append_layers[width=4]", COLUMNS])
+def test_a_training_that_was_stopped_goes_on_to_the_same_bits(tmp_path, plugins, monkeypatch, adaptation):
+    monkeypatch.setattr(snapshot, "EVERY_SECONDS", 0.0)
+    recipe = {"epochs": 4, "batch_size": 4}
+    made = plan(Spec.of(keys(adaptations=[adaptation], references=[], training=recipe, plugins=plugins)), Registry.discover(plugins))
+    (cell,) = made.cells
+    outcomes = []
+    for folder, stops in (("whole", False), ("parts", True)):
+        worker, epochs = Worker(tmp_path / folder, plugins, 1), []
+        for need in cell.needs:
+            worker.run(made.jobs[need])
+
+        def heard(epoch, *_, epochs=epochs, **__):
+            epochs.append(epoch)
+            if epochs == [1, 2]:
+                raise Stopped
+
+        if stops:
+            monkeypatch.setattr(worker, "_report", heard)
+            assert worker.run(cell).state is State.INTERRUPTED
+        outcomes.append(worker.run(cell))
+    assert epochs == [1, 2, 3, 4]
+    whole, parts = ([(one.split, one.metric, one.value) for one in outcome.metrics] for outcome in outcomes)
+    assert whole == parts and outcomes[0].state is State.DONE
+
+
+def test_another_sources_network_sees_the_images_as_it_wants_them_and_draws_nothing(tmp_path, plugins):
+    (cell,) = plan(Spec.of(keys(adaptations=[COLUMNS], references=[], plugins=plugins)), Registry.discover(plugins)).cells
+    tools = Worker(tmp_path, plugins, 1).tools
+    own, other = (tools.registry.source(name) for name in ("toy/fixed", "toy/otherwise"))
+    images = torch.rand(2, 3, SIDE, SIDE)
+    mine, theirs = ((images - torch.tensor(one.mean)[:, None, None]) / torch.tensor(one.std)[:, None, None] for one in (own, other))
+    torch.manual_seed(3)
+    found = tools.another("toy/otherwise", cell).eval()
+    drawn = torch.rand(1)
+    torch.manual_seed(3)
+    assert torch.equal(drawn, torch.rand(1))
+    with torch.no_grad():
+        assert torch.allclose(found(mine), Backbone(other.network(SIDE)).eval()(theirs), atol=1e-5)
 
 
 def test_their_options_are_tuned(tmp_path, plugins):

@@ -128,13 +128,5 @@ def test_it_works_in_mixed_precision():
 
 
 def test_maps_whose_channels_come_last_are_adapted_along_them():
-    given = context("test_mambaout")
-    network = progressive.method(given).network
-    assert [(one[0].axis, one[0].reduce.in_features) for one in network.laterals] == [
-        (3, 16),
-        (3, 16),
-        (3, 32),
-        (3, 48),
-        (3, 64),
-        (1, 256),
-    ][-len(network.laterals) :]
+    network = progressive.method(context("test_mambaout")).network
+    assert [(one[0].axis, one[0].reduce.in_features) for one in network.laterals] == [(3, 16), (3, 16), (3, 32), (3, 48), (3, 64), (1, 256)]

@@ -107,6 +107,8 @@ class Jobs:
             return f"{cell.source.name} names no random initialisation of its architecture (scratch=…)"
         if card.needs_source and not cell.source.chain:
             return f"{card.name}: {cell.source.name} has no registered data, as a chain has"
+        if self.spec.tuning and card.on == "images" and not card.sees_labels(self.registry.adaptation(cell.adaptation)[1]):
+            return f"{card.name} without the target's labels cannot be tuned: trials are chosen by labels"
         return ""
 
     def _setup(self, task: Task, task_type: TaskType, trains: bool) -> str:

@@ -153,3 +153,10 @@ def test_nothing_starts_before_what_it_needs_is_done(registry):
     assert schedule.take() is None
     schedule.settle(Outcome(first.id, State.DONE))
     assert schedule.take().features == first.id
+
+
+def test_what_is_not_shown_labels_is_not_tuned_by_them(registry):
+    spec = keys(sources=["chain[base=toy/fixed,on=toy/halves]"], adaptations=["dann[labelled=false]", "dann"], references=[])
+    made = plan(Spec.of(spec | {"tuning": {"trials": 2}}), registry)
+    assert list(made.skipped.values()) == ["dann without the target's labels cannot be tuned: trials are chosen by labels"]
+    assert not plan(Spec.of(spec), registry).skipped

@@ -229,7 +229,11 @@ def test_a_missing_solution_is_found(registry):
 @pytest.mark.parametrize(
     ("score", "check", "says"),
     [
-        (lambda features, labels: 2.0, "range", "lab/e returned 2 for 90 images, 8 features, 3 classes, 5 source classes; its range is 0 to 1"),
+        (
+            lambda features, labels: 2.0,
+            "range",
+            "lab/e returned 2 for 90 images, 8 features, 3 classes, 5 source classes; its range is 0 to 1",
+        ),
         (lambda features, labels: float("nan"), "range", "lab/e returned nan for 90 images"),
         (lambda features, labels: np.random.random(), "deterministic", "the same arrays give two scores"),
         (lambda features, labels: float(features.__setitem__(0, 0.0) is None), "harmless", "it changes its features"),

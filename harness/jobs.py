@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from harness.job import Job
 from harness.spec import SOURCE_SEED, Training
 from leaderboard.records import JobKind, JobRecord
-from registry import Adaptation, Name, SourceModel, Task, TaskType
+from registry import Adaptation, SourceModel, Task, TaskType
 from registry.errors import BadSpec
 from registry.identity import digest
 from registry.names import Value, split_list
+from registry.options import spelled
 
 if TYPE_CHECKING:
     from harness.plan import Plan
@@ -66,7 +67,7 @@ class Jobs:
         """Plan a cell, and what it needs; returns its job."""
         card, options = self.registry.adaptation(cell.adaptation)
         task_type = self.registry.task_type(cell.task.type)
-        adaptation = str(Name.of(card.name, {k: v for k, v in options.items() if v != card.options().get(k)}))
+        adaptation = spelled(card.name, options, card.options())
         trains = card.on == "images"
         checkpoint = self.pretraining(cell.source.name)
         setup = self._setup(cell.task, task_type, trains)

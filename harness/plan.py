@@ -21,6 +21,7 @@ from registry import Adaptation, Kind, Name, Registry, SourceModel, Task
 from registry.errors import BadSpec, HeadwaterError
 from registry.identity import digest
 from registry.names import is_glob
+from registry.options import spelled
 
 
 @dataclass
@@ -178,7 +179,7 @@ class _Planner:
             with _located(f"estimators[{index}] = {text!r}"):
                 texts = [card.name for card in self.registry.find(Kind.ESTIMATOR, text)] if is_glob(text) else [text]
                 for card, options in map(self.registry.estimator, texts):
-                    found[str(Name.of(card.name, {k: v for k, v in options.items() if v != card.options().get(k)}))] = None
+                    found[spelled(card.name, options, card.options())] = None
         return list(found)
 
     def _add_estimates(self, source: SourceModel, task: Task, estimator: str) -> None:

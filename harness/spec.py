@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from registry.errors import BadSpec
 from registry.names import split_list
-from registry.validation import explain
+from registry.validation import validated
 
 Size = Annotated[int, Field(gt=0)] | Literal["full"]
 Positive = Annotated[int, Field(gt=0)]
@@ -176,14 +176,7 @@ class Spec(_Section):
     @classmethod
     def of(cls, keys: Mapping[str, Any], *, where: str = "spec", **overrides: Any) -> Spec:
         """Validate keys, ``overrides`` winning; a nested key is written ``training={"epochs": 3}``."""
-        merged = dict(keys)
-        for key, value in overrides.items():
-            both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-            merged[key] = {**merged[key], **value} if both else value
-        try:
-            return cls.model_validate(merged)
-        except ValidationError as error:
-            raise BadSpec("\n".join(explain(detail, where, _keys_at) for detail in error.errors()), subject=where) from None
+        return validated(cls, keys, overrides, where, _keys_at)
 
 
 def _keys_at(place: list[Any]) -> list[str]:

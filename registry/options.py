@@ -7,13 +7,18 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from registry.errors import BadName
-from registry.names import Value, did_you_mean
+from registry.names import Name, Value, did_you_mean
 
 
 def defaults_of(function: Callable[..., Any]) -> Mapping[str, Value]:
     """A plugin's options with their defaults."""
     parameters = inspect.signature(function).parameters.values()
     return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is not p.empty}
+
+
+def spelled(name: str, options: Mapping[str, Value], defaults: Mapping[str, Value]) -> str:
+    """A name with those of its options that are not the defaults: one spelling for one thing."""
+    return str(Name.of(name, {key: value for key, value in options.items() if value != defaults.get(key)}))
 
 
 def check_options(name: str, given: Mapping[str, Value], known: Mapping[str, Value]) -> None:

@@ -1,13 +1,34 @@
-"""What was wrong with a file of keys: the key, its value and what is allowed, from pydantic's account of it."""
+"""Files of keys: overrides merged in, checked by a pydantic model, and what was wrong said by key, value and what is allowed."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from registry.errors import BadSpec
+
+KeysAt = Callable[[list[Any]], Sequence[str]]
+"""The keys of the section at a place."""
+
+_M = TypeVar("_M", bound=BaseModel)
 
 
-def explain(detail: Any, where: str, keys_at: Callable[[list[Any]], Sequence[str]]) -> str:
+def validated(model: type[_M], keys: Mapping[str, Any], overrides: Mapping[str, Any], where: str, keys_at: KeysAt) -> _M:
+    """A model of these keys, ``overrides`` winning and sections merged key by key; raises BadSpec explaining every mistake."""
+    merged = dict(keys)
+    for key, value in overrides.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = {**merged[key], **value} if both else value
+    try:
+        return model.model_validate(merged)
+    except ValidationError as error:
+        raise BadSpec("\n".join(explain(detail, where, keys_at) for detail in error.errors()), subject=where) from None
+
+
+def explain(detail: Any, where: str, keys_at: KeysAt) -> str:
     """One of ``ValidationError.errors()`` in the words of the file; ``keys_at`` lists the keys of the section at a place."""
     place = [part for part in detail["loc"] if not (isinstance(part, str) and part.startswith(("literal", "constrained", "function-")))]
     place = [part for part in place if part not in ("int", "str")]

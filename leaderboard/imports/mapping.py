@@ -8,11 +8,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from registry.errors import BadSpec
 from registry.names import split_list
-from registry.validation import explain
+from registry.validation import validated
 
 Text = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(gt=0)]
@@ -159,14 +159,7 @@ class TableMapping(_Section):
     @classmethod
     def of(cls, keys: Mapping[str, Any], *, where: str = "mapping", **overrides: Any) -> TableMapping:
         """Validate keys, ``overrides`` winning; sections are merged key by key."""
-        merged = dict(keys)
-        for key, value in overrides.items():
-            both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-            merged[key] = {**merged[key], **value} if both else value
-        try:
-            return cls.model_validate(merged)
-        except ValidationError as error:
-            raise BadSpec("\n".join(explain(detail, where, _keys_at) for detail in error.errors()), subject=where) from None
+        return validated(cls, keys, overrides, where, _keys_at)
 
 
 def _merged(every: Any, own: Any) -> Any:

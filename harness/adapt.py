@@ -171,6 +171,7 @@ def _known(job: Job, made: Plan, store: Store, command: str) -> tuple[Facts, tup
         version=version("headwater"),
         plugins=tuple(str(Path(plugin).absolute()) for plugin in made.registry.plugins if isinstance(plugin, str | Path)),
         domain=task.domain,
+        dense=made.registry.task_type(task.type).dense,
     )
     return facts, _values(job, made, store, metrics), epoch, seconds
 

@@ -63,6 +63,7 @@ class Facts:
     build: str = ""
     plain: bool = True
     domain: str | None = None
+    dense: bool = False
     format: int = field(default=1)
 
     @classmethod
@@ -104,7 +105,7 @@ class AdaptedNetwork(nn.Module):
 
     def prepared(self, images: Iterable[Any]) -> Tensor:
         """(N, 3, S, S) float32 on the network's device, cut, scaled and normalised; raises DataError for one that is no image."""
-        pixels = torch.from_numpy(np.stack([_decoded(image, row, self.image_size) for row, image in enumerate(images)]))
+        pixels = torch.from_numpy(np.stack([_decoded(image, row, self.image_size, self.facts.dense) for row, image in enumerate(images)]))
         mean, std = (torch.tensor(values, device=self._device) * 255 for values in (self.mean, self.std))
         return pixels.to(self._device).float().sub_(mean).div_(std).permute(0, 3, 1, 2)
 
@@ -142,9 +143,9 @@ def _many(images: Any) -> Sequence[Any]:
     return [images] if one else list(images)
 
 
-def _decoded(image: Any, row: int, size: int) -> np.ndarray:
+def _decoded(image: Any, row: int, size: int, whole: bool) -> np.ndarray:
     try:
-        return decode(image, size)
+        return decode(image, size, whole=whole)
     except Exception as error:  # PIL raises a different class for every way a file can be broken
         name = str(image) if isinstance(image, str | Path) else f"image {row}"
         raise DataError(f"{name} cannot be decoded: {error}", subject=name, hint="Give a path, a PIL image or a uint8 array.") from None
@@ -183,6 +184,7 @@ def assembled(facts: Facts, registry: Registry) -> nn.Module:
     """The network, its weights still to be loaded."""
     source, task_type = registry.source(facts.build), registry.task_type(facts.task_type)
     backbone = build(source, facts.image_size, seed=0)
+    backbone.dense = task_type.dense
     head = task_type.methods.head(width_of(backbone, facts.image_size), facts.outputs)
     if facts.plain:
         return Device("cpu").place(nn.Sequential(backbone, head))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from harness.job import Job
 from harness.spec import SOURCE_SEED, Training
 from leaderboard.records import JobKind, JobRecord
-from registry import Adaptation, SourceModel, Task, TaskType
+from registry import Adaptation, Pyramid, SourceModel, Task, TaskType
 from registry.errors import BadSpec
 from registry.identity import digest
 from registry.names import Value, split_list
@@ -19,7 +19,7 @@ from registry.options import spelled
 if TYPE_CHECKING:
     from harness.plan import Plan
 
-MEASURE_VERSION = 1
+MEASURE_VERSION = 2
 """Part of every identity; raised when the harness itself measures differently."""
 
 FEATURES_VERSION = 2
@@ -27,6 +27,9 @@ FEATURES_VERSION = 2
 
 ESTIMATE_VERSION = 1
 """Raised when estimators are shown something else, or what they share (statistics, principal axes, ranks) is computed differently."""
+
+MULTIPLE = max(Pyramid(()).strides)
+"""Of which a dense task's image size is one: each of its maps is then half as large as the one before."""
 
 TUNED = 0.5
 """Share of all trials' epochs that early stopping leaves, about: for forecasts only."""
@@ -55,6 +58,13 @@ class Jobs:
         if task.moving:
             self.result.note(f"{task.name}: results are not tied to a version of its data; {task.moving}")
         task_type = self.registry.task_type(task.type)
+        if task_type.dense and self.spec.image_size % MULTIPLE:
+            below = max(MULTIPLE, self.spec.image_size // MULTIPLE * MULTIPLE)
+            raise BadSpec(
+                f"{task.name}: {task.type} takes an image_size that is a multiple of {MULTIPLE}, not {self.spec.image_size}",
+                subject=task.name,
+                hint=f"--image-size {below}, or {below + MULTIPLE}",
+            )
         try:
             task_type.metric(task.metric)
         except KeyError:
@@ -104,6 +114,8 @@ class Jobs:
     def _why_not(self, cell: Cell, card: Adaptation) -> str:
         if card.task_types and cell.task.type not in card.task_types:
             return f"{card.name} is for {', '.join(card.task_types)} tasks, {cell.task.name} is {cell.task.type}"
+        if (card.pooled or card.on == "features") and self.registry.task_type(cell.task.type).dense:
+            return f"{card.name} works on vectors of features, {cell.task.type} takes maps"
         if card.from_random and not cell.source.random:
             return f"{cell.source.name} names no random initialisation of its architecture (scratch=…)"
         if card.needs_source and not cell.source.chain:

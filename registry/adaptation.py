@@ -32,6 +32,7 @@ class Adaptation(Card):
     ``control`` is the adaptation that the scratch reference of its gains runs: from_scratch for those that
     train the whole network, the same one on random features for those that never touch it.
     ``needs_source``: it goes on learning from the source's own data, so that the source must be a chain on registered tasks.
+    ``pooled``: it works on vectors of features, and so not on the maps that dense task types take.
     ``also``: the option that names further sources, joined by ``+``, whose networks it uses.
     The two label booleans and the approach follow Iman et al. 2022 (arXiv 2201.09679). An adaptation with an option ``labelled``
     works on an unlabelled target where that is false.
@@ -46,6 +47,7 @@ class Adaptation(Card):
     from_random: bool = False
     task_types: tuple[str, ...] = ()
     needs_source: bool = False
+    pooled: bool = False
     also: str = ""
 
     @property
@@ -117,9 +119,9 @@ class Context:
     source: SourceModel
     task: Task
     backbone: nn.Module
-    """(B, 3, H, W) -> (B, D): the source without its own classifier."""
+    """(B, 3, H, W) -> (B, D): the source without its own classifier; for dense task types a list of maps, a ``Pyramid``."""
     head: nn.Module
-    """(B, D) -> outputs."""
+    """(B, D), or the list of maps -> outputs."""
     loss: Callable[[Tensor, Tensor], Tensor]
     """The task type's loss on (outputs, targets)."""
     steps: int

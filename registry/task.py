@@ -9,6 +9,7 @@ from typing import Any
 
 from registry.card import Card, first_line
 from registry.identity import code_of, digest_files
+from registry.names import Value
 
 
 @dataclass(frozen=True)
@@ -16,8 +17,10 @@ class Split:
     """One split as a plugin hands it over.
 
     ``images``: paths, encoded bytes, PIL images, or uint8 arrays (H, W) or (H, W, 3); any sequence, so a lazy
-    one too. ``targets``: one per image, as the task's type wants them (class index or class name for
-    classification). ``names`` say which image an error is about (file names, or rows where there are none).
+    one too. ``targets``: one per image, as the task's type wants them: a class index or class name (classification); a list of them
+    (multilabel); a number or several (regression); a mask (H, W), as any image or whole numbers (segmentation); ``{"bbox": [[x, y, w, h],
+    ...], "category": [class, ...]}`` in pixels (detection); (K, 2) or (K, 3) x, y and whether visible, in pixels (keypoints); a depth map
+    (H, W), as any image or floats (depth). ``names`` say which image an error is about (file names, or rows where there are none).
     """
 
     images: Sequence[Any]
@@ -32,7 +35,8 @@ class Task(Card):
     ``load()`` returns a ``datasets.DatasetDict`` or ``Dataset`` (an image column, a label column), or a mapping
     of split name ("train", "test"; "validation" joins train where there is a test split) to Split. Without a
     test split one is carved, the same every time. ``metric`` is one of its type's. ``mirror`` says whether a
-    flipped image still shows the same thing (a letter does not). ``files`` decide the data's revision; ``moving`` says,
+    flipped image still shows the same thing (a letter does not). ``conventions``: how its targets are written, where its
+    type knows several ways (``{"void": 11}``). ``files`` decide the data's revision; ``moving`` says,
     where it is so, why neither they nor ``revision`` tie results to one version of the data.
     """
 
@@ -44,13 +48,15 @@ class Task(Card):
     licence: str | None = None
     images: int | None = None
     mirror: bool = True
+    conventions: Mapping[str, Value] = field(default_factory=dict)
     revision: str = ""
     files: tuple[Path, ...] = field(default=(), repr=False)
     moving: str = ""
 
     def identity(self) -> tuple[Any, ...]:
         """All that decides which images and targets ``load`` returns."""
-        return self.name, self.code, self.revision, self.type, self.classes, digest_files(self.files) if self.files else ""
+        parts = (self.name, self.code, self.revision, self.type, self.classes, digest_files(self.files) if self.files else "")
+        return (*parts, dict(self.conventions)) if self.conventions else parts
 
 
 Splits = Mapping[str, Split]

@@ -1,17 +1,22 @@
-"""Task types: what targets look like, which head and loss they want, how predictions are measured."""
+"""Task types: what targets look like, which head and loss they want, how predictions are measured and shown."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
+from registry.annotations import Annotations, Encoded
 from registry.card import Card, first_line
+from registry.errors import BadPlugin
 from registry.identity import code_of
+from registry.names import Value
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
+    from torchvision.transforms.v2 import Transform
 
 
 @dataclass(frozen=True)
@@ -26,45 +31,135 @@ class Metric:
         return 1 if self.higher_is_better else -1
 
 
-class TaskTypeMethods(Protocol):
-    """The contract of a task type. ``outputs`` is the width of the head, e.g. the number of classes."""
+@dataclass(frozen=True)
+class Pyramid:
+    """The feature maps that a dense task's head is given: a list of (B, channels[i], S / strides[i], S / strides[i]), finest first.
 
-    def encode(self, targets: Sequence[Any], classes: Sequence[str], names: Sequence[str]) -> np.ndarray:
-        """Targets as an array, one row an image; raises DataError naming the image for one that is out of range."""
+    S, the side of the images, is a multiple of 32. Where a network has no map of a stride, its nearest one is resized.
+    """
+
+    channels: tuple[int, ...]
+    strides: tuple[int, ...] = (4, 8, 16, 32)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What of a dense task's images is scored by estimators, which know rows of features and labels only.
+
+    ``labels``: (M, ...), one each, of a task type that estimators know (the card's ``probed_as``). ``image``: (M,) int, which image each
+    is of, ascending. ``places``: (M, 2) float, (x, y) from 0 to 1 across the image, where its features are taken from the deepest map;
+    None: the image's pooled features.
+    """
+
+    labels: np.ndarray
+    image: np.ndarray
+    places: np.ndarray | None = None
+
+
+class TaskTypeMethods(ABC):
+    """The contract of a task type: inherit from it; what is not abstract may be left as it is.
+
+    ``outputs`` is the width of the head, e.g. the number of classes. *Predictions* are what a network says in evaluation mode,
+    (N, ...) float of one shape for all images, which is all that is measured, kept and shown; in training a head may return whatever
+    ``loss`` takes.
+    """
+
+    @abstractmethod
+    def encode(self, given: Annotations) -> Encoded:
+        """Targets as one array of one shape an image, and what was wrong with them.
+
+        Raises DataError, naming the image, for what cannot be understood at all.
+        """
 
     def classes(self, targets: Sequence[Any]) -> tuple[str, ...]:
         """The class names, where the data set does not say; () for types without classes."""
+        return ()
 
-    def outputs(self, targets: np.ndarray, classes: Sequence[str]) -> int: ...
+    def outputs(self, targets: np.ndarray, classes: Sequence[str]) -> int:
+        """The head's width, from the encoded training targets; raises DataError where there is nothing to learn."""
+        return len(classes)
 
     def strata(self, targets: np.ndarray) -> np.ndarray:
         """(N,) int: the groups that subsets and splits keep balanced."""
+        import numpy as np
 
-    def head(self, features: int, outputs: int) -> nn.Module:
-        """A fresh head on (B, features)."""
+        return np.zeros(len(targets), dtype=np.int64)
 
-    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor: ...
+    @abstractmethod
+    def head(self, features: int | Pyramid, outputs: int) -> nn.Module:
+        """A fresh head: on (B, features); for a dense type on a pyramid's list of maps. In evaluation mode it gives predictions."""
 
-    def measure(self, outputs: Tensor, targets: Tensor) -> Mapping[str, float]:
-        """Every metric of the type on a whole split; outputs (N, ...) and targets (N, ...) on the CPU."""
+    @abstractmethod
+    def loss(self, outputs: Any, targets: Tensor) -> Tensor:
+        """Of what the head returns in training, on a batch's encoded targets: a mean over images."""
+
+    def chance(self, outputs: int) -> float:
+        """The loss of guessing: what joint chains divide each task's loss by, so that none drowns the others."""
+        return 1.0
+
+    @abstractmethod
+    def measure(self, predictions: Tensor, targets: Tensor) -> Mapping[str, float]:
+        """Every metric of the type on a whole split; predictions (N, ...) and targets (N, ...) on the CPU."""
+
+    def by_class(self, predictions: Tensor, targets: Tensor, classes: Sequence[str]) -> Mapping[str, Mapping[str, float]]:
+        """Metric -> class -> value, for types whose classes have values of their own."""
+        return {}
+
+    def augmentation(self, mirror: bool) -> Transform | None:
+        """For dense types: what moves images and targets together, a torchvision.transforms.v2 transform of one image with its
+        ``annotate``; None for none. Images come normalised, (3, S, S) float, so that 0 is the mean colour."""
+        return None
+
+    def annotate(self, target: Tensor) -> dict[str, Any]:
+        """One image's encoded target as what torchvision.transforms.v2 moves: its tv_tensors, by name."""
+        raise NotImplementedError
+
+    def annotated(self, annotations: Mapping[str, Any], target: Tensor) -> Tensor:
+        """The encoded target after its annotations were moved; ``target`` is what it was, and gives shape and type."""
+        raise NotImplementedError
+
+    def probe(self, targets: np.ndarray) -> Probe | None:
+        """What estimators score of (N, ...) encoded targets, the same for every source; None where they take targets as they are."""
+        return None
+
+    @abstractmethod
+    def picture(
+        self, image: np.ndarray, target: np.ndarray, prediction: np.ndarray, classes: Sequence[str]
+    ) -> list[tuple[str, np.ndarray]]:
+        """What a person looks at: panels (title, (H, W, 3) uint8) of one image (S, S, 3) uint8, such as truth and prediction."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaskType(Card):
-    """A kind of task. ``metrics`` lists what ``methods.measure`` returns; the first is the default."""
+    """A kind of task. ``metrics`` lists what ``methods.measure`` returns; the first is the default.
+
+    ``dense``: targets have places in the image. Then the head is given maps, not a vector; the whole image is squeezed into the square
+    (for others the centre is cut out); augmentation moves the target with the image. ``probed_as``: the task type that estimators take
+    what ``methods.probe`` returns for; "" where they take the targets as they are, or not at all. ``conventions``: in how far data sets
+    write such targets differently, as options of a task with their defaults (``void=11``): ``methods.encode`` finds them in the task.
+    """
 
     methods: TaskTypeMethods
     metrics: tuple[Metric, ...]
+    dense: bool = False
+    probed_as: str = ""
+    conventions: Mapping[str, Value] = field(default_factory=dict)
 
     def metric(self, name: str) -> Metric:
         """The metric of that name, or the default for an empty name; raises KeyError."""
         return {metric.name: metric for metric in self.metrics}[name or self.metrics[0].name]
 
 
-def task_type(name: str, *, metrics: Sequence[Metric]) -> Callable[[type[TaskTypeMethods]], TaskType]:
-    """Register a task type: decorates the class that has its methods."""
+def task_type(name: str, *, metrics: Sequence[Metric], **facts: Any) -> Callable[[type[TaskTypeMethods]], TaskType]:
+    """Register a task type: decorates the class that has its methods. Facts are TaskType's fields. Raises BadPlugin."""
 
     def make(methods: type[TaskTypeMethods]) -> TaskType:
-        return TaskType(name=name, summary=first_line(methods), methods=methods(), metrics=tuple(metrics), code=code_of(methods))
+        if not issubclass(methods, TaskTypeMethods):
+            raise BadPlugin(
+                f"{name} does not inherit from TaskTypeMethods", subject=name, hint=f"class {methods.__name__}(hw.TaskTypeMethods):"
+            )
+        if missing := sorted(methods.__abstractmethods__):
+            raise BadPlugin(f"{name} lacks {', '.join(missing)}", subject=name, hint="See headwater's page on task types.")
+        return TaskType(name=name, summary=first_line(methods), methods=methods(), metrics=tuple(metrics), code=code_of(methods), **facts)
 
     return make

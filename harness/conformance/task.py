@@ -61,12 +61,10 @@ class _Subject:
         return f"{len(splits['train'].images):,} + {len(splits['test'].images):,} images"
 
     def labels_fit(self) -> str:
-        splits, classes = self.loaded
-        classes = classes or self.type.methods.classes([*splits["train"].targets, *splits["test"].targets])
-        encoded = {name: self.type.methods.encode(split.targets, classes, split.names) for name, split in splits.items()}
-        empty = sorted(set(range(len(classes))) - set(np.unique(encoded["train"]).tolist())) if classes else []
-        if empty:
-            raise broken(f"no training image of class {classes[empty[0]]!r}", "Add images of it, or leave the class out.")
+        from harness.data.prepared import encoded
+
+        _, found, classes = encoded(self.card, self.type, THUMBNAIL)
+        self.type.methods.outputs(found["train"].targets, classes)
         return f"{len(classes)} classes" if classes else "targets fit"
 
     def decodes(self) -> str:

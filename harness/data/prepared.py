@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 from filelock import FileLock
 
-from harness.data.decoding import decode_all
-from harness.data.splits import splits_of
-from registry import Task, TaskType
+from harness.data.decoding import decode_all, shape_of
+from harness.data.splits import rows_of, splits_of
+from registry import Annotations, Encoded, Flaw, Split, Task, TaskType
 from registry.cache import cache_folder
 from registry.errors import DataError
 from registry.identity import digest
 
-_VERSION = 1
+_VERSION = 2
 """Raised when decoding or resizing changes."""
 
 
 @dataclass(frozen=True)
 class PreparedSplit:
-    """images (N, S, S, 3) uint8 memory-mapped, targets (N, ...)."""
+    """images (N, S, S, 3) uint8 and targets (N, ...), memory-mapped."""
 
     images: np.ndarray
     targets: np.ndarray
@@ -34,7 +34,10 @@ class PreparedSplit:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A task ready to train on. ``decoded``: how many images had to be decoded for it, 0 where the node had them already."""
+    """A task ready to train on. ``decoded``: how many images had to be decoded for it, 0 where the node had them already.
+
+    ``flaws``: what was wrong with its annotations, image by image.
+    """
 
     key: str
     train: PreparedSplit
@@ -42,6 +45,7 @@ class Prepared:
     classes: tuple[str, ...]
     outputs: int
     decoded: int = 0
+    flaws: tuple[Flaw, ...] = ()
 
 
 def prepare(task: Task, task_type: TaskType, image_size: int, threads: int = 1) -> Prepared:
@@ -55,38 +59,61 @@ def prepare(task: Task, task_type: TaskType, image_size: int, threads: int = 1) 
                 decoded = _decode_into(folder, task, task_type, image_size, threads)
     facts = json.loads((folder / "facts.json").read_text())
     train, test = (_map(folder, name) for name in ("train", "test"))
-    return Prepared(key, train, test, tuple(facts["classes"]), facts["outputs"], decoded)
+    flaws = tuple(Flaw(**flaw) for flaw in facts["flaws"])
+    return Prepared(key, train, test, tuple(facts["classes"]), facts["outputs"], decoded, flaws)
 
 
 def _map(folder: Path, name: str) -> PreparedSplit:
-    return PreparedSplit(np.load(folder / f"{name}.images.npy", mmap_mode="r"), np.load(folder / f"{name}.targets.npy"))
+    images = np.load(folder / f"{name}.images.npy", mmap_mode="r")
+    # Copy-on-write: torch takes no read-only arrays. Nobody writes.
+    return PreparedSplit(images, np.load(folder / f"{name}.targets.npy", mmap_mode="c").view(np.ndarray))
+
+
+def encoded(task: Task, task_type: TaskType, image_size: int) -> tuple[dict[str, Split], dict[str, Encoded], tuple[str, ...]]:
+    """A task's splits with the images that its annotations leave, their targets, and the classes. Raises DataError."""
+    splits, classes = splits_of(task)
+    classes = classes or task_type.methods.classes([*splits["train"].targets, *splits["test"].targets])
+    found = {name: _encoded(task, task_type, image_size, split, name, classes) for name, split in splits.items()}
+    return {name: _kept(split, found[name]) for name, split in splits.items()}, found, classes
+
+
+def _kept(split: Split, found: Encoded) -> Split:
+    return split if found.rows is None else rows_of(split, found.rows)
+
+
+def _encoded(task: Task, task_type: TaskType, image_size: int, split: Split, name: str, classes: tuple[str, ...]) -> Encoded:
+    if not len(split.images):
+        raise DataError(f"{task.name} has no images in its {name} split", subject=task.name)
+
+    def shape(row: int) -> tuple[int, int]:
+        return shape_of(split.images[row], split.names[row])
+
+    found = task_type.methods.encode(Annotations(task, split.targets, split.names, classes, image_size, shape))
+    if not len(found.targets):
+        flaw = found.flaws[0]
+        raise DataError(f"{task.name}: no image of its {name} split can be used: {flaw.name} {flaw.what}", subject=task.name)
+    return found
 
 
 def _decode_into(folder: Path, task: Task, task_type: TaskType, image_size: int, threads: int) -> int:
     """Decode both splits and say how many images that were."""
-    splits, classes = splits_of(task)
-    classes = classes or task_type.methods.classes([*splits["train"].targets, *splits["test"].targets])
+    splits, found, classes = encoded(task, task_type, image_size)
     folder.mkdir(parents=True, exist_ok=True)
-    encoded = {}
-    for name, split in splits.items():
-        if not len(split.images):
-            raise DataError(f"{task.name} has no images in its {name} split", subject=task.name)
-        encoded[name] = task_type.methods.encode(split.targets, classes, split.names)
-    outputs = _outputs(task, task_type, encoded["train"], classes)
-    _check_strata(task, task_type, encoded["train"], classes)
+    outputs = _outputs(task, task_type, found["train"].targets, classes)
     for name, split in splits.items():
         shape = (len(split.images), image_size, image_size, 3)
         temporary = folder / f".{name}.{os.getpid()}.npy"
         images = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
         try:
-            decode_all(split.images, split.names, image_size, images, threads)
+            decode_all(split.images, split.names, image_size, images, threads, whole=task_type.dense)
             images.flush()
             temporary.replace(folder / f"{name}.images.npy")
         finally:
             temporary.unlink(missing_ok=True)
-        np.save(folder / f"{name}.targets.npy", encoded[name])
+        np.save(folder / f"{name}.targets.npy", found[name].targets)
+    flaws = [asdict(flaw) for name in splits for flaw in found[name].flaws]
     # Written last: its presence says that the rest is whole.
-    (folder / "facts.json").write_text(json.dumps({"task": task.name, "classes": classes, "outputs": outputs}))
+    (folder / "facts.json").write_text(json.dumps({"task": task.name, "classes": classes, "outputs": outputs, "flaws": flaws}))
     return sum(len(split.images) for split in splits.values())
 
 
@@ -95,15 +122,3 @@ def _outputs(task: Task, task_type: TaskType, targets: np.ndarray, classes: tupl
         return task_type.methods.outputs(targets, classes)
     except DataError as error:
         raise DataError(f"{task.name}: {error.message}", subject=task.name, hint=error.hint) from None
-
-
-def _check_strata(task: Task, task_type: TaskType, targets: np.ndarray, classes: tuple[str, ...]) -> None:
-    strata = task_type.methods.strata(targets)
-    empty = sorted(set(range(len(classes))) - set(np.unique(strata).tolist()))
-    if empty:
-        named = ", ".join(str(classes[index]) for index in empty[:5])
-        raise DataError(
-            f"{task.name}: no training image of {named}",
-            subject=task.name,
-            hint="Add images of that class, or leave the class out of the data set.",
-        )

@@ -73,10 +73,11 @@ def _train_and_test(splits: dict[str, Split], task: Task) -> dict[str, Split]:
 def _carve(split: Split) -> dict[str, Split]:
     order = np.random.default_rng(0).permutation(len(split.images))
     cut = round(len(order) * TEST_SHARE)
-    return {"train": _rows(split, order[cut:]), "test": _rows(split, order[:cut])}
+    return {"train": rows_of(split, order[cut:]), "test": rows_of(split, order[:cut])}
 
 
-def _rows(split: Split, rows: np.ndarray) -> Split:
+def rows_of(split: Split, rows: np.ndarray) -> Split:
+    """These rows of a split, in its order."""
     rows = np.sort(rows)
     return Split(_View(split.images, rows), [split.targets[row] for row in rows], [split.names[row] for row in rows])
 

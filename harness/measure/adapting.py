@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from harness.data.prepared import Prepared
 from harness.data.subset import Subset, subset
 from harness.job import Job
+from harness.measure.augmentation import augmentation
 from harness.measure.backbone import save_state
 from harness.measure.batches import Batches, steps_per_epoch
-from harness.measure.contexts import augmentation, context_of, shown
+from harness.measure.contexts import context_of, shown
 from harness.measure.snapshot import Snapshots
 from harness.measure.tools import Findings, Progress, Tools, save_array
 from harness.measure.training import Judge, Report, Trained, go_on, predict, train
@@ -108,7 +109,7 @@ def adapt(job: Job, tools: Tools, report: Progress) -> Findings:
 def begin(cell: Cell, tools: Tools) -> Objective:
     """The cell as training finds it, bit for bit: the source's weights under a head drawn from the cell's seed."""
     settings, device, methods = cell.settings, tools.device, cell.task_type.methods
-    backbone, width = tools.backbone(cell.source, cell.job)
+    backbone, width = tools.backbone(cell.source, cell.job, dense=cell.task_type.dense)
     torch.manual_seed(cell.seed)
     steps = steps_per_epoch(len(cell.chosen.train), settings.batch_size) * settings.epochs
     head = device.place(methods.head(width, cell.prepared.outputs))
@@ -148,7 +149,7 @@ def _trained(cell: Cell, tools: Tools, report: Report, enough: Enough = go_on, *
     objective = begin(cell, tools)
     learn = Batches(prepared.train, cell.source, device)
     generator = torch.Generator().manual_seed(cell.seed)
-    augment = augmentation(cell, cell.task)
+    augment = augmentation(cell.settings, cell.task, cell.task_type)
 
     def validate() -> Mapping[str, float]:
         outputs = predict(objective.network, learn.in_order(cell.chosen.validation, settings.batch_size), device)

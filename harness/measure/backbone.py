@@ -9,18 +9,22 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from registry import SourceModel
+from harness.measure.pyramid import pyramid_of
+from registry import Pyramid, SourceModel
 from registry.errors import BadPlugin, HeadwaterError
 
 
 class Backbone(nn.Module):
-    """(B, 3, H, W) normalised images -> (B, D) features: the network up to its own classifier."""
+    """(B, 3, H, W) normalised images -> (B, D) features: the network up to its own classifier; ``dense``: a pyramid of maps."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, *, dense: bool = False) -> None:
         super().__init__()
         self.network = network
+        self.dense = dense
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor | list[Tensor]:
+        if self.dense:
+            return pyramid_of(self.network, images)
         return self.network.forward_head(self.network.forward_features(images), pre_logits=True)  # type: ignore[operator]
 
 
@@ -53,11 +57,13 @@ def fed_as(given: SourceModel, backbone: Backbone, source: SourceModel) -> Backb
 
 
 @torch.no_grad()
-def width_of(backbone: nn.Module, image_size: int) -> int:
-    """D, by a look at what comes out."""
+def width_of(backbone: nn.Module, image_size: int) -> int | Pyramid:
+    """D, or the pyramid of maps, by a look at what comes out."""
     training = backbone.training
     features = backbone.eval()(torch.zeros(1, 3, image_size, image_size))
     backbone.train(training)
+    if isinstance(features, list):
+        return Pyramid(tuple(maps.shape[1] for maps in features))
     if features.ndim != 2:
         raise BadPlugin(f"features have shape {tuple(features.shape)}, (1, D) was expected")
     return int(features.shape[1])
@@ -68,20 +74,25 @@ class BackboneCache:
 
     def __init__(self, room: int = 2) -> None:
         self.room = room
-        self.kept: dict[object, tuple[Backbone, int]] = {}
+        self.kept: dict[object, tuple[Backbone, dict[bool, int | Pyramid]]] = {}
 
-    def get(self, source: SourceModel, image_size: int, seed: int, checkpoint: Path | None) -> tuple[Backbone, int]:
-        """A fresh copy and its width D; ``checkpoint`` holds a chain's trained weights (safetensors)."""
+    def get(
+        self, source: SourceModel, image_size: int, seed: int, checkpoint: Path | None, *, dense: bool = False
+    ) -> tuple[Backbone, int | Pyramid]:
+        """A fresh copy and its width; ``checkpoint`` holds a chain's trained weights (safetensors). ``dense``: one that gives maps."""
         key = (source.identity(), image_size, seed if source.random else None, str(checkpoint))
         if key not in self.kept:
             backbone = build(source, image_size, seed)
             if checkpoint:
                 load_weights(backbone, checkpoint)
-            self.kept[key] = backbone, width_of(backbone, image_size)
+            self.kept[key] = backbone, {}
             while len(self.kept) > self.room:
                 del self.kept[next(iter(self.kept))]
-        backbone, width = self.kept[key]
-        return copy.deepcopy(backbone), width
+        backbone, widths = self.kept[key]
+        backbone.dense = dense
+        if dense not in widths:
+            widths[dense] = width_of(backbone, image_size)
+        return copy.deepcopy(backbone), widths[dense]
 
 
 def save_weights(backbone: Backbone, path: Path) -> None:

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from harness.data.prepared import PreparedSplit
 from harness.measure.device import Device
 from registry import Batch, SourceModel
 
-SHIFT = 0.1
-"""Largest shift, as a share of the side."""
-SCALE = (0.8, 1.2)
-"""Range of zooms, uniform in the logarithm."""
+Augment = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
+"""(images (B, 3, S, S), targets (B, ...), generator) -> both, of the same shapes."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +39,10 @@ class Batches:
         """One epoch in random order. A last batch of one joins the one before: batch norm needs two."""
         order = rows[torch.randperm(len(rows), generator=generator).numpy()]
         for chunk in _chunks(order, size):
-            images = self.images(chunk)
+            images, targets = self.images(chunk), self.targets(chunk)
             if augment:
-                images = augment(images, generator)
-            yield Batch(images, self.targets(chunk), torch.from_numpy(chunk))
+                images, targets = augment(images, targets, generator)
+            yield Batch(images, targets, torch.from_numpy(chunk))
 
     def in_order(self, rows: np.ndarray, size: int) -> Iterator[Tensor]:
         for start in range(0, len(rows), size):
@@ -61,23 +58,3 @@ def _chunks(order: np.ndarray, size: int) -> Iterator[np.ndarray]:
     for step in range(steps):
         end = len(order) if step == steps - 1 else (step + 1) * size
         yield order[step * size : end]
-
-
-@dataclass(frozen=True)
-class Augment:
-    """Random shift, zoom and, where the task allows, mirroring: one affine map an image, on the whole batch."""
-
-    mirror: bool
-
-    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """images (B, 3, S, S) -> the same shape, borders repeated."""
-        count = len(images)
-        draw = torch.rand(4, count, generator=generator)
-        low, high = (math.log(bound) for bound in SCALE)
-        zoom = torch.exp(low + (high - low) * draw[0])
-        flip = torch.where(draw[3] < 0.5, -1.0, 1.0) if self.mirror else torch.ones(count)
-        theta = torch.zeros(count, 2, 3)
-        theta[:, 0, 0], theta[:, 1, 1] = flip / zoom, 1 / zoom
-        theta[:, :, 2] = (draw[1:3].T * 2 - 1) * 2 * SHIFT  # the grid spans -1..1, twice the side
-        grid = functional.affine_grid(theta.to(images.device), list(images.shape), align_corners=False)
-        return functional.grid_sample(images, grid, padding_mode="border", align_corners=False)

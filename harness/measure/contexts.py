@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from harness.data.prepared import Prepared
 from harness.data.subset import subset
-from harness.measure.batches import Augment, Batches
+from harness.measure.augmentation import augmentation
+from harness.measure.batches import Batches
 from harness.measure.probabilities import classifiers
 from harness.measure.tools import Tools
 from harness.spec import SOURCE_SEED
@@ -38,14 +39,10 @@ def context_of(cell: Cell, tools: Tools, backbone: nn.Module, head: nn.Module, s
         steps,
         device.place,
         lambda: _in_order(cell, tools),
-        lambda name: device.place(tools.another(name, cell.job)),
+        lambda name: device.place(tools.another(name, cell.job, dense=cell.task_type.dense)),
         _source_data(cell, tools) if cell.card.needs_source else None,
         cell.job.image_size,
     )
-
-
-def augmentation(cell: Cell, task: Task) -> Augment | None:
-    return Augment(task.mirror) if cell.settings.augmentation == "standard" else None
 
 
 def shown(batches: Iterator[Batch], cell: Cell) -> Iterator[Batch]:
@@ -103,11 +100,12 @@ def _in_classes(head: nn.Linear, order: np.ndarray) -> nn.Linear:
 
 def _endless(cell: Cell, tools: Tools, task: Task, prepared: Prepared, rows: np.ndarray, order: np.ndarray | None) -> Iterator[Batch]:
     learn, size = Batches(prepared.train, cell.source, tools.device), cell.settings.batch_size
+    augment = augmentation(cell.settings, task, tools.task_type(task))
     generator = torch.Generator().manual_seed(cell.seed)  # its own: the target's batches stay those of every other adaptation
     moved: Callable[[Tensor], Tensor] = lambda targets: targets  # noqa: E731
     if order is not None:
         table = torch.from_numpy(order).to(tools.device.name)
         moved = lambda targets: table[targets]  # noqa: E731
     while True:
-        for batch in learn.shuffled(rows, size, generator, augmentation(cell, task)):
+        for batch in learn.shuffled(rows, size, generator, augment):
             yield Batch(batch.images, moved(batch.targets), batch.rows)

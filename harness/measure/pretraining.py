@@ -4,7 +4,7 @@ Jointly means one backbone, a head per task, and in each step a batch of one tas
 order in which each appears equally often, whatever its size (task-balanced), the smaller ones starting over.
 The epochs are those of all tasks' images together, so that several tasks cost what their images cost. Each
 task's loss is divided by the loss of guessing (log of its classes, for classification), so that none drowns
-the others.
+the others. Tasks may be of different types: vectors and maps come from the same network.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from harness.data.prepared import Prepared
 from harness.data.subset import Subset, subset
 from harness.job import Job
-from harness.measure.backbone import save_state, save_weights
+from harness.measure.augmentation import augmentation
+from harness.measure.backbone import Backbone, save_state, save_weights, width_of
 from harness.measure.batches import Augment, Batches, steps_per_epoch
 from harness.measure.snapshot import Snapshots
 from harness.measure.tools import Findings, Progress, Tools
@@ -42,13 +43,20 @@ class _Course:
     prepared: Prepared
     chosen: Subset
     batches: Batches
+    augment: Augment | None
+    backbone: Backbone
+    """As the task's type wants it, giving vectors or maps; its network is that of all courses."""
     head: nn.Module
     weight: float
 
-    def quality(self, backbone: nn.Module, tools: Tools) -> float:
+    @property
+    def network(self) -> nn.Module:
+        return nn.Sequential(self.backbone, self.head)
+
+    def quality(self, tools: Tools) -> float:
         """The task's own metric on its validation images, higher is better."""
         rows = self.chosen.validation
-        outputs = predict(nn.Sequential(backbone, self.head), self.batches.in_order(rows, BATCH), tools.device)
+        outputs = predict(self.network, self.batches.in_order(rows, BATCH), tools.device)
         metric = self.task_type.metric(self.task.metric)
         return metric.sign * self.task_type.methods.measure(outputs, torch.from_numpy(self.prepared.train.targets[rows]))[metric.name]
 
@@ -60,26 +68,26 @@ def pretrain(job: Job, tools: Tools, report: Progress) -> Findings:
     seed = job.record.seed or 0
     base = tools.registry.source(job.record.source)
     tasks = [tools.registry.task(name) for name in split_list(job.record.task, "+")]
-    backbone, width = tools.backbone(base, job)
+    backbone, _ = tools.backbone(base, job)
     torch.manual_seed(seed)
-    courses = [_course(task, base, width, job, tools) for task in tasks]
+    courses = [_course(task, base, backbone, job, tools) for task in tasks]
     network = device.place(nn.ModuleList([backbone, *(course.head for course in courses)]))
     steps = sum(steps_per_epoch(len(course.chosen.train), settings.batch_size) for course in courses)
     generator = torch.Generator().manual_seed(seed)
     turns: list[int] = []
 
     def batches() -> Iterator[Batch]:
-        endless = [_endless(course, settings.batch_size, generator, settings.augmentation == "standard") for course in courses]
+        endless = [_endless(course, settings.batch_size, generator) for course in courses]
         turns[:] = _balanced_turns(len(courses), steps, generator)
         for turn in list(turns):
             yield next(endless[turn])
 
     def loss(batch: Batch, step: int) -> Tensor:
         course = courses[turns[step % steps]]
-        return course.weight * course.task_type.methods.loss(course.head(backbone(batch.images)), batch.targets)
+        return course.weight * course.task_type.methods.loss(course.network(batch.images), batch.targets)
 
     def validate() -> Mapping[str, float]:
-        values = {course.task.name: course.quality(backbone, tools) for course in courses}
+        values = {course.task.name: course.quality(tools) for course in courses}
         return {"mean": float(np.mean(list(values.values())))} | values
 
     objective = Objective(network, [ParameterGroup(list(network.parameters()))], loss=loss)
@@ -103,18 +111,21 @@ def pretrain(job: Job, tools: Tools, report: Progress) -> Findings:
     )
 
 
-def _course(task: Task, base: SourceModel, width: int, job: Job, tools: Tools) -> _Course:
+def _course(task: Task, base: SourceModel, backbone: Backbone, job: Job, tools: Tools) -> _Course:
     task_type, prepared = tools.task_type(task), tools.prepared(task, job.image_size)
     methods = task_type.methods
     chosen = subset(methods.strata(prepared.train.targets), "full", job.record.seed or 0, job.validation)
-    weight = 1 / math.log(prepared.outputs) if prepared.classes and prepared.outputs > 1 else 1.0
-    head = methods.head(width, prepared.outputs)
-    return _Course(task, task_type, prepared, chosen, Batches(prepared.train, base, tools.device), head, weight)
+    assert job.training is not None, "the planner gives every pre-training its budget"
+    seen = Backbone(backbone.network, dense=task_type.dense)
+    head = methods.head(width_of(seen, job.image_size), prepared.outputs)
+    augment = augmentation(job.training, task, task_type)
+    batches = Batches(prepared.train, base, tools.device)
+    return _Course(task, task_type, prepared, chosen, batches, augment, seen, head, 1 / methods.chance(prepared.outputs))
 
 
-def _endless(course: _Course, size: int, generator: torch.Generator, augment: bool) -> Iterator[Batch]:
+def _endless(course: _Course, size: int, generator: torch.Generator) -> Iterator[Batch]:
     while True:
-        yield from course.batches.shuffled(course.chosen.train, size, generator, Augment(course.task.mirror) if augment else None)
+        yield from course.batches.shuffled(course.chosen.train, size, generator, course.augment)
 
 
 def _balanced_turns(courses: int, steps: int, generator: torch.Generator) -> list[int]:

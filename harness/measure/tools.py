@@ -16,7 +16,7 @@ from harness.job import Job
 from harness.measure.backbone import Backbone, BackboneCache, fed_as
 from harness.measure.device import Device
 from leaderboard.records import CurvePoint, Measurement, Reading, Trial
-from registry import Evidence, Registry, SourceModel, Task, TaskType
+from registry import Evidence, Pyramid, Registry, SourceModel, Task, TaskType
 
 
 class Progress(Protocol):
@@ -49,11 +49,11 @@ class Tools:
             self.decoded += self.mapped[key].decoded
         return self.mapped[key]
 
-    def backbone(self, source: SourceModel, job: Job) -> tuple[Backbone, int]:
-        """A fresh copy of the job's source, weights loaded, and its width D."""
-        return self.backbones.get(source, job.image_size, job.record.seed or 0, self.checkpoint(job))
+    def backbone(self, source: SourceModel, job: Job, *, dense: bool = False) -> tuple[Backbone, int | Pyramid]:
+        """A fresh copy of the job's source, weights loaded, and its width; ``dense``: one that gives maps."""
+        return self.backbones.get(source, job.image_size, job.record.seed or 0, self.checkpoint(job), dense=dense)
 
-    def another(self, name: str, job: Job) -> Backbone:
+    def another(self, name: str, job: Job, *, dense: bool = False) -> Backbone:
         """A fresh copy of a source beside the job's own, to be fed as that one is.
 
         A chain only where the job says which training made its weights. Random numbers go on as if it had not been built.
@@ -62,7 +62,7 @@ class Tools:
         trained = job.beside.get(source.name)
         checkpoint = self.files.checkpoint(trained) if trained else None
         with torch.random.fork_rng(range(torch.cuda.device_count())):
-            backbone, _ = self.backbones.get(source, job.image_size, job.record.seed or 0, checkpoint)
+            backbone, _ = self.backbones.get(source, job.image_size, job.record.seed or 0, checkpoint, dense=dense)
         return fed_as(given, backbone, source)
 
     def evidence(self, job: Job, load: Callable[[], Evidence]) -> Evidence:

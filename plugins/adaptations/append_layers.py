@@ -6,7 +6,7 @@ from registry import Context, Objective, ParameterGroup, adaptation
 from registry.errors import BadName
 
 
-@adaptation("append_layers", approach="network")
+@adaptation("append_layers", approach="network", pooled=True)
 def append_layers(context: Context, *, layers: int = 2, width: int = 512, head_scale: float = 1.0) -> Objective:
     """The source frozen, normalisation statistics included; ``layers`` new ones on its features, and a fresh head, trained.
 

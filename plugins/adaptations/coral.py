@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-@adaptation("coral", control="from_scratch", approach="mapping", source_labelled=True, needs_source=True)
+@adaptation("coral", control="from_scratch", approach="mapping", source_labelled=True, needs_source=True, pooled=True)
 def coral(context: Context, *, labelled: bool = True, strength: float = 1.0) -> Objective:
     """The source's task (and the target's), plus the distance between the covariances of the features of both."""
     domains = TwoDomains(context, "coral")

@@ -15,7 +15,7 @@ STEEPNESS = 10.0
 """γ of the schedule, as published."""
 
 
-@adaptation("dann", control="from_scratch", approach="relation", source_labelled=True, needs_source=True)
+@adaptation("dann", control="from_scratch", approach="relation", source_labelled=True, needs_source=True, pooled=True)
 def dann(context: Context, *, labelled: bool = True, strength: float = 1.0, width: int = 256) -> Objective:
     """Features that serve the source's task (and the target's) while a discriminator tells their domain as badly as it can."""
     domains = TwoDomains(context, "dann")

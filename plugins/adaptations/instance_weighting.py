@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     source_labelled=True,
     needs_source=True,
     task_types=("classification",),
+    pooled=True,
 )
 def instance_weighting(context: Context, *, source_share: float = 0.5) -> Objective:
     """One classifier on the images of source and target, reweighted after each epoch (TrAdaBoost); they need the same classes."""

@@ -14,7 +14,7 @@ WIDTHS = tuple(2.0**k for k in range(-2, 3))
 """Bandwidths of the kernels, as multiples of the mean squared distance."""
 
 
-@adaptation("mmd", control="from_scratch", approach="mapping", source_labelled=True, needs_source=True)
+@adaptation("mmd", control="from_scratch", approach="mapping", source_labelled=True, needs_source=True, pooled=True)
 def mmd(context: Context, *, labelled: bool = True, strength: float = 1.0) -> Objective:
     """The source's task (and the target's), plus the maximum mean discrepancy between the features of both."""
     domains = TwoDomains(context, "mmd")

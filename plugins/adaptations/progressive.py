@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-@adaptation("progressive", control="from_scratch", approach="network", also="columns")
+@adaptation("progressive", control="from_scratch", approach="network", also="columns", pooled=True)
 def progressive(context: Context, *, columns: str = "", head_scale: float = 1.0) -> Objective:
     """A new column of random weights, with lateral adapters from the frozen source's stages to its own.
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-@adaptation("source_only", control="from_scratch", source_labelled=True, target_labelled=False, needs_source=True)
+@adaptation("source_only", control="from_scratch", source_labelled=True, target_labelled=False, needs_source=True, pooled=True)
 def source_only(context: Context) -> Objective:
     """As many steps more on the source's labelled images, none on the target's; tested by the source's own head."""
     domains = TwoDomains(context, "source_only")

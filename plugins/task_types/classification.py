@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
-from registry import Metric, task_type
+from registry import Annotations, Encoded, Metric, Pyramid, TaskTypeMethods, task_type
 from registry.errors import DataError, TrainingError
 
 if TYPE_CHECKING:
@@ -28,15 +28,16 @@ _LOG_TINY = -87.3
 
 
 @task_type("classification", metrics=METRICS)
-class classification:
+class classification(TaskTypeMethods):
     """One class per image. Targets are class indices or class names; metrics are over the classes that occur."""
 
-    def encode(self, targets: Sequence[Any], classes: Sequence[str], names: Sequence[str]) -> np.ndarray:
+    def encode(self, given: Annotations) -> Encoded:
         """Class indices, (N,) int64; raises DataError naming the image whose label is not a class."""
         import numpy as np
 
-        index = {name: position for position, name in enumerate(classes)}
-        return np.fromiter((_encode(targets, row, index, names) for row in range(len(targets))), dtype=np.int64, count=len(targets))
+        index, targets = {name: position for position, name in enumerate(given.classes)}, given.targets
+        labels = (_encode(targets, row, index, given.names) for row in range(len(targets)))
+        return Encoded(np.fromiter(labels, dtype=np.int64, count=len(targets)))
 
     def classes(self, targets: Sequence[Any]) -> tuple[str, ...]:
         """The names that occur, sorted; for whole numbers every class from 0 to the largest."""
@@ -46,19 +47,24 @@ class classification:
         return tuple(sorted(str(target) for target in present))
 
     def outputs(self, targets: np.ndarray, classes: Sequence[str]) -> int:
-        """One per class; raises DataError where there is nothing to tell apart."""
+        """One per class; raises DataError where there is nothing to tell apart, or a class that no training image has."""
         if len(classes) < 2:
             named = f"only the class {classes[0]}" if classes else "no class"
             raise DataError(f"it has {named}; classification needs two or more", hint="Add images of another class.")
+        if empty := sorted(set(range(len(classes))) - set(targets.tolist())):
+            named = ", ".join(str(classes[index]) for index in empty[:5])
+            hint = "Add images of that class, or leave the class out of the data set."
+            raise DataError(f"no training image of {named}", hint=hint)
         return len(classes)
 
     def strata(self, targets: np.ndarray) -> np.ndarray:
         return targets
 
-    def head(self, features: int, outputs: int) -> nn.Module:
+    def head(self, features: int | Pyramid, outputs: int) -> nn.Module:
         """A linear layer: (B, features) -> (B, outputs) logits."""
         from torch import nn
 
+        assert isinstance(features, int), "the type is not dense"
         return nn.Linear(features, outputs)
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -66,6 +72,9 @@ class classification:
         from torch.nn.functional import cross_entropy
 
         return cross_entropy(outputs, targets)
+
+    def chance(self, outputs: int) -> float:
+        return math.log(outputs)
 
     def measure(self, outputs: Tensor, targets: Tensor) -> Mapping[str, float]:
         """Accuracy, balanced accuracy, macro F1, macro one-vs-rest AUROC and log loss of logits (N, C).
@@ -85,6 +94,19 @@ class classification:
             "auroc": _auroc(log_probabilities.exp(), targets, present),
             "log_loss": -float(log_probabilities.gather(1, targets[:, None]).clamp(min=_LOG_TINY).mean()),
         }
+
+    def by_class(self, predictions: Tensor, targets: Tensor, classes: Sequence[str]) -> Mapping[str, Mapping[str, float]]:
+        """The recall of each class that occurs."""
+        from torchmetrics.functional.classification import multiclass_recall
+
+        recall = multiclass_recall(predictions.argmax(1), targets, num_classes=predictions.shape[1], average="none")
+        return {"recall": {classes[index]: float(recall[index]) for index in targets.unique().tolist()}}
+
+    def picture(
+        self, image: np.ndarray, target: np.ndarray, prediction: np.ndarray, classes: Sequence[str]
+    ) -> list[tuple[str, np.ndarray]]:
+        """The image, under its class and the one predicted."""
+        return [(f"{classes[int(target)]}: {classes[int(prediction.argmax())]}", image)]
 
 
 def _encode(targets: Sequence[Any], row: int, index: Mapping[str, int], names: Sequence[str]) -> int:

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from harness.data.prepared import PreparedSplit
-from harness.measure.batches import Augment, Batches, steps_per_epoch
+from harness.measure.augmentation import Affine
+from harness.measure.batches import Batches, steps_per_epoch
 from harness.measure.device import Device
 from harness.plan import plan
 from harness.schedule import Schedule
@@ -149,7 +150,7 @@ def test_mirroring_happens_to_about_half_and_only_where_the_task_allows():
     images = torch.zeros(400, 3, 9, 9)
     images[:, :, :, :3] = 1.0
     for mirror, expected in ((True, 0.5), (False, 0.0)):
-        out = Augment(mirror)(images, torch.Generator().manual_seed(0))
+        out, _ = Affine(mirror)(images, torch.zeros(len(images)), torch.Generator().manual_seed(0))
         assert out.shape == images.shape
         flipped = (out[:, 0, 4, -2] > out[:, 0, 4, 1]).float().mean().item()
         assert flipped == pytest.approx(expected, abs=0.08)

@@ -10,14 +10,15 @@ import torch
 
 from plugins.task_types.classification import classification
 from registry.errors import DataError, TrainingError
+from tests.plugins.given import given
 
 METHODS = classification.methods
 CLASSES = ("cat", "dog", "owl")
 
 
 def test_labels_are_indices_or_class_names():
-    assert METHODS.encode(["dog", 0, np.int64(2), "cat"], CLASSES, ()).tolist() == [1, 0, 2, 0]
-    assert METHODS.encode([], CLASSES, ()).dtype == np.int64
+    assert METHODS.encode(given(classification, ["dog", 0, np.int64(2), "cat"], CLASSES)).targets.tolist() == [1, 0, 2, 0]
+    assert METHODS.encode(given(classification, [], CLASSES)).targets.dtype == np.int64
 
 
 @pytest.mark.parametrize(
@@ -32,7 +33,7 @@ def test_labels_are_indices_or_class_names():
 )
 def test_a_label_that_is_no_class_is_an_error_naming_the_image(label, problem):
     with pytest.raises(DataError) as raised:
-        METHODS.encode([0, label], CLASSES, ["a.jpg", "b.jpg"])
+        METHODS.encode(given(classification, [0, label], CLASSES))
     assert raised.value.message == problem
 
 

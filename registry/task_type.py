@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from torchvision.transforms.v2 import Transform
 
+    from registry.task import Task
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -71,8 +73,8 @@ class TaskTypeMethods(ABC):
         Raises DataError, naming the image, for what cannot be understood at all.
         """
 
-    def classes(self, targets: Sequence[Any]) -> tuple[str, ...]:
-        """The class names, where the data set does not say; () for types without classes."""
+    def classes(self, targets: Sequence[Any], task: Task) -> tuple[str, ...]:
+        """The class names, where the data set does not say; () for types without classes. ``task`` has the conventions."""
         return ()
 
     def outputs(self, targets: np.ndarray, classes: Sequence[str]) -> int:

@@ -72,7 +72,7 @@ def _map(folder: Path, name: str) -> PreparedSplit:
 def encoded(task: Task, task_type: TaskType, image_size: int) -> tuple[dict[str, Split], dict[str, Encoded], tuple[str, ...]]:
     """A task's splits with the images that its annotations leave, their targets, and the classes. Raises DataError."""
     splits, classes = splits_of(task)
-    classes = classes or task_type.methods.classes([*splits["train"].targets, *splits["test"].targets])
+    classes = classes or task_type.methods.classes([*splits["train"].targets, *splits["test"].targets], task)
     found = {name: _encoded(task, task_type, image_size, split, name, classes) for name, split in splits.items()}
     return {name: _kept(split, found[name]) for name, split in splits.items()}, found, classes
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
-from registry import Annotations, Encoded, Metric, Pyramid, TaskTypeMethods, task_type
+from registry import Annotations, Encoded, Metric, Pyramid, Task, TaskTypeMethods, task_type
 from registry.errors import DataError, TrainingError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class classification(TaskTypeMethods):
         labels = (_encode(targets, row, index, given.names) for row in range(len(targets)))
         return Encoded(np.fromiter(labels, dtype=np.int64, count=len(targets)))
 
-    def classes(self, targets: Sequence[Any]) -> tuple[str, ...]:
+    def classes(self, targets: Sequence[Any], task: Task) -> tuple[str, ...]:
         """The names that occur, sorted; for whole numbers every class from 0 to the largest."""
         present = {target for target in targets if target is not None}
         if all(_is_index(target) for target in present):

@@ -14,6 +14,7 @@ from tests.plugins.given import given
 
 METHODS = classification.methods
 CLASSES = ("cat", "dog", "owl")
+TASK = given(classification, []).task
 
 
 def test_labels_are_indices_or_class_names():
@@ -38,9 +39,9 @@ def test_a_label_that_is_no_class_is_an_error_naming_the_image(label, problem):
 
 
 def test_class_names_are_found_where_the_data_do_not_say():
-    assert METHODS.classes(["b", "a", "b"]) == ("a", "b")
-    assert METHODS.classes([2, 0]) == ("0", "1", "2")
-    assert METHODS.classes([]) == ()
+    assert METHODS.classes(["b", "a", "b"], TASK) == ("a", "b")
+    assert METHODS.classes([2, 0], TASK) == ("0", "1", "2")
+    assert METHODS.classes([], TASK) == ()
 
 
 def test_metrics_on_a_split_worked_out_by_hand():

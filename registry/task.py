@@ -36,7 +36,8 @@ class Task(Card):
     of split name ("train", "test"; "validation" joins train where there is a test split) to Split. Without a
     test split one is carved, the same every time. ``metric`` is one of its type's. ``mirror`` says whether a
     flipped image still shows the same thing (a letter does not). ``conventions``: how its targets are written, where its
-    type knows several ways (``{"void": 11}``). ``files`` decide the data's revision; ``moving`` says,
+    type knows several ways (``{"void": 11}``). ``image`` and ``label`` name the columns of a data set that are its images and targets,
+    where these cannot be told. ``files`` decide the data's revision; ``moving`` says,
     where it is so, why neither they nor ``revision`` tie results to one version of the data.
     """
 
@@ -48,7 +49,9 @@ class Task(Card):
     licence: str | None = None
     images: int | None = None
     mirror: bool = True
-    conventions: Mapping[str, Value] = field(default_factory=dict)
+    conventions: Mapping[str, Value] = field(default_factory=dict, hash=False)
+    image: str = ""
+    label: str = ""
     revision: str = ""
     files: tuple[Path, ...] = field(default=(), repr=False)
     moving: str = ""
@@ -56,7 +59,8 @@ class Task(Card):
     def identity(self) -> tuple[Any, ...]:
         """All that decides which images and targets ``load`` returns."""
         parts = (self.name, self.code, self.revision, self.type, self.classes, digest_files(self.files) if self.files else "")
-        return (*parts, dict(self.conventions)) if self.conventions else parts
+        said = [what for what in (dict(self.conventions), self.image, self.label) if what]
+        return (*parts, *said)
 
 
 Splits = Mapping[str, Split]

@@ -145,7 +145,7 @@ class TaskType(Card):
     metrics: tuple[Metric, ...]
     dense: bool = False
     probed_as: str = ""
-    conventions: Mapping[str, Value] = field(default_factory=dict)
+    conventions: Mapping[str, Value] = field(default_factory=dict, hash=False)
 
     def metric(self, name: str) -> Metric:
         """The metric of that name, or the default for an empty name; raises KeyError."""

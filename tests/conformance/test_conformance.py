@@ -164,7 +164,7 @@ def test_a_label_out_of_range_is_found(registry):
 
 
 def test_a_class_without_training_images_is_found(registry):
-    assert failures(task(noise(4, [0, 1] * 2), noise(3, [0, 1, 2], 1)), registry)["labels"] == "no training image of class 'down'"
+    assert failures(task(noise(4, [0, 1] * 2), noise(3, [0, 1, 2], 1)), registry)["labels"] == "no training image of down"
 
 
 def test_a_corrupt_image_is_found(registry):

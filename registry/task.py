@@ -59,8 +59,8 @@ class Task(Card):
     def identity(self) -> tuple[Any, ...]:
         """All that decides which images and targets ``load`` returns."""
         parts = (self.name, self.code, self.revision, self.type, self.classes, digest_files(self.files) if self.files else "")
-        said = [what for what in (dict(self.conventions), self.image, self.label) if what]
-        return (*parts, *said)
+        said = {"conventions": dict(self.conventions), "image": self.image, "label": self.label}
+        return (*parts, {key: value for key, value in said.items() if value}) if any(said.values()) else parts
 
 
 Splits = Mapping[str, Split]

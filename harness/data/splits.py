@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.data.columns import columns_of, images_of, names_of, targets_of
 from registry import Split, Task
 from registry.errors import DataError
 
@@ -79,36 +80,35 @@ def _carve(split: Split) -> dict[str, Split]:
 def rows_of(split: Split, rows: np.ndarray) -> Split:
     """These rows of a split, in its order."""
     rows = np.sort(rows)
-    return Split(_View(split.images, rows), [split.targets[row] for row in rows], [split.names[row] for row in rows])
+    return Split(_View(split.images, rows), _picked(split.targets, rows), [split.names[row] for row in rows])
+
+
+def _picked(values: Sequence[Any], rows: np.ndarray) -> Sequence[Any]:
+    """These of some targets: at once where they are in memory, else (masks in files) when asked for."""
+    return [values[row] for row in rows] if _in_memory(values) else _View(values, rows)
+
+
+def _in_memory(values: Sequence[Any]) -> bool:
+    return isinstance(values, list | tuple | np.ndarray)
 
 
 def _joined(one: Split, two: Split) -> Split:
-    return Split(_Joined(one.images, two.images), [*one.targets, *two.targets], [*one.names, *two.names])
+    in_memory = _in_memory(one.targets) and _in_memory(two.targets)
+    targets = [*one.targets, *two.targets] if in_memory else _Joined(one.targets, two.targets)
+    return Split(_Joined(one.images, two.images), targets, [*one.names, *two.names])
 
 
 def _from_dataset(dataset: Any, task: Task, split: str) -> tuple[Split, tuple[str, ...]]:
-    """A ``datasets.Dataset``: the image column undecoded, so that decoding can run in threads."""
+    """A ``datasets.Dataset``: its images and masks undecoded, so that decoding can run in threads."""
     import datasets
 
     datasets.disable_progress_bars()  # ours is the bar that counts
 
     if not isinstance(dataset, datasets.Dataset):
         raise DataError(f"{task.name}: {split} is of type {type(dataset).__name__}, not a Dataset or a Split", subject=task.name)
-    features = dataset.features
-    images = [name for name, feature in features.items() if isinstance(feature, datasets.Image)]
-    labels = [name for name, feature in features.items() if isinstance(feature, datasets.ClassLabel)]
-    labels = labels or [name for name in ("label", "labels", "target", "class") if name in features]
-    if len(images) != 1 or len(labels) != 1:
-        columns = ", ".join(f"{name}: {type(feature).__name__}" for name, feature in features.items())
-        raise DataError(
-            f"{task.name}: cannot tell the image and label columns of {split} ({columns})",
-            subject=task.name,
-            hint="Say which: image=COLUMN,label=COLUMN in the task's name.",
-        )
-    (image,), (label,) = images, labels
-    undecoded = dataset.cast_column(image, datasets.Image(decode=False))
-    known = features[label].names if isinstance(features[label], datasets.ClassLabel) else ()
-    return Split(_Column(undecoded, image), list(dataset[label])), tuple(known or ())
+    found = columns_of(dataset.features, task)
+    images, targets = images_of(dataset, found.image), targets_of(dataset, found.target)
+    return Split(images, targets, names_of(dataset, split)), found.classes
 
 
 @dataclass(frozen=True)
@@ -123,18 +123,6 @@ class _RowNames(Sequence[str]):
         if not 0 <= row < self.length:
             raise IndexError(row)
         return f"{self.split} image {row}"
-
-
-@dataclass(frozen=True)
-class _Column(Sequence[Any]):
-    dataset: Any
-    column: str
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitem__(self, row: Any) -> Any:
-        return self.dataset[int(row)][self.column]
 
 
 @dataclass(frozen=True)

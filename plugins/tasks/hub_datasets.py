@@ -7,28 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from plugins.hub import hub_or_cache
-from plugins.tasks.columns import chosen_columns
+from plugins.tasks._facts import COLUMNS, facts_of
 from registry import Kind, Name, Provider, Registry, Task
 from registry.errors import BadName, DataError
-from registry.identity import code_of, digest
+from registry.identity import code_of
 from registry.names import Value
-from registry.options import check_options
 
-OPTIONS: dict[str, Value] = {
-    "config": "default",
-    "domain": "aerial",
-    "image": "image",
-    "label": "label",
-    "licence": "mit",
-    "metric": "accuracy",
-    "mirror": True,
-    "test": "test",
-    "train": "train",
-}
+OPTIONS: dict[str, Value] = {"config": "default", "test": "test", "train": "train", **COLUMNS}
 
 
-def load(repository: str, revision: str, config: str, train: str, test: str, image: str, label: str) -> Any:
-    """A DatasetDict with the image and label columns of the train and test splits. Raises DataError."""
+def load(repository: str, revision: str, config: str, train: str, test: str) -> Any:
+    """A DatasetDict of the train and test splits. Raises DataError."""
     data = _fetched(repository, revision, config)
     train = train or "train"
     wanted = {"train": train, "test": test or _held_out([split for split in data if split != train])}
@@ -36,8 +25,7 @@ def load(repository: str, revision: str, config: str, train: str, test: str, ima
         if split and split not in data:
             hint = f"Say which: hf/{repository}[{role}=SPLIT]."
             raise DataError(f"{repository} has no split {split!r}. It has: {', '.join(data)}", subject=repository, hint=hint)
-    chosen = type(data)({role: data[split] for role, split in wanted.items() if split})
-    return chosen_columns(chosen, image, label, f"hf/{repository}")
+    return type(data)({role: data[split] for role, split in wanted.items() if split})
 
 
 def _held_out(splits: list[str]) -> str:
@@ -65,20 +53,19 @@ def _fetched(repository: str, revision: str, config: str) -> Any:
 
 
 def _resolve(name: Name, registry: Registry) -> Task:
-    options = dict(name.options)
-    check_options(name.stem, options, OPTIONS)
+    facts, options = facts_of(name, registry, OPTIONS)
     repository, _, revision = name.stem.removeprefix("hf/").partition("@")
     if not 1 <= len(repository.split("/")) <= 2 or not all(repository.split("/")):
         raise BadName(f"{name} is not a data set of the Hub", subject=str(name), hint=f"Write {hf.form}.")
-    how = {key: str(options.pop(key, "")) for key in ("config", "train", "test", "image", "label")}
+    how = {key: str(options.get(key, "")) for key in ("config", "train", "test")}
     return Task(
         name=str(name),
         summary=f"{repository}, from the Hugging Face Hub.",
         load=partial(load, repository, revision, **how),
         revision=revision,
         moving="" if revision else f"to tie them, write hf/{repository}@REVISION",
-        code=digest(code_of(load), code_of(chosen_columns)),
-        **options,  # type: ignore[arg-type]
+        code=code_of(load),
+        **facts,
     )
 
 

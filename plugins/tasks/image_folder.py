@@ -5,13 +5,14 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+from plugins.tasks._facts import FACTS
 from registry import Kind, Name, Provider, Registry, Split, Task
 from registry.errors import DataError, UnknownName
 from registry.identity import code_of
 from registry.names import Value
 from registry.options import check_options
 
-OPTIONS: dict[str, Value] = {"domain": "aerial", "licence": "mit", "metric": "accuracy", "mirror": True}
+OPTIONS: dict[str, Value] = {key: FACTS[key] for key in ("domain", "licence", "metric", "mirror")}
 SPLITS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
 

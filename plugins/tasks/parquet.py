@@ -6,52 +6,38 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from plugins.tasks.columns import chosen_columns
+from plugins.tasks._facts import COLUMNS, facts_of
 from registry import Kind, Name, Provider, Registry, Task
 from registry.errors import DataError, UnknownName
-from registry.identity import code_of, digest
-from registry.names import Value
-from registry.options import check_options
+from registry.identity import code_of
 
-OPTIONS: dict[str, Value] = {
-    "domain": "aerial",
-    "image": "image",
-    "label": "label",
-    "licence": "mit",
-    "metric": "accuracy",
-    "mirror": True,
-    "type": "classification",
-}
 SPLITS = ("train", "validation", "test")
 SUFFIXES = (".parquet", ".arrow")
 
 
-def load(files: dict[str, list[str]], image: str, label: str, name: str) -> Any:
-    """A DatasetDict of the files, one split each, with the image and label columns only."""
+def load(files: dict[str, list[str]], name: str) -> Any:
+    """A DatasetDict of the files, one split each."""
     import datasets
 
     kind = "arrow" if next(iter(files.values()))[0].endswith(".arrow") else "parquet"
     try:
-        loaded = datasets.load_dataset(kind, data_files=files)
+        return datasets.load_dataset(kind, data_files=files)
     except Exception as error:  # pyarrow and datasets each raise their own for a damaged file
         raise DataError(f"{name} cannot be read: {error}", subject=name, hint="Is each file whole? Fetch the folder again.") from error
-    return chosen_columns(loaded, image, label, name)
 
 
 def _resolve(name: Name, registry: Registry) -> Task:
-    options = dict(name.options)
-    check_options(name.stem, options, OPTIONS)
+    facts, _ = facts_of(name, registry, COLUMNS)
     folder = Path(name.stem.removeprefix("parquet/")).expanduser().absolute()
     files = _files(folder, str(name))
-    image, label = str(options.pop("image", "")), str(options.pop("label", ""))
     return Task(
         name=str(name),
         summary=f"{folder.name}, from Parquet or Arrow files.",
-        load=partial(load, {split: [str(file) for file in found] for split, found in files.items()}, image, label, str(name)),
+        load=partial(load, {split: [str(file) for file in found] for split, found in files.items()}, str(name)),
         images=_rows(files.get("train", [])),
         files=tuple(file for found in files.values() for file in found),
-        code=digest(code_of(load), code_of(chosen_columns)),
-        **options,  # type: ignore[arg-type]
+        code=code_of(load),
+        **facts,
     )
 
 

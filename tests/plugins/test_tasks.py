@@ -110,7 +110,7 @@ def test_columns_of_other_names_are_found_by_type_or_named(registry, tmp_path):
     parquet(tmp_path, "train", columns=("photo", "kind"))
     assert splits_of(registry.task(f"parquet/{tmp_path}"))[1] == ("red", "blue")
     with pytest.raises(DataError, match=r"has no column 'picture'. It has: photo \(Image\), kind \(ClassLabel\)"):
-        registry.task(f"parquet/{tmp_path}[image=picture]").load()
+        splits_of(registry.task(f"parquet/{tmp_path}[image=picture]"))
 
 
 def test_text_labels_become_classes(registry, tmp_path):
@@ -121,8 +121,8 @@ def test_text_labels_become_classes(registry, tmp_path):
 
 def test_a_data_set_without_a_label_column_lists_its_columns(registry, tmp_path):
     parquet(tmp_path, "train", columns=("image", "caption"), labels=["a", "b", "c", "d"])
-    with pytest.raises(DataError, match=r"has no label column. Its columns: image") as raised:
-        registry.task(f"parquet/{tmp_path}").load()
+    with pytest.raises(DataError, match=r"has no label column for classification. Its columns: image") as raised:
+        splits_of(registry.task(f"parquet/{tmp_path}"))
     assert "label=COLUMN" in raised.value.hint
 
 

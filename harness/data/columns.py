@@ -1,0 +1,280 @@
+"""Columns: which of a data set's are its images and its targets, by their features, by the usual names, or as the task says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from registry.errors import DataError
+
+if TYPE_CHECKING:
+    from datasets import Dataset, Features
+
+    from registry import Task
+
+IMAGES = ("image", "img", "photo", "picture", "rgb", "pixel_values", "input")
+"""What image columns are called where several columns are images."""
+
+BOXES = ("bbox", "bboxes", "boxes", "box")
+CATEGORIES = ("category", "categories", "label", "labels", "class", "classes", "category_id", "class_id", "class_label")
+"""What the boxes and classes of objects are called within their column."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a data set that matter, and the class names that the target's feature carries."""
+
+    image: str
+    target: str
+    classes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What the target of a task type looks like: whether a feature can be one, whether it can hardly be anything else, its names."""
+
+    form: str
+    fits: Callable[[Any], bool]
+    surely: Callable[[Any], bool]
+    names: str
+    """Alternatives, the likeliest first; each is searched for in the lower-case name."""
+
+
+def columns_of(features: Features, task: Task) -> Columns:
+    """The image and the target column of a task. Raises DataError that lists the columns and says what to type."""
+    if missing := [column for column in (task.image, task.label) if column and column not in features]:
+        raise DataError(
+            f"{task.name} has no column {missing[0]!r}. It has: {shown(features)}", subject=task.name, hint="Name one of its columns."
+        )
+    wanted = WANTED.get(task.type) or _of_another_type(task.type)
+    image = task.image or _one(_images(features, task.label, wanted), "image", features, task)
+    target = task.label or _one(_targets(features, image, wanted), "label", features, task)
+    if not wanted.fits(features[target]):
+        raise DataError(
+            f"{task.name}: its column {target} ({described(features[target])}) cannot be the target of {task.type}, which is {wanted.form}",
+            subject=task.name,
+            hint=_another_type(features, image, task) or f"Its columns: {shown(features)}.",
+        )
+    return Columns(image, target, _class_names(features[target]))
+
+
+def _images(features: Features, label: str, wanted: _Wanted) -> list[str]:
+    """The columns that may be the image: those called like one come first."""
+    import datasets
+
+    found = [column for column, feature in features.items() if isinstance(feature, datasets.Image) and column != label]
+    named = [name for name in IMAGES if name in found][:1]
+    return named or [column for column in found if not re.search(wanted.names, column.lower())] or found
+
+
+def _targets(features: Features, image: str, wanted: _Wanted) -> list[str]:
+    """The columns that may be the target: the only one that can hardly be anything else, or the one that is called so."""
+    fitting = {column: feature for column, feature in features.items() if column != image and wanted.fits(feature)}
+    sure = [column for column, feature in fitting.items() if wanted.surely(feature)]
+    if wanted is WANTED["classification"] and sure:  # a ClassLabel says what it is, and of two the user must say which
+        return sure
+    return _named(fitting, wanted.names) or sure
+
+
+def _named(columns: Mapping[str, Any], names: str) -> list[str]:
+    for name in names.split("|"):
+        if found := [column for column in columns if re.search(name, column.lower())]:
+            return found[:1]
+    return []
+
+
+def _one(candidates: list[str], role: str, features: Features, task: Task) -> str:
+    if len(candidates) == 1:
+        return candidates[0]
+    problem = f"no {role} column" if not candidates else f"{len(candidates)} {role} columns ({', '.join(candidates)})"
+    kind = f" for {task.type}" if role == "label" else ""
+    hint = f'Say which: {role}=COLUMN in brackets after its name, or {role}="COLUMN" in @hw.task.'
+    if role == "label" and not candidates:
+        hint = _another_type(features, "", task) or hint
+    raise DataError(f"{task.name} has {problem}{kind}. Its columns: {shown(features)}", subject=task.name, hint=hint)
+
+
+def _another_type(features: Features, image: str, task: Task) -> str:
+    """What to type where the columns are plainly those of another task type; "" where they are not."""
+    for name, wanted in WANTED.items():
+        fitting = {column: feature for column, feature in features.items() if column != image and wanted.fits(feature)}
+        if task.label:
+            fitting = {column: feature for column, feature in fitting.items() if column == task.label}
+        found = list(fitting) if task.label else _named(fitting, wanted.names)
+        if name != task.type and found:
+            return (
+                f"{found[0]} ({described(features[found[0]])}) looks like {name}: say type={name} in brackets after its name, "
+                f'or type="{name}" in @hw.task.'
+            )
+    return ""
+
+
+# -- features ---------------------------------------------------------------------------------------------
+
+
+def _of_another_type(name: str) -> _Wanted:
+    """A type of a user's plugin: anything may be its target; it is called like the type or as usual, or is the only other column."""
+
+    def anything(feature: Any) -> bool:
+        return True
+
+    return _Wanted("whatever it takes", anything, anything, f"^{re.escape(name)}s?$|^target$|^labels?$|^annotations?$")
+
+
+def _inside(feature: Any) -> Any:
+    """What a list is of, or None for what is no list."""
+    return getattr(feature, "feature", None)
+
+
+def _number(feature: Any, kinds: str = "float|int|uint|decimal") -> bool:
+    return bool(re.match(kinds, str(getattr(feature, "dtype", "")))) and _is(feature, "Value")
+
+
+def _is(feature: Any, *kinds: str) -> bool:
+    return type(feature).__name__ in kinds
+
+
+def _class_like(feature: Any) -> bool:
+    return _is(feature, "ClassLabel") or _number(feature, "int|uint|bool|string|large_string")
+
+
+def _map(feature: Any) -> bool:
+    return _is(feature, "Image", "Array2D", "Array3D") or _number(_inside(_inside(feature)))
+
+
+def _points(feature: Any) -> bool:
+    return _is(feature, "Array2D") or _number(_inside(feature)) or _number(_inside(_inside(feature)))
+
+
+def _objects(feature: Any) -> bool:
+    return object_keys(feature) is not None
+
+
+def object_keys(feature: Any) -> tuple[str, str] | None:
+    """What boxes and classes are called in a column of objects; None where it is not one."""
+    inside = feature if isinstance(feature, Mapping) else _inside(feature)
+    if not isinstance(inside, Mapping):
+        return None
+    found = [next((name for name in names if name in inside), None) for names in (BOXES, CATEGORIES)]
+    return (found[0], found[1]) if found[0] and found[1] else None
+
+
+WANTED: dict[str, _Wanted] = {
+    "detection": _Wanted("objects with bbox and category", _objects, _objects, "objects|annotation|instances|boxes|."),
+    "segmentation": _Wanted(
+        "a mask for each image",
+        _map,
+        lambda feature: _is(feature, "Image"),
+        r"^annotations?$|^masks?$|^labels?$|segment|semantic|mask|annotat|label|^gt$|^target$",
+    ),
+    "depth": _Wanted(
+        "a depth map for each image", _map, lambda feature: _is(feature, "Image"), r"^depth_?map$|^depth$|depth|disparity|^target$"
+    ),
+    "keypoints": _Wanted(
+        "points of each image",
+        _points,
+        lambda feature: _number(_inside(_inside(feature))),
+        r"^keypoints?$|^landmarks?$|keypoint|landmark|^points$|joint",
+    ),
+    "multilabel": _Wanted(
+        "a list of classes for each image",
+        lambda feature: _class_like(_inside(feature)),
+        lambda feature: _is(_inside(feature), "ClassLabel"),
+        r"^labels$|^label$|^classes$|^categories$|^tags$|^attributes$|^targets?$|label",
+    ),
+    "classification": _Wanted(
+        "one class for each image",
+        _class_like,
+        lambda feature: _is(feature, "ClassLabel"),
+        "^label$|^labels$|^target$|^class$|^fine_label$|^category$",
+    ),
+    "regression": _Wanted(
+        "a number, or several, for each image",
+        lambda feature: _number(feature) or _number(_inside(feature)),
+        lambda feature: _number(feature, "float") or _number(_inside(feature), "float"),
+        "^targets?$|^values?$|^score$|^label$|^labels$|^age$|^y$",
+    ),
+}
+"""What the targets of each type look like in a data set."""
+
+
+def _class_names(feature: Any) -> tuple[str, ...]:
+    """The names that a ClassLabel inside a feature carries; () for none."""
+    if _is(feature, "ClassLabel"):
+        return tuple(feature.names or ())
+    if keys := object_keys(feature):
+        inside = feature if isinstance(feature, Mapping) else _inside(feature)
+        return _class_names(inside[keys[1]])
+    return _class_names(_inside(feature)) if _inside(feature) is not None else ()
+
+
+def described(feature: Any) -> str:
+    """A feature in a word or two: ``Image``, ``list of ClassLabel``, ``bbox, category``."""
+    if isinstance(feature, Mapping):
+        return f"struct of {', '.join(feature)}"
+    if (inside := _inside(feature)) is not None:
+        return f"list of {described(inside)}"
+    return str(feature.dtype) if _is(feature, "Value") else type(feature).__name__
+
+
+def shown(features: Features) -> str:
+    return ", ".join(f"{column} ({described(feature)})" for column, feature in features.items())
+
+
+# -- values -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Column(Sequence[Any]):
+    """A column's values, read when asked for: images undecoded, so that decoding can run in threads."""
+
+    dataset: Dataset
+    name: str
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, row: Any) -> Any:
+        return self.dataset[int(row)][self.name]
+
+
+def images_of(dataset: Dataset, column: str) -> Column:
+    """A column of images, or of what can be read as them (paths, encoded bytes), undecoded."""
+    import datasets
+
+    return Column(dataset.select_columns([column]).cast_column(column, datasets.Image(decode=False)), column)
+
+
+def targets_of(dataset: Dataset, column: str) -> Sequence[Any]:
+    """A column of targets in the form that ``registry.Split`` says: masks undecoded and lazy, objects by ``bbox`` and ``category``."""
+    feature = dataset.features[column]
+    if _is(feature, "Image"):
+        return images_of(dataset, column)
+    if _is(feature, "Array2D", "Array3D"):
+        return Column(dataset.select_columns([column]).with_format("numpy"), column)
+    values = list(dataset[column])
+    keys = object_keys(feature)
+    return [_boxes(value, *keys) for value in values] if keys else values
+
+
+def _boxes(value: Any, boxes: str, categories: str) -> dict[str, list[Any]]:
+    """Objects, as a list of them or as lists of their parts, by ``bbox`` and ``category``; none for no objects."""
+    if isinstance(value, Mapping):
+        return {"bbox": list(value[boxes] or ()), "category": list(value[categories] or ())}
+    return {"bbox": [each[boxes] for each in value or ()], "category": [each[categories] for each in value or ()]}
+
+
+NAMES = ("image_id", "file_name", "filename", "image_path", "path")
+"""Columns that say which image a row is."""
+
+
+def names_of(dataset: Dataset, split: str) -> Sequence[str]:
+    """What each row is called: its place, and its file's name or identifier where a column has them; () where none has."""
+    import datasets
+
+    for name in NAMES:
+        if isinstance(feature := dataset.features.get(name), datasets.Value) and feature.dtype in ("string", "large_string"):
+            return [f"{split} image {row} ({value})" for row, value in enumerate(dataset[name])]
+    return ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,10 +24,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Metric:
-    """A measure of success; ``higher_is_better`` decides the sign of a gain."""
+    """A measure of success; ``higher_is_better`` decides the sign of a gain. It lies between ``low`` and ``high``, whatever is measured."""
 
     name: str
     higher_is_better: bool = True
+    low: float = -math.inf
+    high: float = math.inf
 
     @property
     def sign(self) -> int:
@@ -91,6 +94,13 @@ class TaskTypeMethods(ABC):
     def head(self, features: int | Pyramid, outputs: int) -> nn.Module:
         """A fresh head: on (B, features); for a dense type on a pyramid's list of maps. In evaluation mode it gives predictions."""
 
+    def acquaint(self, head: nn.Module, targets: np.ndarray) -> None:  # noqa: B027
+        """Tell a fresh head of the (N, ...) encoded targets that it is about to be trained on, such as of their mean and scale.
+
+        What it keeps of them has to be in its state, as buffers, which is saved and loaded with its weights. Nothing by default;
+        not called where the target counts as unlabelled.
+        """
+
     @abstractmethod
     def loss(self, outputs: Any, targets: Tensor) -> Tensor:
         """Of what the head returns in training, on a batch's encoded targets: a mean over images."""
@@ -123,6 +133,11 @@ class TaskTypeMethods(ABC):
     def probe(self, targets: np.ndarray) -> Probe | None:
         """What estimators score of (N, ...) encoded targets, the same for every source; None where they take targets as they are."""
         return None
+
+    def answer(self, prediction: np.ndarray, classes: Sequence[str], shape: tuple[int, int]) -> Any:
+        """One image's prediction as users of an adapted network want it (``hw.load_adapted(...).predict``), in the terms of the image that
+        they gave, whose (width, height) is ``shape``."""
+        return prediction
 
     @abstractmethod
     def picture(

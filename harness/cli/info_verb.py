@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +10,10 @@ import click
 
 from harness.cli.list_verb import report_problems
 from harness.cli.options import format_option, plugin_option, store_option
+from harness.cli.recorded_job import draw_jobs, is_job, print_job
 
 if TYPE_CHECKING:
     from registry import Card, Registry
-
-_JOB = re.compile(r"[0-9a-f]{8,20}")
 
 USE = {
     "source": 'sources = ["{name}"]',
@@ -26,22 +25,51 @@ USE = {
 """How a card is named in a spec, or in a plugin."""
 
 
-@click.command(help="All that is known of a source, task, adaptation, estimator, selector, task type or domain; or of a recorded job.")
-@click.argument("name")
+@click.command(
+    help="All that is known of sources, tasks, adaptations, estimators, selectors, task types or domains; or of recorded jobs, by their "
+    "identity or its first 8 digits: --picture draws what done cells predicted."
+)
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.option(
+    "--picture", is_flag=False, flag_value="", metavar="[FILE.png]", help="Draw test images beside what the cells JOB... predicted of them."
+)
+@click.option("--images", type=click.IntRange(1, 100), default=8, show_default=True, help="How many test images a picture shows.")
 @plugin_option
 @store_option
 @format_option
-def command(name: str, plugins: tuple[Path, ...], store: Path, format_: str) -> None:
+def command(names: tuple[str, ...], picture: str | None, images: int, plugins: tuple[Path, ...], store: Path, format_: str) -> None:
+    from leaderboard import Store
     from leaderboard.tables import Table
     from registry import Registry
 
-    if _JOB.fullmatch(name) and store.is_file():
-        Table(f"job {name}", ["fact", "value"], _job_facts(name, store)).print(format_)
+    if picture is not None:
+        draw_jobs(Store(store), _jobs(names), plugins, _file(picture), images)
         return
-    registry = Registry.discover(plugins)
-    report_problems(registry)
-    for card in cards_named(registry, name):
-        Table(_title(card), ["fact", "value"], _facts(card, registry)).print(format_)
+    registry = None
+    for name in names:
+        if is_job(name) and store.is_file():
+            print_job(Store(store), name, plugins, format_)
+            continue
+        if registry is None:
+            registry = Registry.discover(plugins)
+            report_problems(registry)
+        for card in cards_named(registry, name):
+            Table(_title(card), ["fact", "value"], _facts(card, registry)).print(format_)
+
+
+def _jobs(names: Sequence[str]) -> Sequence[str]:
+    for name in names:
+        if not is_job(name):
+            raise click.UsageError(f"--picture shows recorded cells; {name!r} is not a job's identity (8 to 20 hex digits).")
+    return names
+
+
+def _file(picture: str) -> Path | None:
+    if is_job(picture):
+        raise click.UsageError(f"--picture {picture} names a file. Put jobs before it: headwater info {picture} --picture")
+    if picture and not picture.lower().endswith(".png"):
+        raise click.UsageError(f"--picture writes a PNG file: {picture}.png")
+    return Path(picture) if picture else None
 
 
 def cards_named(registry: Registry, name: str) -> list[Card]:
@@ -101,14 +129,3 @@ def _shown(value: Any) -> Any:
 
 def _quoted(name: str) -> str:
     return f"'{name}'" if "[" in name else name
-
-
-def _job_facts(name: str, store: Path) -> list[list[Any]]:
-    from leaderboard import Store
-    from registry.errors import UnknownName
-
-    found = Store(store).sql(f"SELECT * FROM jobs WHERE starts_with(job, '{name}')", rows=2)
-    if len(found.rows) != 1:
-        problem = "more than one job starts" if found.rows else "no job starts"
-        raise UnknownName(f"{problem} with {name} in {store}", subject=name, hint="headwater query 'SELECT job, source, task FROM jobs'")
-    return [[key, value] for key, value in zip(found.columns, found.rows[0], strict=True) if value is not None]

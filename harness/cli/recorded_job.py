@@ -1,0 +1,72 @@
+"""What ``headwater info JOB`` prints and draws of recorded jobs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from harness.recorded import Recorded
+    from leaderboard import Store
+
+_JOB = re.compile(r"[0-9a-f]{8,20}")
+_SHORT = 8
+"""Digits of an identity in a file's name: the fewest that ``info`` takes."""
+
+
+def is_job(name: str) -> bool:
+    """Whether a name is the identity of a job, or its first digits."""
+    return bool(_JOB.fullmatch(name))
+
+
+def print_job(store: Store, name: str, plugins: Sequence[Path], format_: str) -> None:
+    """A job's facts, its metrics, and of a done cell those of each class; as data they are facts too."""
+    from harness.recorded import recorded
+    from leaderboard.tables import Table
+
+    job = recorded(store, name)
+    facts = [[key, value] for key, value in job.facts.items() if value not in (None, "")]
+    by_class, notes = _by_class(job, plugins)
+    if format_ in ("json", "csv"):
+        metrics = {split: {found.metric: getattr(found, split) for found in job.metrics} for split in ("validation", "test")}
+        Table(f"job {job.job}", ["fact", "value"], [*facts, ["metrics", metrics], ["by_class", by_class]], notes).print(format_)
+        return
+    Table(f"job {job.job}", ["fact", "value"], facts).print(format_)
+    if job.metrics:
+        Table("metrics", ["metric", "validation", "test"], job.metrics, notes).print(format_)
+    if by_class:
+        Table("classes, on test", ["class", *by_class], _class_rows(by_class)).print(format_)
+
+
+def _by_class(job: Recorded, plugins: Sequence[Path]) -> tuple[Mapping[str, Mapping[str, float]], list[str]]:
+    """Metric -> class -> value, and why there is none where there could be."""
+    from harness.recorded import seen
+    from registry.errors import HeadwaterError
+
+    if job.facts["kind"] != "adapt" or job.facts["state"] != "done" or job.predictions is None:
+        return {}, []
+    try:
+        return seen(job, plugins).by_class(), []
+    except HeadwaterError as error:
+        return {}, [f"no values by class: {error.message}"]
+
+
+def _class_rows(by_class: Mapping[str, Mapping[str, float]]) -> list[list[Any]]:
+    classes = list(dict.fromkeys(name for values in by_class.values() for name in values))
+    return [[name, *(values.get(name) for values in by_class.values())] for name in classes]
+
+
+def draw_jobs(store: Store, names: Sequence[str], plugins: Sequence[Path], file: Path | None, images: int) -> None:
+    """A picture of what cells predicted, and where it lies."""
+    from harness.pictures import sheet, write
+    from harness.recorded import recorded, seen
+
+    cells = [seen(recorded(store, name), plugins) for name in names]
+    path = file or Path(f"{'-'.join(cell.recorded.job[:_SHORT] for cell in cells)}.png")
+    write(sheet(cells, images), path)
+    shown = min(images, len(cells[0].prepared.test))
+    click.echo(f"wrote {path}: {shown} of {len(cells[0].prepared.test):,} test images")

@@ -25,6 +25,9 @@ MEASURE_VERSION = 2
 FEATURES_VERSION = 2
 """Raised when features, or the probabilities beside them, are extracted differently."""
 
+PROBE_VERSION = 1
+"""Raised when the places of dense tasks that are scored are drawn differently."""
+
 ESTIMATE_VERSION = 1
 """Raised when estimators are shown something else, or what they share (statistics, principal axes, ranks) is computed differently."""
 
@@ -138,7 +141,9 @@ class Jobs:
         """The job that looks at a task's images, or at a subset's."""
         seed = seed if source.random or size else None
         weights = self._weights_of(source, checkpoint)
-        identity = digest("features", FEATURES_VERSION, weights, self._identity_of(task.name), self.spec.image_size, seed, size)
+        task_type = self.registry.task_type(task.type)
+        probed = (PROBE_VERSION, task_type.code) if size and task_type.probed_as else ()
+        identity = digest("features", FEATURES_VERSION, weights, self._identity_of(task.name), self.spec.image_size, seed, size, *probed)
         record = JobRecord(identity, JobKind.FEATURES, source.name, task.name, size=size, seed=seed)
         self._add(record, source, task, checkpoint=checkpoint)
         return identity
@@ -150,11 +155,14 @@ class Jobs:
         setup = self._setup(task, self.registry.task_type(task.type), trains=False)
         identity = digest("estimate", ESTIMATE_VERSION, self._weights_of(source, checkpoint), card.code, name, size, seed, setup)
         record = JobRecord(identity, JobKind.ESTIMATE, source.name, task.name, name, size=size, seed=seed, setup=setup, options=options)
-        features, extracted = None, self._extracted()
-        if task.type in card.task_types:
+        task_type = self.registry.task_type(task.type)
+        # What is drawn to be scored of a subset is its own: a larger one's features do not serve it.
+        features, extracted = None, size if task_type.probed_as else self._extracted()
+        if (task_type.probed_as or task.type) in card.task_types:
             features = self._features(source, task, seed, checkpoint, extracted)
         else:
-            self.result.skipped[identity] = f"{card.name} is for {', '.join(card.task_types)} tasks, {task.name} is {task.type}"
+            scored = f", scored as {task_type.probed_as}" if task_type.probed_as else ""
+            self.result.skipped[identity] = f"{card.name} is for {', '.join(card.task_types)} tasks, {task.name} is {task.type}{scored}"
         self._add(record, source, task, checkpoint=checkpoint, features=features, extracted=extracted)
 
     def _extracted(self) -> str:

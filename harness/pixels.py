@@ -12,8 +12,16 @@ if TYPE_CHECKING:
 IGNORE = 255
 """The value that masks give to pixels of no class, by the custom of segmentation data sets."""
 
+PER_CLASS = 200
+"""Pixels of each class, at most: more of one image's pixels hardly tell more."""
 
-def sample_pixels(features: Any, masks: Any, *, per_class: int = 200, seed: int = 0, ignore: int = IGNORE) -> tuple[np.ndarray, np.ndarray]:
+_ROUNDING = 1e-9
+"""Of a cell's side: what float arithmetic may be off by, where a place lies on a border."""
+
+
+def sample_pixels(
+    features: Any, masks: Any, *, per_class: int = PER_CLASS, seed: int = 0, ignore: int = IGNORE
+) -> tuple[np.ndarray, np.ndarray]:
     """Class-balanced pixels: features (M, D) and labels (M,), ordered by class.
 
     ``features``: maps (N, D, h, w); ``masks``: (N, H, W) int, the class of each pixel, ``ignore`` where there is none. At most
@@ -31,15 +39,27 @@ def sample_pixels(features: Any, masks: Any, *, per_class: int = 200, seed: int 
     classes = [int(value) for value in np.unique(masks) if value != ignore]
     if not classes:
         raise DataError("no pixel has a class", subject="masks", hint=f"Pixels of the value {ignore} are left out: set ignore=.")
-    drawn = {value: _draw(np.flatnonzero(masks == value), per_class, random) for value in classes}
+    drawn = {value: draw(np.flatnonzero(masks == value), per_class, random) for value in classes}
     image, row, column = np.unravel_index(np.concatenate(list(drawn.values())), masks.shape)
-    (_, _, h, w), (_, height, width) = features.shape, masks.shape
-    # The centre of pixel i of H lies at (i + ½) / H of the side, and so in cell ⌊(2i + 1) h / 2H⌋ of h.
-    cells = features[image, :, (2 * row + 1) * h // (2 * height), (2 * column + 1) * w // (2 * width)]
-    return cells, np.repeat(np.array(classes, dtype=np.int64), [len(rows) for rows in drawn.values()])
+    places = np.stack([(column + 0.5) / masks.shape[2], (row + 0.5) / masks.shape[1]], axis=1)
+    rows, columns = cells_at(places, *features.shape[2:])
+    return features[image, :, rows, columns], np.repeat(np.array(classes, dtype=np.int64), [len(rows) for rows in drawn.values()])
 
 
-def _draw(candidates: np.ndarray, most: int, random: np.random.Generator) -> np.ndarray:
+def cells_at(places: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """The row and the column, (M,) int each, of the cells of a map that (M, 2) places lie in: (x, y) from 0 to 1 across the image.
+
+    A place on the border of two cells belongs to the later one; one on the image's far edge to the last.
+    """
+    import numpy as np
+
+    sides = np.array([width, height])
+    cells = np.floor(np.asarray(places, dtype=np.float64) * sides + _ROUNDING).astype(np.int64).clip(0, sides - 1)
+    return cells[:, 1], cells[:, 0]
+
+
+def draw(candidates: np.ndarray, most: int, random: np.random.Generator) -> np.ndarray:
+    """At most so many of (n,) candidates, without replacement, in their order."""
     if len(candidates) <= most:
         return candidates
     chosen: np.ndarray = random.choice(candidates, most, replace=False)

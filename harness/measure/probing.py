@@ -1,0 +1,74 @@
+"""Probes: the places of a dense task's images whose features are scored, few enough, and the same for every source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+
+from harness.data.prepared import Prepared
+from harness.pixels import PER_CLASS, cells_at, draw
+from registry import Probe, Task, TaskType
+from registry.errors import BadPlugin, NotApplicable
+
+MOST = 4000
+"""Places that are scored, where they have no classes to be balanced."""
+
+
+def probe_of(task: Task, task_type: TaskType, prepared: Prepared, rows: np.ndarray) -> Probe:
+    """What is scored of these rows of the train split, ``image`` counting from the first of them.
+
+    Of places, at most ``PER_CLASS`` of each class, or ``MOST`` where labels are no classes, drawn by a seed of their own, so that every
+    source is asked the same. Raises NotApplicable where no place has a label, BadPlugin for what is no probe of these images.
+    """
+    targets = prepared.train.targets
+    given = task_type.methods.probe(targets if len(rows) == len(targets) else targets[rows])
+    probe = _checked(given, task_type, len(rows))
+    if not len(probe.labels):
+        raise NotApplicable(f"{task.name}: none of its {len(rows):,} images has anything to score", subject=task.name)
+    return probe if probe.places is None else _few(probe, task_type.probed_as == "classification")
+
+
+def _checked(probe: Probe | None, task_type: TaskType, images: int) -> Probe:
+    def broken(what: str) -> BadPlugin:
+        return BadPlugin(f"{task_type.name}.probe {what}", subject=task_type.name, hint="See hw.Probe.")
+
+    if not isinstance(probe, Probe):
+        raise broken(f"returned a {type(probe).__name__}, though its card says probed_as={task_type.probed_as!r}")
+    count, image = len(probe.labels), np.asarray(probe.image)
+    if image.shape != (count,) or (count and not (image[0] >= 0 and image[-1] < images and (np.diff(image) >= 0).all())):
+        raise broken(f"does not say in ascending order which of {images:,} images each of its {count:,} labels is of")
+    if probe.places is None:
+        return probe
+    if not task_type.dense:
+        raise broken("names places, though the type is not dense and looks at vectors of features")
+    places = np.asarray(probe.places)
+    if places.shape != (count, 2) or not ((places >= 0) & (places <= 1)).all():
+        raise broken(f"has places of shape {places.shape}, or outside of the image; wanted are {count:,} (x, y) from 0 to 1")
+    return probe
+
+
+def _few(probe: Probe, has_classes: bool) -> Probe:
+    random, everything = np.random.default_rng(0), np.arange(len(probe.labels))
+    if has_classes:
+        labels = np.asarray(probe.labels).reshape(-1)
+        kept = np.sort(np.concatenate([draw(np.flatnonzero(labels == label), PER_CLASS, random) for label in np.unique(labels)]))
+    else:
+        kept = draw(everything, MOST, random)
+    assert probe.places is not None, "only places are many"
+    return replace(probe, labels=probe.labels[kept], image=probe.image[kept], places=probe.places[kept])
+
+
+def features_at(probe: Probe, looks: Iterable[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """(M, D) features of a probe's places: of each the cell that it lies in.
+
+    ``looks``: batches of (B,) images, ascending and with all that the probe names, and their maps (B, D, h, w).
+    """
+    assert probe.places is not None, "else features are pooled"
+    found = []
+    for images, maps in looks:
+        first, last = np.searchsorted(probe.image, [images[0], images[-1] + 1])
+        rows, columns = cells_at(probe.places[first:last], *maps.shape[2:])
+        found.append(maps[np.searchsorted(images, probe.image[first:last]), :, rows, columns])
+    return np.concatenate(found)

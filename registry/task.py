@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from registry.annotations import Flaw
 from registry.card import Card, first_line
 from registry.identity import code_of, digest_files
 from registry.names import Value
@@ -21,11 +22,13 @@ class Split:
     (multilabel); a number or several (regression); a mask (H, W), as any image or whole numbers (segmentation); ``{"bbox": [[x, y, w, h],
     ...], "category": [class, ...]}`` in pixels (detection); (K, 2) or (K, 3) x, y and whether visible, in pixels (keypoints); a depth map
     (H, W), as any image or floats (depth). ``names`` say which image an error is about (file names, or rows where there are none).
+    ``flaws``: what loading already found wrong and handled, such as an image that is listed and missing.
     """
 
     images: Sequence[Any]
     targets: Sequence[Any]
     names: Sequence[str] = ()
+    flaws: Sequence[Flaw] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +62,8 @@ class Task(Card):
     def identity(self) -> tuple[Any, ...]:
         """All that decides which images and targets ``load`` returns."""
         parts = (self.name, self.code, self.revision, self.type, self.classes, digest_files(self.files) if self.files else "")
-        said = {"conventions": dict(self.conventions), "image": self.image, "label": self.label}
-        return (*parts, {key: value for key, value in said.items() if value}) if any(said.values()) else parts
+        said = {"conventions": tuple(sorted(self.conventions.items())), "image": self.image, "label": self.label}
+        return (*parts, *((key, value) for key, value in said.items() if value))
 
 
 Splits = Mapping[str, Split]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +89,7 @@ def _encoded(task: Task, task_type: TaskType, image_size: int, split: Split, nam
         return shape_of(split.images[row], split.names[row])
 
     found = task_type.methods.encode(Annotations(task, split.targets, split.names, classes, image_size, shape))
+    found = replace(found, flaws=(*split.flaws, *found.flaws))
     if not len(found.targets):
         flaw = found.flaws[0]
         raise DataError(f"{task.name}: no image of its {name} split can be used: {flaw.name} {flaw.what}", subject=task.name)

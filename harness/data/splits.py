@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -54,7 +54,8 @@ def _named(split: Split, name: str, task: Task) -> Split:
         message = f"{task.name}: {name} has {len(split.images)} images and {len(split.targets)} targets"
         raise DataError(message, subject=task.name)
     labels = split.names or _RowNames(name, len(split.images))
-    return Split(split.images, split.targets, [f"{task.name}: {label}" for label in labels])
+    flaws = [replace(flaw, name=f"{task.name}: {flaw.name}") for flaw in split.flaws]
+    return Split(split.images, split.targets, [f"{task.name}: {label}" for label in labels], flaws)
 
 
 def _train_and_test(splits: dict[str, Split], task: Task) -> dict[str, Split]:
@@ -74,13 +75,13 @@ def _train_and_test(splits: dict[str, Split], task: Task) -> dict[str, Split]:
 def _carve(split: Split) -> dict[str, Split]:
     order = np.random.default_rng(0).permutation(len(split.images))
     cut = round(len(order) * TEST_SHARE)
-    return {"train": rows_of(split, order[cut:]), "test": rows_of(split, order[:cut])}
+    return {"train": rows_of(split, order[cut:]), "test": replace(rows_of(split, order[:cut]), flaws=())}
 
 
 def rows_of(split: Split, rows: np.ndarray) -> Split:
     """These rows of a split, in its order."""
     rows = np.sort(rows)
-    return Split(_View(split.images, rows), _picked(split.targets, rows), [split.names[row] for row in rows])
+    return Split(_View(split.images, rows), _picked(split.targets, rows), [split.names[row] for row in rows], split.flaws)
 
 
 def _picked(values: Sequence[Any], rows: np.ndarray) -> Sequence[Any]:
@@ -95,7 +96,7 @@ def _in_memory(values: Sequence[Any]) -> bool:
 def _joined(one: Split, two: Split) -> Split:
     in_memory = _in_memory(one.targets) and _in_memory(two.targets)
     targets = [*one.targets, *two.targets] if in_memory else _Joined(one.targets, two.targets)
-    return Split(_Joined(one.images, two.images), targets, [*one.names, *two.names])
+    return Split(_Joined(one.images, two.images), targets, [*one.names, *two.names], [*one.flaws, *two.flaws])
 
 
 def _from_dataset(dataset: Any, task: Task, split: str) -> tuple[Split, tuple[str, ...]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from registry.card import Kind
@@ -11,7 +11,7 @@ from registry.names import Value, split_list
 from registry.options import check_options
 
 if TYPE_CHECKING:
-    from registry import Name, Registry, TaskType
+    from registry import Card, Name, Registry, TaskType
 
 FACTS: dict[str, Value] = {
     "classes": "cat+dog",
@@ -25,19 +25,24 @@ COLUMNS: dict[str, Value] = {"image": "image", "label": "label"}
 
 
 def facts_of(
-    name: Name, registry: Registry, own: Mapping[str, Value], default: str = "classification"
+    name: Name, registry: Registry, own: Mapping[str, Value], types: Sequence[str] = (), fixed: Sequence[str] = ()
 ) -> tuple[dict[str, Any], dict[str, Value]]:
     """(fields of a Task, the provider's ``own`` options), from a task's name.
 
-    Its task type, ``default`` where none is given, adds the conventions of its targets to the options. Raises UnknownName for a type
-    that does not exist, BadName for an option that does not, with what was meant.
+    Its task type, one of ``types``, the first of them or classification where none is given, adds the conventions of its targets to the
+    options, but for those that are ``fixed`` by the format. Raises UnknownName for a type that does not exist, BadName for an option
+    that does not, with what was meant.
     """
     options = dict(name.options)
-    task_type = registry.task_type(str(options.get("type", default)))
-    _check(name, options, {**FACTS, **own, **task_type.conventions}, registry, task_type)
+    task_type = registry.task_type(str(options.get("type", types[0] if types else FACTS["type"])))
+    if types and task_type.name not in types:
+        form = name.stem.partition("/")[0]
+        raise BadName(f"{form}/ holds no {task_type.name}", subject=name.stem, hint=f"Its types: {', '.join(types)}.")
+    conventions = {key: value for key, value in task_type.conventions.items() if key not in fixed}
+    _check(name, options, {**FACTS, **own, **conventions}, registry, task_type)
     facts: dict[str, Any] = {key: value for key, value in options.items() if key in FACTS or (key in COLUMNS and key in own)}
     facts["type"] = task_type.name
-    facts["conventions"] = {key: value for key, value in options.items() if key in task_type.conventions}
+    facts["conventions"] = {key: value for key, value in options.items() if key in conventions}
     if "classes" in facts:
         facts["classes"] = tuple(split_list(str(facts["classes"]), "+"))
     return facts, {key: value for key, value in options.items() if key in own and key not in facts}
@@ -47,9 +52,12 @@ def _check(name: Name, options: Mapping[str, Value], known: Mapping[str, Value],
     try:
         check_options(name.stem, options, known)
     except BadName as error:
-        for other in registry.cards[Kind.TASK_TYPE].values():
-            for key in set(options) - set(known):
-                if key in getattr(other, "conventions", {}):
-                    hint = f"It is one of {other.name}: add type={other.name}."
-                    raise BadName(f"{name.stem} has no option {key!r} as {task_type.name}", subject=name.stem, hint=hint) from None
+        for key in sorted(set(options) - set(known)):
+            if others := [card.name for card in registry.cards[Kind.TASK_TYPE].values() if _writes(card, key) and card is not task_type]:
+                hint = f"It is one of {others[0]}: add type={others[0]}."
+                raise BadName(f"{name.stem} has no option {key!r} as {task_type.name}", subject=name.stem, hint=hint) from None
         raise error
+
+
+def _writes(card: Card, key: str) -> bool:
+    return key in getattr(card, "conventions", ())

@@ -1,4 +1,4 @@
-"""Linear classifiers on frozen features: many problems over the same features, solved together.
+"""Linear classifiers, and linear regression, on frozen features: many problems over the same features, solved together.
 
 A problem is some rows of one feature matrix. Each is standardised by its own rows, and solved for a whole path of
 strengths: ridge in closed form, multinomial logistic regression by `plugins.logistic`. Strengths mean what
@@ -23,7 +23,10 @@ CONSTANT = 1e-6
 
 @dataclass(frozen=True)
 class Problem:
-    """One subset: ``rows`` (n,) of ``features`` (N, D) float32, their ``targets`` (n,) among so many ``classes``."""
+    """One subset: ``rows`` (n,) of ``features`` (N, D) float32, their ``targets`` (n,) among so many ``classes``.
+
+    Least squares also takes targets (n, ``classes``) of numbers, each column by itself.
+    """
 
     features: np.ndarray
     rows: np.ndarray
@@ -100,7 +103,7 @@ class Standardised:
             raise DataError("the features hold values that are no numbers, or too large for float32", hint="Look at the source's weights.")
         flat = scale <= CONSTANT * mean.abs()
         data = data.mul_(torch.where(flat, 0.0, 1 / scale))
-        targets = torch.from_numpy(np.asarray(problem.targets, dtype=np.int64)).to(device)
+        targets = torch.from_numpy(np.asarray(problem.targets, dtype=np.int64 if problem.targets.ndim == 1 else np.float64)).to(device)
         basis, energies = principal_axes(data) if rotated else (None, None)
         return cls(
             data if basis is None else data @ basis, targets, problem.classes, mean, torch.where(flat, torch.inf, scale), basis, energies
@@ -108,8 +111,17 @@ class Standardised:
 
     @property
     def present(self) -> Tensor:
-        """(C,) whether a class has a row."""
+        """(C,) whether a class has a row; columns of numbers are all there."""
+        if self.targets.ndim > 1:
+            return self.targets.new_ones(self.classes).bool()
         return self.targets.bincount(minlength=self.classes) > 0
+
+    @property
+    def columns(self) -> Tensor:
+        """(n, C) float64: the numbers; for classes ±1, one against the rest."""
+        import torch
+
+        return self.targets if self.targets.ndim > 1 else torch.nn.functional.one_hot(self.targets, self.classes).double() * 2 - 1
 
     def classifier(self, weight: Tensor, bias: Tensor) -> Classifier:
         """A solution (C, d) in these coordinates as one on the features themselves."""
@@ -133,7 +145,7 @@ def principal_axes(data: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def ridge(problems: Sequence[Problem], strengths: Sequence[float], *, device: str = "cpu") -> list[list[Classifier]]:
-    """For each problem its classifiers by strength: least squares on targets of ±1, one class against the rest.
+    """For each problem its classifiers by strength: least squares on columns of numbers; for classes on ±1, one against the rest.
 
     One eigendecomposition, in float64, serves all strengths of a problem.
     """
@@ -141,13 +153,13 @@ def ridge(problems: Sequence[Problem], strengths: Sequence[float], *, device: st
 
     def path(problem: Problem) -> list[Classifier]:
         here = Standardised.of(problem, torch.float64, device, rotated=not problem.is_tall)
-        signs = torch.nn.functional.one_hot(here.targets, here.classes).double() * 2 - 1
-        bias = signs.mean(0)
+        columns = here.columns
+        bias = columns.mean(0)
         if here.energies is None:
             energies, axes = torch.linalg.eigh(here.data.T @ here.data)
         else:
             energies, axes = here.energies, torch.eye(len(here.energies), dtype=torch.float64, device=device)
-        along = axes.T @ (here.data.T @ (signs - bias))
+        along = axes.T @ (here.data.T @ (columns - bias))
         return [here.classifier((axes @ (along / (energies.clamp(min=0) + 1 / s)[:, None])).T, bias) for s in strengths]
 
     return [path(problem) for problem in problems]

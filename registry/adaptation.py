@@ -178,6 +178,7 @@ class Features:
     outputs: int
     measure: Callable[[np.ndarray, np.ndarray], float]
     """(scores, targets) -> the task's metric, higher is better whatever its direction."""
+    task_type: str = "classification"
 
     @property
     def train(self) -> np.ndarray:

@@ -118,6 +118,7 @@ def _course(task: Task, base: SourceModel, backbone: Backbone, job: Job, tools: 
     assert job.training is not None, "the planner gives every pre-training its budget"
     seen = Backbone(backbone.network, dense=task_type.dense)
     head = methods.head(width_of(seen, job.image_size), prepared.outputs)
+    methods.acquaint(head, prepared.train.targets[chosen.train])
     augment = augmentation(job.training, task, task_type)
     batches = Batches(prepared.train, base, tools.device)
     return _Course(task, task_type, prepared, chosen, batches, augment, seen, head, 1 / methods.chance(prepared.outputs))

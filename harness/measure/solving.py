@@ -71,6 +71,7 @@ def _shown(cell: Cell, pool: np.ndarray) -> Features:
         validation_rows=cell.chosen.validation,
         outputs=cell.prepared.outputs,
         measure=lambda scores, targets: record.sign * _values(cell, scores, targets)[record.metric],
+        task_type=cell.task.type,
     )
 
 

@@ -7,7 +7,7 @@ runs nothing from it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -16,13 +16,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from harness.data.decoding import decode
+from harness.data.decoding import decode, shape_of
 from harness.measure.backbone import build, fed_as, width_of
 from harness.measure.device import Device
-from registry import Context, Registry, Task
+from registry import Context, Registry, Task, TaskType
 from registry.cache import write_atomically
 from registry.discovery import PluginLike
-from registry.errors import DataError, HeadwaterError, WeightsError
+from registry.errors import DataError, HeadwaterError, NotApplicable, WeightsError
 from registry.names import Value
 
 KEY = "headwater"
@@ -94,10 +94,11 @@ class AdaptedNetwork(nn.Module):
     one, or many. They are cut and scaled as they were for training.
     """
 
-    def __init__(self, network: nn.Module, facts: Facts) -> None:
+    def __init__(self, network: nn.Module, facts: Facts, task_type: TaskType) -> None:
         super().__init__()
         self.network = network
         self.facts = facts
+        self.task_type = task_type
         self.classes, self.image_size, self.mean, self.std = facts.classes, facts.image_size, facts.mean, facts.std
 
     def forward(self, images: Tensor) -> Tensor:
@@ -109,26 +110,34 @@ class AdaptedNetwork(nn.Module):
         mean, std = (torch.tensor(values, device=self._device) * 255 for values in (self.mean, self.std))
         return pixels.to(self._device).float().sub_(mean).div_(std).permute(0, 3, 1, 2)
 
-    @torch.inference_mode()
     def outputs(self, images: Any) -> np.ndarray:
-        """(N, ...) float32: for classification the logits of each class."""
-        self.eval()
-        found, asked = [], _many(images)
-        with Device(self._device.type).precision():
-            for start in range(0, len(asked), BATCH):
-                found.append(self(self.prepared(asked[start : start + BATCH])).float().cpu().numpy())
+        """(N, ...) float32, what was measured in training: for classification the logits of each class."""
+        found = list(self._outputs(_many(images)))
         return np.concatenate(found) if found else np.empty((0, self.facts.outputs), np.float32)
 
+    def _outputs(self, images: Sequence[Any]) -> Iterator[np.ndarray]:
+        """Batch by batch."""
+        self.eval()
+        for start in range(0, len(images), BATCH):
+            with torch.inference_mode(), Device(self._device.type).precision():
+                found = self(self.prepared(images[start : start + BATCH]))
+            yield found.float().cpu().numpy()
+
     def probabilities(self, images: Any) -> np.ndarray:
-        """(N, C) float32, rows adding up to 1; for classification."""
+        """(N, C) float32, rows adding up to 1; for classification. Raises NotApplicable for other tasks."""
+        if self.facts.task_type != "classification":
+            message = f"{self.facts.task} is {self.facts.task_type}: an image has no probabilities of one class each"
+            raise NotApplicable(message, subject=self.facts.task, hint="Take predict, or outputs.")
         return torch.from_numpy(self.outputs(images)).softmax(1).numpy()
 
     def predict(self, images: Any) -> list[Any]:
-        """For classification the name of each image's class; for other tasks the outputs, one a row."""
-        outputs = self.outputs(images)
-        if self.facts.task_type != "classification":
-            return list(outputs)
-        return [self.classes[index] for index in outputs.argmax(1)]
+        """Of each image what its task asks: the name of its class, its labels, its number, a mask, boxes, ...; see docs/adapt.md.
+
+        Masks, maps, boxes and points are those of the image as it was given, whatever size the network sees it at.
+        """
+        asked, answer = _many(images), self.task_type.methods.answer
+        shapes = (_shape(image, row) for row, image in enumerate(asked))
+        return [answer(output, self.classes, next(shapes)) for batch in self._outputs(asked) for output in batch]
 
     @property
     def _device(self) -> torch.device:
@@ -149,6 +158,10 @@ def _decoded(image: Any, row: int, size: int, whole: bool) -> np.ndarray:
     except Exception as error:  # PIL raises a different class for every way a file can be broken
         name = str(image) if isinstance(image, str | Path) else f"image {row}"
         raise DataError(f"{name} cannot be decoded: {error}", subject=name, hint="Give a path, a PIL image or a uint8 array.") from None
+
+
+def _shape(image: Any, row: int) -> tuple[int, int]:
+    return shape_of(image, str(image) if isinstance(image, str | Path) else f"image {row}")
 
 
 def load_adapted(path: str | Path, *, plugins: Sequence[PluginLike] = ()) -> AdaptedNetwork:
@@ -177,7 +190,7 @@ def rebuilt(facts: Facts, state: Mapping[str, Tensor], registry: Registry) -> Ad
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise WeightsError(f"the weights do not fit {facts.build} and a head: {reason}", subject=facts.build) from error
-    return AdaptedNetwork(network.eval().requires_grad_(False), facts)
+    return AdaptedNetwork(network.eval().requires_grad_(False), facts, registry.task_type(facts.task_type))
 
 
 def assembled(facts: Facts, registry: Registry) -> nn.Module:

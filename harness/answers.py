@@ -14,8 +14,8 @@ from harness.job import Job
 from leaderboard.precision import between, resampled, wilson
 from registry import Registry, TaskType
 
-SHARE = "accuracy"
-"""The metric that is a share of images: its interval is Wilson's, others' are bootstrapped."""
+SHARE = ("classification", "accuracy")
+"""The task type and the metric that is a share of images: its interval is Wilson's, others' are bootstrapped."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,11 @@ class Answers:
     def __len__(self) -> int:
         return len(self.targets)
 
+    @property
+    def is_share(self) -> bool:
+        """Whether the metric is the share of images that were answered rightly."""
+        return (self.task_type.name, self.metric) == SHARE
+
     @cached_property
     def right(self) -> np.ndarray:
         """(N,) float: 1 where the answer is right; for a metric that is a share of images."""
@@ -41,7 +46,7 @@ class Answers:
 
     def value(self, rows: np.ndarray | None = None) -> float:
         """The metric on these rows, or on all."""
-        if self.metric == SHARE:
+        if self.is_share:
             return float(self.right.mean() if rows is None else self.right[rows].mean())
         import torch
 
@@ -51,7 +56,7 @@ class Answers:
     @cached_property
     def interval(self) -> tuple[float, float]:
         """Where the metric on all such images lies, by what these images can tell."""
-        if self.metric == SHARE:
+        if self.is_share:
             return wilson(self.value(), len(self))
         return between(self.drawn)
 
@@ -60,10 +65,13 @@ class Answers:
         """The metric in each draw of a bootstrap over the images."""
         import torch
 
-        threads = torch.get_num_threads()
+        methods, threads = self.task_type.methods, torch.get_num_threads()
         torch.set_num_threads(1)  # many small sums: threads only wait for each other
         try:
-            return resampled(self.value, len(self))
+            tally = methods.tally(torch.from_numpy(self.outputs), torch.from_numpy(self.targets))
+            if tally is None:
+                return resampled(self.value, len(self))
+            return resampled(lambda rows: methods.tallied(tally[rows].sum(0))[self.metric], len(self))
         finally:
             torch.set_num_threads(threads)
 

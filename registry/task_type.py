@@ -35,6 +35,11 @@ class Metric:
     def sign(self) -> int:
         return 1 if self.higher_is_better else -1
 
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Between what it lies once its sign makes higher better."""
+        return (self.low, self.high) if self.higher_is_better else (-self.high, -self.low)
+
 
 @dataclass(frozen=True)
 class Pyramid:
@@ -112,6 +117,17 @@ class TaskTypeMethods(ABC):
     @abstractmethod
     def measure(self, predictions: Tensor, targets: Tensor) -> Mapping[str, float]:
         """Every metric of the type on a whole split; predictions (N, ...) and targets (N, ...) on the CPU."""
+
+    def tally(self, predictions: Tensor, targets: Tensor) -> Tensor | None:
+        """(N, K) float64: of each image the numbers whose sums over images are all that the metrics come from; None where there are none.
+
+        With it a bootstrap over images costs sums in place of measurements. Then ``tallied(tally(...).sum(0))`` is what ``measure`` says.
+        """
+        return None
+
+    def tallied(self, sums: Tensor) -> Mapping[str, float]:
+        """Every metric, from the (K,) sums of a tally."""
+        raise NotImplementedError
 
     def by_class(self, predictions: Tensor, targets: Tensor, classes: Sequence[str]) -> Mapping[str, Mapping[str, float]]:
         """Metric -> class -> value, for types whose classes have values of their own."""

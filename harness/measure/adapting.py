@@ -28,6 +28,9 @@ from registry import Adaptation, Objective, SourceModel, Task, TaskType
 from registry.errors import BadPlugin, NotApplicable
 from registry.names import Value
 
+HALF, COARSE = 1e4, 0.01
+"""The largest number that is kept in half precision, and the share of the outputs' deviation that it may move one by."""
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -112,7 +115,10 @@ def begin(cell: Cell, tools: Tools) -> Objective:
     backbone, width = tools.backbone(cell.source, cell.job, dense=cell.task_type.dense)
     torch.manual_seed(cell.seed)
     steps = steps_per_epoch(len(cell.chosen.train), settings.batch_size) * settings.epochs
-    head = device.place(methods.head(width, cell.prepared.outputs))
+    head = methods.head(width, cell.prepared.outputs)
+    if cell.sees_labels:
+        methods.acquaint(head, cell.prepared.train.targets[cell.chosen.train])
+    head = device.place(head)
     objective = cell.card.method(context_of(cell, tools, backbone, head, steps), **cell.options)
     if not hasattr(objective, "network"):
         raise BadPlugin(f"{cell.card.name} returned a {type(objective).__name__}, not an Objective", subject=cell.card.name)
@@ -193,8 +199,20 @@ def measurements(split: str, values: Mapping[str, float]) -> list[Measurement]:
 def keep_predictions(job: Job, tools: Tools, test: Tensor, validation: Tensor) -> dict[str, str]:
     paths = {"predictions": tools.files.predictions(job.id), "validation_predictions": tools.files.predictions(job.id, "validation")}
     for path, outputs in zip(paths.values(), (test, validation), strict=True):
-        save_array(path, outputs.clamp(-1e4, 1e4).to(torch.float16).numpy())
+        save_array(path, kept(outputs))
     return {role: tools.files.relative(path) for role, path in paths.items()}
+
+
+def kept(outputs: Tensor) -> np.ndarray:
+    """As they are kept: in half precision, scores of -inf (classes that are ruled out) at the end of its range.
+
+    In single precision where half would move one by more than a hundredth of the outputs' deviation: years, prices, pixels.
+    """
+    half, finite = outputs.clamp(-HALF, HALF).to(torch.float16), outputs.isfinite()
+    moved = (half.float() - outputs)[finite].abs()
+    coarse = moved.numel() and float(moved.max()) > COARSE * float(outputs[finite].std(correction=0))
+    array: np.ndarray = (outputs.float() if coarse else half).numpy()
+    return array
 
 
 def _keep_network(cell: Cell, tools: Tools, network: nn.Module) -> dict[str, str]:

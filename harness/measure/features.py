@@ -48,7 +48,8 @@ def _all(split: PreparedSplit) -> np.ndarray:
 def _pooled(job: Job, splits: Mapping[str, tuple[PreparedSplit, np.ndarray]], source: SourceModel, tools: Tools) -> Findings:
     network = looking(source, job, tools)
     tools.device.place(network)
-    artifacts, images = {}, 0
+    artifacts: dict[str, str] = {}
+    images = 0
     for split, (data, rows) in splits.items():
         found = predict(network, Batches(data, source, tools.device).in_order(rows, BATCH), tools.device).numpy()
         images += len(rows)

@@ -10,7 +10,6 @@ from functools import cached_property
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
-from harness.answers import SHARE
 from harness.selecting.prediction import Prediction
 from harness.selecting.rungs import Sample
 from leaderboard.statistics import LEVEL
@@ -105,7 +104,7 @@ def paired(one: Sample, other: Sample) -> Difference | None:
     distinct = len(np.unique(rows))
     differences = [one.qualities[seed] - other.qualities[seed] for seed in seeds]
     mean = float(np.mean(differences))
-    if pairs[0][0].metric == SHARE:
+    if pairs[0][0].is_share:
         change = np.concatenate([a.right - b.right for a, b in pairs])
         share = distinct / len(rows)
         centre, variance = _shares(float((change > 0).sum()) * share, float((change < 0).sum()) * share, distinct)

@@ -36,9 +36,6 @@ CONFIRMED = 3
 
 _CHECK = "See what it does wrong: headwater check {}; --debug shows where."
 
-BOUNDED = frozenset({"accuracy", "balanced_accuracy", "f1", "auroc"})
-"""Metrics that lie between 0 and 1."""
-
 
 @dataclass(frozen=True)
 class Candidate:
@@ -295,8 +292,7 @@ def answer(ready: Prepared) -> Selection:
 def _judged(ready: Prepared, scores: Mapping[str, float]) -> Selection:
     """The selector's order, but for what was measured to be better, and all that is known of it."""
     live, lowest = ready.live, min(scores.values(), default=0.0)
-    bounds = (0.0, 1.0) if live.metric in BOUNDED else (-math.inf, math.inf)
-    prediction = Prediction(live.samples(), live.scores, bounds)
+    prediction = Prediction(live.samples(), live.scores, live.registry.task_type(ready.task.type).metric(live.metric).bounds)
     ordered = Comparison(by_selector(live, scores), prediction).ordered
     comparison = Comparison(ordered, prediction)
     measured = bool(prediction.grid)

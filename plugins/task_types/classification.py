@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 METRICS = (
-    Metric("accuracy"),
-    Metric("balanced_accuracy"),
-    Metric("f1"),
-    Metric("auroc"),
-    Metric("log_loss", higher_is_better=False),
+    Metric("accuracy", low=0, high=1),
+    Metric("balanced_accuracy", low=0, high=1),
+    Metric("f1", low=0, high=1),
+    Metric("auroc", low=0, high=1),
+    Metric("log_loss", higher_is_better=False, low=0),
 )
 
 
@@ -101,6 +101,10 @@ class classification(TaskTypeMethods):
 
         recall = multiclass_recall(predictions.argmax(1), targets, num_classes=predictions.shape[1], average="none")
         return {"recall": {classes[index]: float(recall[index]) for index in targets.unique().tolist()}}
+
+    def answer(self, prediction: np.ndarray, classes: Sequence[str], shape: tuple[int, int]) -> str:
+        """The class's name."""
+        return classes[int(prediction.argmax())]
 
     def picture(
         self, image: np.ndarray, target: np.ndarray, prediction: np.ndarray, classes: Sequence[str]

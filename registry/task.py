@@ -22,13 +22,15 @@ class Split:
     (multilabel); a number or several (regression); a mask (H, W), as any image or whole numbers (segmentation); ``{"bbox": [[x, y, w, h],
     ...], "category": [class, ...]}`` in pixels (detection); (K, 2) or (K, 3) x, y and whether visible, in pixels (keypoints); a depth map
     (H, W), as any image or floats (depth). ``names`` say which image an error is about (file names, or rows where there are none).
-    ``flaws``: what loading already found wrong and handled, such as an image that is listed and missing.
+    ``flaws``: what loading already found wrong and handled, such as an image that is listed and missing. ``classes``: class names, where
+    the data say them.
     """
 
     images: Sequence[Any]
     targets: Sequence[Any]
     names: Sequence[str] = ()
     flaws: Sequence[Flaw] = ()
+    classes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,9 +30,9 @@ def splits_of(task: Task) -> tuple[dict[str, Split], tuple[str, ...]]:
     classes = task.classes
     splits: dict[str, Split] = {}
     for name, value in loaded.items():
-        split, found = (value, ()) if isinstance(value, Split) else _from_dataset(value, task, name)
+        split = value if isinstance(value, Split) else _from_dataset(value, task, name)
         splits[str(name)] = _named(split, str(name), task)
-        classes = classes or found
+        classes = classes or tuple(split.classes)
     return _train_and_test(splits, task), classes
 
 
@@ -55,7 +55,7 @@ def _named(split: Split, name: str, task: Task) -> Split:
         raise DataError(message, subject=task.name)
     labels = split.names or _RowNames(name, len(split.images))
     flaws = [replace(flaw, name=f"{task.name}: {flaw.name}") for flaw in split.flaws]
-    return Split(split.images, split.targets, [f"{task.name}: {label}" for label in labels], flaws)
+    return replace(split, names=[f"{task.name}: {label}" for label in labels], flaws=flaws)
 
 
 def _train_and_test(splits: dict[str, Split], task: Task) -> dict[str, Split]:
@@ -81,7 +81,8 @@ def _carve(split: Split) -> dict[str, Split]:
 def rows_of(split: Split, rows: np.ndarray) -> Split:
     """These rows of a split, in its order."""
     rows = np.sort(rows)
-    return Split(_View(split.images, rows), _picked(split.targets, rows), [split.names[row] for row in rows], split.flaws)
+    images, targets = _View(split.images, rows), _picked(split.targets, rows)
+    return replace(split, images=images, targets=targets, names=[split.names[row] for row in rows])
 
 
 def _picked(values: Sequence[Any], rows: np.ndarray) -> Sequence[Any]:
@@ -96,10 +97,11 @@ def _in_memory(values: Sequence[Any]) -> bool:
 def _joined(one: Split, two: Split) -> Split:
     in_memory = _in_memory(one.targets) and _in_memory(two.targets)
     targets = [*one.targets, *two.targets] if in_memory else _Joined(one.targets, two.targets)
-    return Split(_Joined(one.images, two.images), targets, [*one.names, *two.names], [*one.flaws, *two.flaws])
+    images, names, flaws = _Joined(one.images, two.images), [*one.names, *two.names], [*one.flaws, *two.flaws]
+    return Split(images, targets, names, flaws, one.classes or two.classes)
 
 
-def _from_dataset(dataset: Any, task: Task, split: str) -> tuple[Split, tuple[str, ...]]:
+def _from_dataset(dataset: Any, task: Task, split: str) -> Split:
     """A ``datasets.Dataset``: its images and masks undecoded, so that decoding can run in threads."""
     import datasets
 
@@ -109,7 +111,7 @@ def _from_dataset(dataset: Any, task: Task, split: str) -> tuple[Split, tuple[st
         raise DataError(f"{task.name}: {split} is of type {type(dataset).__name__}, not a Dataset or a Split", subject=task.name)
     found = columns_of(dataset.features, task)
     images, targets = images_of(dataset, found.image), targets_of(dataset, found.target)
-    return Split(images, targets, names_of(dataset, split)), found.classes
+    return Split(images, targets, names_of(dataset, split), classes=found.classes)
 
 
 @dataclass(frozen=True)

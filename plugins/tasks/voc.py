@@ -171,7 +171,7 @@ def _resolve(name: Name, registry: Registry) -> Task:
         load=partial(load, root, facts["type"], bool(own.get("difficult", False))),
         images=sum(image in files for image in _sets(root, facts["type"], files).get("train", ())),
         files=(*files.values(), *lists.values(), *_annotations(root / annotations)),
-        code=digest(code_of(load), code_of(_objects), code_of(_box)),
+        code=digest(code_of(load), code_of(images_in)),
         **facts,
     )
 

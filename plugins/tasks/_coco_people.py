@@ -1,0 +1,47 @@
+"""COCO's keypoints: one image for each annotated object, cut out when it is asked for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+Box = tuple[int, int, int, int]
+"""left, top, right, bottom, in whole pixels."""
+
+
+@dataclass(frozen=True)
+class Crops(Sequence[Any]):
+    """Parts of images, opened when asked for."""
+
+    files: Sequence[Path]
+    boxes: Sequence[Box]
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, row: Any) -> Any:
+        from PIL import Image
+
+        with Image.open(self.files[row]) as image:
+            return image.convert("RGB").crop(self.boxes[row])
+
+
+def crop_of(annotation: Mapping[str, Any], size: tuple[int, int], margin: float) -> Box | None:
+    """The object's box, grown on each side by ``margin`` of its width or height, within the image (height, width); None for nothing."""
+    box = annotation.get("bbox") or ()
+    if len(box) != 4 or not all(math.isfinite(value) for value in box):
+        return None
+    x, y, width, height = (float(value) for value in box)
+    left, top = math.floor(x - margin * width), math.floor(y - margin * height)
+    right, bottom = math.ceil(x + (1 + margin) * width), math.ceil(y + (1 + margin) * height)
+    found = max(0, left), max(0, top), min(size[1], right), min(size[0], bottom)
+    return found if found[0] < found[2] and found[1] < found[3] else None
+
+
+def points_in(flat: Sequence[float], box: Box) -> list[list[float]]:
+    """(K, 3): x, y from the crop's corner and visibility, of x, y, v in turn; all 0 where a point is not labelled (v = 0)."""
+    triples = [flat[place : place + 3] for place in range(0, len(flat), 3)]
+    return [[float(x) - box[0], float(y) - box[1], float(v)] if v else [0.0, 0.0, 0.0] for x, y, v in triples]

@@ -21,6 +21,7 @@ _PUBLIC = {
     "Annotations": "registry",
     "Batch": "registry",
     "Context": "registry",
+    "DataError": "registry.errors",
     "Domain": "registry",
     "Encoded": "registry",
     "Estimator": "registry",

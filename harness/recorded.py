@@ -152,7 +152,7 @@ def _check(found: Seen) -> None:
         raise DataError(message, subject=found.task.name, hint=hint)
     before = next((known.test for known in found.recorded.metrics if known.metric == metric), None)
     now = found.task_type.methods.measure(torch.from_numpy(predictions), torch.from_numpy(targets))[metric]
-    if before is not None and not math.isclose(before, now, rel_tol=TOLERANCE, abs_tol=TOLERANCE):
+    if before is not None and not math.isnan(before) and not math.isclose(before, now, rel_tol=TOLERANCE, abs_tol=TOLERANCE):
         message = (
             f"job {found.recorded.job} reached {metric} {before:.3f}; its predictions come to {now:.3f} on what {found.task.name} is now"
         )

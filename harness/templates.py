@@ -83,4 +83,77 @@ def FUNCTION(question):
         for source in question.sources
     }
 ''',
+    "task-type": '''"""A task type: what targets look like, what learns them, how predictions are measured and shown."""
+
+import numpy as np
+
+import headwater as hw
+
+METRICS = [hw.Metric("error", higher_is_better=False, low=0.0), hw.Metric("exact", low=0.0, high=1.0)]
+
+
+# For targets with places in the image, say dense=True: the head is then given maps, a hw.Pyramid, and augmentation(),
+# annotate() and annotated() move targets with their images. plugins/task_types/ has such types in full.
+@hw.task_type("NAME", metrics=METRICS)
+class FUNCTION(hw.TaskTypeMethods):
+    """How many things an image shows. Targets are whole numbers; predictions (N, 1), how many are expected."""
+
+    def encode(self, given):
+        """(N, 1) float32; an image without a count is left out, and said so."""
+        counts, rows, flaws = [], [], []
+        for row, (name, target) in enumerate(zip(given.names, given.targets, strict=True)):
+            if target is None:
+                flaws.append(hw.Flaw(name, "has no count", "left out"))
+            elif not isinstance(target, int) or target < 0:
+                raise hw.DataError(f"{name} has {target!r}, which is no count", subject=name, hint="Give a whole number.")
+            else:
+                counts.append([float(target)])
+                rows.append(row)
+        return hw.Encoded(np.array(counts, np.float32).reshape(-1, 1), np.array(rows, int), tuple(flaws))
+
+    def outputs(self, targets, classes):
+        """One number: the logarithm of what is expected."""
+        return 1
+
+    def strata(self, targets):
+        """Subsets keep the counts balanced."""
+        return targets[:, 0].astype(int)
+
+    def head(self, features, outputs):
+        from torch import nn
+
+        class Head(nn.Linear):
+            def forward(self, features):
+                found = super().forward(features).clamp(-9, 9)
+                return found if self.training else found.exp()
+
+        return Head(features, outputs)
+
+    def loss(self, outputs, targets):
+        """Poisson: exp(outputs) − targets · outputs, a mean over images."""
+        return (outputs.exp() - targets * outputs).mean()
+
+    def measure(self, predictions, targets):
+        away = (predictions - targets).abs()
+        return {"error": float(away.mean()), "exact": float((away < 0.5).float().mean())}
+
+    def picture(self, image, target, prediction, classes):
+        return [(f"{target[0]:.0f}, predicted {prediction[0]:.1f}", image)]
+
+
+@hw.task("NAME-example", type="NAME", domain="synthetic", images=60)
+def dots():
+    """Light dots on dark noise: what the type is checked on."""
+    return {"train": drawn(60, seed=0), "test": drawn(30, seed=1)}
+
+
+def drawn(count, seed):
+    generator = np.random.default_rng(seed)
+    counts = generator.integers(0, 5, count)
+    images = generator.integers(0, 60, (count, 32, 32, 3)).astype(np.uint8)
+    for image, dots in zip(images, counts, strict=True):
+        for place in generator.choice(16, dots, replace=False):  # on a grid of 4 x 4, so that none hides another
+            image[place // 4 * 8 + 2 : place // 4 * 8 + 6, place % 4 * 8 + 2 : place % 4 * 8 + 6] = 255
+    return hw.Split(list(images), counts.tolist())
+''',
 }

@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 @plugin_option
 def command(targets: tuple[str, ...], plugins: tuple[Path, ...]) -> int:
     from harness.conformance import checks, examine
+    from registry import Task
 
     registry, cards = _chosen(targets, plugins)
+    beside = [card for card in cards if isinstance(card, Task)]
     width = max(len(card.name) for card in cards)
     failed = 0
     for card in cards:
-        results = list(examine(checks(card, registry)))
+        results = list(examine(checks(card, registry, beside)))
         click.echo(_line(card, results, width), color=_colour())
         failed += not all(result.passed for result in results)
     if failed:

@@ -10,7 +10,7 @@ import click
 
 
 @click.command(help="Write a working plugin file of a kind to start from; an existing file is never overwritten.")
-@click.argument("kind", type=click.Choice(["source", "task", "adaptation", "estimator", "selector"]))
+@click.argument("kind", type=click.Choice(["source", "task", "adaptation", "estimator", "selector", "task-type"]))
 @click.argument("name")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="The file to write; by default called after NAME.")
 def command(kind: str, name: str, out: Path | None) -> None:

@@ -8,10 +8,11 @@ def test_conforms(check):
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.conformance.check import Check, Result, examine
-from registry import Card, Domain, Kind, Registry, kind_of
+from registry import Card, Domain, Kind, Registry, Task, TaskType, kind_of
 from registry.discovery import PluginLike
 from registry.errors import BadPlugin
 
@@ -21,13 +22,15 @@ if TYPE_CHECKING:
 __all__ = ["Check", "Result", "checks", "conformance_cases", "examine", "own_cards"]
 
 
-def checks(card: Card, registry: Registry) -> list[Check]:
-    """The named checks of a card, by its kind."""
+def checks(card: Card, registry: Registry, beside: Sequence[Task] = ()) -> list[Check]:
+    """The named checks of a card, by its kind. A task type is tried on a task of that type ``beside`` it, or a registered one."""
     kind = kind_of(card)
     if isinstance(card, Domain):
         return [Check(card.name, "within", lambda: _domain_is_known(card, registry))]
-    if kind is Kind.TASK_TYPE:
-        return [Check(card.name, "card", lambda: "registered")]
+    if isinstance(card, TaskType):
+        from harness.conformance import task_type
+
+        return task_type.checks(card, registry, beside)
     made: list[Check] = importlib.import_module(f"harness.conformance.{kind.value}").checks(card, registry)
     return made
 

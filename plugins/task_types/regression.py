@@ -133,7 +133,8 @@ class regression(TaskTypeMethods):
 
 def _measured(predictions: Tensor, targets: Tensor) -> dict[str, float]:
     """Of one target, (N,) each; without R² and rank correlation where it does not vary."""
-    from torchmetrics.functional.regression import mean_absolute_error, mean_squared_error, r2_score, spearman_corrcoef
+    from scipy.stats import spearmanr
+    from torchmetrics.functional.regression import mean_absolute_error, mean_squared_error, r2_score
 
     errors = {
         "mae": float(mean_absolute_error(predictions, targets)),
@@ -142,7 +143,8 @@ def _measured(predictions: Tensor, targets: Tensor) -> dict[str, float]:
     if not bool((targets != targets[0]).any()):
         return errors
     varies = bool((predictions != predictions[0]).any())
-    ranks = float(spearman_corrcoef(predictions, targets)) if varies else 0.0
+    # torchmetrics adds 1e-6 to the deviations of ranks, so that a perfect order would not be 1.
+    ranks = float(spearmanr(predictions, targets).statistic) if varies else 0.0
     return errors | {"r2": float(r2_score(predictions, targets)), "spearman": ranks}
 
 

@@ -208,7 +208,7 @@ def _values(job: Job, made: Plan, store: Store, metrics: Mapping[str, Mapping[st
     values = []
     for split in ("validation", "test"):
         answers = answers_of(job, Files(store.files), made.registry, split)
-        low, high = answers.interval if answers else (None, None)
+        low, high = (answers and answers.interval) or (None, None)
         metric = job.record.metric
         values.append(Value(split, metric, metrics[split][metric], low, high, len(answers) if answers else None))
     return tuple(values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -54,11 +55,13 @@ class Answers:
         return self.task_type.methods.measure(torch.from_numpy(outputs), torch.from_numpy(targets))[self.metric]
 
     @cached_property
-    def interval(self) -> tuple[float, float]:
-        """Where the metric on all such images lies, by what these images can tell."""
+    def interval(self) -> tuple[float, float] | None:
+        """Where the metric on all such images lies, by what these images can tell; None where they cannot: one image has no spread, and
+        what has no value (a precision where there are no objects) no bounds."""
         if self.is_share:
             return wilson(self.value(), len(self))
-        return between(self.drawn)
+        low, high = between(self.drawn) if len(self) > 1 else (math.nan, math.nan)
+        return None if math.isnan(low) else (low, high)
 
     @cached_property
     def drawn(self) -> np.ndarray:

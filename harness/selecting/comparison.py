@@ -95,13 +95,16 @@ class Comparison:
 
 
 def paired(one: Sample, other: Sample) -> Difference | None:
-    """The difference over the images that both validated on, seed by seed; None where answers lack or the images are others."""
+    """The difference over the images that both validated on, seed by seed; None where answers lack, the images are others, or are
+    too few to have a spread."""
     seeds = sorted(set(one.answers) & set(other.answers))
     if not seeds or any(not np.array_equal(one.answers[seed].rows, other.answers[seed].rows) for seed in seeds):
         return None
     pairs = [(one.answers[seed], other.answers[seed]) for seed in seeds]
     rows = np.concatenate([a.rows for a, _ in pairs])
     distinct = len(np.unique(rows))
+    if not pairs[0][0].is_share and min(len(answers) for pair in pairs for answers in pair) < 2:
+        return None
     differences = [one.qualities[seed] - other.qualities[seed] for seed in seeds]
     mean = float(np.mean(differences))
     if pairs[0][0].is_share:
@@ -109,7 +112,10 @@ def paired(one: Sample, other: Sample) -> Difference | None:
         share = distinct / len(rows)
         centre, variance = _shares(float((change > 0).sum()) * share, float((change < 0).sum()) * share, distinct)
     else:
-        centre, variance = mean, float(np.mean([np.nanvar(a.drawn - b.drawn, ddof=1) for a, b in pairs])) * len(pairs[0][0]) / distinct
+        gaps = [gap[~np.isnan(gap)] for gap in (a.drawn - b.drawn for a, b in pairs)]
+        if any(len(gap) < 2 for gap in gaps):
+            return None
+        centre, variance = mean, float(np.mean([gap.var(ddof=1) for gap in gaps])) * len(pairs[0][0]) / distinct
     by_images = variance * distinct / (len(rows) / len(seeds))
     by_seeds = max(0.0, float(np.var(differences, ddof=1)) - by_images) if len(seeds) > 1 else 0.0
     parts = [float(ndtri((1 + LEVEL) / 2)) * math.sqrt(variance)]

@@ -38,19 +38,24 @@ class Sample:
 
     @cached_property
     def spread(self) -> tuple[float, float] | None:
-        """How far below and above the mean the quality on all such images may lie, by the images alone; None where answers lack.
+        """How far below and above the mean the quality on all such images may lie, by the images alone; None where answers lack, or
+        are too few to tell.
 
         Seeds that validate on other images know more of them: what one seed tells is divided by the root of how many there are.
         """
-        if set(self.answers) != set(self.qualities):
+        around = [self._around(seed) for seed in self.qualities if seed in self.answers]
+        told = [distances for distances in around if distances is not None]
+        if len(told) < len(self.qualities):
             return None
-        low, high = np.mean([self._around(seed) for seed in self.qualities], axis=0)
+        low, high = np.mean(told, axis=0)
         share = self.distinct / np.mean([len(answers) for answers in self.answers.values()])
         return float(low / share**0.5), float(high / share**0.5)
 
-    def _around(self, seed: int) -> tuple[float, float]:
-        quality = self.qualities[seed]
-        bounds = sorted(self.sign * bound for bound in self.answers[seed].interval)
+    def _around(self, seed: int) -> tuple[float, float] | None:
+        quality, interval = self.qualities[seed], self.answers[seed].interval
+        if interval is None:
+            return None
+        bounds = sorted(self.sign * bound for bound in interval)
         return max(0.0, quality - bounds[0]), max(0.0, bounds[1] - quality)
 
     @property
@@ -60,10 +65,11 @@ class Sample:
 
     @property
     def image_variance(self) -> float:
-        """Of one seed's quality, by its images."""
+        """Of one seed's quality, by its images; where there is a spread."""
         from scipy.special import ndtri
 
-        return float(np.mean([(sum(self._around(seed)) / 2 / ndtri((1 + LEVEL) / 2)) ** 2 for seed in self.answers]))
+        widths = [sum(around) for seed in self.answers if (around := self._around(seed)) is not None]
+        return float(np.mean([(width / 2 / ndtri((1 + LEVEL) / 2)) ** 2 for width in widths]))
 
 
 Grid = Mapping[str, Mapping[Rung, Sample]]

@@ -56,11 +56,11 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Tested:
-    """A value of the first source's network on test images, which no choice looked at."""
+    """A value of the first source's network on test images, which no choice looked at; bounds where they can be told."""
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     images: int
 
 
@@ -344,7 +344,7 @@ def _on_test(live: Live, source: str, top: Rung) -> Tested | None:
     answers = live.answers(job, "test") if job else None
     if answers is None:
         return None
-    low, high = answers.interval
+    low, high = answers.interval or (None, None)
     return Tested(answers.value(), low, high, len(answers))
 
 

@@ -112,10 +112,8 @@ def words(selection: Selection) -> Iterator[str]:
     yield from _unreached(selection)
     yield from _ties(selection, shown)
     if test := selection.on_test:
-        yield (
-            f"the first on {test.images:,} test images, which no choice looked at: {selection.metric} {test.value:.3f} "
-            f"[{test.low:.3f}, {test.high:.3f}]"
-        )
+        found = _interval((test.value, test.low, test.high))
+        yield f"the first on {test.images:,} test images, which no choice looked at: {selection.metric} {found}"
     yield f"fine-tune the first:\n   {selection.adapt}"
 
 

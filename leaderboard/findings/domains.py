@@ -8,7 +8,7 @@ import numpy as np
 
 from leaderboard.correlation import PartialRanks
 from leaderboard.findings._base import MENSINK, Evidence, Finding, Part, Verdict
-from leaderboard.findings.means import CORRELATION, absent, comparison, gains_of, mean_part, settle
+from leaderboard.findings.means import CORRELATION, absent, comparison, gains_of, mean_part, own_gains, settle
 from leaderboard.findings.shares import share_part
 from leaderboard.statistics import interval_of
 
@@ -104,7 +104,7 @@ def _f6(evidence: Evidence) -> list[Part]:
         ],
         "no source task is of the target's domain and of another type",
     )
-    by_target = gains_of(rows, "gain").groupby(rows["task"]).mean()
+    by_target = own_gains(rows, "gain").groupby(rows["task"]).mean()
     claim, meaning = "within a domain, transfer across task types helps", "of targets whose mean gain is positive"
     return [
         share_part(by_target, len(rows), claim, meaning, published=0.65, lacking=lacking),

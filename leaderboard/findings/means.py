@@ -33,6 +33,17 @@ def gains_of(rows: pd.DataFrame, stem: str) -> pd.Series:
     return rows[f"{stem}_rel" if is_relative(rows) else f"{stem}_abs"].astype(float)
 
 
+def own_gains(rows: pd.DataFrame, stem: str) -> pd.Series:
+    """Gains that are averaged within their target only: absolute where it has one metric, whatever other targets have.
+
+    So a target counts whose reference is 0 (an average precision may be), over which no gain is relative.
+    """
+    if stem in rows.columns or not is_relative(rows):
+        return gains_of(rows, stem)
+    alike = rows.groupby("task")["metric"].transform("nunique") == 1
+    return rows[f"{stem}_abs"].where(alike, rows[f"{stem}_rel"]).astype(float)
+
+
 def mean_part(
     rows: pd.DataFrame,
     stem: str,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from leaderboard.findings._base import MENSINK, Evidence, Finding, Part
-from leaderboard.findings.means import SETTING, gains_of
+from leaderboard.findings.means import SETTING, own_gains
 from leaderboard.findings.shares import share_part
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ _RULE = "supported where the interval of the deciding share lies above 50 %, con
 
 def source_means(rows: pd.DataFrame) -> pd.DataFrame:
     """One row a source and setting, seeds averaged: ``gain`` and ``validation`` (higher is better)."""
-    gains = rows.assign(gain=gains_of(rows, "gain"))
+    gains = rows.assign(gain=own_gains(rows, "gain"))
     keys = SETTING + (["base"] if "base" in rows.columns else [])
     return gains.groupby([*keys, "source"], dropna=False)[["gain", "validation"]].mean().reset_index()
 

@@ -11,6 +11,7 @@ from leaderboard.correlation import PartialRanks
 from leaderboard.findings import Verdict
 from leaderboard.statistics import widening
 from tests.leaderboard.findings.world import SOURCE_TASKS, answer, chain, targets, world
+from tests.leaderboard.synthetic import done, job, source, store_of, task
 
 FOUR = tuple(chain(name) for name in ("some-sketches", "many-sketches", "some-aerial", "many-aerial"))
 IMAGES = {f"on={card.name}]": card.images for card in SOURCE_TASKS}
@@ -136,3 +137,47 @@ def test_f6_without_another_type_says_so(tmp_path):
     found = answer(world(tmp_path / "s.duckdb", FOUR, targets(6), lambda *_: 0.1), "F6")
     assert found.verdict is Verdict.NOT_ENOUGH
     assert found.parts[0].missing.startswith("no cross-task-type cells: add a source task of another type")
+
+
+def test_f6_is_what_a_hand_counts_over_targets_of_unlike_metrics(tmp_path):
+    """Four targets: one gains in a metric that should be high, one in one that should be low, one over a reference of 0, one loses.
+
+    Of the sources, a joint chain over another type, and one of the target's own type, do not count; nor does another domain.
+    """
+    scratch, traced, own, aerial, joint = (
+        source("scratch/net", random=True),
+        chain("traced", base="scratch/net"),
+        chain("some-sketches", base="scratch/net"),
+        chain("some-aerial", base="scratch/net"),
+        chain("traced", "some-sketches", base="scratch/net"),
+    )
+    values = {  # target: (metric, sign, from scratch, after the segmentation task under two seeds)
+        "t/high": ("accuracy", 1, 0.5, (0.6, 0.5)),
+        "t/low": ("mae", -1, 30.0, (20.0, 31.0)),
+        "t/zero": ("map", 1, 0.0, (0.01, 0.0)),
+        "t/lost": ("miou", 1, 0.5, (0.3, 0.6)),
+    }
+    jobs, outcomes = [], []
+    for target, (metric, sign, reference, reached) in values.items():
+        for seed, value in enumerate(reached):
+            by_source = {scratch.name: reference, traced.name: value} | {card.name: reference - sign for card in (own, aerial, joint)}
+            for name, found in by_source.items():
+                how = "from_scratch" if name == scratch.name else "fine_tune"
+                jobs.append(job(f"{name}{target}{seed}", name, target, how, seed=seed, setup=target, metric=metric, sign=sign))
+                outcomes.append(done(f"{name}{target}{seed}", found, metric))
+    tasks = [task(target, type="classification") for target in values]
+    store = store_of(tmp_path / "s.duckdb", jobs, outcomes, (scratch, traced, own, aerial, joint), (*SOURCE_TASKS, *tasks))
+    share, amount = answer(store, "F6").parts
+    assert share.by_target == pytest.approx({"t/high": 0.05, "t/low": 4.5, "t/zero": 0.005, "t/lost": -0.05})
+    assert (share.value, share.targets, share.cells) == (0.75, 4, 8)
+    assert (amount.targets, amount.cells) == (3, 6)  # nothing is relative to 0
+    assert amount.value == pytest.approx(np.mean([0.2, 0, 1 / 3, -1 / 30, -0.4, 0.2]))
+    scenarios = store.sql("SELECT DISTINCT source, domain_relation, cross_task_type, multi_source FROM gains ORDER BY ALL").rows
+    assert scenarios == sorted(
+        [
+            (traced.name, "within-domain", True, False),
+            (own.name, "within-domain", False, False),
+            (aerial.name, "cross-domain", False, False),
+            (joint.name, "within-domain", False, True),
+        ]
+    )

@@ -106,6 +106,11 @@ class Report:
         return sum(outcome.state is state for outcome in self.outcomes)
 
     @property
+    def flaws(self) -> list[str]:
+        """Of each task whose annotations have some, how many."""
+        return list(dict.fromkeys(flaw for outcome in self.outcomes for flaw in outcome.flaws))
+
+    @property
     def failures(self) -> list[Outcome]:
         return [outcome for outcome in self.outcomes if outcome.state is State.FAILED]
 

@@ -61,6 +61,7 @@ class Worker:
         started, began = datetime.now(UTC).replace(tzinfo=None), time.perf_counter()
         self.current = Progress()
         self.tools.decoded = 0
+        self.tools.flawed.clear()
         self.tools.device.settle()  # for each job: some of it belongs to the thread, and jobs may change threads
         self.tools.device.forget_peak()
         found = self._found(bundle)
@@ -79,12 +80,14 @@ class Worker:
             return [error] * len(bundle)
 
     def _outcome(self, job: Job, found: Findings | BaseException, seconds: float, started: datetime) -> Outcome:
-        device, decoded = self.tools.device, self.tools.decoded
-        measured = {"peak_memory_mb": device.peak_memory_mb(), "device": str(device), "decoded": decoded}
+        device, flaws = self.tools.device, tuple(self.tools.flawed.values())
+        measured = {"peak_memory_mb": device.peak_memory_mb(), "device": str(device), "decoded": self.tools.decoded, "flaws": flaws}
         self.tools.decoded = 0  # told once, by the first job of a bundle
         if isinstance(found, BaseException):
             return _with(self._unfinished(job, found), started=started, seconds=seconds, **measured)
         known = dict(vars(found))
+        if job.kind is not JobKind.ESTIMATE:  # a note on an estimate is about its value
+            known["note"] = "; ".join([*filter(None, [found.note]), *flaws])
         return Outcome(job.id, State.DONE, started=started, seconds=seconds + known.pop("earlier"), **measured, **known)  # type: ignore[arg-type]
 
     def _unfinished(self, job: Job, error: BaseException) -> Outcome:

@@ -129,7 +129,8 @@ class Outcome:
     included; ``decoded`` how many it had to decode because nobody had;
     ``train_images`` how many of the target it was allowed (validation included); ``artifacts`` maps a role
     (``checkpoint``, ``predictions``, ``features``) to a path relative to the store's folder of files. ``note``: what is to be
-    known of a value that was recorded, such as that it lies outside its range.
+    known of a value that was recorded, such as that it lies outside its range. ``flaws``: of each task it saw whose annotations have some,
+    how many; part of the note too.
     """
 
     job: str
@@ -151,6 +152,7 @@ class Outcome:
     trials: tuple[Trial, ...] = ()
     decoded: int = 0
     note: str = ""
+    flaws: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -3,36 +3,50 @@
 from __future__ import annotations
 
 import os
+import textwrap
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness.cli.info_verb import cards_named
 from harness.cli.list_verb import report_problems
-from harness.cli.options import plugin_option
+from harness.cli.options import format_option, plugin_option
 
 if TYPE_CHECKING:
     from harness.conformance import Result
-    from registry import Card, Registry
+    from leaderboard.tables import Table
+    from registry import Card, Flaw, Registry
+
+KINDS = 8
+"""Kinds of flaws that are printed."""
+
+IMAGES = 4
+"""Images that are named for each."""
+
+WIDTH = 100
 
 
 @click.command(help="Run the conformance suite on a plugin file or folder, or on anything by its name. Exit status 1 where a check fails.")
 @click.argument("targets", metavar="NAME|FILE...", nargs=-1, required=True)
 @plugin_option
-def command(targets: tuple[str, ...], plugins: tuple[Path, ...]) -> int:
+@format_option
+def command(targets: tuple[str, ...], plugins: tuple[Path, ...], format_: str) -> int:
     from harness.conformance import checks, examine
     from registry import Task
 
     registry, cards = _chosen(targets, plugins)
     beside = [card for card in cards if isinstance(card, Task)]
     width = max(len(card.name) for card in cards)
-    failed = 0
+    seen: list[tuple[Card, list[Result]]] = []
     for card in cards:
-        results = list(examine(checks(card, registry, beside)))
-        click.echo(_line(card, results, width), color=_colour())
-        failed += not all(result.passed for result in results)
-    if failed:
+        seen.append((card, list(examine(checks(card, registry, beside)))))
+        if format_ == "table":
+            click.echo(_line(*seen[-1], width), color=_colour())
+    if format_ != "table":
+        _table(seen).print(format_)
+    if failed := sum(not all(result.passed for result in results) for _, results in seen):
         click.echo(f"{failed} of {len(cards)} failed", err=True)
     return int(bool(failed))
 
@@ -59,7 +73,39 @@ def _line(card: Card, results: list[Result], width: int) -> str:
     for result in bad:
         lines.append(f"    {click.style(result.check.name, fg='red')}: {result.message}")
         lines += [f"      {result.hint}"] if result.hint else []
-    return "\n".join(lines)
+    return "\n".join([*lines, *_flaws(card, [flaw for result in results for flaw in result.flaws])])
+
+
+def _flaws(card: Card, flaws: Sequence[Flaw]) -> Iterator[str]:
+    """Flaws by what is wrong, with the first images of each."""
+    from harness.data.flaws import grouped
+
+    groups = grouped(flaws)
+    for group in groups[:KINDS]:
+        names = [_about(card, name) for name in group.names]
+        more = f", and {len(names) - IMAGES:,} more" if len(names) > IMAGES else ""
+        yield f"    {len(names):,} × {group.what}: {group.handled}"
+        yield from textwrap.wrap(f"{', '.join(names[:IMAGES])}{more}", WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)
+    if len(groups) > KINDS:
+        yield f"    and {len(groups) - KINDS} more kinds"
+    if any(len(group.names) > IMAGES for group in groups) or len(groups) > KINDS:
+        yield "    all of them: --format json"
+
+
+def _about(card: Card, name: str) -> str:
+    return name.removeprefix(f"{card.name}: ")
+
+
+def _table(seen: Sequence[tuple[Card, list[Result]]]) -> Table:
+    """A row for each check, followed by one for each flaw that it came upon; ``then``: what to do, or how the flaw was handled."""
+    from leaderboard.tables import Table
+
+    rows: list[list[Any]] = []
+    for card, results in seen:
+        for result in results:
+            rows.append([card.name, result.check.name, result.passed, "", str(result.message), result.hint])
+            rows += [[card.name, result.check.name, True, _about(card, flaw.name), flaw.what, flaw.handled] for flaw in result.flaws]
+    return Table("", ["card", "check", "passed", "about", "message", "then"], rows)
 
 
 def _colour() -> bool | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,19 @@ from registry.errors import BadPlugin, HeadwaterError
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
+
+    from registry import Flaw
+
+
+class Seen(str):
+    """What a check saw, in a word or two, and the flaws that it came upon, which are no failure."""
+
+    flaws: tuple[Flaw, ...]
+
+    def __new__(cls, text: str, flaws: Sequence[Flaw] = ()) -> Seen:
+        seen = super().__new__(cls, text)
+        seen.flaws = tuple(flaws)
+        return seen
 
 
 @dataclass(frozen=True)
@@ -43,6 +56,10 @@ class Result:
     passed: bool
     message: str
     hint: str = ""
+
+    @property
+    def flaws(self) -> tuple[Flaw, ...]:
+        return self.message.flaws if isinstance(self.message, Seen) else ()
 
 
 def examine(checks: list[Check]) -> Iterator[Result]:

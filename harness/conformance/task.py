@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from harness.conformance.check import Check, broken
+from harness.conformance.check import Check, Seen, broken
 from harness.conformance.contents import content
 from harness.conformance.elsewhere import answer_elsewhere, task_digest
 from registry import Kind, Registry, Split, Task, TaskType
@@ -61,11 +61,12 @@ class _Subject:
         return f"{len(splits['train'].images):,} + {len(splits['test'].images):,} images"
 
     def labels_fit(self) -> str:
-        from harness.data.prepared import encoded
+        from harness.data.prepared import usable
 
-        _, found, classes = encoded(self.card, self.type, THUMBNAIL)
-        self.type.methods.outputs(found["train"].targets, classes)
-        return f"{len(classes)} classes" if classes else "targets fit"
+        kept = usable(self.card, self.type, THUMBNAIL)
+        self.type.methods.outputs(kept.found["train"].targets, kept.classes)
+        fits = f"{len(kept.classes)} classes" if kept.classes else "targets fit"
+        return Seen(f"{fits} · {kept.flawed}" if kept.flaws else fits, kept.flaws)
 
     def decodes(self) -> str:
         from harness.data.decoding import decode_all

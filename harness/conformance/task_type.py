@@ -100,11 +100,11 @@ class _Subject:
     @cached_property
     def example(self) -> _Example:
         from harness.data.decoding import decode
-        from harness.data.prepared import encoded
+        from harness.data.prepared import usable
         from harness.pictures import chosen
 
-        splits, found, classes = encoded(self.task, self.card, SIDE)
-        train = found["train"].targets
+        kept = usable(self.task, self.card, SIDE)
+        splits, classes, train = kept.splits, kept.classes, kept.found["train"].targets
         rows = np.sort(chosen(self.methods.strata(train), IMAGES))
         images = np.stack([decode(splits["train"].images[int(row)], SIDE, whole=self.card.dense) for row in rows])
         return _Example(images, train[rows], classes, self.methods.outputs(train, classes))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -11,13 +12,14 @@ import numpy as np
 from filelock import FileLock
 
 from harness.data.decoding import decode_all, shape_of
+from harness.data.flaws import Flawed, remember
 from harness.data.splits import rows_of, splits_of
 from registry import Annotations, Encoded, Flaw, Split, Task, TaskType
 from registry.cache import cache_folder
 from registry.errors import DataError
 from registry.identity import digest
 
-_VERSION = 2
+_VERSION = 3
 """Raised when decoding or resizing changes."""
 
 
@@ -36,7 +38,7 @@ class PreparedSplit:
 class Prepared:
     """A task ready to train on. ``decoded``: how many images had to be decoded for it, 0 where the node had them already.
 
-    ``flaws``: what was wrong with its annotations, image by image.
+    ``flaws``: what was wrong with its annotations, image by image; ``given``: how many images there were before some were left out.
     """
 
     key: str
@@ -46,6 +48,12 @@ class Prepared:
     outputs: int
     decoded: int = 0
     flaws: tuple[Flaw, ...] = ()
+    given: int = 0
+
+    @property
+    def flawed(self) -> Flawed | None:
+        """How many of its images have flawed annotations; None for none."""
+        return Flawed.of(self.given, len(self.train) + len(self.test), self.flaws) if self.flaws else None
 
 
 def prepare(task: Task, task_type: TaskType, image_size: int, threads: int = 1) -> Prepared:
@@ -60,7 +68,7 @@ def prepare(task: Task, task_type: TaskType, image_size: int, threads: int = 1) 
     facts = json.loads((folder / "facts.json").read_text())
     train, test = (_map(folder, name) for name in ("train", "test"))
     flaws = tuple(Flaw(**flaw) for flaw in facts["flaws"])
-    return Prepared(key, train, test, tuple(facts["classes"]), facts["outputs"], decoded, flaws)
+    return Prepared(key, train, test, tuple(facts["classes"]), facts["outputs"], decoded, flaws, facts["given"])
 
 
 def _map(folder: Path, name: str) -> PreparedSplit:
@@ -69,12 +77,34 @@ def _map(folder: Path, name: str) -> PreparedSplit:
     return PreparedSplit(images, np.load(folder / f"{name}.targets.npy", mmap_mode="c").view(np.ndarray))
 
 
-def encoded(task: Task, task_type: TaskType, image_size: int) -> tuple[dict[str, Split], dict[str, Encoded], tuple[str, ...]]:
-    """A task's splits with the images that its annotations leave, their targets, and the classes. Raises DataError."""
+@dataclass(frozen=True)
+class Usable:
+    """What of a task can be used: its splits with the images that their annotations leave, targets with their flaws, and the classes.
+
+    ``given``: how many images there were.
+    """
+
+    splits: Mapping[str, Split]
+    found: Mapping[str, Encoded]
+    classes: tuple[str, ...]
+    given: int
+
+    @property
+    def flaws(self) -> tuple[Flaw, ...]:
+        return tuple(flaw for name in self.splits for flaw in self.found[name].flaws)
+
+    @property
+    def flawed(self) -> Flawed:
+        return Flawed.of(self.given, sum(len(split.images) for split in self.splits.values()), self.flaws)
+
+
+def usable(task: Task, task_type: TaskType, image_size: int) -> Usable:
+    """Raises DataError for annotations that cannot be understood, and where they leave no image of a split."""
     splits, classes = splits_of(task)
     classes = classes or task_type.methods.classes([*splits["train"].targets, *splits["test"].targets], task)
     found = {name: _encoded(task, task_type, image_size, split, name, classes) for name, split in splits.items()}
-    return {name: _kept(split, found[name]) for name, split in splits.items()}, found, classes
+    given = sum(len(split.images) + len({flaw.name for flaw in split.flaws} - set(split.names)) for split in splits.values())
+    return Usable({name: _kept(split, found[name]) for name, split in splits.items()}, found, classes, given)
 
 
 def _kept(split: Split, found: Encoded) -> Split:
@@ -91,17 +121,18 @@ def _encoded(task: Task, task_type: TaskType, image_size: int, split: Split, nam
     found = task_type.methods.encode(Annotations(task, split.targets, split.names, classes, image_size, shape))
     found = replace(found, flaws=(*split.flaws, *found.flaws))
     if not len(found.targets):
-        flaw = found.flaws[0]
-        raise DataError(f"{task.name}: no image of its {name} split can be used: {flaw.name} {flaw.what}", subject=task.name)
+        why = f": {found.flaws[0].name} {found.flaws[0].what}" if found.flaws else ""
+        hint = "Is it of another type (type=…), or written in another way than its type expects?"
+        raise DataError(f"{task.name}: no image of its {name} split can be used{why}", subject=task.name, hint=hint)
     return found
 
 
 def _decode_into(folder: Path, task: Task, task_type: TaskType, image_size: int, threads: int) -> int:
     """Decode both splits and say how many images that were."""
-    splits, found, classes = encoded(task, task_type, image_size)
+    kept = usable(task, task_type, image_size)
     folder.mkdir(parents=True, exist_ok=True)
-    outputs = _outputs(task, task_type, found["train"].targets, classes)
-    for name, split in splits.items():
+    outputs = _outputs(task, task_type, kept.found["train"].targets, kept.classes)
+    for name, split in kept.splits.items():
         shape = (len(split.images), image_size, image_size, 3)
         temporary = folder / f".{name}.{os.getpid()}.npy"
         images = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
@@ -111,11 +142,12 @@ def _decode_into(folder: Path, task: Task, task_type: TaskType, image_size: int,
             temporary.replace(folder / f"{name}.images.npy")
         finally:
             temporary.unlink(missing_ok=True)
-        np.save(folder / f"{name}.targets.npy", found[name].targets)
-    flaws = [asdict(flaw) for name in splits for flaw in found[name].flaws]
+        np.save(folder / f"{name}.targets.npy", kept.found[name].targets)
+    remember(task, task_type, kept.flawed)
+    facts = {"task": task.name, "classes": kept.classes, "outputs": outputs, "given": kept.given}
     # Written last: its presence says that the rest is whole.
-    (folder / "facts.json").write_text(json.dumps({"task": task.name, "classes": classes, "outputs": outputs, "flaws": flaws}))
-    return sum(len(split.images) for split in splits.values())
+    (folder / "facts.json").write_text(json.dumps({**facts, "flaws": [asdict(flaw) for flaw in kept.flaws]}))
+    return sum(len(split.images) for split in kept.splits.values())
 
 
 def _outputs(task: Task, task_type: TaskType, targets: np.ndarray, classes: tuple[str, ...]) -> int:

@@ -36,6 +36,8 @@ class Tools:
     mapped: dict[tuple[object, int], Prepared] = field(default_factory=dict)
     decoded: int = 0
     """Images decoded since the worker last set this to 0: nobody on the node had them."""
+    flawed: dict[str, str] = field(default_factory=dict)
+    """What is wrong with the annotations of the tasks that were asked for since the worker last emptied this, by task."""
     looked_at: tuple[object, Evidence] | None = None
     """The evidence of the last estimate: its statistics serve the next estimator too."""
 
@@ -47,6 +49,8 @@ class Tools:
         if key not in self.mapped:
             self.mapped[key] = prepare(task, self.task_type(task), image_size, self.device.threads)
             self.decoded += self.mapped[key].decoded
+        if flawed := self.mapped[key].flawed:
+            self.flawed[task.name] = flawed.of_task(task.name)
         return self.mapped[key]
 
     def backbone(self, source: SourceModel, job: Job, *, dense: bool = False) -> tuple[Backbone, int | Pyramid]:

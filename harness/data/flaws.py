@@ -1,0 +1,104 @@
+"""Flaws as people read them: how many images of a task have some, what they are, and how each was handled."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from registry.cache import cache_folder, write_atomically
+from registry.identity import digest
+
+if TYPE_CHECKING:
+    from registry import Flaw, Task, TaskType
+
+
+_ASIDE = re.compile(r" \(([^()]*)\)$")
+LISTED = 4
+_NUMBER = re.compile(r"\d+(?:,\d{3})*")
+
+
+@dataclass(frozen=True)
+class Flawed:
+    """Of a task's ``images``, as many have flawed annotations, and so many of these were left out."""
+
+    images: int
+    flawed: int
+    left_out: int = 0
+
+    @classmethod
+    def of(cls, images: int, kept: int, flaws: Iterable[Flaw]) -> Flawed:
+        return cls(images, len({flaw.name for flaw in flaws}), images - kept)
+
+    def __str__(self) -> str:
+        out = f", {self.left_out:,} of them left out" if self.left_out else ""
+        return f"{self.flawed:,} of {self.images:,} images have flawed annotations{out}"
+
+    def of_task(self, name: str) -> str:
+        """What a run says of its task, and where to see more."""
+        return f"{name}: {self}: headwater check {shlex.quote(name)}"
+
+
+@dataclass(frozen=True)
+class Group:
+    """Flaws of one kind: ``what`` they are, from the least to the largest number, how they were ``handled``, what they are about."""
+
+    what: str
+    handled: str
+    names: tuple[str, ...]
+
+
+def grouped(flaws: Sequence[Flaw]) -> list[Group]:
+    """Flaws that differ in their numbers only, together; the most frequent first."""
+    found: dict[tuple[str, str], list[Flaw]] = {}
+    for flaw in flaws:
+        found.setdefault((_kind(flaw.what), flaw.handled), []).append(flaw)
+    groups = [
+        Group(_together([flaw.what for flaw in same]), handled, tuple(flaw.name for flaw in same)) for (_, handled), same in found.items()
+    ]
+    return sorted(groups, key=lambda group: -len(group.names))
+
+
+def _kind(what: str) -> str:
+    """``has 2 boxes of no known category ('x')`` and ``has 1 box of no known category ('y')`` are of a kind."""
+    return re.sub(r"(es|s)+\b", "", _NUMBER.sub("N", _ASIDE.sub("", what)))
+
+
+def _together(whats: Sequence[str]) -> str:
+    """``has 1–3 boxes empty``: as the largest says it, with the range of numbers where they differ."""
+    bare = [_ASIDE.sub("", what) for what in whats]
+    if bare != list(whats):  # what stands in brackets at the end is listed, not counted
+        asides = dict.fromkeys(part for what in whats for aside in _ASIDE.findall(what) for part in aside.split(", "))
+        return f"{_together(bare)} ({', '.join(list(asides)[:LISTED])}{', …' if len(asides) > LISTED else ''})"
+    numbers = [[int(number.replace(",", "")) for number in _NUMBER.findall(what)] for what in whats]
+    largest = whats[max(range(len(whats)), key=lambda row: numbers[row])]
+    if len({len(row) for row in numbers}) > 1:
+        return largest
+    ranges = (f"{min(column):,}–{max(column):,}" if min(column) < max(column) else None for column in zip(*numbers, strict=True))
+    return _NUMBER.sub(lambda number: next(ranges) or number[0], largest)
+
+
+def remember(task: Task, task_type: TaskType, flawed: Flawed) -> None:
+    """Keep the count, so that it is known without the data."""
+    kept = {"identity": _identity(task, task_type), **asdict(flawed)}
+    write_atomically(_kept(task), lambda path: path.write_text(json.dumps(kept)))
+
+
+def known(task: Task, task_type: TaskType) -> Flawed | None:
+    """The count where this machine has prepared the task as it is now."""
+    if not (kept := _kept(task)).is_file():
+        return None
+    facts = json.loads(kept.read_text())
+    return Flawed(**facts) if facts.pop("identity") == _identity(task, task_type) else None
+
+
+def _kept(task: Task) -> Path:
+    return cache_folder("flaws") / f"{digest(task.name)}.json"
+
+
+def _identity(task: Task, task_type: TaskType) -> str:
+    return digest(task.identity(), task_type.code)

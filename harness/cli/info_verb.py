@@ -13,7 +13,10 @@ from harness.cli.options import format_option, plugin_option, store_option
 from harness.cli.recorded_job import draw_jobs, is_job, print_job
 
 if TYPE_CHECKING:
-    from registry import Card, Registry
+    from registry import Card, Registry, Task
+
+MANY = 6
+"""Files that are listed one by one."""
 
 USE = {
     "source": 'sources = ["{name}"]',
@@ -101,15 +104,29 @@ def _title(card: Card) -> str:
 
 
 def _facts(card: Card, registry: Registry) -> list[list[Any]]:
-    from registry import SourceModel, kind_of
+    from registry import SourceModel, Task, kind_of
 
     facts = card.facts()
+    if isinstance(card, Task):
+        facts["annotations"] = _flawed(card, registry)
     if isinstance(card, SourceModel):
         facts["parameters"] = card.parameters or _counted(card)
     rows = [[key.replace("_", " "), _shown(value)] for key, value in facts.items() if value not in (None, "", (), {})]
     if use := USE.get(kind_of(card).value):
         rows.append(["use", use.format(name=card.name)])
     return [*rows, ["check", f"headwater check {_quoted(card.name)}"]]
+
+
+def _flawed(task: Task, registry: Registry) -> str:
+    """How many of its annotations are flawed, where that is known without looking at the data."""
+    from harness.data.flaws import known
+    from registry.errors import HeadwaterError
+
+    try:
+        found = known(task, registry.task_type(task.type))
+    except (HeadwaterError, OSError):  # an unknown type, a file that is gone: headwater check says so
+        return ""
+    return "" if found is None else str(found) if found.flawed else "no flaws"
 
 
 def _counted(card: Any) -> int | None:
@@ -121,6 +138,8 @@ def _counted(card: Any) -> int | None:
 
 def _shown(value: Any) -> Any:
     if isinstance(value, tuple | list | frozenset):
+        if len(value) > MANY and all(isinstance(item, Path) for item in value):
+            return f"{len(value):,}, the first {next(iter(value))}"
         return ", ".join(str(getattr(item, "name", item)) for item in value)
     if isinstance(value, dict):
         return ", ".join(f"{key}={item}" for key, item in value.items())

@@ -178,7 +178,7 @@ def _show_report(report: Report, standing: Standing, again: str, then: str) -> i
     for reason in sorted(reasons - set(standing.plan.skipped.values()))[:10]:
         click.echo(f" skipped {reason}", err=True)
     for flaw in report.flaws:
-        click.echo(f" flaws  {flaw}", err=True)
+        click.echo(f" {flaw}", err=True)
     states = (State.DONE, State.FAILED, State.SKIPPED, State.INTERRUPTED)
     counted = ", ".join(f"{report.count(state)} {state}" for state in states if report.count(state) or state is State.DONE)
     if not report.outcomes:

@@ -35,12 +35,12 @@ class Flawed:
         return cls(images, len({flaw.name for flaw in flaws}), images - kept)
 
     def __str__(self) -> str:
-        out = f", {self.left_out:,} of them left out" if self.left_out else ""
-        return f"{self.flawed:,} of {self.images:,} images have flawed annotations{out}"
+        out = f", {self.left_out:,} left out" if self.left_out else ""
+        return f"flawed annotations in {self.flawed:,} of {self.images:,} images{out}"
 
     def of_task(self, name: str) -> str:
         """What a run says of its task, and where to see more."""
-        return f"{name}: {self}: headwater check {shlex.quote(name)}"
+        return f"{self}: headwater check {shlex.quote(name)}"
 
 
 @dataclass(frozen=True)

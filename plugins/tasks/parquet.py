@@ -19,6 +19,7 @@ def load(files: dict[str, list[str]], name: str) -> Any:
     """A DatasetDict of the files, one split each."""
     import datasets
 
+    datasets.disable_progress_bars()  # ours is the bar that counts
     kind = "arrow" if next(iter(files.values()))[0].endswith(".arrow") else "parquet"
     try:
         return datasets.load_dataset(kind, data_files=files)

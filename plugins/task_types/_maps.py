@@ -42,9 +42,9 @@ def opened(target: Any, what: str, name: str) -> np.ndarray | None:
     if found.ndim == 3 and found.shape[2] == 1:
         found = found[:, :, 0]
     if found.ndim != 2:
-        shape = "×".join(map(str, found.shape))
+        what_it_is = f"has shape {'×'.join(map(str, found.shape))}" if found.ndim else f"is of type {type(target).__name__}"
         hint = f"A {what} has one number a pixel: turn colours into numbers first, and save it as a grey or palette PNG."
-        raise DataError(f"the {what} of {name} has shape {shape}, (H, W) was expected", subject=name, hint=hint)
+        raise DataError(f"the {what} of {name} {what_it_is}, (H, W) numbers were expected", subject=name, hint=hint)
     return found
 
 

@@ -22,6 +22,8 @@ METRICS = (
 
 UNIT = 0.001
 """Metres that a whole number in an image stands for, where the task does not say: most files are in millimetres."""
+OVERFLOW = 65535
+"""What 16-bit images hold where a reading did not fit, or there was none."""
 WIDTH = 64
 """Channels of the head: what two CPU cores bear."""
 BOUND = math.log(1000)
@@ -57,8 +59,11 @@ class depth(TaskTypeMethods):
         unit = _unit(given.task)
 
         def read(found: np.ndarray, name: str) -> tuple[np.ndarray, Flaw | None]:
+            if found.dtype.kind not in "uif":
+                hint = "A depth map has numbers, one for each pixel."
+                raise DataError(f"the depth map of {name} has values of type {found.dtype}", subject=name, hint=hint)
             metres = found.astype(np.float32) * (1.0 if found.dtype.kind == "f" else unit)
-            wrong = ~np.isfinite(metres) | (metres < 0)
+            wrong = ~np.isfinite(metres) | (metres < 0) | ((found == OVERFLOW) & (found.dtype.kind != "f"))
             return np.where(wrong, 0, metres), _wrong(name, int(wrong.sum()))
 
         return encode_maps(given, "depth map", np.float32, 0, "a depth map without a reading", read)
@@ -172,7 +177,7 @@ def _unit(task: Task) -> float:
 
 
 def _wrong(name: str, count: int) -> Flaw | None:
-    what = f"has {count} depth{'s' * (count != 1)} that {'are' if count != 1 else 'is'} negative, infinite or no number"
+    what = f"has {count} depth{'s' * (count != 1)} that {'are' if count != 1 else 'is'} negative, infinite, no number or {OVERFLOW}"
     return Flaw(name, what, "taken as no reading") if count else None
 
 

@@ -17,6 +17,7 @@ from harness.conformance import checks, conformance_cases, examine, own_cards, t
 from harness.templates import TEMPLATES
 from registry import Kind, kind_of
 from registry.errors import BadPlugin
+from tests import rendered
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def failures(card, registry, skip=("elsewhere",)):
     return {result.check.name: result.message for result in examine(wanted) if not result.passed}
 
 
-@pytest.mark.parametrize("kind", [Kind.ADAPTATION, Kind.ESTIMATOR, Kind.SELECTOR, Kind.DOMAIN, Kind.TASK_TYPE])
+@pytest.mark.parametrize("kind", [Kind.ADAPTATION, Kind.ESTIMATOR, Kind.SELECTOR, Kind.DOMAIN])
 def test_what_is_bundled_conforms(registry, kind):
     assert {card.name: failures(card, registry) for card in registry.cards[kind].values() if failures(card, registry)} == {}
 
@@ -254,6 +255,102 @@ def test_a_selector_that_needs_records_is_found(registry):
     assert "IndexError" in failures(card, registry)["frugal"]
 
 
+# -- task types ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["classification", "multilabel", "regression", "segmentation", "detection", "keypoints", "depth"])
+def test_bundled_task_types_conform_on_a_task_of_theirs(registry, name):
+    task = hw.Registry.discover([rendered.PLUGIN]).task(f"rendered/{name}")
+    made = checks(registry.task_type(name), registry, [task])
+    assert len(made) == 14
+    assert {result.check.name: result.message for result in examine(made) if not result.passed} == {}
+
+
+def test_without_a_task_only_the_card_of_a_task_type_is_looked_at(registry):
+    (check,) = checks(registry.task_type("segmentation"), registry)
+    assert check().endswith("tried on nothing: name a task of the type beside it, or register one")
+
+
+def broken_type(registry, **methods):
+    """Classification with methods of it replaced, and what its checks say on the toy task."""
+    card = registry.task_type("classification")
+    cls = type("Broken", (type(card.methods),), methods)
+    made = checks(replace(card, methods=cls()), registry, [toys.stripes])
+    return {result.check.name: result.message for result in examine(made) if not result.passed and result.check.name != "picklable"}
+
+
+def test_a_task_type_that_keeps_its_word_passes_on_the_toy_task(registry):
+    assert broken_type(registry) == {}
+
+
+def _silent(self, given):
+    return hw.Encoded(np.array([target if isinstance(target, int) else 0 for target in given.targets]))
+
+
+def _stumbles(self, given):
+    return hw.Encoded(np.array([int(target) for target in given.targets]))
+
+
+def _restless(self, given):
+    return hw.Encoded(np.random.default_rng().integers(0, 3, len(given.targets)))
+
+
+def _whole_head(self, features, outputs):
+    class Head(torch.nn.Linear):
+        def forward(self, rows):
+            logits = super().forward(rows)
+            return logits if self.training else logits.argmax(1)
+
+    return Head(features, outputs)
+
+
+def _sum(self, outputs, targets):
+    return torch.nn.functional.cross_entropy(outputs, targets, reduction="sum")
+
+
+def _level(self, outputs, targets):
+    return outputs.mean() * 0 + 1
+
+
+def _wrong_way(self, outputs, targets):
+    return dict.fromkeys(ALL, float((outputs.argmax(1) != targets).float().mean()))
+
+
+ALL = ("accuracy", "balanced_accuracy", "f1", "auroc", "log_loss")
+
+
+@pytest.mark.parametrize(
+    ("method", "does", "check", "says"),
+    [
+        ("encode", _silent, "flaws", "an image with no target is taken without a word"),
+        ("encode", _stumbles, "flaws", "an image with no target ends in TypeError"),
+        ("encode", _restless, "encodes", "the same targets are encoded differently twice"),
+        ("strata", lambda self, targets: targets * 1.0, "strata", "strata of 6 images are (6,) float64"),
+        ("head", _whole_head, "predicts", "its head says (6,) torch.int64 of 6 images"),
+        ("loss", _sum, "loss", "of the batch twice over"),
+        ("loss", _level, "learns", "its loss goes from 1 to 1"),
+        ("measure", lambda *_: {"accuracy": 1.0}, "measures", "measure returns accuracy; its card lists accuracy, balanced"),
+        ("measure", lambda *_: dict.fromkeys(ALL, float("nan")), "measures", "accuracy is nan"),
+        ("measure", _wrong_way, "direction", "accuracy goes from"),
+        ("picture", lambda self, image, *_: [("image", image / 255)], "picture", "a panel of its picture is (64, 64, 3) float64"),
+        ("picture", lambda *_: [], "picture", "its picture has no panels"),
+        ("probe", lambda self, targets: hw.Probe(targets, np.arange(len(targets))), "probe", "estimators are not told"),
+    ],
+)
+def test_task_types_that_break_their_word_are_found(registry, method, does, check, says):
+    assert says in broken_type(registry, **{method: does})[check]
+
+
+def test_targets_that_do_not_come_back_as_they_were_are_found(registry):
+    card = registry.task_type("segmentation")
+    shifted = type(
+        "Shifted", (type(card.methods),), {"annotated": lambda self, annotations, target: (annotations["mask"] + 1).to(target.dtype)}
+    )
+    task = hw.Registry.discover([rendered.PLUGIN]).task("rendered/segmentation")
+    wanted = [check for check in checks(replace(card, methods=shifted()), registry, [task]) if check.name == "augments"]
+    assert [result.message for result in examine(wanted)] == ["a target as it is comes back changed"]
+
+
 # -- for third parties --------------------------------------------------------------------------------------------
 
 
@@ -262,9 +359,10 @@ def test_every_template_conforms(tmp_path, kind):
     path = tmp_path / "mine.py"
     path.write_text(TEMPLATES[kind].replace("NAME", "lab/mine").replace("FUNCTION", "mine").replace("resnet18", "test_resnet"))
     registry = hw.Registry.discover([path])
-    (card,) = own_cards(registry)
-    assert (kind_of(card).value, card.name) == (kind, "lab/mine")
-    assert failures(card, registry) == {}
+    cards = own_cards(registry)
+    assert (kind, "lab/mine") in {(kind_of(card).value, card.name) for card in cards}
+    assert len(cards) == (2 if kind == "task-type" else 1)  # a task type brings a task to try it on
+    assert {card.name: failures(card, registry) for card in cards if failures(card, registry)} == {}
 
 
 @pytest.mark.slow

@@ -7,7 +7,10 @@ import json
 import pytest
 import timm
 
+import headwater as hw
+from harness.run import Control
 from tests.cli.headwater_command import run_headwater
+from tests.harness.toy import keys
 
 
 def facts(capsys, name, *options):
@@ -58,3 +61,85 @@ def test_an_unknown_name_is_an_error_with_the_nearest_of_any_kind(capsys):
 def test_a_providers_own_words_say_what_is_wrong(capsys):
     answer = run_headwater(capsys, "info", "folder/not/there")
     assert answer.status == 2 and "there is no folder" in answer.err
+
+
+# -- recorded jobs --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    path = tmp_path_factory.mktemp("info") / "s.duckdb"
+    return hw.run(keys(adaptations=["fine_tune", "toy/explodes"]), store=path, control=Control(executor="inline")).store
+
+
+def cells(store):
+    return [job for (job,) in store.sql("SELECT job FROM cells ORDER BY source").rows]
+
+
+def test_a_job_shows_its_metrics_on_both_splits_and_by_class(capsys, store):
+    job = cells(store)[0]
+    shown = facts(capsys, job[:8], "--store", store.path)
+    rows = store.sql(f"SELECT split, metric, value FROM metrics WHERE job = '{job}'").rows
+    assert (shown["job"], shown["source"], shown["state"]) == (job, "toy/fixed", "done")
+    assert {(split, name): value for split, found in shown["metrics"].items() for name, value in found.items()} == {
+        (split, name): pytest.approx(value) for split, name, value in rows
+    }
+    assert set(shown["by_class"]["recall"]) == {"dark", "grey", "light"}
+    answer = run_headwater(capsys, "info", job, "--store", store.path)
+    lines = [line.split() for line in answer.out.splitlines()]
+    assert ["metric", "validation", "test"] in lines and ["class", "recall"] in lines
+    assert next(line[0] for line in lines[lines.index(["metric", "validation", "test"]) + 2 :]) == "accuracy"
+
+
+def test_a_job_without_values_by_class_says_why_and_shows_the_rest(capsys, store):
+    job = cells(store)[0]
+    predictions = store.files / store.sql(f"SELECT path FROM predictions WHERE job = '{job}'").rows[0][0]
+    moved = predictions.rename(predictions.with_suffix(".away"))
+    try:
+        answer = run_headwater(capsys, "info", job, "--store", store.path)
+    finally:
+        moved.rename(predictions)
+    assert answer.status == 0 and "accuracy" in answer.out
+    assert "no values by class: " in answer.err and "no longer at" in answer.err
+
+
+def test_a_picture_is_called_after_its_jobs(capsys, store, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    one, other = cells(store)
+    answer = run_headwater(capsys, "info", one, "--picture", "--store", store.path)
+    assert (answer.status, answer.out) == (0, f"wrote {one[:8]}.png: 8 of 30 test images\n")
+    answer = run_headwater(capsys, "info", one[:9], other, "--images", 3, "--store", store.path, "--picture")
+    assert answer.out == f"wrote {one[:8]}-{other[:8]}.png: 3 of 30 test images\n"
+    assert {path.name for path in tmp_path.iterdir()} == {f"{one[:8]}.png", f"{one[:8]}-{other[:8]}.png"}
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("sklearn/digits", "--picture"), "--picture shows recorded cells; 'sklearn/digits' is not a job's identity"),
+        (("00000000", "--picture"), "no job starts with 00000000"),
+        (("00000000", "--picture", "a.jpg"), "--picture writes a PNG file: a.jpg.png"),
+        (("00000000", "--picture", "11111111"), "Put jobs before it: headwater info 11111111 --picture"),
+    ],
+)
+def test_a_picture_of_nothing_is_a_clear_error(capsys, store, tmp_path, monkeypatch, words, says):
+    monkeypatch.chdir(tmp_path)
+    answer = run_headwater(capsys, "info", *words, "--store", store.path)
+    assert answer.status == 2 and says in answer.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_picture_of_a_job_that_failed_says_so(capsys, store):
+    job = store.sql("SELECT job FROM jobs WHERE state = 'failed'").rows[0][0]
+    answer = run_headwater(capsys, "info", job, "--picture", "--store", store.path)
+    assert answer.status == 1 and "is failed, not done: the loss became nan" in answer.err
+
+
+def test_a_picture_without_a_store_says_what_to_run(capsys, tmp_path):
+    answer = run_headwater(capsys, "info", "00000000", "--picture", "--store", tmp_path / "none.duckdb")
+    assert answer.status == 2 and "No store here yet" in answer.err
+
+
+def test_several_names_are_shown_one_after_the_other(capsys):
+    answer = run_headwater(capsys, "info", "indoor", "fine_tune")
+    assert answer.out.index("indoor (domain)") < answer.out.index("fine_tune (adaptation)")

@@ -1,0 +1,101 @@
+"""Pictures: which test images are shown, and how they lie on the sheet."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFont
+
+import headwater as hw
+from harness import pictures
+from harness.pictures import GAP, MARGIN, Panel, Shown, chosen, compose, sheet, write
+from harness.recorded import recorded, seen
+from harness.run import Control
+from registry.errors import BadSpec, HeadwaterError
+from tests.harness.toy import keys
+
+
+@pytest.fixture(scope="module")
+def cells(tmp_path_factory):
+    """Two sources on the same task, and one of them on another."""
+    path = tmp_path_factory.mktemp("pictures") / "s.duckdb"
+    report = hw.run(keys(tasks=["toy/shades", "toy/tones"]), store=path, control=Control(executor="inline"))
+    rows = report.store.sql("SELECT source, task, job FROM cells").rows
+    return {(source, task): seen(recorded(report.store, job)) for source, task, job in rows}
+
+
+def test_images_are_spread_evenly_over_the_strata_whatever_was_predicted():
+    strata = np.repeat([2, 0, 1], [10, 10, 20])
+    assert strata[chosen(strata, 4)].tolist() == [0, 1, 1, 2]
+    assert chosen(strata, 4).tolist() == [15, 25, 35, 5]  # the middle of each quarter
+    assert sorted(chosen(strata, 100)) == list(range(40))
+
+
+def test_pixels_are_enlarged_by_a_whole_factor_and_stay_what_they_are():
+    image = np.random.default_rng(0).integers(0, 255, (80, 80, 3)).astype(np.uint8)
+    page = np.asarray(compose(["title"], [Shown(7, [Panel("truth", image), Panel("said", 255 - image)])]))
+    height, side = len(page) - MARGIN, 240  # 80 pixels three times: the least whole factor that reaches 192
+    for number, expected in enumerate((image, 255 - image)):
+        left = MARGIN + number * (side + GAP)
+        found = page[height - side : height, left : left + side]
+        assert np.array_equal(found, expected.repeat(3, 0).repeat(3, 1))
+
+
+def test_lines_of_images_are_about_equally_long():
+    image = np.zeros((200, 200, 3), np.uint8)
+    page = compose(["t"], [Shown(row, [Panel("x", image)]) for row in range(8)])
+    assert page.width == MARGIN + 4 * (200 + MARGIN)  # seven would fit
+
+
+@pytest.mark.parametrize("text", ["a long title of many words that goes on", "one_word_that_is_as_long_as_it_is_wide", "x" * 300])
+def test_titles_stay_within_their_panel(text):
+    lines = pictures._wrapped(text, 14, 100)
+    assert len(lines) == 2 and lines[-1].endswith("…")
+    assert all(pictures._font(14).getlength(line) <= 100 for line in lines)
+    assert text.startswith(lines[0])
+
+
+def test_a_font_without_arrows_is_given_plain_letters(monkeypatch):
+    monkeypatch.setattr(pictures, "_font", lambda size: ImageFont.load_default(size))
+    assert pictures._legible("naïve → café · 3…") == "naive -> cafe - 3..."
+
+
+def test_two_cells_of_a_task_share_what_they_agree_on(cells):
+    one, other = (cells[source, "toy/shades"] for source in ("toy/fixed", "toy/random"))
+    drawn = pictures._panels([one, replace(one)], ["A", "B"], 0)
+    assert len(drawn) == 1 and not drawn[0].title.startswith("A")
+    wrong = replace(other, predictions=-one.predictions)
+    titles = [panel.title for panel in pictures._panels([one, wrong], ["A", "B"], 0)]
+    assert [title[:3] for title in titles] == ["A  ", "B  "] and titles[0][1:] != titles[1][1:]
+    assert np.prod(sheet([one, wrong], 4).size) > 1.5 * np.prod(sheet([one], 4).size)
+
+
+def test_cells_of_other_images_are_not_shown_side_by_side(cells):
+    with pytest.raises(BadSpec, match=r"have other test images: toy/shades at 8 px, toy/tones at 8 px"):
+        sheet([cells["toy/fixed", "toy/shades"], cells["toy/fixed", "toy/tones"]], 4)
+
+
+def test_what_a_plugin_draws_on_stays_its_own(cells):
+    """The cache's images are mapped: a picture that paints over its arguments changes none of them."""
+    cell = cells["toy/fixed", "toy/shades"]
+
+    class Paints(type(cell.task_type.methods)):
+        def picture(self, image, target, prediction, classes):
+            image[:] = prediction[:] = 0
+            return [("painted", image)]
+
+    before = cell.predictions.copy(), cell.prepared.test.images[0].copy()
+    sheet([replace(cell, task_type=replace(cell.task_type, methods=Paints()))], 2)
+    assert np.array_equal(before[0], cell.predictions) and np.array_equal(before[1], cell.prepared.test.images[0])
+
+
+def test_a_picture_is_a_png_file_or_a_clear_error(cells, tmp_path):
+    page = sheet([cells["toy/fixed", "toy/shades"]], 3)
+    write(page, tmp_path / "new" / "p.png")
+    with Image.open(tmp_path / "new" / "p.png") as opened:
+        assert (opened.format, opened.size) == ("PNG", page.size)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(HeadwaterError, match="cannot be written"):
+        write(page, tmp_path / "file" / "p.png")

@@ -1,0 +1,80 @@
+"""Recorded jobs: what a store has of them, and when their predictions can be looked at again."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import headwater as hw
+from harness.recorded import recorded, seen
+from harness.run import Control
+from registry.errors import DataError, NotApplicable, UnknownName
+from tests.harness.toy import keys
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    path = tmp_path_factory.mktemp("recorded") / "s.duckdb"
+    sources = ["toy/fixed", "chain[base=toy/fixed,on=toy/halves]"]
+    changes = {"adaptations": ["fine_tune", "linear_probe", "toy/explodes"], "references": []}
+    return hw.run(keys(sources=sources, **changes), store=path, control=Control(executor="inline")).store
+
+
+def job(store, kind="adapt", adaptation="fine_tune", source="toy/fixed"):
+    found = store.sql(f"SELECT job FROM jobs WHERE kind = '{kind}' AND adaptation LIKE '{adaptation}' AND source = '{source}'")
+    return found.rows[0][0]
+
+
+@pytest.mark.parametrize("adaptation", ["fine_tune", "linear_probe"])
+def test_predictions_lie_beside_what_they_are_of(store, adaptation):
+    found = seen(recorded(store, job(store, adaptation=adaptation)[:8]))
+    measured = {row.metric: row.test for row in found.recorded.metrics}
+    right = found.predictions.argmax(1) == found.prepared.test.targets
+    assert (found.task.name, len(right), found.predictions.dtype) == ("toy/shades", 30, np.float32)
+    assert right.mean() == pytest.approx(measured["accuracy"])
+    recall = found.by_class()["recall"]
+    assert list(recall) == ["dark", "grey", "light"]
+    assert np.mean(list(recall.values())) == pytest.approx(measured["balanced_accuracy"])
+
+
+def test_the_cells_own_metric_comes_first_and_in_its_title(store):
+    found = recorded(store, job(store))
+    assert [row.metric for row in found.metrics] == ["accuracy", "auroc", "balanced_accuracy", "f1", "log_loss"]
+    assert found.title == f"toy/fixed → shades · fine_tune · 12 images · seed 0 · accuracy {found.metrics[0].test:.3f}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "adaptation", "says"),
+    [
+        ("pretrain", "%", "trains a chain: it predicts nothing"),
+        ("features", "%", "extracts features: it predicts nothing"),
+        ("adapt", "toy/explodes", "is failed, not done: the loss became nan"),
+    ],
+)
+def test_a_job_without_predictions_says_why(store, kind, adaptation, says):
+    with pytest.raises(NotApplicable, match=says):
+        seen(recorded(store, job(store, kind, adaptation)))
+
+
+def test_an_unknown_or_ambiguous_identity_is_told(store):
+    with pytest.raises(UnknownName, match="no job starts with 0000000000"):
+        recorded(store, "0000000000")
+    with pytest.raises(UnknownName, match="more than one job starts with "):
+        recorded(store, "")
+
+
+def test_predictions_that_are_gone_or_of_other_data_are_not_taken_for_what_they_were(store):
+    found = recorded(store, job(store))
+    kept = found.predictions.read_bytes()
+    try:
+        np.save(found.predictions, -np.load(found.predictions))
+        with pytest.raises(DataError, match=r"reached accuracy 0\.\d+; its predictions come to 0\.\d+ on what toy/shades is now"):
+            seen(found)
+        np.save(found.predictions, np.zeros((7, 3), np.float16))
+        with pytest.raises(DataError, match="predicted 7 test images, toy/shades has 30 now"):
+            seen(found)
+        found.predictions.unlink()
+        with pytest.raises(NotApplicable, match="its predictions are no longer at"):
+            seen(found)
+    finally:
+        found.predictions.write_bytes(kept)

@@ -71,7 +71,7 @@ def _source_data(cell: Cell, tools: Tools) -> SourceData:
     heads = classifiers(tools.files.heads(cell.job.checkpoint))
     if not heads:
         raise NotApplicable(f"{name} needs a source task of classes, {task.name} is {task.type}", subject=task.name)
-    order = _order(prepared, cell.prepared)
+    order = _order(prepared, cell.prepared) if task.type == cell.task.type else None
     if order is None and not cell.sees_labels:
         raise NotApplicable(
             f"{name} on an unlabelled target needs the source's classes: {task.name} and {cell.task.name} differ", subject=task.name

@@ -62,7 +62,9 @@ def search(
             seen = {name: value / scale for name, value in found.items()}
             # where values differ by more than was expected, all that is more is noise
             surprise = variance(value - start[name] for name, value in seen.items())
-            seen_by = min(known.trust(rung.images, rung.share, validation, scale), known.spread / max(surprise, known.spread, 1e-12))
+            # of a metric where lower is better, values are negative: no shares, whatever they look like without their sign
+            trust = known.trust(rung.images, rung.share, validation, fmean(found.values()))
+            seen_by = min(trust, known.spread / max(surprise, known.spread, 1e-12))
             believed |= _updated(start, believed, seen, seen_by)
         if len(found) < len(contenders):
             break

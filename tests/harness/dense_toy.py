@@ -49,6 +49,14 @@ def random_maps_source():
     return network()
 
 
+@hw.source_model("toy/blind", architecture="maps", scratch="toy/random_maps", domain="synthetic", images=10)
+def blind_source():
+    """Whose maps are the same whatever it is shown, and stay so."""
+    blind = network()
+    blind.forward_features = lambda images: torch.ones(len(images), 5, 16, 16) + 0 * blind.norm.weight.sum()
+    return blind
+
+
 class Dense(hw.TaskTypeMethods):
     """What the toy types share: masks that are taken as they are, a 1 × 1 convolution for a head."""
 
@@ -79,6 +87,18 @@ class Head(nn.Module):
         return self.layer(maps[0])
 
 
+def image():
+    from torchvision import tv_tensors
+
+    return tv_tensors.Image
+
+
+def mask():
+    from torchvision import tv_tensors
+
+    return tv_tensors.Mask
+
+
 def cells(targets):
     """Of each cell of 4 × 4 pixels the last one: (B, 16, 16)."""
     return targets[:, 3::4, 3::4]
@@ -95,8 +115,20 @@ class regions(Dense):
         there = cells(targets) != VOID
         return {"hit": float((predictions.argmax(1) == cells(targets))[there].float().mean())}
 
-    def answer(self, prediction, classes, size):
-        return [classes[index] for index in np.unique(prediction.argmax(0))]
+    def augmentation(self, mirror):
+        from torchvision.transforms import v2
+
+        return v2.RandomAffine(0, translate=(0.1, 0.1), fill={image(): 0, mask(): VOID})
+
+    def annotate(self, target):
+        return {"mask": mask()(target)}
+
+    def annotated(self, annotations, target):
+        return annotations["mask"].as_subclass(torch.Tensor)
+
+    def answer(self, prediction, classes, shape):
+        """The names that occur, and how large the image is."""
+        return [classes[index] for index in np.unique(prediction.argmax(0))], shape
 
 
 @hw.task_type("toy/depth", metrics=[hw.Metric("error", higher_is_better=False, low=0.0)], dense=True, probed_as="regression")

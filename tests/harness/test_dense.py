@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+import headwater as hw
+from harness.answers import Answers
 from harness.data.subset import first
+from harness.measure import snapshot
+from harness.measure.adapting import kept
 from harness.measure.backbone import Backbone
 from harness.measure.probing import MOST, features_at, probe_of
 from harness.pixels import PER_CLASS
 from harness.plan import plan
+from harness.run import Control
 from harness.schedule import Schedule
 from harness.spec import Spec
-from harness.worker import Worker
+from harness.worker import Stopped, Worker
 from leaderboard.records import JobKind, State
 from registry import Evidence, Probe, Registry
 from registry.errors import BadPlugin
-from tests.harness.dense_toy import PLUGIN, VOID, keys, squares
+from tests.harness.dense_toy import PLUGIN, VOID, Dense, keys, squares
 
 
 def measured(tmp_path, **changes):
@@ -197,3 +204,247 @@ def test_places_are_gathered_batch_by_batch():
     found = features_at(probe, ((seen[start : start + 2], maps[seen[start : start + 2]]) for start in range(0, len(seen), 2)))
     expected = [maps[i, :, int(y * 3), int(x * 5)] for i, (x, y) in zip(image, probe.places, strict=True)]
     assert np.array_equal(found, np.array(expected))
+
+
+# -- answers ----------------------------------------------------------------------------------------------
+
+
+def adapted(tmp_path, task="toy/where", **changes):
+    given = {"control": Control(executor="inline", rerun="failed"), "plugins": [PLUGIN], "store": tmp_path / "s.duckdb", "image_size": 64}
+    recipe = {"epochs": 6, "batch_size": 8, "learning_rate": 0.02}
+    return hw.adapt(task, "toy/maps", tmp_path / "m.safetensors", **({"training": recipe} | given | changes))
+
+
+def recorded(tmp_path, saved):
+    return np.load(tmp_path / "s-files" / "predictions" / f"{saved.facts.job}.npy").astype(np.float32)
+
+
+@pytest.mark.parametrize("adaptation", ["fine_tune[layer_decay=0.5,l2_sp=0.01]", "freeze[stages=0]", "lora[rank=2]"])
+def test_a_saved_dense_network_gives_the_recorded_predictions(tmp_path, adaptation):
+    saved = adapted(tmp_path, adaptation=adaptation)
+    model = hw.load_adapted(saved.path, plugins=[PLUGIN])
+    images, masks, _ = squares(12, 1)
+    found = model.outputs(images)
+    assert found.shape == (12, 2, 16, 16)
+    np.testing.assert_allclose(found, recorded(tmp_path, saved), rtol=2e-3, atol=2e-3)
+    there = masks[:, 3::4, 3::4] != VOID
+    hit = (found.argmax(1) == masks[:, 3::4, 3::4])[there].mean()
+    assert saved.values[1].value == pytest.approx(hit, abs=1e-3)
+
+
+def test_predict_gives_what_the_type_answers_of_the_image_as_it_was_given(tmp_path):
+    model = hw.load_adapted(adapted(tmp_path).path, plugins=[PLUGIN])
+    image = Image.fromarray(squares(12, 1)[0][0])
+    image.resize((128, 96)).save(tmp_path / "wide.png")
+    (names, own), (_, wide) = model.predict([image, tmp_path / "wide.png"])
+    assert own == (64, 64) and wide == (128, 96)
+    assert set(names) <= {"ground", "square"} and names == [model.classes[index] for index in np.unique(model.outputs(image)[0].argmax(0))]
+    with pytest.raises(hw.NotApplicable, match=r"toy/where is toy/regions: an image has no probabilities of one class each"):
+        model.probabilities(image)
+
+
+def test_a_type_that_says_no_more_is_answered_with_its_predictions(tmp_path):
+    model = hw.load_adapted(adapted(tmp_path, "toy/far").path, plugins=[PLUGIN])
+    images = squares(3, 1)[0]
+    assert np.array_equal(np.stack(model.predict(images)), model.outputs(images))
+
+
+def test_a_network_of_places_may_be_saved_if_rounding_moves_few_of_its_choices(tmp_path):
+    from harness.adapt import _answers_alike
+    from leaderboard import Store
+
+    saved = adapted(tmp_path)
+    registry = Registry.discover([PLUGIN])
+    made = plan(Spec.of(keys(sizes=["full"], training={"epochs": 6, "batch_size": 8, "learning_rate": 0.02})), registry)
+    job = next(job for job in made.jobs.values() if job.id == saved.facts.job)
+    true = recorded(tmp_path, saved)
+
+    class Moved:
+        def __init__(self, share):
+            self.share = share
+
+        def outputs(self, images):
+            moved = np.random.default_rng(0).random(true.shape) < self.share
+            return np.where(moved, -true - 3 * np.sign(true), true)
+
+    store = Store(tmp_path / "s.duckdb")
+    assert _answers_alike(Moved(0.0), job, made, store) and _answers_alike(Moved(0.005), job, made, store)
+    assert not _answers_alike(Moved(0.5), job, made, store)
+
+
+# -- intervals --------------------------------------------------------------------------------------------
+
+
+class Counted(Dense):
+    """The share of the pixels of ones that are found: a ratio of sums over images."""
+
+    def loss(self, outputs, targets):
+        raise AssertionError
+
+    def measure(self, predictions, targets):
+        return {"found": float((predictions * targets).sum() / targets.sum()), "accuracy": float((predictions == targets).float().mean())}
+
+
+class Tallied(Counted):
+    def tally(self, predictions, targets):
+        right = predictions == targets
+        return torch.stack([(predictions * targets).sum(1), targets.sum(1), right.sum(1), right.sum(1) + (~right).sum(1)], 1).double()
+
+    def tallied(self, sums):
+        return {"found": float(sums[0] / sums[1]), "accuracy": float(sums[2] / sums[3])}
+
+
+def answers(methods, metric="found", count=30):
+    random = np.random.default_rng(2)
+    outputs, targets = (random.integers(2, size=(count, 7)).astype(np.float32) for _ in range(2))
+    card = hw.task_type("own/counted", metrics=[hw.Metric("found"), hw.Metric("accuracy")])(methods)
+    return Answers(outputs, targets, metric, card, np.arange(count))
+
+
+@pytest.mark.parametrize("metric", ["found", "accuracy"])
+def test_a_tally_gives_the_bootstrap_of_measuring_every_draw(metric):
+    one, other = answers(Tallied, metric), answers(Counted, metric)
+    assert one.drawn == pytest.approx(other.drawn, rel=1e-6) and len(set(one.drawn)) > 20
+    assert one.interval == pytest.approx(other.interval, rel=1e-6)
+    low, high = one.interval
+    assert low < one.value() < high
+    assert not one.is_share  # another type's accuracy is not that of one class an image
+
+
+def test_one_image_has_no_interval_and_what_has_no_value_no_bounds():
+    assert answers(Counted, count=1).interval is None
+    nothing = answers(Counted)
+    assert replace(nothing, targets=np.zeros_like(nothing.targets)).interval is None  # 0/0 in every draw
+
+
+def test_what_half_precision_cannot_hold_is_kept_in_single():
+    prices = torch.tensor([[125_000.0], [80_500.0]])
+    years = torch.tensor([[2017.0], [2018.5], [2016.25]])
+    logits = torch.tensor([[3.25, -1.0], [-math.inf, 2.0]])
+    assert kept(prices).tolist() == prices.tolist() and kept(years).tolist() == years.tolist()
+    assert kept(logits).dtype == np.float16
+    assert kept(logits).tolist() == [[3.25, -1.0], [-1e4, 2.0]]
+
+
+def test_bounds_are_those_of_a_quality():
+    assert hw.Metric("hit", low=0, high=1).bounds == (0, 1)
+    assert hw.Metric("error", higher_is_better=False, low=0).bounds == (-math.inf, 0)
+    assert hw.Metric("any").bounds == (-math.inf, math.inf)
+
+
+# -- selecting --------------------------------------------------------------------------------------------
+
+
+def select(tmp_path, **changes):
+    asked = {"budget": 100.0, "plugins": [PLUGIN], "control": Control(executor="inline"), "sizes": ["full"], "image_size": 64}
+    recipe = {"epochs": 6, "batch_size": 8, "learning_rate": 0.02}
+    return hw.select("toy/far", "toy/blind,toy/maps", store=tmp_path / "s.duckdb", **({"training": recipe} | asked | changes))
+
+
+def test_of_a_metric_that_should_be_low_the_lowest_is_first(tmp_path):
+    from harness.selecting.selection_table import selection_table, words
+
+    selection = select(tmp_path)
+    rows = hw.Store(tmp_path / "s.duckdb").sql("SELECT source, validation, value FROM cells").rows
+    errors = {source: validation for source, validation, _ in rows}
+    best, other = sorted(errors, key=errors.__getitem__)
+    assert errors[best] < 0.8 * errors[other]
+    assert [candidate.source.name for candidate in selection.candidates] == [best, other]
+    assert [candidate.ranks for candidate in selection.candidates] == [(1, 1), (2, 2)]
+    first = selection.candidates[0].predicted
+    assert first.quality == pytest.approx(-errors[best]) and first.low < first.quality < first.high <= 0
+    table = selection_table(selection)
+    shown = dict(zip([column.name for column in table.columns], table.rows[0], strict=True))
+    assert shown["low"] == pytest.approx(-first.high) and shown["high"] == pytest.approx(-first.low)
+    assert selection.on_test.low <= selection.on_test.value <= selection.on_test.high
+    assert any("error" in line for line in words(selection))
+
+
+def test_an_estimator_chooses_among_sources_of_a_dense_task(tmp_path):
+    selection = select(tmp_path, selector="logme", confirm=0)
+    scores = {candidate.source.name: candidate.score for candidate in selection.candidates}
+    assert list(scores) == ["toy/maps", "toy/blind"] and scores["toy/maps"] > scores["toy/blind"]
+    assert selection.tested == {} and selection.metric == "error"
+
+
+# -- training ---------------------------------------------------------------------------------------------
+
+
+def cells(tmp_path, **changes):
+    return {(r.adaptation, r.source): outcome for r, outcome in measured(tmp_path, **changes) if r.kind is JobKind.ADAPT}
+
+
+def test_a_probe_of_the_head_first_is_skipped_where_heads_are_of_maps(tmp_path):
+    outcome = cells(tmp_path, adaptations=["fine_tune[probe_first=true]"], references=[])["fine_tune[probe_first=true]", "toy/maps"]
+    assert outcome.state is State.SKIPPED and "probe_first is for classification by a linear head" in outcome.reason
+
+
+def test_the_trial_with_the_lowest_error_is_chosen(tmp_path):
+    tuning = {"trials": 3, "space": {"learning_rate": {"low": 1e-4, "high": 1e-1, "log": True}}}
+    outcome = cells(tmp_path, tasks=["toy/far"], tuning=tuning, references=[])["fine_tune", "toy/maps"]
+    assert outcome.state is State.DONE, outcome.reason
+    errors = [trial.value for trial in outcome.trials]
+    assert len(errors) == 3
+    chosen = next(m.value for m in outcome.metrics if (m.split, m.metric) == ("validation", "error"))
+    assert chosen == pytest.approx(min(errors)) and chosen < max(errors)
+
+
+def test_an_interrupted_training_with_moving_targets_goes_on_to_the_same_bits(tmp_path, monkeypatch):
+    monkeypatch.setattr(snapshot, "EVERY_SECONDS", 0.0)
+    made = plan(Spec.of(keys(training={"epochs": 4, "batch_size": 4}, references=[])), Registry.discover([PLUGIN]))
+    (job,) = made.cells
+
+    def run(folder, stop_after=None):
+        worker, epochs = Worker(tmp_path / folder, [PLUGIN], 1), []
+
+        def heard(epoch, *rest):
+            epochs.append(epoch)
+            if epoch == stop_after:
+                raise Stopped
+
+        worker._report = heard
+        return worker.run(job), epochs
+
+    whole, _ = run("whole")
+    assert run("parts", stop_after=2)[0].state is State.INTERRUPTED
+    again, epochs = run("parts")
+    assert epochs == [3, 4]
+    assert again.metrics == whole.metrics
+    files = [tmp_path / folder / outcome.artifacts["predictions"] for folder, outcome in (("whole", whole), ("parts", again))]
+    assert np.array_equal(*map(np.load, files))
+
+
+def test_adaptations_that_need_shared_classes_do_not_take_those_of_another_type(tmp_path):
+    """The same names, but one class an image in the source and any number in the target."""
+    from tests.rendered import PLUGIN as RENDERED
+
+    chain = "chain[base=scratch/test_resnet,on=rendered/classification]"
+    changes = {"sources": [chain], "tasks": ["rendered/multilabel"], "plugins": [str(RENDERED)], "sizes": ["full"], "references": []}
+    made = plan(Spec.of(keys(adaptations=["mmd[labelled=false]"], **changes)), Registry.discover([RENDERED]))
+    worker = Worker(tmp_path, [RENDERED], 1)
+    outcomes = [worker.run(job) for job in sorted(made.jobs.values(), key=lambda job: job.kind is JobKind.ADAPT)]
+    assert outcomes[0].state is State.DONE
+    assert outcomes[1].state is State.SKIPPED and "needs the source's classes" in outcomes[1].reason
+
+
+# -- anatomy ----------------------------------------------------------------------------------------------
+
+
+def test_analyses_of_dense_networks_do_what_is_defined_and_skip_the_rest_with_a_reason(tmp_path):
+    anatomy = {"analyses": ["block_shuffle", "similarity", "distance", "barrier", "criticality", "mistakes"], "points": 3, "blocks": [16]}
+    found = {r.analysis: outcome for r, outcome in measured(tmp_path, tasks=["toy/far"], anatomy=anatomy) if r.kind is JobKind.ANALYSE}
+    states = {name: outcome.state for name, outcome in found.items()}
+    skipped = {"block_shuffle", "mistakes"}
+    assert states == {name: State.SKIPPED if name in skipped else State.DONE for name in anatomy["analyses"]}
+    assert "targets of whole images: those of toy/depth have places" in found["block_shuffle"].reason
+    assert "is a toy/depth task: no answer is simply right or wrong" in found["mistakes"].reason
+    assert {reading.module for reading in found["similarity"].readings} == {"stem"}  # what is predicted is as wide as an image
+    barrier = {(r.subject, r.quantity, r.x): r.value for r in found["barrier"].readings}
+    first, middle, last = (barrier["P-T/RI-T", "metric", place] for place in (0.0, 0.5, 1.0))
+    assert barrier["P-T/RI-T", "barrier", None] == pytest.approx(
+        max(0.0, middle - (first + last) / 2)
+    )  # an error is a loss where it is high
+    drops = {r.module: r.value for r in found["criticality"].readings if (r.subject, r.quantity) == ("P-T", "drop")}
+    path = {(r.module, r.x): r.value for r in found["criticality"].readings if (r.subject, r.quantity) == ("P-T", "path")}
+    assert set(drops) == {"stem", "head"}
+    assert all(drops[module] == pytest.approx(path[module, 0.0] - path[module, 1.0]) for module in drops)

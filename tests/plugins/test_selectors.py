@@ -225,6 +225,24 @@ class Bench:
 TRUTH = {name: 0.5 + 0.04 * place for place, name in enumerate("abcdefghij")}
 
 
+def test_search_takes_errors_for_no_shares_of_images(registry, monkeypatch):
+    """A mean absolute error of 0.3 came as −0.3, and was trusted as little as an accuracy of 0.3."""
+    from plugins.calibration import Calibration
+
+    trusted, trust = [], Calibration.trust
+
+    def heard(self, images, share, validation, metric=None):
+        trusted.append((metric, trust(self, images, share, validation, metric), trust(self, images, share, validation)))
+        return trusted[-1][1]
+
+    monkeypatch.setattr(Calibration, "trust", heard)
+    bench = Bench({name: -0.4 + 0.02 * place for place, name in enumerate("abcdefghij")})
+    card, options = registry.selector("search")
+    card.rank(bench.question(), **options)
+    seen = [(found, plain) for metric, found, plain in trusted if metric is not None]
+    assert seen and all(found == plain for found, plain in seen)  # as a metric of which nothing is known
+
+
 def test_search_halves_on_growing_subsets_and_epochs(registry):
     bench = Bench(TRUTH)
     card, options = registry.selector("search")

@@ -16,14 +16,21 @@ from harness.data.prepared import Prepared, PreparedSplit
 from harness.measure.adapting import Cell, fit
 from harness.measure.anatomy.networks import Networks
 from leaderboard.records import Reading
+from registry.errors import NotApplicable
 
 
 def block_shuffle(networks: Networks, settings: Mapping[str, Any]) -> list[Reading]:
     """``metric`` of P-T and RI-T by block size, and ``relative_drop`` = 100·s·(A_PT − A_RIT)/|A_PT|.
 
     The largest block size is the image's side: the networks as they are. Sizes above half of the side leave one block
-    and are left out; s is −1 for a metric that should be low.
+    and are left out; s is −1 for a metric that should be low. Raises NotApplicable for tasks whose targets have places: what is
+    within a block would no longer be where its target says.
     """
+    cell = networks.cell("P-T")
+    if cell.task_type.dense:
+        raise NotApplicable(
+            f"block_shuffle is for targets of whole images: those of {cell.task.type} have places, which it moves", subject=cell.task.name
+        )
     side, sign = networks.job.image_size, networks.job.record.sign
     readings = []
     for block in sorted({size for size in settings["blocks"] if size <= side // 2} | {side}):

@@ -15,7 +15,8 @@ from registry.stages import called, depths, stages
 
 
 def similarity(networks: Networks, settings: Mapping[str, Any]) -> list[Reading]:
-    """``cka`` of each pair at each stage that both have, on test images; of the head's outputs where both were trained."""
+    """``cka`` of each pair at each stage that both have, on test images; of the head's outputs where both were trained, and where
+    these are features: what dense types predict is chosen (classes of pixels, boxes), and as wide as an image."""
     pairs = {name: (one, other) for name, one, other in networks.pairs(initial=True)}
     rows = networks.trained("P-T").test_rows(settings["images"])
     subjects = {id(subject): subject for pair in pairs.values() for subject in pair}
@@ -75,12 +76,12 @@ class Cka:
 
 
 def _features(subject: Subject, rows: Any) -> Iterator[dict[str, Tensor]]:
-    """Batch by batch, each stage's features (B, D) and the outputs (B, ...) flattened."""
+    """Batch by batch, each stage's features (B, D) and, but for dense types, the outputs (B, ...) flattened."""
     with _watched(subject) as seen:
         for images in subject.batches(subject.cell.prepared.test, rows):
             seen.clear()
             outputs = _outputs(subject, images)
-            yield {**seen, HEAD: outputs.flatten(1).float()}
+            yield dict(seen) if subject.cell.task_type.dense else {**seen, HEAD: outputs.flatten(1).float()}
 
 
 @torch.inference_mode()  # not around the generator above: several run side by side, and a mode belongs to the thread

@@ -63,8 +63,13 @@ class depth(TaskTypeMethods):
                 hint = "A depth map has numbers, one for each pixel."
                 raise DataError(f"the depth map of {name} has values of type {found.dtype}", subject=name, hint=hint)
             metres = found.astype(np.float32) * (1.0 if found.dtype.kind == "f" else unit)
-            wrong = ~np.isfinite(metres) | (metres < 0) | ((found == OVERFLOW) & (found.dtype.kind != "f"))
-            return np.where(wrong, 0, metres), _wrong(name, int(wrong.sum()))
+            wrong = {
+                "negative": metres < 0,
+                "infinite": np.isinf(metres),
+                "no number": np.isnan(metres),
+                f"of {OVERFLOW}": (found == OVERFLOW) & (found.dtype.kind != "f"),
+            }
+            return np.where(np.logical_or.reduce(list(wrong.values())), 0, metres), _wrong(name, wrong)
 
         return encode_maps(given, "depth map", np.float32, 0, "a depth map without a reading", read)
 
@@ -176,9 +181,9 @@ def _unit(task: Task) -> float:
     return float(value)
 
 
-def _wrong(name: str, count: int) -> Flaw | None:
-    what = f"has {count} depth{'s' * (count != 1)} that {'are' if count != 1 else 'is'} negative, infinite, no number or {OVERFLOW}"
-    return Flaw(name, what, "taken as no reading") if count else None
+def _wrong(name: str, wrong: Mapping[str, np.ndarray]) -> Flaw | None:
+    counts = [f"{int(found.sum())} {how}" for how, found in wrong.items() if found.any()]
+    return Flaw(name, f"has depths that cannot be: {', '.join(counts)}", "taken as no reading") if counts else None
 
 
 def _log_depth(found: Tensor) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -26,6 +25,12 @@ CHUNK = 16
 """Images brought to full size at once in evaluation: there are as many maps as classes."""
 PROBED = 24
 """Pixels of each class that are probed in an image."""
+COLOURS = (
+    *((230, 25, 75), (60, 180, 75), (255, 225, 25), (0, 130, 200), (245, 130, 48), (145, 30, 180), (70, 240, 240), (240, 50, 230)),
+    *((210, 245, 60), (250, 190, 212), (0, 128, 128), (220, 190, 255), (170, 110, 40), (255, 250, 200), (128, 0, 0), (170, 255, 195)),
+    *((128, 128, 0), (255, 215, 180), (0, 0, 128), (128, 128, 128)),
+)
+"""Sasha Trubetskoy's list of 20 simple, distinct colours (sashamaps.net/docs/resources/20-colors)."""
 
 
 @task_type("segmentation", metrics=METRICS, dense=True, probed_as="classification", conventions={"void": VOID})
@@ -220,9 +225,10 @@ def _likeliest(found: Tensor) -> Tensor:
 
 
 def _colour(number: int) -> tuple[int, int, int]:
-    """Distinct for as many classes as can be: hues a golden angle apart, ever other light."""
-    red, green, blue = colorsys.hsv_to_rgb(number * 0.618034 % 1, (1.0, 0.55)[number // 5 % 2], (1.0, 0.7)[number // 3 % 2])
-    return round(red * 255), round(green * 255), round(blue * 255)
+    """Those of COLOURS, and darker with every round of them."""
+    again, place = divmod(number, len(COLOURS))
+    red, green, blue = (round(value * 0.85**again) for value in COLOURS[place])
+    return red, green, blue
 
 
 def _drawn(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -237,14 +243,16 @@ def _drawn(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def _key(named: Sequence[tuple[str, tuple[int, int, int]]], side: int) -> np.ndarray:
-    """A panel that says which colour is which class, as far as there is room."""
+    """A panel that says which colour is which class, as far as there is room: (side, side, 3) uint8."""
     import numpy as np
-    from PIL import Image, ImageDraw
+    from PIL import Image, ImageDraw, ImageFont
 
     panel = Image.new("RGB", (side, side), "white")
     draw = ImageDraw.Draw(panel)
+    leading = min(16, max(8, side // max(1, len(named))))
+    font = ImageFont.load_default(leading - 3)
     for row, (name, colour) in enumerate(named):
-        top = 4 + 14 * row
-        draw.rectangle((4, top, 14, top + 10), fill=colour)
-        draw.text((20, top - 1), name, fill="black")
+        top = leading * row
+        draw.rectangle((2, top + 1, leading - 1, top + leading - 2), fill=colour)
+        draw.text((leading + 3, top + leading / 2), name, fill="black", font=font, anchor="lm")
     return np.asarray(panel)

@@ -113,8 +113,8 @@ def test_depths_that_cannot_be_become_no_reading():
     found = encode(wrong, overflown, metres(), side=64)
     assert found.rows is None
     assert found.flaws == (
-        Flaw("a.jpg", "has 3 depths that are negative, infinite, no number or 65535", "taken as no reading"),
-        Flaw("b.jpg", "has 1 depth that is negative, infinite, no number or 65535", "taken as no reading"),
+        Flaw("a.jpg", "has depths that cannot be: 1 negative, 1 infinite, 1 no number", "taken as no reading"),
+        Flaw("b.jpg", "has depths that cannot be: 1 of 65535", "taken as no reading"),
     )
     assert (found.targets[0][0, 10:13] == 0).all() and found.targets[1][63, 63] == 0
     assert np.isfinite(found.targets).all() and found.targets.max() < 4.1

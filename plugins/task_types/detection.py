@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from plugins.task_types._average_precision import Curves
 
-METRICS = (Metric("map"), Metric("ap50"), Metric("ap75"), Metric("ar100"))
+METRICS = tuple(Metric(name, low=0, high=1) for name in ("map", "ap50", "ap75", "ar100"))
 CHANCE = 2.5
 """A fresh head's loss of a positive location, whatever the classes: 1.1 of the focal loss (¼ · 0.99² · ln 100), 0.7 of the centre-ness
 (ln 2), and about 0.7 of the GIoU loss."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ SIDE = 64
 STEPS, RATE = 20, 0.01
 KEPT = 1e4
 """Predictions are kept in half precision, clamped to this."""
+ROUNDING = 1e-6
 DOUBT = 0.05
 """What the default metric may lose in a short training that lowers the loss, relative to what it was or to 1."""
 CLOSE = 1e-2
@@ -274,12 +275,22 @@ class _Subject:
             message = f"measure returns {', '.join(found)}; its card lists {', '.join(wanted)}"
             raise broken(message, "metrics= of the decorator lists what measure returns.")
         for name, value in found.items():
-            if not isinstance(value, float | int) or not wanted[name].low <= value <= wanted[name].high:
+            if not isinstance(value, float | int) or not wanted[name].low - ROUNDING <= value <= wanted[name].high + ROUNDING:
                 raise broken(f"{name} is {value!r}", f"It is a number from {wanted[name].low:g} to {wanted[name].high:g}.")
+        self._tally_adds_up(found)
         for name, values in self.methods.by_class(self._kept, self._targets, self.example.classes).items():
             if strangers := set(values) - set(self.example.classes):
                 raise broken(f"{name} by class is of {sorted(strangers)[0]!r}", "Its keys are class names.")
         return "measures"
+
+    def _tally_adds_up(self, measured: Mapping[str, float]) -> None:
+        tally = self.methods.tally(self._kept, self._targets)
+        if tally is None:
+            return
+        for name, value in self.methods.tallied(tally.sum(0)).items():
+            if not math.isclose(value, measured[name], rel_tol=CLOSE, abs_tol=ROUNDING):
+                message = f"{name} is {measured[name]:.6g}, from the sums of its tally {value:.6g}"
+                raise broken(message, "Return None from tally where a metric is more than sums over images.")
 
     @property
     def _kept(self) -> Tensor:

@@ -93,14 +93,21 @@ class segmentation(TaskTypeMethods):
         return MapHead(features, outputs, WIDTH, DROPOUT, at_full_size, _likeliest)
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Cross entropy of logits (B, C, S, S) against masks (B, S, S), a mean over pixels that are not void; 0 where all are."""
-        from torch.nn.functional import cross_entropy
+        """Cross entropy and Dice loss of logits (B, C, S, S) against masks (B, S, S), void left out; 0 where all is void.
 
-        total = cross_entropy(outputs, targets.long(), ignore_index=VOID, reduction="sum")
-        return total / (targets != VOID).sum().clamp(min=1)
+        Cross entropy is a mean over pixels; Dice, over the batch, a mean over the classes that occur in it (Milletari et al. 2016,
+        arXiv 1606.04797, section 3, with cardinalities as they are): it keeps small classes from being given up.
+        """
+        valid = targets != VOID
+        classes = targets.masked_fill(~valid, 0).long()
+        logarithms = outputs.log_softmax(1)
+        of_truth = logarithms.gather(1, classes[:, None])[:, 0]
+        entropy = -(of_truth * valid).sum() / valid.sum().clamp(min=1)
+        return entropy + _dice_loss(logarithms.exp() * valid[:, None], of_truth.exp()[valid], classes[valid])
 
     def chance(self, outputs: int) -> float:
-        return math.log(outputs)
+        """Of saying 1 / C of everything, of classes that are as frequent as each other."""
+        return math.log(outputs) + 1 - 1 / outputs
 
     def measure(self, predictions: Tensor, targets: Tensor) -> Mapping[str, float]:
         """Long et al. 2015 (arXiv 1411.4038, section 5), over the pixels of the whole split that are not void.
@@ -214,6 +221,15 @@ def _unknown(name: str, values: np.ndarray, count: int) -> Flaw | None:
     named = ", ".join(map(str, known[:5])) + ", …" * (len(known) > 5)
     what = f"has {len(values)} pixel{'s' * (len(values) != 1)} of {named}, the classes are 0 to {count - 1}"
     return Flaw(name, what, "taken as void")
+
+
+def _dice_loss(said: Tensor, of_truth: Tensor, classes: Tensor) -> Tensor:
+    """From what is said of every class, (B, C, S, S); and of the n pixels that count, what is said of their class (n,), and the class."""
+    count = said.new_zeros(said.shape[1])
+    there = count.index_add(0, classes, of_truth.new_ones(len(classes)))
+    hit = count.index_add(0, classes, of_truth)
+    dice = 2 * hit / (said.sum((0, 2, 3)) + there).clamp(min=1e-6)
+    return ((1 - dice) * (there > 0)).sum() / (there > 0).sum().clamp(min=1)
 
 
 def _likeliest(found: Tensor) -> Tensor:

@@ -209,24 +209,36 @@ def test_the_head_gives_logits_in_training_and_classes_in_evaluation(name):
 def test_the_head_begins_with_the_loss_of_guessing():
     images, masks = squares(2)
     assert METHODS.loss(network(outputs=7).train()(images), masks).item() == pytest.approx(METHODS.chance(7), rel=0.05)
-    assert METHODS.chance(7) == math.log(7)
+    assert METHODS.chance(7) == pytest.approx(math.log(7) + 6 / 7)
 
 
-def test_the_loss_is_cross_entropy_over_pixels_that_are_not_void():
+def test_the_loss_is_cross_entropy_and_dice_over_what_is_not_void():
     torch.manual_seed(0)
-    logits, masks = torch.randn(2, 3, 4, 4), torch.randint(0, 3, (2, 4, 4), dtype=torch.uint8)
+    logits, masks = torch.randn(2, 4, 4, 4), torch.randint(0, 3, (2, 4, 4), dtype=torch.uint8)  # class 3 occurs in no mask
     masks[0, :2] = VOID
-    expected = [
-        -math.log(math.exp(logits[b, int(masks[b, y, x]), y, x]) / sum(math.exp(logits[b, c, y, x]) for c in range(3)))
-        for b in range(2)
-        for y in range(4)
-        for x in range(4)
-        if masks[b, y, x] != VOID
-    ]
-    assert float(METHODS.loss(logits, masks)) == pytest.approx(np.mean(expected), rel=1e-5)
+    chances = torch.tensor([[[[math.exp(v) for v in row] for row in part] for part in one] for one in logits.tolist()])
+    chances = chances / chances.sum(1, keepdim=True)
+    pixels = [(b, y, x) for b in range(2) for y in range(4) for x in range(4) if masks[b, y, x] != VOID]
+    entropy = np.mean([-math.log(chances[b, int(masks[b, y, x]), y, x]) for b, y, x in pixels])
+    dice = []
+    for c in range(3):
+        true, said = [float(masks[pixel] == c) for pixel in pixels], [float(chances[b, c, y, x]) for b, y, x in pixels]
+        dice.append(2 * sum(t * p for t, p in zip(true, said, strict=True)) / (sum(true) + sum(said)))
+    assert float(METHODS.loss(logits, masks)) == pytest.approx(entropy + 1 - np.mean(dice), rel=1e-5)
     other = logits.clone()
-    other[0, :, :2] = 50 * torch.randn(3, 2, 4)
-    assert float(METHODS.loss(other, masks)) == float(METHODS.loss(logits, masks))
+    other[0, :, :2] = 50 * torch.randn(4, 2, 4)
+    assert float(METHODS.loss(other, masks)) == pytest.approx(float(METHODS.loss(logits, masks)), rel=1e-6)
+
+
+def test_the_loss_is_that_of_segmentation_models_pytorch_where_all_classes_occur():
+    from segmentation_models_pytorch.losses import DiceLoss
+    from torch.nn.functional import cross_entropy
+
+    torch.manual_seed(0)
+    logits, masks = torch.randn(2, 3, 8, 8), torch.randint(0, 3, (2, 8, 8), dtype=torch.uint8)
+    masks[1, :3] = VOID
+    published = cross_entropy(logits, masks.long(), ignore_index=VOID) + DiceLoss("multiclass", ignore_index=VOID)(logits, masks.long())
+    assert float(METHODS.loss(logits, masks)) == pytest.approx(float(published), rel=1e-5)
 
 
 def test_a_batch_of_nothing_but_void_costs_nothing():

@@ -153,7 +153,7 @@ def moving(mirror: bool, nothing: float, affine: type[v2.RandomAffine] = v2.Rand
 
 class ZoomedDepth(v2.RandomAffine):
     """Zooming in by s brings everything s times nearer, if the camera stays the same: depths are divided by s (Eigen et al. 2014,
-    arXiv 1406.2283, section 3.3)."""
+    arXiv 1406.2283, on data augmentation)."""
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         moved = super().transform(inpt, params)

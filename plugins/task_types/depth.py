@@ -108,7 +108,7 @@ class depth(TaskTypeMethods):
         return each.sum() / (count > 0).sum().clamp(min=1)
 
     def measure(self, predictions: Tensor, targets: Tensor) -> Mapping[str, float]:
-        """What Eigen et al. 2014 report (section 4.2), and the scale-invariant error √(mean d² − (mean d)²): of each image's readings,
+        """What Eigen et al. 2014 report (table 1), and the scale-invariant error √(mean d² − (mean d)²): of each image's readings,
         then a mean over images. Raises TrainingError for predictions that are not numbers."""
         return self.tallied(self.tally(predictions, targets).sum(0))
 

@@ -15,8 +15,8 @@ from torchvision.ops import FeaturePyramidNetwork
 from registry import Pyramid
 
 WIDTH = 64
-"""Channels of pyramid and towers: 256 in the paper, on maps from stride 8 on. With a quarter of it the maps of stride 4 cost no more than
-those of stride 8 would, and objects of ten pixels are found. Group norm asks for a multiple of 32."""
+"""Channels of pyramid and towers: 256 in the paper, on maps from stride 8 on. With a quarter of it maps of stride 4 can be
+afforded on CPUs, and objects of ten pixels are found. Group norm asks for a multiple of 32."""
 CONVOLUTIONS = 2
 """Of a tower: 4 in the paper."""
 REACH, RADIUS = (2.0, 4.0), 1.5

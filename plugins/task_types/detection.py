@@ -133,6 +133,15 @@ class detection(TaskTypeMethods):
 
         return probe_of(targets)
 
+    def answer(self, prediction: np.ndarray, classes: Sequence[str], shape: tuple[int, int]) -> dict[str, list[Any]]:
+        """Boxes in pixels as targets have them, ``{"bbox": [[x, y, w, h], ...], "category": [name, ...], "score": [...]}``, best first."""
+        import numpy as np
+
+        found = prediction[prediction[:, 5] >= 0].astype(np.float64)
+        corners = found[:, :4] * (*shape, *shape)
+        boxes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
+        return {"bbox": boxes.tolist(), "category": [classes[int(label)] for label in found[:, 5]], "score": found[:, 4].tolist()}
+
     def picture(
         self, image: np.ndarray, target: np.ndarray, prediction: np.ndarray, classes: Sequence[str]
     ) -> list[tuple[str, np.ndarray]]:

@@ -87,7 +87,7 @@ def _flaws(card: Card, flaws: Sequence[Flaw]) -> Iterator[str]:
         yield f"    {len(names):,} × {group.what}: {group.handled}"
         yield from textwrap.wrap(f"{', '.join(names[:IMAGES])}{more}", WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)
     if len(groups) > KINDS:
-        yield f"    and {len(groups) - KINDS} more kinds"
+        yield f"    and {len(groups) - KINDS} more kind{'s' * (len(groups) > KINDS + 1)}"
     if any(len(group.names) > IMAGES for group in groups) or len(groups) > KINDS:
         yield "    all of them: --format json"
 

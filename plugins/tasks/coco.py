@@ -126,7 +126,7 @@ def _keypoints(listing: Listing, there: Mapping[Any, Path], flaws: list[Flaw], c
             boxes.append(box)
             targets.append(points_in(each["keypoints"], box))
             names.append(name)
-    return Split(Crops(files, boxes), targets, names, flaws)
+    return Split(Crops(files, boxes), targets, names, flaws, points)
 
 
 def _with_points(listing: Listing, category: str) -> tuple[Any, list[str]]:

@@ -1,0 +1,212 @@
+"""Flawed annotations: told once for each image, handled as said, and never lost on the way to a person."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+import numpy as np
+import pytest
+
+import headwater as hw
+from harness.data.flaws import Flawed, grouped, known
+from harness.data.prepared import prepare
+from harness.run import Control, run
+from registry import Flaw, Split, Task
+from registry.errors import DataError
+from tests.cli.headwater_command import run_headwater
+from tests.rendered import HEIGHT, KINDS, TEST, TRAIN, VOID, WIDTH, encoded, scene, write_parquet
+
+CLASSES = f"ground+{'+'.join(KINDS)}"
+
+
+@pytest.fixture(scope="module")
+def registry():
+    return hw.Registry.discover()
+
+
+def spoilt_boxes(row, values):
+    boxes = values["objects"]["bbox"]
+    if row == 1:
+        boxes[0] = [-8, 5, 20, 20]
+    if row == 2:
+        boxes[-1] = [5, 5, 0, 4]
+    if row == 3:
+        values["objects"] = {"bbox": [[200, 5, 10, 10]], "category": [0]}
+    if row == 4:
+        values["objects"] = {"bbox": [], "category": []}
+    return values
+
+
+def spoilt_masks(row, values):
+    masks = {1: np.zeros((HEIGHT, WIDTH // 2), np.uint8), 2: np.full((HEIGHT, WIDTH), VOID, np.uint8), 5: scene(5).mask()}
+    if row == 5:
+        masks[5][10:12, 10:13] = 9
+    if row in masks:
+        values["annotation"] = {"bytes": encoded(masks[row])}
+    if row == 3:
+        values["annotation"] = None
+    return values
+
+
+SPOILT = {"detection": (spoilt_boxes, ""), "segmentation": (spoilt_masks, f",classes={CLASSES}")}
+
+HANDLED = {
+    "detection": [
+        (1, "has 1 box partly outside the image", "clipped"),
+        (2, "has 1 box empty", "left out"),
+        (3, "has 1 box outside the image", "left out, and with it the image"),
+    ],
+    "segmentation": [
+        (1, f"has a mask of {WIDTH // 2}×{HEIGHT}, the image is {WIDTH}×{HEIGHT}", "left out"),
+        (2, "has a mask of nothing but void", "left out"),
+        (3, "has no mask", "left out"),
+        (5, "has 6 pixels of 9, the classes are 0 to 3", "taken as void"),
+    ],
+}
+LEFT_OUT = {"detection": [3], "segmentation": [1, 2, 3]}
+
+
+@pytest.fixture(params=["detection", "segmentation"])
+def name(request, tmp_path):
+    """A task whose annotations of training are flawed; those of test are as they should be."""
+    spoil, options = SPOILT[request.param]
+    whole = write_parquet(tmp_path, request.param)
+    test = (whole / "test.parquet").read_bytes()
+    write_parquet(tmp_path, request.param, spoil)
+    (whole / "test.parquet").write_bytes(test)
+    return f"parquet/{tmp_path}[type={request.param}{options}]"
+
+
+def test_every_flaw_is_told_by_image_and_handled_as_said(registry, name):
+    card = registry.task(name)
+    prepared = prepare(card, registry.task_type(card.type), 32)
+    about = [(flaw.name, flaw.what, flaw.handled) for flaw in prepared.flaws]
+    assert about == [(f"{card.name}: train image {row} (scene_{row})", what, handled) for row, what, handled in HANDLED[card.type]]
+    left_out = LEFT_OUT[card.type]
+    assert (len(prepared.train), len(prepared.test), prepared.given) == (TRAIN - len(left_out), TEST, TRAIN + TEST)
+    assert prepared.flawed == Flawed(TRAIN + TEST, len(about), len(left_out))
+    kept = [row for row in range(TRAIN) if row not in left_out]
+    for place, row in enumerate(kept):  # images stay beside their own targets
+        assert np.abs(prepared.train.images[place].astype(int).mean() - scene(row).image().mean()) < 2
+    if card.type == "detection":
+        assert prepared.train.targets[kept.index(1), 0, :4] == pytest.approx([0, 5 / HEIGHT, 12 / WIDTH, 25 / HEIGHT])
+        assert (prepared.train.targets[kept.index(4), :, 4] == -1).all()
+    else:
+        assert set(np.unique(prepared.train.targets)) == {0, 1, 2, 3, VOID}
+
+
+def test_flaws_are_kept_with_the_decoded_data_and_counted_without_them(registry, name):
+    card = registry.task(name)
+    task_type = registry.task_type(card.type)
+    assert known(card, task_type) is None
+    first, second = prepare(card, task_type, 32), prepare(card, task_type, 32)
+    assert second.decoded == 0 and second.flaws == first.flaws and second.flawed == first.flawed
+    assert known(card, task_type) == first.flawed
+
+
+def test_a_run_says_once_at_its_end_what_is_flawed_and_its_jobs_note_it(name, tmp_path, capsys):
+    words = ["--sources", "scratch/test_resnet", "--tasks", name, "--adaptations", "fine_tune", "--sizes", "full", "--seeds", "2"]
+    sizes = ["--image-size", "32", "--epochs", "1", "--executor", "inline", "--store", tmp_path / "s.duckdb"]
+    answer = run_headwater(capsys, "run", *words, *sizes)
+    card = hw.Registry.discover().task(name)
+    flawed, left_out = len(HANDLED[card.type]), len(LEFT_OUT[card.type])
+    said = f"flawed annotations in {flawed} of 36 images, {left_out} left out: headwater check {shlex.quote(card.name)}"
+    assert (answer.status, answer.err.count(said)) == (0, 1)
+    assert hw.Store(tmp_path / "s.duckdb").sql("SELECT DISTINCT note FROM jobs").rows == [(said,)]
+    again = run_headwater(capsys, "run", *words, *sizes)
+    assert "nothing to run" in again.err and "flawed" not in again.err
+    shown = run_headwater(capsys, "info", name)
+    assert f"flawed annotations in {flawed} of 36 images, {left_out} left out" in shown.out
+
+
+def test_check_lists_flaws_by_kind_and_every_one_as_json(name, tmp_path, capsys, monkeypatch):
+    import harness.conformance.task as conformance
+
+    monkeypatch.setattr(conformance._Subject, "same_elsewhere", lambda self: "")  # another process takes seconds
+    answer = run_headwater(capsys, "check", name)
+    card = hw.Registry.discover().task(name)
+    assert answer.status == 0
+    assert f"flawed annotations in {len(HANDLED[card.type])} of 36 images, {len(LEFT_OUT[card.type])} left out" in answer.out
+    for row, what, handled in HANDLED[card.type]:
+        assert f"    1 × {what}: {handled}\n      train image {row} (scene_{row})\n" in answer.out
+    rows = json.loads(run_headwater(capsys, "check", name, "--format", "json").out)
+    told = [(row["about"], row["message"], row["then"]) for row in rows if row["about"]]
+    assert told == [(f"train image {row} (scene_{row})", what, handled) for row, what, handled in HANDLED[card.type]]
+    assert [row["check"] for row in rows if not row["about"]] == ["card", "loads", "labels", "decodes", "disjoint", "elsewhere"]
+    assert all(row["passed"] is True and row["card"] == card.name for row in rows)
+
+
+def test_a_split_of_which_nothing_can_be_used_is_an_error_with_its_first_flaw(registry):
+    empty = [np.full((8, 8), VOID, np.uint8)] * 3
+    split = Split([np.zeros((8, 8, 3), np.uint8)] * 3, empty)
+    card = Task(name="own/masks", load=lambda: {"train": split, "test": split}, type="segmentation", classes=("a", "b"))
+    with pytest.raises(DataError, match="no image of its train split can be used: own/masks: train image 0 has a mask of nothing but void"):
+        prepare(card, registry.task_type("segmentation"), 32)
+
+
+def test_what_a_tasks_own_loading_found_is_told_too(registry):
+    images = [np.full((8, 8, 3), value, np.uint8) for value in range(6)]
+    flaw = Flaw("scan 6", "has no report", "left out")
+    splits = {"train": Split(images[:4], ["a", "b"] * 2, flaws=[flaw]), "test": Split(images[4:], ["a", "b"])}
+    prepared = prepare(Task(name="own/scans", load=lambda: splits), registry.task_type("classification"), 8)
+    assert prepared.flaws == (Flaw("own/scans: scan 6", "has no report", "left out"),)
+    assert str(prepared.flawed) == "flawed annotations in 1 of 7 images, 1 left out"
+    carved = prepare(Task(name="own/carved", load=lambda: splits["train"]), registry.task_type("classification"), 8)
+    assert [flaw.name for flaw in carved.flaws] == ["own/carved: scan 6"]  # once, not for each part
+
+
+def test_a_task_without_flaws_says_nothing(tmp_path):
+    keys = {"sources": ["scratch/test_resnet"], "tasks": ["sklearn/digits"], "adaptations": ["fine_tune"], "sizes": [10], "seeds": 1}
+    keys |= {"image_size": 32, "training": {"epochs": 1}, "store": tmp_path / "s.duckdb"}
+    report = run(keys, control=Control(executor="inline"))
+    assert (report.flaws, {outcome.note for outcome in report.outcomes}) == ([], {""})
+
+
+# -- together -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("whats", "together"),
+    [
+        (["has 1 box empty", "has 12 boxes empty", "has 3 boxes empty"], "has 1–12 boxes empty"),
+        (["has 2 boxes empty", "has 2 boxes empty"], "has 2 boxes empty"),
+        (
+            ["has 1 box of no known category ('x')", "has 2 boxes of no known category ('y', 'x')"],
+            "has 1–2 boxes of no known category ('x', 'y')",
+        ),
+        (
+            ["has a mask of 32×48, the image is 64×48", "has a mask of 16×48, the image is 64×48"],
+            "has a mask of 16–32×48, the image is 64×48",
+        ),
+        (["has 900 pixels of 9", "has 1,200 pixels of 9"], "has 900–1,200 pixels of 9"),
+    ],
+)
+def test_flaws_that_differ_in_their_numbers_are_of_a_kind(whats, together):
+    (group,) = grouped([Flaw(f"image {row}", what, "left out") for row, what in enumerate(whats)])
+    assert (group.what, group.names) == (together, tuple(f"image {row}" for row in range(len(whats))))
+
+
+def test_other_flaws_and_other_ends_are_apart_and_the_most_frequent_is_first():
+    flaws = [Flaw("a", "has no mask", "left out"), Flaw("b", "has 1 box empty", "left out"), Flaw("c", "has 1 box empty", "clipped")]
+    flaws.append(Flaw("d", "has 2 boxes empty", "clipped"))
+    assert [(group.what, group.handled, len(group.names)) for group in grouped(flaws)] == [
+        ("has 1–2 boxes empty", "clipped", 2),
+        ("has no mask", "left out", 1),
+        ("has 1 box empty", "left out", 1),
+    ]
+
+
+def test_many_images_and_kinds_are_cut_short_with_where_to_see_the_rest():
+    from harness.cli.check_verb import IMAGES, KINDS, _flaws
+
+    card = Task(name="own/task", load=dict)
+    many = [Flaw(f"own/task: image {row}", "has no mask", "left out") for row in range(IMAGES + 3)]
+    kinds = [Flaw("own/task: image 0", f"has no {chr(97 + row)}", "left out") for row in range(KINDS + 1)]
+    assert list(_flaws(card, many)) == [
+        "    7 × has no mask: left out",
+        "      image 0, image 1, image 2, image 3, and 3 more",
+        "    all of them: --format json",
+    ]
+    lines = list(_flaws(card, kinds))
+    assert lines[-2:] == ["    and 1 more kind", "    all of them: --format json"] and len(lines) == 2 * KINDS + 2

@@ -1,0 +1,327 @@
+"""Folders in the form of COCO."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from pycocotools import mask as run_lengths
+
+import headwater as hw
+from harness.data.prepared import prepare
+from harness.data.splits import splits_of
+from plugins.tasks._coco_masks import VOID, Masks, Outlined, drawable
+from plugins.tasks._coco_people import crop_of, points_in
+from registry.errors import BadName, DataError, UnknownName
+from tests.rendered import HEIGHT, KINDS, TEST, TRAIN, WIDTH, coco, scene, write_coco
+
+
+@pytest.fixture(scope="module")
+def registry():
+    return hw.Registry.discover()
+
+
+@pytest.fixture
+def root(tmp_path):
+    return write_coco(tmp_path / "shapes")
+
+
+def read(registry, root, options="type=detection"):
+    return splits_of(registry.task(f"coco/{root}[{options}]"))
+
+
+def changed(root, change, kind="instances"):
+    """The training annotations, after ``change(content)``."""
+    content = coco("train")
+    change(content)
+    (root / f"annotations/{kind}_train2017.json").write_text(json.dumps(content))
+
+
+def told(card, registry):
+    found = prepare(card, registry.task_type(card.type), 32)
+    return [(flaw.name.removeprefix(f"{card.name}: "), flaw.what, flaw.handled) for flaw in found.flaws], len(found.train)
+
+
+# -- boxes --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_boxes_and_category_names_are_those_of_the_scenes(registry, tmp_path, flat):
+    root = write_coco(tmp_path, flat=flat)
+    splits, classes = read(registry, root)
+    assert classes == KINDS
+    assert [dict(target) for target in splits["test"].targets] == [scene(100 + row).objects() for row in range(TEST)]
+    assert splits["train"].names[3].endswith(": 000000000003.jpg") and splits["train"].images[3].name == "000000000003.jpg"
+    card = registry.task(f"coco/{root}")
+    assert (card.type, card.images, len(card.files)) == ("detection", TRAIN, 2 + TRAIN + TEST)
+
+
+@pytest.mark.parametrize("place", ["train2017", "images/train2017", "images", "."])
+def test_images_are_found_where_data_sets_put_them(registry, root, place):
+    folder = root / place
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in (root / "train2017").iterdir():
+        file.rename(folder / file.name)
+    splits, _ = read(registry, root)
+    assert {image.parent for image in splits["train"].images} == {folder.resolve()}
+
+
+def test_file_names_may_have_folders_but_not_lead_out_of_the_data_set(registry, root, tmp_path):
+    secret = tmp_path / "secret.jpg"
+    secret.write_bytes((root / "train2017/000000000001.jpg").read_bytes())
+
+    def change(content):
+        content["images"][0]["file_name"] = "train2017/000000000000.jpg"
+        content["images"][1]["file_name"] = "../../secret.jpg"
+        content["images"][2]["file_name"] = str(secret)
+
+    changed(root, change)
+    found, kept = told(registry.task(f"coco/{root}"), registry)
+    missing = ("is listed but has no file", "left out")
+    assert found == [("../../secret.jpg", *missing), (str(secret), *missing)] and kept == TRAIN - 2
+
+
+def test_what_is_wrong_is_told_image_by_image(registry, root):
+    assert [len(scene(number).shapes) for number in (0, 1, 3, 4)] == [1, 2, 1, 2]
+
+    def change(content):
+        of = {number: [each for each in content["annotations"] if each["image_id"] == number + 1] for number in range(TRAIN)}
+        of[0][0]["iscrowd"] = 1
+        of[1][0]["iscrowd"] = 1
+        of[3][0]["category_id"] = 99
+        of[4][0]["image_id"] = 777
+        del of[7][0]["bbox"]
+        of[10][0]["bbox"] = [500, 0, 9, 9]
+        content["annotations"] = [each for each in content["annotations"] if each["image_id"] != 9 + 1]
+
+    changed(root, change)
+    (root / "train2017/000000000006.jpg").unlink()
+    found, kept = told(registry.task(f"coco/{root}"), registry)
+    assert found[:2] == [
+        ("annotation 8 of instances_train2017.json", "is of image 777, which is not listed", "left out"),
+        ("000000000006.jpg", "is listed but has no file", "left out"),
+    ]
+    assert set(found[2:]) == {
+        ("000000000000.jpg", "has 1 crowd region", "left out, and with it the image"),
+        ("000000000001.jpg", "has 1 crowd region", "left out"),
+        ("000000000003.jpg", "has 1 object of unknown category (99)", "left out, and with it the image"),
+        ("000000000007.jpg", "has 1 box empty", "left out"),
+        ("000000000010.jpg", "has 1 box outside the image", "left out"),
+    }
+    assert kept == TRAIN - 3  # image 9, of which nothing is annotated, stays
+
+
+def test_categories_that_only_stand_above_others_are_no_classes(registry, tmp_path):
+    root = write_coco(tmp_path, flat=True)
+    file = root / "train/_annotations.coco.json"
+    content = json.loads(file.read_text())
+    content["categories"].insert(0, {"id": 0, "name": "shape", "supercategory": "none"})
+    file.write_text(json.dumps(content))
+    assert read(registry, root)[1] == KINDS
+
+
+# -- masks --------------------------------------------------------------------------------------------------------
+
+
+def test_outlines_are_drawn_as_masks_with_the_background_as_a_class(registry, root):
+    splits, classes = read(registry, root, "type=segmentation")
+    assert classes == ("background", *KINDS)
+    for row in range(TEST):
+        drawn, true = splits["test"].targets[row], scene(100 + row).mask()
+        seen = true != VOID
+        assert drawn.shape == (HEIGHT, WIDTH) and drawn.dtype == np.uint8
+        assert (drawn == true)[seen].mean() > 0.98  # outlines of discs and triangles cut through pixels
+        squares = [shape for shape in scene(100 + row).shapes if KINDS[shape.kind] == "square"]
+        assert all((drawn[shape.mask()] == 2).all() and (drawn == 2).sum() == sum(s.mask().sum() for s in squares) for shape in squares)
+
+
+def test_the_background_may_be_void(registry, root):
+    splits, classes = read(registry, root, "type=segmentation,background=false")
+    with_background, _ = read(registry, root, "type=segmentation")
+    assert classes == KINDS
+    one, two = splits["train"].targets[2], with_background["train"].targets[2]
+    assert ((one == VOID) == (two == 0)).all() and (one[two > 0] == two[two > 0] - 1).all()
+
+
+def square(left, top, side):
+    return [[left, top, left + side, top, left + side, top + side, left, top + side]]
+
+
+def test_small_objects_lie_on_large_ones_and_crowds_below_all():
+    objects = [Outlined(1, square(4, 4, 2), ()), Outlined(2, square(2, 2, 6), ()), Outlined(3, square(3, 3, 1), (), crowd=True)]
+    expected = np.zeros((10, 12), np.uint8)
+    expected[2:8, 2:8] = 2
+    expected[4:6, 4:6] = 1
+    assert (Masks([(10, 12)], [objects], 0)[0] == expected).all()
+    assert (Masks([(10, 12)], [objects[::-1]], 0)[0] == expected).all()
+
+
+def test_run_lengths_are_drawn_packed_or_not():
+    shape = np.zeros((10, 12), np.uint8, order="F")
+    shape[3:7, 5:9] = 1
+    flat = shape.ravel(order="F")
+    changes = np.flatnonzero(np.diff(flat)) + 1
+    counts = np.diff([0, *changes, flat.size]).tolist()
+    packed = run_lengths.encode(shape)
+    for outline in ({"size": [10, 12], "counts": counts}, {"size": [10, 12], "counts": packed["counts"].decode()}):
+        assert drawable(outline, 10, 12) == outline
+        assert (Masks([(10, 12)], [[Outlined(7, outline, ())]], 0)[0] == shape * 7).all()
+
+
+@pytest.mark.parametrize(
+    "outline",
+    [
+        None,
+        [],
+        [[1, 2, 3, 4]],
+        [[1, 2, 3, 4, 5, 6, 7]],
+        [[0, 0, 5, 0, float("nan"), 5]],
+        [[0, 0, 1e12, 0, 1e12, 1e12]],
+        {"size": [10, 12], "counts": [1, 2]},
+        {"size": [10, 12], "counts": [500, 500]},
+        {"size": [10, 12], "counts": [-20, 140]},
+        {"size": [12, 10], "counts": [120]},
+        {"counts": [120]},
+        "polygon",
+    ],
+)
+def test_outlines_that_cannot_be_drawn_are_none(outline):
+    assert drawable(outline, 10, 12) is None
+
+
+def test_the_box_of_an_object_without_outline_is_void_all_the_way(registry, root):
+    def change(content):
+        content["annotations"][0] |= {"segmentation": [], "bbox": [10, 20, 4, 3]}
+        content["annotations"][1]["category_id"] = 99
+
+    changed(root, change)
+    assert [scene(0).number, len(scene(0).shapes)] == [0, 1]
+    card = registry.task(f"coco/{root}[type=segmentation]")
+    found, kept = told(card, registry)
+    assert found == [
+        ("000000000000.jpg", "has 1 object without an outline", "its box is void"),
+        ("000000000001.jpg", "has 1 object of unknown category (99)", "void"),
+    ]
+    assert kept == TRAIN
+    masks = read(registry, root, "type=segmentation")[0]["train"].targets
+    assert (masks[0][20:23, 10:14] == VOID).all() and (masks[0] == VOID).sum() == 4 * 5  # to the pixels that the box touches
+    assert (masks[1][scene(1).shapes[0].mask()] == VOID).mean() > 0.95
+
+
+# -- keypoints ----------------------------------------------------------------------------------------------------
+
+
+def test_a_crop_is_the_box_with_its_margin_within_the_image():
+    assert crop_of({"bbox": [10, 20, 20, 10]}, (100, 80), 0.1) == (8, 19, 32, 31)
+    assert crop_of({"bbox": [1, 2, 20.5, 10]}, (20, 20), 0.5) == (0, 0, 20, 17)
+    assert crop_of({"bbox": [30, 0, 5, 5]}, (20, 20), 0.1) is None
+    assert crop_of({"bbox": [1, 1, float("nan"), 5]}, (20, 20), 0.1) is None
+    assert crop_of({}, (20, 20), 0.1) is None
+
+
+def test_points_are_relative_to_the_crop_and_unlabelled_ones_are_zeros():
+    assert points_in([10, 20, 2, 0, 0, 0, 13, 21, 1], (8, 19, 32, 31)) == [[2, 1, 2], [0, 0, 0], [5, 2, 1]]
+
+
+def test_every_object_with_points_is_an_image_of_its_own(registry, tmp_path):
+    root = write_coco(tmp_path, kind="person_keypoints")
+    whole = registry.task(f"coco/{root}[type=keypoints,category=square,margin=0.25]").load()["train"]
+    squares = [(each, shape) for each in map(scene, range(TRAIN)) for shape in each.shapes if KINDS[shape.kind] == "square"]
+    assert len(whole.images) == len(whole.targets) == len(squares)
+    for (each, shape), image, target, name in zip(squares, whole.images, whole.targets, whole.names, strict=True):
+        x, y, width, height = shape.box()
+        left, top = max(0, int(np.floor(x - width / 4))), max(0, int(np.floor(y - height / 4)))
+        assert name.startswith(f"{each.number:012d}.jpg (annotation ")
+        assert target == [[px - left, py - top, 2.0] for px, py, _ in shape.points()]
+        pixels = np.asarray(image).astype(int)
+        close = np.abs(pixels - each.image()[top : top + pixels.shape[0], left : left + pixels.shape[1]])
+        assert close.mean() < 20  # JPEG
+
+
+def test_of_several_categories_with_points_one_must_be_named(registry, tmp_path):
+    root = write_coco(tmp_path, kind="person_keypoints")
+    with pytest.raises(DataError, match=r"has 3 categories with points \(with points: disc, square, triangle\)") as raised:
+        registry.task(f"coco/{root}[type=keypoints]").load()
+    assert raised.value.hint == "Say which: category=NAME."
+    with pytest.raises(DataError, match="has no category person with points"):
+        registry.task(f"coco/{root}[type=keypoints,category=person]").load()
+
+
+def test_objects_without_points_or_of_the_wrong_number_are_flaws(registry, tmp_path):
+    root = write_coco(tmp_path, kind="person_keypoints")
+    (first, second, third) = [place for place, each in enumerate(coco("train")["annotations"]) if each["category_id"] == 5][:3]
+
+    def change(content):
+        content["annotations"][first]["keypoints"] = [0] * 12
+        content["annotations"][second]["keypoints"] = [1, 1, 2]
+        content["annotations"][third]["bbox"] = [900, 900, 4, 4]
+
+    changed(root, change, kind="person_keypoints")
+    whole = registry.task(f"coco/{root}[type=keypoints,category=square]").load()["train"]
+    names = [f"{coco('train')['annotations'][place]['image_id'] - 1:012d}.jpg" for place in (first, second, third)]
+    assert [(flaw.name, flaw.what) for flaw in whole.flaws] == [
+        (names[0], "has 1 object without labelled points"),
+        (f"{names[1]} (annotation {second + 1})", "has 3 numbers for 4 points"),
+        (f"{names[2]} (annotation {third + 1})", "has no box in the image"),
+    ]
+
+
+# -- files --------------------------------------------------------------------------------------------------------
+
+
+def test_each_type_reads_its_file_and_a_prefix_names_another(registry, root):
+    write_coco(root, kind="person_keypoints")
+    (root / "annotations/captions_train2017.json").write_text("{}")
+    (root / "annotations/stuff_train2017.json").write_text("{}")
+
+    def read_files(options):
+        return {file.name for file in registry.task(f"coco/{root}[{options}]").files if file.suffix == ".json"}
+
+    assert read_files("type=detection") == {"instances_train2017.json", "instances_val2017.json"}
+    assert read_files("type=keypoints") == {"person_keypoints_train2017.json", "person_keypoints_val2017.json"}
+    assert read_files("annotations=person") == {"person_keypoints_train2017.json", "person_keypoints_val2017.json"}
+    (root / "annotations/instances_minitrain_train.json").write_text("{}")
+    with pytest.raises(
+        DataError, match=r"two annotation files for train: annotations/instances_minitrain_train.json and annotations/instances_"
+    ):
+        registry.task(f"coco/{root}")
+    with pytest.raises(DataError, match="has no annotation file that starts with mine"):
+        registry.task(f"coco/{root}[annotations=mine]")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('{"images": [', "cannot be read: Expecting value"),
+        ("[]", "it has no list of images"),
+        ('{"images": [], "annotations": {}}', "it has no list of annotations"),
+        ('{"images": [3], "annotations": [], "categories": []}', "its images are not all objects"),
+        ('{"images": [{"id": 1}], "annotations": [], "categories": []}', "an image lacks id or file_name"),
+        (
+            '{"images": [{"id": 1, "file_name": "a"}, {"id": 1, "file_name": "b"}], "annotations": [], "categories": []}',
+            "two images have the id 1",
+        ),
+        ('{"images": [], "annotations": [], "categories": [{"id": 4}]}', "a category lacks id or name"),
+    ],
+)
+def test_a_file_that_is_not_cocos_says_what_it_lacks(registry, root, text, problem):
+    (root / "annotations/instances_train2017.json").write_text(text)
+    with pytest.raises(DataError, match=problem) as raised:
+        read(registry, root)
+    assert raised.value.subject == str(root / "annotations/instances_train2017.json")
+
+
+def test_wrong_folders_types_and_options_say_what_to_do(registry, root, tmp_path):
+    with pytest.raises(UnknownName, match="there is no folder"):
+        registry.task(f"coco/{tmp_path}/none")
+    with pytest.raises(DataError, match="has no annotation file"):
+        registry.task(f"coco/{root}/train2017")
+    with pytest.raises(BadName, match="coco/ holds no depth"):
+        registry.task(f"coco/{root}[type=depth]")
+    with pytest.raises(BadName, match=r"has no option 'marign'\. Did you mean margin"):
+        registry.task(f"coco/{root}[marign=0.2]")
+    for file in (root / "train2017").iterdir():
+        file.unlink()
+    with pytest.raises(DataError, match=r"none of the 24 images that instances_train2017.json lists is there"):
+        registry.task(f"coco/{root}").load()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -153,3 +155,37 @@ def test_a_further_type_is_planned_trained_ranked_and_drawn_as_it_comes_from_a_p
     assert {row["source"]: row["gain"] for row in rows}[chain("classification")] == pytest.approx(gain)
     picture = run_headwater(capsys, "info", job, "--picture", tmp_path / "p.png", "--store", report.store.path)
     assert (picture.out, (tmp_path / "p.png").is_file()) == (f"wrote {tmp_path / 'p.png'}: 8 of 30 test images\n", True)
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "task-types" / "index.md"
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_the_page_of_task_types_has_each_with_its_metrics_and_their_directions(registry, name):
+    card = registry.task_type(name)
+    (row,) = (line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith(f"| [{name}]({name}.md) |"))
+    assert row.split(" | ")[4] == ", ".join(f"`{metric.name}` {'↑' if metric.higher_is_better else '↓'}" for metric in card.metrics)
+
+
+def test_every_method_of_the_contract_is_on_the_page_of_task_types():
+    text = PAGE.read_text(encoding="utf-8")
+    for method in vars(hw.TaskTypeMethods):
+        assert method.startswith("_") or f"`{method}" in text, f"docs/task-types/index.md says nothing of {method}"
+
+
+def test_the_pages_own_type_keeps_its_word(tmp_path):
+    """Angles: turned stripes, on which the example is checked, and measured against the definition written out."""
+    (tmp_path / "angle.py").write_text(re.search(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[1])
+    registry = hw.Registry.discover([tmp_path / "angle.py"])
+    card = registry.task_type("lab/angle")
+    degrees = [float(turn) for turn in range(0, 360, 30)]
+    y, x = np.mgrid[-16:16, -16:16]
+    images = [(127 + 100 * np.tanh(x * np.cos(a) + y * np.sin(a))).astype(np.uint8) for a in np.deg2rad(degrees)]
+    task = hw.Task(
+        name="lab/turned", type="lab/angle", load=lambda: {"train": hw.Split(images, degrees), "test": hw.Split(images, degrees)}
+    )
+    made = hw.conformance.checks(card, registry, [task])
+    assert {result.check.name: result.message for result in hw.conformance.examine(made) if not result.passed} == {}
+    said, true = np.array([10.0, 350, 180]), np.array([350.0, 10, 90])
+    predictions, targets = (torch.tensor([[np.cos(a), np.sin(a)] for a in np.deg2rad(turns)]) for turns in (said, true))
+    assert card.methods.measure(predictions, targets)["degrees"] == pytest.approx((20 + 20 + 90) / 3)

@@ -32,18 +32,6 @@ LAMBDA = 0.5
 """Of the loss: 0 is the error of log depth, 1 leaves out what all pixels of an image share."""
 PROBED = 48
 """Pixels that are probed in an image."""
-VIRIDIS = (
-    (68, 1, 84),
-    (71, 44, 122),
-    (59, 81, 139),
-    (44, 113, 142),
-    (33, 144, 141),
-    (39, 173, 129),
-    (92, 200, 99),
-    (170, 220, 50),
-    (253, 231, 37),
-)
-"""Nine colours of matplotlib's viridis, evenly spaced."""
 
 
 @task_type("depth", metrics=METRICS, dense=True, probed_as="regression", conventions={"unit": UNIT})
@@ -167,10 +155,12 @@ class depth(TaskTypeMethods):
         self, image: np.ndarray, target: np.ndarray, prediction: np.ndarray, classes: Sequence[str]
     ) -> list[tuple[str, np.ndarray]]:
         """The image, its depths and those predicted, coloured alike: dark blue the nearest reading, yellow the furthest, black none."""
+        from plugins.task_types._maps_drawn import coloured
+
         readings = target[target > 0]
         near, far = (float(readings.min()), float(readings.max())) if len(readings) else (0.0, 1.0)
         title = f"truth, {near:.2f} to {far:.2f} m"
-        return [("image", image), (title, _coloured(target, near, far)), ("prediction", _coloured(prediction, near, far))]
+        return [("image", image), (title, coloured(target, near, far)), ("prediction", coloured(prediction, near, far))]
 
 
 def _unit(task: Task) -> float:
@@ -210,12 +200,3 @@ def _measured(said: Tensor, true: Tensor) -> list[float]:
         float(mean_squared_error(said.log(), true.log(), squared=False)),
         float(away.std(correction=0)),
     ]
-
-
-def _coloured(metres: np.ndarray, near: float, far: float) -> np.ndarray:
-    import numpy as np
-
-    metres = np.asarray(metres, dtype=np.float32)
-    place = (metres - near) / max(far - near, 1e-6) * (len(VIRIDIS) - 1)
-    colours = np.stack([np.interp(place, np.arange(len(VIRIDIS)), channel) for channel in np.array(VIRIDIS).T], -1)
-    return np.where((metres > 0)[..., None], colours.round(), 0).astype(np.uint8)

@@ -25,12 +25,6 @@ CHUNK = 16
 """Images brought to full size at once in evaluation: there are as many maps as classes."""
 PROBED = 24
 """Pixels of each class that are probed in an image."""
-COLOURS = (
-    *((230, 25, 75), (60, 180, 75), (255, 225, 25), (0, 130, 200), (245, 130, 48), (145, 30, 180), (70, 240, 240), (240, 50, 230)),
-    *((210, 245, 60), (250, 190, 212), (0, 128, 128), (220, 190, 255), (170, 110, 40), (255, 250, 200), (128, 0, 0), (170, 255, 195)),
-    *((128, 128, 0), (255, 215, 180), (0, 0, 128), (128, 128, 128)),
-)
-"""Sasha Trubetskoy's list of 20 simple, distinct colours (sashamaps.net/docs/resources/20-colors)."""
 
 
 @task_type("segmentation", metrics=METRICS, dense=True, probed_as="classification", conventions={"void": VOID})
@@ -191,10 +185,12 @@ class segmentation(TaskTypeMethods):
         """The image, its classes and those predicted drawn over it, and what the colours mean. Void is drawn as it is."""
         import numpy as np
 
+        from plugins.task_types._maps_drawn import drawn, key
+
         said = np.asarray(prediction).astype(np.int64)
-        occur = np.union1d(target, said)
-        key = _key([(classes[number], _colour(number)) for number in occur[occur < len(classes)].tolist()], len(image))
-        return [("image", image), ("truth", _drawn(image, target)), ("prediction", _drawn(image, said)), ("classes", key)]
+        occur = [number for number in np.union1d(target, said).tolist() if number != VOID]
+        both = [("truth", drawn(image, target, VOID)), ("prediction", drawn(image, said, VOID))]
+        return [("image", image), *both, ("classes", key(occur, classes, len(image)))]
 
 
 def _void(task: Task) -> int:
@@ -238,37 +234,3 @@ def _likeliest(found: Tensor) -> Tensor:
     from plugins.task_types._maps import at_full_size
 
     return torch.cat([at_full_size(chunk).argmax(1) for chunk in found.split(CHUNK)]).float()
-
-
-def _colour(number: int) -> tuple[int, int, int]:
-    """Those of COLOURS, and darker with every round of them."""
-    again, place = divmod(number, len(COLOURS))
-    red, green, blue = (round(value * 0.85**again) for value in COLOURS[place])
-    return red, green, blue
-
-
-def _drawn(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    import numpy as np
-    import torch
-    from torchvision.utils import draw_segmentation_masks
-
-    numbers = [number for number in np.unique(mask).tolist() if number != VOID]
-    masks = torch.from_numpy(np.stack([mask == number for number in numbers]))
-    pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
-    return draw_segmentation_masks(pixels, masks, alpha=0.6, colors=[_colour(number) for number in numbers]).permute(1, 2, 0).numpy()
-
-
-def _key(named: Sequence[tuple[str, tuple[int, int, int]]], side: int) -> np.ndarray:
-    """A panel that says which colour is which class, as far as there is room: (side, side, 3) uint8."""
-    import numpy as np
-    from PIL import Image, ImageDraw, ImageFont
-
-    panel = Image.new("RGB", (side, side), "white")
-    draw = ImageDraw.Draw(panel)
-    leading = min(16, max(8, side // max(1, len(named))))
-    font = ImageFont.load_default(leading - 3)
-    for row, (name, colour) in enumerate(named):
-        top = leading * row
-        draw.rectangle((2, top + 1, leading - 1, top + leading - 2), fill=colour)
-        draw.text((leading + 3, top + leading / 2), name, fill="black", font=font, anchor="lm")
-    return np.asarray(panel)

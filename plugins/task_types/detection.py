@@ -20,7 +20,7 @@ METRICS = tuple(Metric(name, low=0, high=1) for name in ("map", "ap50", "ap75", 
 CHANCE = 2.5
 """A fresh head's loss of a positive location, whatever the classes: 1.1 of the focal loss (¼ · 0.99² · ln 100), 0.7 of the centre-ness
 (ln 2), and about 0.7 of the GIoU loss."""
-SHOWN = 0.3
+SHOWN = 0.5
 """Least score of the detections in a picture."""
 WRITTEN = "xywh"
 """How boxes are written, where a task does not say."""

@@ -453,11 +453,11 @@ def test_the_picture_shows_boxes_and_sure_detections():
     image, target = np.full((64, 64, 3), 200, np.uint8), np.array([[0.25, 0.25, 0.75, 0.75, 1], NONE], np.float32)
     prediction = np.array([[0.5, 0.5, 1, 1, 0.9, 2], [0, 0, 0.5, 0.5, 0.1, 0], [0, 0, 0, 0, 0, -1]], np.float32)
     (first, truth), (second, found) = METHODS.picture(image, target, prediction, CLASSES)
-    assert (first, second) == ("boxes: 1 dog", "predicted, score ≥ 0.3: 1 owl")
+    assert (first, second) == ("boxes: 1 dog", "predicted, score ≥ 0.5: 1 owl")
     assert truth.shape == found.shape == (512, 512, 3)
     assert (truth[200, 128] != 200).any() and (truth[200, 256] == 200).all(), "a line at a quarter of the width, none within"
     assert (found[400, 256] != 200).any() and (found[100, 100] == 200).all()
-    assert METHODS.picture(image, target[1:], prediction[2:], CLASSES)[1][0] == "predicted, score ≥ 0.3: none"
+    assert METHODS.picture(image, target[1:], prediction[2:], CLASSES)[1][0] == "predicted, score ≥ 0.5: none"
 
 
 def drawn_scenes(numbers):

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 SIDE = 192
 """Pixels that a panel has at least: smaller images are enlarged by a whole factor, so that each of their pixels stays a square."""
-WIDTH = 1600
-"""Pixels across that a sheet has about at most."""
+WIDTH, ASPECT = 2400, 1.4
+"""Pixels across that a sheet has about at most, and how many times as wide as high it would like to be."""
 MARGIN, GAP, TEXT, HEADING = 16, 4, 14, 17
 PAPER, INK, PALE = "white", (25, 25, 25), (120, 120, 120)
 LINES = 2
@@ -100,8 +100,7 @@ def compose(titles: Sequence[str], shown: Sequence[Shown]) -> Image.Image:
     factor = max(1, math.ceil(SIDE / min(min(panel.image.shape[:2]) for one in shown for panel in one.panels)))
     blocks = [_block(one, factor) for one in shown]
     width, height = (max(block.size[axis] for block in blocks) + MARGIN for axis in (0, 1))
-    most = max(1, min(len(blocks), WIDTH // width))
-    across = math.ceil(len(blocks) / math.ceil(len(blocks) / most))  # no line much shorter than the others
+    across = _across(len(blocks), width, height)
     inside = max(across * width, min(WIDTH, max(math.ceil(_font(HEADING).getlength(_legible(title))) for title in titles) + MARGIN))
     heading = [line for title in titles for line in _wrapped(title, HEADING, inside - MARGIN, lines=3)]
     top = MARGIN + len(heading) * _leading(HEADING) + MARGIN // 2
@@ -110,6 +109,13 @@ def compose(titles: Sequence[str], shown: Sequence[Shown]) -> Image.Image:
     for place, block in enumerate(blocks):
         page.paste(block, (MARGIN + place % across * width, top + place // across * height))
     return page
+
+
+def _across(count: int, width: int, height: int) -> int:
+    """How many blocks of that size stand in a line: none much shorter than the others, the sheet near its aspect."""
+    candidates = {math.ceil(count / lines) for lines in range(1, count + 1)}
+    fitting = [across for across in candidates if across * width <= WIDTH] or [1]
+    return min(fitting, key=lambda across: abs(math.log(across * width / (math.ceil(count / across) * height) / ASPECT)))
 
 
 def _block(shown: Shown, factor: int) -> Image.Image:

@@ -16,7 +16,7 @@ from torchvision.transforms.v2.functional import horizontal_flip
 from torchvision.tv_tensors import KeyPoints
 
 SPREAD = 1.0
-"""Deviation of the distribution that is wanted, in cells (Nibali et al., section 4.5)."""
+"""Deviation of the distribution that is wanted, in cells."""
 REGULARISED = 1.0
 """Weight of the divergence from it."""
 NEAR = 2

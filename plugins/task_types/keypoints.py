@@ -115,8 +115,8 @@ class keypoints(TaskTypeMethods):
         under the share found against the error allowed, from 0 to a tenth (auc).
 
         Errors are distances in the image as it is stored, not squeezed, over the larger side of the box around its visible points (as
-        Yang & Ramanan 2013, section 5.2, normalise); over the image's larger side where the box is less than a twentieth of that.
-        Raises TrainingError for predictions that are not numbers.
+        Yang & Ramanan 2013 normalise); over the image's larger side where the box is less than a twentieth of that. Raises
+        TrainingError for predictions that are not numbers.
         """
         return self.tallied(self.tally(predictions, targets).sum(0))
 

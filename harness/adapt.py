@@ -46,7 +46,8 @@ class Value:
 
 @dataclass(frozen=True)
 class Saved:
-    """What became of it: the file, what its header says, and the measured values. ``new``: whether the file was written now."""
+    """What became of it: the file, what its header says, and the measured values. ``new``: whether the file was written now;
+    ``flaws``: how many annotations of its task are flawed, if it was trained now and some are."""
 
     path: Path
     facts: Facts
@@ -54,6 +55,7 @@ class Saved:
     epoch: int | None
     seconds: float | None
     new: bool
+    flaws: tuple[str, ...] = ()
 
 
 def adapt(
@@ -89,7 +91,7 @@ def adapt(
     facts, values, epoch, seconds = _known(job, made, report.store, command)
     if new:
         facts = _write(path, facts, job, made, report.store)
-    return Saved(path, facts, values, epoch, seconds, new)
+    return Saved(path, facts, values, epoch, seconds, new, tuple(report.flaws))
 
 
 def _the_cell(made: Plan) -> Job:

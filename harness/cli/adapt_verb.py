@@ -115,6 +115,7 @@ def _notes(saved: Saved) -> Iterator[str]:
         epochs = f"epoch {saved.epoch} of {facts.training['epochs']}"
         took = f", trained in {saved.seconds:.0f} s" if saved.seconds else ""
         yield f"{epochs}{took}; it was chosen on validation, whose value is therefore a little high"
+    yield from saved.flaws
     what = f"{f'{len(facts.classes)} classes, ' if facts.classes else ''}{facts.image_size} px, {saved.path.stat().st_size / 1e6:.1f} MB"
     yield f"saved {saved.path} ({what}), read back and checked on test images" if saved.new else f"{saved.path} ({what}) was there already"
     yield f'use: model = headwater.load_adapted("{saved.path}"); model.predict(["photo.jpg"])'

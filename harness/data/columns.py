@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from registry.errors import DataError
 
 if TYPE_CHECKING:
-    from datasets import Dataset, Features
+    from datasets import Features
 
     from registry import Task
 
@@ -129,23 +129,23 @@ def _inside(feature: Any) -> Any:
 
 
 def _number(feature: Any, kinds: str = "float|int|uint|decimal") -> bool:
-    return bool(re.match(kinds, str(getattr(feature, "dtype", "")))) and _is(feature, "Value")
+    return bool(re.match(kinds, str(getattr(feature, "dtype", "")))) and is_a(feature, "Value")
 
 
-def _is(feature: Any, *kinds: str) -> bool:
+def is_a(feature: Any, *kinds: str) -> bool:
     return type(feature).__name__ in kinds
 
 
 def _class_like(feature: Any) -> bool:
-    return _is(feature, "ClassLabel") or _number(feature, "int|uint|bool|string|large_string")
+    return is_a(feature, "ClassLabel") or _number(feature, "int|uint|bool|string|large_string")
 
 
 def _map(feature: Any) -> bool:
-    return _is(feature, "Image", "Array2D", "Array3D") or _number(_inside(_inside(feature)))
+    return is_a(feature, "Image", "Array2D", "Array3D") or _number(_inside(_inside(feature)))
 
 
 def _points(feature: Any) -> bool:
-    return _is(feature, "Array2D") or _number(_inside(feature)) or _number(_inside(_inside(feature)))
+    return is_a(feature, "Array2D") or _number(_inside(feature)) or _number(_inside(_inside(feature)))
 
 
 def _objects(feature: Any) -> bool:
@@ -166,11 +166,11 @@ WANTED: dict[str, _Wanted] = {
     "segmentation": _Wanted(
         "a mask for each image",
         _map,
-        lambda feature: _is(feature, "Image"),
+        lambda feature: is_a(feature, "Image"),
         r"^annotations?$|^masks?$|^labels?$|segment|semantic|mask|annotat|label|^gt$|^target$",
     ),
     "depth": _Wanted(
-        "a depth map for each image", _map, lambda feature: _is(feature, "Image"), r"^depth_?map$|^depth$|depth|disparity|^target$"
+        "a depth map for each image", _map, lambda feature: is_a(feature, "Image"), r"^depth_?map$|^depth$|depth|disparity|^target$"
     ),
     "keypoints": _Wanted(
         "points of each image",
@@ -181,13 +181,13 @@ WANTED: dict[str, _Wanted] = {
     "multilabel": _Wanted(
         "a list of classes for each image",
         lambda feature: _class_like(_inside(feature)),
-        lambda feature: _is(_inside(feature), "ClassLabel"),
+        lambda feature: is_a(_inside(feature), "ClassLabel"),
         r"^labels$|^label$|^classes$|^categories$|^tags$|^attributes$|^targets?$|label",
     ),
     "classification": _Wanted(
         "one class for each image",
         _class_like,
-        lambda feature: _is(feature, "ClassLabel"),
+        lambda feature: is_a(feature, "ClassLabel"),
         "^label$|^labels$|^target$|^class$|^fine_label$|^category$",
     ),
     "regression": _Wanted(
@@ -202,7 +202,7 @@ WANTED: dict[str, _Wanted] = {
 
 def _class_names(feature: Any) -> tuple[str, ...]:
     """The names that a ClassLabel inside a feature carries; () for none."""
-    if _is(feature, "ClassLabel"):
+    if is_a(feature, "ClassLabel"):
         return tuple(feature.names or ())
     if keys := object_keys(feature):
         inside = feature if isinstance(feature, Mapping) else _inside(feature)
@@ -216,65 +216,8 @@ def described(feature: Any) -> str:
         return f"struct of {', '.join(feature)}"
     if (inside := _inside(feature)) is not None:
         return f"list of {described(inside)}"
-    return str(feature.dtype) if _is(feature, "Value") else type(feature).__name__
+    return str(feature.dtype) if is_a(feature, "Value") else type(feature).__name__
 
 
 def shown(features: Features) -> str:
     return ", ".join(f"{column} ({described(feature)})" for column, feature in features.items())
-
-
-# -- values -----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Column(Sequence[Any]):
-    """A column's values, read when asked for: images undecoded, so that decoding can run in threads."""
-
-    dataset: Dataset
-    name: str
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitem__(self, row: Any) -> Any:
-        return self.dataset[int(row)][self.name]
-
-
-def images_of(dataset: Dataset, column: str) -> Column:
-    """A column of images, or of what can be read as them (paths, encoded bytes), undecoded."""
-    import datasets
-
-    return Column(dataset.select_columns([column]).cast_column(column, datasets.Image(decode=False)), column)
-
-
-def targets_of(dataset: Dataset, column: str) -> Sequence[Any]:
-    """A column of targets in the form that ``registry.Split`` says: masks undecoded and lazy, objects by ``bbox`` and ``category``."""
-    feature = dataset.features[column]
-    if _is(feature, "Image"):
-        return images_of(dataset, column)
-    if _is(feature, "Array2D", "Array3D"):
-        return Column(dataset.select_columns([column]).with_format("numpy"), column)
-    values = list(dataset[column])
-    keys = object_keys(feature)
-    return [_boxes(value, *keys) for value in values] if keys else values
-
-
-def _boxes(value: Any, boxes: str, categories: str) -> dict[str, list[Any]]:
-    """Objects, as a list of them or as lists of their parts, by ``bbox`` and ``category``; none for no objects."""
-    if isinstance(value, Mapping):
-        return {"bbox": list(value[boxes] or ()), "category": list(value[categories] or ())}
-    return {"bbox": [each[boxes] for each in value or ()], "category": [each[categories] for each in value or ()]}
-
-
-NAMES = ("image_id", "file_name", "filename", "image_path", "path")
-"""Columns that say which image a row is."""
-
-
-def names_of(dataset: Dataset, split: str) -> Sequence[str]:
-    """What each row is called: its place, and its file's name or identifier where a column has them; () where none has."""
-    import datasets
-
-    for name in NAMES:
-        if isinstance(feature := dataset.features.get(name), datasets.Value) and feature.dtype in ("string", "large_string"):
-            return [f"{split} image {row} ({value})" for row, value in enumerate(dataset[name])]
-    return ()

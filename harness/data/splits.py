@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from harness.data.columns import columns_of, images_of, names_of, targets_of
+from harness.data.columns import columns_of
+from harness.data.values import images_of, names_of, targets_of
 from registry import Split, Task
 from registry.errors import DataError
 

@@ -152,6 +152,8 @@ def prepared(
         card, options = registry.selector(asked.selector)
         pool = pool_of(asked.sources, task, registry, asked.max_parameters, asked.licences)
     data = prepare(task, task_type, spec.image_size, spec.resources.cpus_per_cell) if look else None
+    if data and data.flawed:
+        say(data.flawed.of_task(task.name))
     images, smallest = _counted(task, task_type, spec, data)
     live = Live(
         spec=spec.model_copy(update={"sources": tuple(source.name for source in pool.sources)}),

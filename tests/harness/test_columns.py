@@ -9,6 +9,7 @@ from PIL import Image
 
 import headwater as hw
 from harness.data.columns import columns_of
+from harness.data.prepared import prepare
 from harness.data.splits import splits_of
 from registry import Task
 from registry.errors import BadName, DataError, UnknownName
@@ -157,6 +158,21 @@ def test_objects_come_as_boxes_and_categories_however_they_are_stored():
     splits, classes = splits_of(Task(name="own/task", load=lambda: {"train": data, "test": data}, type="detection"))
     assert list(splits["train"].targets) == [{"bbox": [[1, 2, 3, 4], [5, 6, 7, 8]], "category": [1, 0]}, {"bbox": [], "category": []}]
     assert classes == KINDS
+
+
+@pytest.mark.parametrize("feature", [OBJECTS, LISTED_OBJECTS])
+def test_an_image_whose_objects_are_not_known_is_not_one_without_objects(registry, feature):
+    known = [{"bbox": [1, 2, 3, 4], "label": 0}] if feature is LISTED_OBJECTS else {"bbox": [[1, 2, 3, 4]], "category": [0]}
+    empty = [] if feature is LISTED_OBJECTS else {"bbox": [], "category": []}
+    features = datasets.Features({"image": IMAGE, "objects": feature})
+    data = datasets.Dataset.from_dict({"image": [Image.new("RGB", (9, 9))] * 3, "objects": [known, None, empty]}, features=features)
+    prepared = prepare(
+        Task(name="own/task", load=lambda: {"train": data, "test": data}, type="detection", code=repr(feature)),
+        registry.task_type("detection"),
+        32,
+    )
+    assert [flaw.name for flaw in prepared.flaws] == ["own/task: train image 1", "own/task: test image 1"]
+    assert (prepared.train.targets[:, 0, 4] == [0, -1]).all()
 
 
 @pytest.mark.parametrize("type", ["classification", "multilabel", "regression", "detection", "keypoints"])

@@ -11,7 +11,9 @@ import pytest
 import headwater as hw
 from harness.data.flaws import Flawed, grouped, known
 from harness.data.prepared import prepare
-from harness.run import Control, run
+from harness.run import Control, Session, Unwatched
+from harness.selecting.select import Request
+from harness.selecting.select import prepared as select_prepared
 from registry import Flaw, Split, Task
 from registry.errors import DataError
 from tests.cli.headwater_command import run_headwater
@@ -120,6 +122,20 @@ def test_a_run_says_once_at_its_end_what_is_flawed_and_its_jobs_note_it(name, tm
     assert f"flawed annotations in {flawed} of 36 images, {left_out} left out" in shown.out
 
 
+def test_adapt_and_select_say_it_too(registry, tmp_path, capsys):
+    write_parquet(tmp_path, "regression", lambda row, values: values | {"target": None} if row == 3 else values)
+    name = f"parquet/{tmp_path}[type=regression]"
+    said = f"flawed annotations in 2 of 36 images, 2 left out: headwater check '{name}'"
+    options = ["--image-size", "32", "--epochs", "1", "--executor", "inline", "--store", tmp_path / "s.duckdb"]
+    answer = run_headwater(capsys, "adapt", name, "--source", "scratch/test_resnet", "--save", tmp_path / "m.safetensors", *options)
+    assert (answer.status, answer.err.count(said)) == (0, 1)
+    lines: list[str] = []
+    asked = Request(name, ("scratch/test_resnet",), selector="random", keys={"image_size": 32, "store": tmp_path / "s.duckdb"})
+    with Session() as session:
+        select_prepared(asked, (), Control(executor="inline"), Unwatched(), session, lines.append)
+    assert said in lines
+
+
 def test_check_lists_flaws_by_kind_and_every_one_as_json(name, tmp_path, capsys, monkeypatch):
     import harness.conformance.task as conformance
 
@@ -156,11 +172,11 @@ def test_what_a_tasks_own_loading_found_is_told_too(registry):
     assert [flaw.name for flaw in carved.flaws] == ["own/carved: scan 6"]  # once, not for each part
 
 
-def test_a_task_without_flaws_says_nothing(tmp_path):
-    keys = {"sources": ["scratch/test_resnet"], "tasks": ["sklearn/digits"], "adaptations": ["fine_tune"], "sizes": [10], "seeds": 1}
-    keys |= {"image_size": 32, "training": {"epochs": 1}, "store": tmp_path / "s.duckdb"}
-    report = run(keys, control=Control(executor="inline"))
-    assert (report.flaws, {outcome.note for outcome in report.outcomes}) == ([], {""})
+def test_a_task_without_flaws_says_nothing(registry, tmp_path):
+    card = registry.task(f"parquet/{write_parquet(tmp_path, 'detection')}[type=detection]")
+    prepared = prepare(card, registry.task_type("detection"), 32)
+    assert (prepared.flaws, prepared.flawed, prepared.given) == ((), None, TRAIN + TEST)
+    assert known(card, registry.task_type("detection")) == Flawed(TRAIN + TEST, 0)
 
 
 # -- together -----------------------------------------------------------------------------------------------------

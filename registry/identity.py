@@ -6,6 +6,7 @@ import ast
 import hashlib
 import inspect
 import json
+import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import lru_cache
@@ -27,14 +28,15 @@ def digest(*parts: Any) -> str:
 def code_of(function: Callable[..., Any]) -> str:
     """A fingerprint of the module a plugin's function stands in, comments and docstrings stripped.
 
-    The whole module counts, since a plugin's helpers decide its result as much as its entry point.
-    Where there is no file (a notebook), the function's own source, or else its bytecode, stands in.
+    The whole module counts, and so do those of its own package that it imports, and theirs (of a file in no package: those beside
+    it), since a plugin's helpers decide its result as much as its entry point. Where there is no file (a notebook), the function's own
+    source, or else its bytecode, stands in.
     """
     function = inspect.unwrap(function)
     try:
         path = inspect.getsourcefile(function)
         if path and Path(path).is_file():
-            return _module_fingerprint(path, Path(path).stat().st_mtime_ns)
+            return _fingerprint(path, Path(path).stat().st_mtime_ns)
         source = inspect.getsource(function)
         return digest(_stripped("\n".join(_dedent(source.splitlines()))))
     except (OSError, TypeError, SyntaxError):
@@ -48,19 +50,61 @@ def _dedent(lines: list[str]) -> list[str]:
 
 
 @lru_cache
-def _module_fingerprint(path: str, mtime_ns: int) -> str:
+def _fingerprint(path: str, mtime_ns: int) -> str:
+    """Of a module and of what it imports from its own package."""
+    own, *others = _modules(path)
+    return digest(own[1], *(fingerprint for _, fingerprint in sorted(others))) if others else own[1]
+
+
+def _modules(path: str) -> list[tuple[str, str]]:
+    """(name relative to the first, fingerprint) of a module and all that it imports from its package, itself first."""
+    found: dict[str, str] = {}
+    waiting = [path]
+    while waiting:
+        if (one := waiting.pop()) not in found:
+            found[one], imported = _read(one, Path(one).stat().st_mtime_ns)
+            waiting += imported
+    return [(os.path.relpath(one, Path(path).parent), fingerprint) for one, fingerprint in found.items()]
+
+
+@lru_cache
+def _read(path: str, mtime_ns: int) -> tuple[str, list[str]]:
+    """A module's fingerprint, and the files of those that it imports from its package."""
     # Kept, since parsing every plugin would cost more than all the rest of ``headwater list``.
     try:
-        kept = cache_folder("code") / digest(path, mtime_ns)
+        kept = cache_folder("code") / digest("with imports", path, mtime_ns)
         if kept.is_file():
-            return kept.read_text()
+            fingerprint, *imported = kept.read_text().split("\n")
+            if all(Path(one).is_file() for one in imported):
+                return fingerprint, imported
     except (OSError, HeadwaterError):
         kept = None
-    fingerprint = digest(_stripped(Path(path).read_text(encoding="utf-8")))
+    source = Path(path).read_text(encoding="utf-8")
+    fingerprint, imported = digest(_stripped(source)), _imported(ast.parse(source), Path(path))
     if kept:
         with suppress(OSError):  # a cache that cannot be written only costs time
-            write_atomically(kept, lambda temporary: temporary.write_text(fingerprint))
-    return fingerprint
+            write_atomically(kept, lambda temporary: temporary.write_text("\n".join([fingerprint, *imported])))
+    return fingerprint, imported
+
+
+def _imported(tree: ast.Module, path: Path) -> list[str]:
+    """The files of its own package that a module imports, wherever in it."""
+    package = path.parent
+    while (package / "__init__.py").is_file():
+        package = package.parent
+    within = path.parent.relative_to(package).parts[:1]  # the package's name, or nothing
+    names: set[tuple[str, ...]] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {tuple(alias.name.split(".")) for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            above = path.parents[node.level - 1].relative_to(package).parts if node.level and package in path.parents else ()
+            module = (*above, *(node.module or "").split(".")) if node.module else above
+            names |= {module, *((*module, alias.name) for alias in node.names)}
+    files = {
+        package.joinpath(*name).with_suffix(".py") for name in names if name and name[: len(within)] == within and len(name) > len(within)
+    }
+    return sorted(str(file) for file in files if file.is_file() and file != path)
 
 
 def _stripped(source: str) -> str:

@@ -7,7 +7,7 @@ import os
 import pytest
 
 import headwater as hw
-from registry.identity import code_of, digest, digest_files
+from registry.identity import _modules, code_of, digest, digest_files
 
 CODE = '''"""{doc}"""
 import headwater as hw
@@ -38,6 +38,33 @@ def test_comments_and_docstrings_do_not_change_a_plugins_code(code):
 
 def test_the_code_around_the_function_counts(code):
     assert code() != code(step=2)
+
+
+def test_a_helper_beside_a_plugin_counts_and_so_does_what_it_imports(tmp_path):
+    def code(name: str, helper: str, further: str) -> str:
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "further.py").write_text(further)
+        (folder / "helper.py").write_text(helper)
+        (folder / "plugin.py").write_text("def load():\n    from helper import start\n    return start\n")
+        space: dict = {}
+        exec(compile((folder / "plugin.py").read_text(), str(folder / "plugin.py"), "exec"), space)
+        return code_of(space["load"])
+
+    first = code("one", "from further import start", "start = 1")
+    assert first == code("same", '"""Says what."""\nfrom further import start  # the same', "start = 1")
+    assert first != code("other", "from further import start", "start = 2")
+    assert first != code("direct", "start = 1", "start = 1")
+
+
+def test_modules_that_import_each_other_have_a_fingerprint(tmp_path):
+    package = tmp_path / "lab"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "one.py").write_text("from lab import two\ndef f():\n    return 1\n")
+    (package / "two.py").write_text("from . import one\nimport json\n")
+    names = {name for name, _ in _modules(str(package / "one.py"))}
+    assert names == {"one.py", "two.py"}
 
 
 def test_a_function_without_a_file_has_a_fingerprint_too():

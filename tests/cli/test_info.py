@@ -39,12 +39,16 @@ def test_counted_parameters_are_kept_for_listings(capsys):
         ("sklearn/digits", "domain", "characters"),
         ("fine_tune", "setting", "inductive"),
         ("classification", "use", '@hw.task(..., type="classification")'),
+        ("classification", "metrics", "accuracy ↑, balanced_accuracy ↑, f1 ↑, auroc ↑, log_loss ↓"),
+        ("segmentation", "conventions", "void=255"),
         ("indoor", "within", "consumer"),
         ("scratch/test_vit[depth=3]", "check", "headwater check 'scratch/test_vit[depth=3]'"),
     ],
 )
 def test_any_kind_is_found_by_its_name(capsys, name, fact, value):
-    assert facts(capsys, name)[fact] == value
+    shown = facts(capsys, name)
+    assert shown[fact] == value
+    assert not any("object at 0x" in str(text) for text in shown.values())
 
 
 def test_a_plugins_card_says_where_it_is_from(capsys, tmp_path):

@@ -6,6 +6,7 @@ import os
 import string
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -248,3 +249,24 @@ def test_a_folder_of_the_same_name_does_not_stand_in_for_the_hub(registry, tmp_p
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match="hides hf/lab/shapes"):
         registry.task("hf/lab/shapes").load()
+
+
+# -- the page -----------------------------------------------------------------------------------------------------
+
+
+def test_every_option_of_a_data_set_is_documented():
+    from plugins.tasks import _facts, coco, hub_datasets, voc
+
+    page = (Path(__file__).resolve().parents[2] / "docs/tasks.md").read_text(encoding="utf-8")
+    options = {*_facts.FACTS, *_facts.COLUMNS, *coco.OPTIONS, *voc.OPTIONS, *hub_datasets.OPTIONS}
+    assert {option for option in options if f"`{option}" not in page} == set()
+    assert f"| `margin` | {coco.OPTIONS['margin']} |" in page and f"| `background` | {str(coco.OPTIONS['background']).lower()} |" in page
+
+
+def test_the_names_and_types_that_the_page_lists_are_those_that_are_looked_for():
+    from harness.data.columns import BOXES, IMAGES, WANTED
+    from harness.data.values import NAMES
+
+    page = (Path(__file__).resolve().parents[2] / "docs/tasks.md").read_text(encoding="utf-8")
+    assert all(f"\n| {type} | " in page for type in WANTED)
+    assert all(f"`{name}`" in page for name in (IMAGES[0], BOXES[0], *NAMES[:2]))

@@ -108,7 +108,6 @@ def _facts(card: Card, registry: Registry) -> list[list[Any]]:
 
     facts = {key: value for key, value in card.facts().items() if key != "methods"}  # of a task type: code, not a fact
     if isinstance(card, TaskType):
-        del facts["methods"]
         facts["metrics"] = tuple(f"{metric.name} {'↑' if metric.higher_is_better else '↓'}" for metric in card.metrics)
     if isinstance(card, Task):
         facts["annotations"] = _flawed(card, registry)

@@ -103,7 +103,8 @@ class MapHead(nn.Module):
     """A feature pyramid's maps -> what ``learns`` makes of (B, outputs, S / 4, S / 4) in training, ``says`` in evaluation.
 
     The decoder is the semantic branch of panoptic feature pyramid networks (Kirillov et al. 2019, arXiv 1901.02446, section 3) as
-    segmentation_models_pytorch builds it, of ``width`` channels, a multiple of its 32 groups.
+    segmentation_models_pytorch builds it, of ``width`` channels, a multiple of its 32 groups. ``gain``: of the last layer's first
+    weights, Xavier's.
     """
 
     def __init__(
@@ -112,6 +113,7 @@ class MapHead(nn.Module):
         outputs: int,
         width: int,
         dropout: float,
+        gain: float,
         learns: Callable[[Tensor], Tensor],
         says: Callable[[Tensor], Tensor],
     ) -> None:
@@ -123,8 +125,7 @@ class MapHead(nn.Module):
         self.last = nn.Conv2d(width, outputs, 1)
         self.learns, self.says = learns, says
         initialize_decoder(self.decoder)
-        # It begins by saying nothing of the image: the bias alone, and so with the loss of guessing.
-        nn.init.normal_(self.last.weight, std=0.01)
+        nn.init.xavier_uniform_(self.last.weight, gain)
         nn.init.zeros_(self.bias)
 
     @property

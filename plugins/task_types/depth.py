@@ -28,6 +28,8 @@ WIDTH = 64
 """Channels of the head: what two CPU cores bear."""
 BOUND = math.log(1000)
 """Of log depth, either way, where predictions saturate: from 1 mm to 1 km."""
+GAIN = 0.05
+"""Of the last layer's first weights: it begins near one depth for everything."""
 LAMBDA = 0.5
 """Of the loss: 0 is the error of log depth, 1 leaves out what all pixels of an image share."""
 PROBED = 48
@@ -69,7 +71,7 @@ class depth(TaskTypeMethods):
         from plugins.task_types._maps import MapHead
 
         assert isinstance(features, Pyramid), "the type is dense"
-        return MapHead(features, outputs, WIDTH, 0.0, _log_depth, _metres)
+        return MapHead(features, outputs, WIDTH, 0.0, GAIN, _log_depth, _metres)
 
     def acquaint(self, head: nn.Module, targets: np.ndarray) -> None:
         """It begins at the mean log depth of the targets, which is the best that knows nothing of an image."""

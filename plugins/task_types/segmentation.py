@@ -21,6 +21,8 @@ VOID = 255
 WIDTH = 64
 """Channels of the head: what two CPU cores bear."""
 DROPOUT = 0.2
+GAIN = 1.0
+"""Of the last layer's first weights. With weights near zero it begins at the loss of guessing, and short trainings end far worse."""
 CHUNK = 16
 """Images brought to full size at once in evaluation: there are as many maps as classes."""
 PROBED = 24
@@ -84,7 +86,7 @@ class segmentation(TaskTypeMethods):
         from plugins.task_types._maps import MapHead, at_full_size
 
         assert isinstance(features, Pyramid), "the type is dense"
-        return MapHead(features, outputs, WIDTH, DROPOUT, at_full_size, _likeliest)
+        return MapHead(features, outputs, WIDTH, DROPOUT, GAIN, at_full_size, _likeliest)
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Cross entropy and Dice loss of logits (B, C, S, S) against masks (B, S, S), void left out; 0 where all is void.

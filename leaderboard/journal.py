@@ -154,5 +154,6 @@ def _from_row(row: dict[str, Any]) -> Outcome:
         "curves": tuple(CurvePoint(*values) for values in row["curves"]),
         "readings": tuple(Reading(**values) for values in row.get("readings", ())),
         "trials": tuple(Trial(**values) for values in row.get("trials", ())),
+        "flaws": tuple(row.get("flaws", ())),
     }
     return Outcome(**row)

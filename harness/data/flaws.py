@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from registry import Flaw, Task, TaskType
 
 
-_ASIDE = re.compile(r" \(([^()]*)\)$")
+_ASIDE = re.compile(r" \(([^()]*)\)")
 LISTED = 4
 _NUMBER = re.compile(r"\d+(?:,\d{3})*")
 
@@ -70,10 +70,13 @@ def _kind(what: str) -> str:
 
 def _together(whats: Sequence[str]) -> str:
     """``has 1–3 boxes empty``: as the largest says it, with the range of numbers where they differ."""
+    if len(set(whats)) == 1:
+        return whats[0]
     bare = [_ASIDE.sub("", what) for what in whats]
-    if bare != list(whats):  # what stands in brackets at the end is listed, not counted
+    if bare != list(whats):  # what stands in brackets is listed, not counted
         asides = dict.fromkeys(part for what in whats for aside in _ASIDE.findall(what) for part in aside.split(", "))
-        return f"{_together(bare)} ({', '.join(list(asides)[:LISTED])}{', …' if len(asides) > LISTED else ''})"
+        named, more = [part for part in asides if part != "…"], "…" in asides
+        return f"{_together(bare)} ({', '.join(named[:LISTED])}{', …' if more or len(named) > LISTED else ''})"
     numbers = [[int(number.replace(",", "")) for number in _NUMBER.findall(what)] for what in whats]
     largest = whats[max(range(len(whats)), key=lambda row: numbers[row])]
     if len({len(row) for row in numbers}) > 1:

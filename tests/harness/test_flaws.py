@@ -195,6 +195,11 @@ def test_a_task_without_flaws_says_nothing(registry, tmp_path):
             ["has a mask of 32×48, the image is 64×48", "has a mask of 16×48, the image is 64×48"],
             "has a mask of 16–32×48, the image is 64×48",
         ),
+        (
+            ["has 2 points (0, 1) off the image", "has 7 points (3, 0, 4, 5, …) off the image"],
+            "has 2–7 points off the image (0, 1, 3, 4, …)",
+        ),
+        (["has 2 points (0, 1) off the image"], "has 2 points (0, 1) off the image"),
         (["has 900 pixels of 9", "has 1,200 pixels of 9"], "has 900–1,200 pixels of 9"),
     ],
 )

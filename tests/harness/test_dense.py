@@ -448,3 +448,44 @@ def test_analyses_of_dense_networks_do_what_is_defined_and_skip_the_rest_with_a_
     path = {(r.module, r.x): r.value for r in found["criticality"].readings if (r.subject, r.quantity) == ("P-T", "path")}
     assert set(drops) == {"stem", "head"}
     assert all(drops[module] == pytest.approx(path[module, 0.0] - path[module, 1.0]) for module in drops)
+
+
+# -- the bundled types ------------------------------------------------------------------------------------
+
+TYPES = ("classification", "multilabel", "regression", "segmentation", "detection", "keypoints", "depth")
+
+
+def test_estimators_score_every_bundled_type(tmp_path):
+    from tests.rendered import PLUGIN as RENDERED
+
+    tasks = [f"rendered/{name}" for name in TYPES]
+    asked = {"sources": ["scratch/test_resnet"], "tasks": tasks, "plugins": [str(RENDERED)], "estimators": ["logme"], "sizes": ["full"]}
+    made = plan(Spec.of(keys(adaptations=[], references=[], **asked)), Registry.discover([RENDERED]))
+    worker = Worker(tmp_path, [RENDERED], 1)
+    ordered = sorted(made.jobs.values(), key=lambda job: job.kind is JobKind.ESTIMATE)
+    outcomes = [(job.record, worker.run(job)) for job in ordered]
+    found = {record.task: outcome for record, outcome in outcomes if record.kind is JobKind.ESTIMATE}
+    assert set(found) == set(tasks)
+    assert all(np.isfinite(score_of(outcome)) for outcome in found.values())
+    assert {outcome.train_images for outcome in found.values()} == {24}
+
+
+@pytest.mark.parametrize("name", ["segmentation", "detection", "keypoints"])
+def test_a_saved_network_of_a_bundled_type_answers_in_the_pixels_of_the_image_it_is_given(tmp_path, name):
+    """Of an image that is twice as large it says the same, twice as large; scaling to the network's size differs by some pixels."""
+    from tests.rendered import PLUGIN as RENDERED
+    from tests.rendered import scenes
+
+    given = {"plugins": [RENDERED], "control": Control(executor="inline"), "store": tmp_path / "s.duckdb", "image_size": 64}
+    training = {"epochs": 1, "batch_size": 8}
+    saved = hw.adapt(f"rendered/{name}", "scratch/test_resnet", tmp_path / "m.safetensors", training=training, **given)
+    image = Image.fromarray(scenes("test")[0].image())  # 64 × 48
+    small, large = hw.load_adapted(saved.path).predict([image, image.resize((128, 96), Image.Resampling.NEAREST)])
+    if name == "segmentation":
+        assert large.shape == (96, 128) and small.shape == (48, 64)
+        assert (large == small.repeat(2, 0).repeat(2, 1)).mean() > 0.95
+    elif name == "detection":
+        assert np.allclose(large["bbox"][0], 2 * np.array(small["bbox"][0]), atol=6.0)
+        assert set(large["category"]) <= {"disc", "square", "triangle"}
+    else:
+        assert np.allclose(large[:, :2], 2 * small[:, :2], atol=6.0)

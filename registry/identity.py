@@ -119,18 +119,19 @@ def _stripped(source: str) -> str:
 
 
 def digest_files(files: Iterable[Path]) -> str:
-    """A fingerprint of files' names and contents.
+    """A fingerprint of files' contents and of their paths below the folder that holds all of them.
 
     Contents are read once: the result is kept under the files' sizes and modification times.
     """
     files = sorted(files)
     stats = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    kept = cache_folder("digests") / digest(stats)
+    kept = cache_folder("digests") / digest("paths", stats)
     if kept.is_file():
         return kept.read_text()
     whole = hashlib.blake2b(digest_size=_LENGTH // 2)
+    folder = os.path.commonpath([file.parent for file in files])
     for file in files:
-        whole.update(file.name.encode())
+        whole.update(os.path.relpath(file, folder).encode())
         with file.open("rb") as stream:
             whole.update(hashlib.file_digest(stream, "blake2b").digest())
     write_atomically(kept, lambda path: path.write_text(whole.hexdigest()))

@@ -86,3 +86,13 @@ def test_files_are_told_apart_by_content(tmp_path):
     assert digest_files([file]) != before
     file.write_bytes(b"one")
     assert digest_files([file]) == before
+
+
+def test_a_file_moved_to_another_folder_is_other_data(tmp_path):
+    for folder in ("cats", "dogs"):
+        (tmp_path / folder).mkdir()
+    for name in ("cats/a.jpg", "cats/b.jpg", "dogs/c.jpg"):
+        (tmp_path / name).write_text(name)
+    before = digest_files(tmp_path.rglob("*.jpg"))
+    (tmp_path / "cats/b.jpg").rename(tmp_path / "dogs/b.jpg")
+    assert digest_files(tmp_path.rglob("*.jpg")) != before

@@ -19,7 +19,7 @@ from registry.options import spelled
 if TYPE_CHECKING:
     from harness.plan import Plan
 
-MEASURE_VERSION = 2
+MEASURE_VERSION = 3
 """Part of every identity; raised when the harness itself measures differently."""
 
 FEATURES_VERSION = 2

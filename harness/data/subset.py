@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,15 +28,15 @@ def subset(strata: np.ndarray, size: str, seed: int, validation: float) -> Subse
     """Choose ``size`` rows ("150" or "full") of (N,) strata; raises NotApplicable where there are too few, or too few asked for.
 
     One shuffled order per seed deals the strata in turn, so that every smaller subset is a prefix of every
-    larger one (50 ⊂ 150 ⊂ 500), balanced as far as the strata last. Within a stratum a row's place decides
+    larger one (50 ⊂ 150 ⊂ 500), balanced as far as the strata last. A row's stratum and its place within it decide
     whether it validates, so both parts nest.
     """
     count = len(strata) if size == "full" else int(size)
     if count > len(strata):
         there = f"{len(strata)} training image{'s' * (len(strata) != 1)}"
         raise NotApplicable(f"only {there}, {count} asked for", hint='Ask for fewer, or for "full".')
-    order, place = _dealt(strata, seed)
-    validates = _validates(place[:count], validation)
+    order, place, turn = _dealt(strata, seed)
+    validates = _validates(place[:count], turn[:count], validation)
     if count and not validates.any():
         validates[-1] = True  # fewer images than strata: one must still be there to choose on
     chosen = order[:count]
@@ -50,8 +51,8 @@ def first(strata: np.ndarray, size: str, seed: int) -> np.ndarray:
     return np.sort(_dealt(strata, seed)[0][:count])
 
 
-def _dealt(strata: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows in dealing order, and each one's place within its stratum."""
+def _dealt(strata: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows in dealing order, each one's place within its stratum, and whose turn it is: the stratum, by a number of its own."""
     random = np.random.default_rng(seed)
     order = random.permutation(len(strata))
     place = np.empty(len(strata), dtype=np.int64)
@@ -60,9 +61,13 @@ def _dealt(strata: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
         place[rows] = np.arange(len(rows))
     turn = random.permutation(int(strata.max()) + 1)[strata[order]]
     dealing = np.lexsort((turn, place))
-    return order[dealing], place[dealing]
+    return order[dealing], place[dealing], turn[dealing]
 
 
-def _validates(place: np.ndarray, share: float) -> np.ndarray:
-    """Every so many-th of a stratum validates, never its first: a lone image is trained on."""
-    return np.floor((place + 1) * share) > np.floor(place * share)
+def _validates(place: np.ndarray, turn: np.ndarray, share: float) -> np.ndarray:
+    """Every so many-th of a stratum validates, never its first: a lone image is trained on.
+
+    Strata begin to count at different places: of thirty with three images each, all would otherwise miss the fifth that validates.
+    """
+    counted = place + turn % max(1, math.ceil(1 / share) - 1)
+    return (place > 0) & (np.floor((counted + 1) * share) > np.floor(counted * share))

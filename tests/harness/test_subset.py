@@ -42,6 +42,23 @@ def test_about_a_fifth_validates_and_every_class_is_trained_on():
     assert set(STRATA[chosen.train]) == set(range(7))
 
 
+@pytest.mark.parametrize("images", [2, 3, 4, 5, 10])
+def test_about_a_fifth_validates_however_few_images_a_class_has(images):
+    """Of 37 classes with four images each, only one image used to validate."""
+    chosen = subset(np.arange(37 * images) % 37, "full", 0, 0.2)
+    # Of so few the first of each class cannot; a class begins to count at one of four places.
+    wanted = {2: 1 / 4 / 2, 3: 2 / 4 / 3, 4: 3 / 4 / 4}.get(images, 1 / 5)
+    assert len(chosen.validation) / (37 * images) == pytest.approx(wanted, abs=0.01)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.8])
+def test_whatever_share_validates_no_class_is_without_training_images(share):
+    strata = np.arange(400) % 20
+    chosen = subset(strata, "full", 0, share)
+    assert len(chosen.validation) == pytest.approx(400 * share, rel=0.15)
+    assert set(strata[chosen.train]) == set(range(20))
+
+
 def test_one_image_a_class_still_leaves_something_to_choose_on():
     chosen = subset(np.arange(7), "7", 0, 0.2)
     assert len(chosen.validation) == 1

@@ -102,12 +102,14 @@ def test_values_and_intervals_are_those_of_the_recorded_answers(tmp_path):
 def test_other_metrics_get_a_bootstrap_over_the_images(tmp_path):
     from dataclasses import replace
 
-    card = replace(Registry.discover([PLUGIN]).task("toy/shades"), name="own/shades", metric="balanced_accuracy")
+    card = replace(Registry.discover([PLUGIN]).task("toy/shades"), name="own/shades", metric="log_loss")
     saved = adapt(tmp_path, task="own/shades", plugins=[PLUGIN, card])
-    test = saved.values[1]
-    assert test.metric == "balanced_accuracy"
+    test, outputs = saved.values[1], recorded(tmp_path, saved)
+    losses = -torch.from_numpy(outputs).log_softmax(1).numpy()[np.arange(30), np.arange(30) % 3]
+    assert (test.metric, test.value) == ("log_loss", pytest.approx(losses.mean(), rel=1e-3))
+    width = 2 * 1.959963984540054 * losses.std() / np.sqrt(30)  # of a mean, by the central limit
+    assert test.high - test.low == pytest.approx(width, rel=0.15)
     assert test.low < test.value < test.high
-    assert test.low >= 0 and test.high <= 1
 
 
 def test_the_same_command_again_trains_nothing_and_a_lost_network_is_trained_again(tmp_path):

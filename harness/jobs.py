@@ -83,7 +83,7 @@ class Jobs:
         adaptation = spelled(card.name, options, card.options())
         trains = card.on == "images"
         checkpoint = self.pretraining(cell.source.name)
-        setup = self._setup(cell.task, task_type, trains)
+        setup = self.setup(cell.task, task_type, trains)
         reason = self._why_not(cell, card)
         features = None if trains or reason else self._features(cell.source, cell.task, cell.seed, checkpoint)
         others, beside = self._others(card, options)
@@ -127,7 +127,7 @@ class Jobs:
             return f"{card.name} without the target's labels cannot be tuned: trials are chosen by labels"
         return ""
 
-    def _setup(self, task: Task, task_type: TaskType, trains: bool) -> str:
+    def setup(self, task: Task, task_type: TaskType, trains: bool) -> str:
         """The hash of what paired cells share besides their coordinates."""
         budget = self.spec.training.model_dump() if trains else None
         if trains and self.spec.tuning:
@@ -152,7 +152,7 @@ class Jobs:
         """Plan a source's score by an estimator, and the job that extracts the features it looks at."""
         card, options = self.registry.estimator(name)
         checkpoint = self.pretraining(source.name)
-        setup = self._setup(task, self.registry.task_type(task.type), trains=False)
+        setup = self.setup(task, self.registry.task_type(task.type), trains=False)
         identity = digest("estimate", ESTIMATE_VERSION, self._weights_of(source, checkpoint), card.code, name, size, seed, setup)
         record = JobRecord(identity, JobKind.ESTIMATE, source.name, task.name, name, size=size, seed=seed, setup=setup, options=options)
         task_type = self.registry.task_type(task.type)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from harness.data.prepared import Prepared
-    from registry import Task, TaskType
+    from registry import Registry, Task, TaskType
     from registry.discovery import PluginLike
-
-TOLERANCE = 0.02
-"""How far a metric of the predictions as kept, rounded to half precision, may lie from the one recorded, as a share of it or of 1."""
 
 
 class Measured(NamedTuple):
@@ -36,14 +32,14 @@ class Measured(NamedTuple):
 class Recorded:
     """A job's row of the table ``jobs``, its metrics, its own first, and where its predictions on test lie.
 
-    ``image_size`` and ``plugins`` are those of the run that planned it.
+    ``spec`` is that of the run that planned it, ``store`` the file that holds it.
     """
 
     facts: Mapping[str, Any]
     metrics: tuple[Measured, ...]
-    image_size: int | None
-    plugins: tuple[str, ...]
+    spec: Mapping[str, Any]
     predictions: Path | None
+    store: Path
 
     @property
     def job(self) -> str:
@@ -93,13 +89,8 @@ def recorded(store: Store, start: str) -> Recorded:
     specs = store.sql(f"SELECT spec FROM runs WHERE run = '{facts['run']}'").rows
     spec = json.loads(specs[0][0]) if specs else {}
     kept = store.sql(f"SELECT path FROM artifacts WHERE job = '{job}' AND role = 'predictions'").rows
-    return Recorded(
-        facts,
-        tuple(Measured(*row) for row in metrics),
-        spec.get("image_size"),
-        tuple(spec.get("plugins", ())),
-        store.files / kept[0][0] if kept else None,
-    )
+    predictions = store.files / kept[0][0] if kept else None
+    return Recorded(facts, tuple(Measured(*row) for row in metrics), spec, predictions, store.path)
 
 
 def seen(job: Recorded, plugins: Sequence[PluginLike] = ()) -> Seen:
@@ -112,51 +103,52 @@ def seen(job: Recorded, plugins: Sequence[PluginLike] = ()) -> Seen:
     from harness.data.prepared import prepare
     from registry import Registry
 
-    path, size = _predictions(job)
-    registry = Registry.discover([*dict.fromkeys([*map(str, job.plugins), *map(str, plugins)])])
+    path = _predictions(job)
+    registry = Registry.discover([*dict.fromkeys([*job.spec.get("plugins", ()), *map(str, plugins)])])
     task = registry.task(job.facts["task"])
     task_type = registry.task_type(task.type)
-    found = Seen(job, task, task_type, prepare(task, task_type, size), np.load(path).astype(np.float32))
-    _check(found)
+    if not _is_as_measured(job, task, task_type, registry):
+        raise _changed(job, task)
+    found = Seen(job, task, task_type, prepare(task, task_type, job.spec["image_size"]), np.load(path).astype(np.float32))
+    if len(found.predictions) != len(found.prepared.test):  # a data set that is tied to no version
+        raise _changed(job, task)
     return found
 
 
-def _predictions(job: Recorded) -> tuple[Path, int]:
-    """Where they lie, and the side of the images they are of."""
+def _predictions(job: Recorded) -> Path:
+    """Where they lie."""
     facts = job.facts
     if facts["kind"] != "adapt":
         what = {"pretrain": "trains a chain", "features": "extracts features", "estimate": "scores a source", "analyse": "is an analysis"}
-        hint = "Predictions are kept of cells: headwater query 'SELECT job, source, task FROM cells'"
+        hint = f"Predictions are kept of cells: headwater query 'SELECT job, source, task FROM cells' --store {job.store}"
         raise NotApplicable(f"job {job.job} {what.get(facts['kind'], 'is no cell')}: it predicts nothing", subject=job.job, hint=hint)
     if facts["state"] != "done":
         reason = f": {facts['reason']}" if facts["reason"] else ""
-        raise NotApplicable(
-            f"job {job.job} is {facts['state']}, not done{reason}", subject=job.job, hint="See where it stands: headwater status"
-        )
-    if job.predictions is None or job.image_size is None:
+        hint = f"See where it stands: headwater status --store {job.store}"
+        raise NotApplicable(f"job {job.job} is {facts['state']}, not done{reason}", subject=job.job, hint=hint)
+    if job.predictions is None or "image_size" not in job.spec:
         raise NotApplicable(f"job {job.job} has its numbers only, no predictions: it was imported", subject=job.job)
     if not job.predictions.is_file():
         hint = "Bring the store's folder of files back, or measure it again: headwater run … --rerun all"
         raise NotApplicable(f"job {job.job}: its predictions are no longer at {job.predictions}", subject=job.job, hint=hint)
-    return job.predictions, int(job.image_size)
+    return job.predictions
 
 
-def _check(found: Seen) -> None:
-    """That these predictions of these targets come to the metric that was recorded: a task may have changed since."""
-    import torch
+def _is_as_measured(job: Recorded, task: Task, task_type: TaskType, registry: Registry) -> bool:
+    """Whether the task's data and its type's code are those under which the job was measured: its setup is a hash of both."""
+    from harness.jobs import Jobs
+    from harness.plan import Plan
+    from harness.spec import Spec
 
-    predictions, targets, metric = found.predictions, found.prepared.test.targets, found.recorded.facts["metric"]
-    hint = "Its data, or the code of its type, are others now: run the benchmark again, and look at the new job."
-    if len(predictions) != len(targets):
-        message = f"job {found.recorded.job} predicted {len(predictions)} test images, {found.task.name} has {len(targets)} now"
-        raise DataError(message, subject=found.task.name, hint=hint)
-    before = next((known.test for known in found.recorded.metrics if known.metric == metric), None)
-    now = found.task_type.methods.measure(torch.from_numpy(predictions), torch.from_numpy(targets))[metric]
-    if before is not None and not math.isnan(before) and not math.isclose(before, now, rel_tol=TOLERANCE, abs_tol=TOLERANCE):
-        message = (
-            f"job {found.recorded.job} reached {metric} {before:.3f}; its predictions come to {now:.3f} on what {found.task.name} is now"
-        )
-        raise DataError(message, subject=found.task.name, hint=hint)
+    jobs = Jobs(Plan(Spec.of(job.spec, where=f"the spec of job {job.job}"), registry))
+    return job.facts["setup"] in {jobs.setup(task, task_type, trains) for trains in (True, False)}
+
+
+def _changed(job: Recorded, task: Task) -> DataError:
+    message = f"the data of {task.name}, or the code that reads and measures them, are others now than when job {job.job} was measured"
+    cells = f"SELECT job, source, adaptation FROM cells WHERE task = '{task.name}'"
+    hint = f'Give the same headwater run again, and look at its new cells: headwater query "{cells}" --store {job.store}'
+    return DataError(message, subject=task.name, hint=hint)
 
 
 def comparable(cells: Sequence[Seen]) -> None:
@@ -164,7 +156,7 @@ def comparable(cells: Sequence[Seen]) -> None:
     first = cells[0]
     for other in cells[1:]:
         if other.prepared.key != first.prepared.key:
-            one, two = (f"{cell.task.name} at {cell.recorded.image_size} px" for cell in (first, other))
+            one, two = (f"{cell.task.name} at {cell.recorded.spec['image_size']} px" for cell in (first, other))
             raise BadSpec(
                 f"jobs {first.recorded.job} and {other.recorded.job} have other test images: {one}, {two}",
                 subject=other.recorded.job,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ import headwater as hw
 from harness.recorded import recorded, seen
 from harness.run import Control
 from registry.errors import DataError, NotApplicable, UnknownName
-from tests.harness.toy import keys
+from tests.harness.toy import PLUGIN, keys
 
 
 @pytest.fixture(scope="module")
@@ -63,15 +65,31 @@ def test_an_unknown_or_ambiguous_identity_is_told(store):
         recorded(store, "")
 
 
-def test_predictions_that_are_gone_or_of_other_data_are_not_taken_for_what_they_were(store):
+def test_neither_a_metric_that_comes_out_otherwise_nor_a_plugin_that_moved_makes_them_other_data(store, tmp_path):
+    moved = tmp_path / "toy.py"
+    moved.write_text(f"# A comment.\n{PLUGIN.read_text()}")
+    found = recorded(store, job(store))
+    off = tuple(row._replace(test=row.test - 0.3) for row in found.metrics)
+    assert len(seen(replace(found, metrics=off, spec={**found.spec, "plugins": [str(moved)]})).predictions) == 30
+
+
+@pytest.mark.parametrize("change", [("coloured_squares(30, 3, 1)", "coloured_squares(30, 3, 9)"), ('"grey", "light"', '"gray", "light"')])
+def test_predictions_of_other_data_are_not_taken_for_those_of_what_the_task_has_now(store, tmp_path, change):
+    """The other test images, of as many, may well come to the same accuracy; classes of other names do."""
+    other = tmp_path / "toy.py"
+    other.write_text(PLUGIN.read_text().replace(*change))
+    found = recorded(store, job(store))
+    with pytest.raises(DataError, match=r"the data of toy/shades, .* are others now") as caught:
+        seen(replace(found, spec={**found.spec, "plugins": [str(other)]}))
+    assert f"--store {store.path}" in caught.value.hint and "task = 'toy/shades'" in caught.value.hint
+
+
+def test_predictions_that_are_gone_or_of_fewer_images_are_told(store):
     found = recorded(store, job(store))
     kept = found.predictions.read_bytes()
     try:
-        np.save(found.predictions, -np.load(found.predictions))
-        with pytest.raises(DataError, match=r"reached accuracy 0\.\d+; its predictions come to 0\.\d+ on what toy/shades is now"):
-            seen(found)
         np.save(found.predictions, np.zeros((7, 3), np.float16))
-        with pytest.raises(DataError, match="predicted 7 test images, toy/shades has 30 now"):
+        with pytest.raises(DataError, match="are others now"):
             seen(found)
         found.predictions.unlink()
         with pytest.raises(NotApplicable, match="its predictions are no longer at"):

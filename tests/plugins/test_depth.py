@@ -14,9 +14,10 @@ from PIL import Image
 from harness.measure.augmentation import Together
 from harness.measure.backbone import Backbone, width_of
 from plugins.task_types.depth import LAMBDA, PROBED, depth
-from registry import Flaw
+from registry import Flaw, Pyramid
 from registry.errors import DataError, TrainingError
 from tests.plugins.given import given
+from tests.rendered import scenes
 
 METHODS = depth.methods
 SIZE = (64, 48)
@@ -80,10 +81,10 @@ def test_whole_numbers_are_millimetres_and_floats_metres(form, tmp_path):
     assert encode(form(tmp_path)).targets == pytest.approx(encode(metres()).targets, abs=6e-4)
 
 
-def test_the_unit_of_whole_numbers_is_the_tasks():
+def test_the_unit_is_the_one_that_the_task_says():
     centimetres = np.full((48, 64), 250, np.uint8)
     assert (encode(centimetres, unit=0.01).targets == 2.5).all()
-    assert (encode(centimetres.astype(np.float32), unit=0.01).targets == 250).all()
+    assert (encode(centimetres.astype(np.float32), unit=0.01).targets == 2.5).all()
     with pytest.raises(DataError, match="unit is 'mm', a number of metres was expected"):
         encode(centimetres, unit="mm")
     with pytest.raises(DataError, match="unit is 0, a number"):
@@ -110,14 +111,32 @@ def test_depths_that_cannot_be_become_no_reading():
     wrong[0, 10:13] = -1, math.inf, math.nan
     overflown = millimetres()
     overflown[47, 63] = 65535
-    found = encode(wrong, overflown, metres(), side=64)
+    garbled = metres()
+    garbled[0, 10:13] = 65535, 1e-5, 1000
+    found = encode(wrong, overflown, metres(), garbled, side=64)
     assert found.rows is None
     assert found.flaws == (
         Flaw("a.jpg", "has depths that cannot be: 1 negative, 1 infinite, 1 no number", "taken as no reading"),
         Flaw("b.jpg", "has depths that cannot be: 1 of 65535", "taken as no reading"),
+        Flaw("d.jpg", "has depths that cannot be: 1 under 1 mm, 1 over 1 km", "taken as no reading"),
     )
     assert (found.targets[0][0, 10:13] == 0).all() and found.targets[1][63, 63] == 0
-    assert np.isfinite(found.targets).all() and found.targets.max() < 4.1
+    assert found.targets[3][0, 10:13].tolist() == [0, 0, 1000]
+    assert np.isfinite(found.targets).all() and found.targets[:3].max() < 4.1
+
+
+@pytest.mark.parametrize(
+    ("targets", "conventions", "says"),
+    [
+        ([1000 * metres()] * 2, {}, "100% of its readings are under 1 mm or over 1 km"),  # millimetres that were saved as floats
+        ([millimetres(), np.zeros((48, 64), np.uint16)], {"unit": 1}, "100% of its readings are"),
+        ([1e-5 * metres()], {}, "100% of its readings are"),
+    ],
+)
+def test_readings_that_are_all_out_of_bounds_are_in_another_unit(targets, conventions, says):
+    with pytest.raises(DataError, match=says) as raised:
+        encode(*targets, **conventions)
+    assert "unit=0.001" in raised.value.hint
 
 
 @pytest.mark.parametrize(
@@ -168,6 +187,20 @@ def test_a_head_begins_at_the_mean_log_depth_of_its_targets():
     with torch.no_grad():
         said = both.eval()(torch.randn(1, 3, 64, 64))
     assert torch.allclose(said.log(), torch.tensor(expected, dtype=torch.float32), atol=1e-5)
+
+
+@pytest.mark.parametrize("extreme", [0.001, 1000.0])
+def test_a_head_begins_at_a_depth_that_it_can_leave_however_extreme_its_targets(extreme):
+    head = METHODS.head(Pyramid((4, 4, 4, 4)), 1)
+    METHODS.acquaint(head, np.full((2, 32, 32), extreme, np.float32))
+    METHODS.loss(head.train()([torch.randn(2, 4, side, side) for side in (8, 4, 2, 1)]), torch.ones(2, 32, 32)).backward()
+    assert abs(float(head.bias.grad)) > 1e-3
+
+
+def test_chance_is_the_loss_of_one_depth_for_everything():
+    targets = torch.from_numpy(np.stack([scene.depth() for scene in scenes("train")]))
+    mean = np.mean([float(target[target > 0].log().mean()) for target in targets])
+    assert METHODS.chance(1) == pytest.approx(float(METHODS.loss(torch.full_like(targets, mean), targets)), rel=0.5)
 
 
 def test_the_loss_is_equation_4_of_eigen_et_al_at_the_readings():

@@ -15,18 +15,22 @@ X, Y, VISIBLE, ASPECT, PARTNER = range(5)
 """Columns of an encoded point: where it is, as shares of the image's width and height; 1 where it is visible, else 0; the image's
 width over its height, which squeezed images do not tell; the point that it becomes in a mirror, or ``UNMIRRORED``."""
 UNMIRRORED = -1.0
+PIXELS, SHARES = "pixels", "shares"
+"""In what points are written: of the image, or of its width and height."""
 
 
 class Placed(NamedTuple):
-    """One image's points: ``places`` (K, 2) shares, 0 where not visible; ``visible`` (K,) bool; ``off``: points outside of the image."""
+    """One image's points: ``places`` (K, 2) shares, 0 where not visible; ``visible`` (K,) bool; ``off``: points outside of the image;
+    ``corner``: those at exactly (0, 0), of which it is not said whether they are visible."""
 
     places: np.ndarray
     visible: np.ndarray
     off: tuple[int, ...]
+    corner: tuple[int, ...]
 
 
 def read(target: Any, name: str) -> np.ndarray | None:
-    """(K, 3) x, y and whether visible, in pixels; None where an image has none. Raises DataError for what are no points.
+    """(K, 3) x, y, and whether visible, NaN where that is not said; None where an image has none. Raises DataError for what are no points.
 
     Takes (x, y) or (x, y, visible) for each point, None or NaN for one that is not labelled; or all of that in one flat list, as COCO
     writes its triples.
@@ -36,18 +40,36 @@ def read(target: Any, name: str) -> np.ndarray | None:
     try:
         points = [_point(point) for point in _paired(_listed(target))]
     except (TypeError, ValueError):
-        hint = "Give (x, y) or (x, y, visible) in pixels for each point."
+        hint = "Give (x, y) or (x, y, visible) for each point."
         raise DataError(f"{name} has {_short(target)}, which are no points", subject=name, hint=hint) from None
     return np.array(points, dtype=np.float64).reshape(len(points), 3)
 
 
-def placed(points: np.ndarray, width: int, height: int) -> Placed:
-    """Points (K, 3) in pixels of an image, from its left and upper edge; those off the image are not visible."""
-    labelled = np.isfinite(points[:, :2]).all(1) & (points[:, 2] > 0)
-    shares = np.where(labelled[:, None], points[:, :2], 0.0) / (width, height)
-    off = labelled & ~((shares >= 0) & (shares <= 1)).all(1)
-    visible = labelled & ~off
-    return Placed(np.where(visible[:, None], shares, 0.0), visible, tuple(np.flatnonzero(off).tolist()))
+def labelled(points: np.ndarray) -> np.ndarray:
+    """(K,) bool: which of the points (K, 3) the data set says to be somewhere."""
+    known: np.ndarray = np.isfinite(points[:, :2]).all(1) & (points[:, 2] != 0)
+    return known
+
+
+def placed(points: np.ndarray, size: tuple[int, int]) -> Placed:
+    """Points (K, 3) of an image, from its left and upper edge, and the ``size`` (width, height) that it has in their unit.
+
+    Not visible are those off the image, and those in its corner of which it is not said: data sets write so what is not labelled.
+    """
+    there = labelled(points)
+    corner = there & np.isnan(points[:, 2]) & (points[:, :2] == 0).all(1)
+    shares = np.where(there[:, None], points[:, :2], 0.0) / size
+    off = there & ~((shares >= 0) & (shares <= 1)).all(1)
+    visible = there & ~off & ~corner
+    return Placed(np.where(visible[:, None], shares, 0.0), visible, *(tuple(np.flatnonzero(which).tolist()) for which in (off, corner)))
+
+
+def in_shares(task: Task) -> bool:
+    """Whether its convention ``points`` is shares, not pixels; raises DataError for another."""
+    written = str(task.conventions.get("points", PIXELS))
+    if written not in (PIXELS, SHARES):
+        raise DataError(f"points={written} is not known", subject=task.name, hint=f"points is {PIXELS} or {SHARES}.")
+    return written == SHARES
 
 
 def partners(task: Task, points: int) -> np.ndarray:
@@ -91,7 +113,7 @@ def _point(point: Any) -> list[float]:
     values = [math.nan if value is None else float(value) for value in _listed(point)]
     if len(values) not in (2, 3):
         raise ValueError
-    return [*values[:2], 1.0 if len(values) == 2 else values[2]]
+    return [*values[:2], math.nan if len(values) == 2 else float(values[2] > 0)]
 
 
 def _short(target: Any) -> str:

@@ -35,9 +35,11 @@ TRUE, PREDICTED = (60, 220, 90), (255, 90, 60)
 """Colours of points."""
 
 
-@task_type("keypoints", metrics=METRICS, dense=True, probed_as="regression", conventions={"mirrored": ""})
+@task_type(
+    "keypoints", metrics=METRICS, dense=True, probed_as="regression", conventions={"mirrored": "", "points": "pixels"}, noun="points"
+)
 class keypoints(TaskTypeMethods):
-    """Where K points of one subject are. Targets are K (x, y) or (x, y, visible) in pixels; predictions (N, K, 3) shares and confidence.
+    """Where K points of one subject are. Targets are K (x, y) or (x, y, visible); predictions (N, K, 3) shares and confidence.
 
     The metric of choice is the mean error: it tells networks apart where all find no point, and where all find most.
     """
@@ -45,15 +47,20 @@ class keypoints(TaskTypeMethods):
     def encode(self, given: Annotations) -> Encoded:
         """Points, (n, K, 5) float32; their columns are those of ``_points``.
 
-        Points off the image are taken as not visible; an image with another number of points than the others, or with none that is
-        visible, is left out. Raises DataError for what are no points, and for a ``mirrored`` that swaps none.
+        Points off the image, and those at (0, 0) of which it is not said, are taken as not visible; an image with another number of
+        points than the others, or with none that is visible, is left out. Raises DataError for what are no points, for shares read as
+        pixels or the other way round, and for a ``mirrored`` that swaps none.
         """
         import numpy as np
 
-        from plugins.task_types._points import partners, placed, read
+        from plugins.task_types._points import PIXELS, SHARES, in_shares, labelled, partners, placed, read
+        from plugins.task_types._shares import refuse_misread
 
         names = [str(given.names[row] if given.names else f"image {row}") for row in range(len(given.targets))]
         found = [read(target, name) for target, name in zip(given.targets, names, strict=True)]
+        shares = in_shares(given.task)
+        told = [points[labelled(points), :2] for points in found if points is not None]
+        refuse_misread(told, shares, given.task, "points", f"points={PIXELS if shares else SHARES}")
         wanted = len(given.classes) or _usual(len(points) for points in found if points is not None)
         partner = partners(given.task, wanted)
         rows: list[int] = []
@@ -65,8 +72,10 @@ class keypoints(TaskTypeMethods):
                 flaws.append(Flaw(names[row], what, "left out"))
                 continue
             width, height = given.shape(row)
-            there = placed(points, width, height)
-            flaws += [Flaw(names[row], f"has {_named(there.off, given.classes)} off the image", "taken as not visible")] * bool(there.off)
+            there = placed(points, (1, 1) if shares else (width, height))
+            for unseen, where in ((there.off, "off the image"), (there.corner, "in the upper left corner")):
+                if unseen:
+                    flaws.append(Flaw(names[row], f"has {_named(unseen, given.classes)} {where}", "taken as not visible"))
             if not there.visible.any():
                 flaws.append(Flaw(names[row], "has no visible point", "left out"))
                 continue
@@ -85,7 +94,7 @@ class keypoints(TaskTypeMethods):
     def outputs(self, targets: np.ndarray, classes: Sequence[str]) -> int:
         """K; raises DataError where there is no point. One that no training image shows is only never learned."""
         if not targets.shape[1]:
-            raise DataError("its images have no points", hint="Give (x, y) in pixels for each point.")
+            raise DataError("its images have no points", hint="Give (x, y) for each point.")
         return int(targets.shape[1])
 
     def head(self, features: int | Pyramid, outputs: int) -> nn.Module:
@@ -226,7 +235,7 @@ def _usual(counts: Any) -> int:
 
 def _named(points: Sequence[int], classes: Sequence[str]) -> str:
     named = ", ".join(classes[point] if classes else str(point) for point in points[:NAMED]) + ", …" * (len(points) > NAMED)
-    return f"point {named}" if len(points) == 1 else f"{len(points)} points ({named})"
+    return f"{len(points)} point{'s' * (len(points) > 1)} ({named})"
 
 
 def _drawn(image: np.ndarray, places: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:

@@ -72,8 +72,46 @@ def test_points_off_the_image_are_taken_as_not_visible_and_reported():
     assert found.rows is None
     assert [(flaw.name, flaw.what, flaw.handled) for flaw in found.flaws] == [
         ("a.jpg", "has 2 points (eye, nose) off the image", "taken as not visible"),
-        ("b.jpg", "has point eye off the image", "taken as not visible"),
+        ("b.jpg", "has 1 point (eye) off the image", "taken as not visible"),
     ]
+
+
+def test_a_pair_of_zeros_is_no_point_in_the_corner():
+    """Many data sets write so what is not labelled; a third column that says otherwise is believed."""
+    found = encoded([[0, 0], *GOOD[1:]], [0.0, 0.0, *GOOD[1], *GOOD[2]], [[0, 0, 1], *GOOD[1:]], [[0, 0]] * 3)
+    assert found.targets[:, :, 2].tolist() == [[0, 1, 1], [0, 1, 1], [1, 1, 1]]
+    assert [(flaw.name, flaw.what, flaw.handled) for flaw in found.flaws] == [
+        ("a.jpg", "has 1 point (0) in the upper left corner", "taken as not visible"),
+        ("b.jpg", "has 1 point (0) in the upper left corner", "taken as not visible"),
+        ("d.jpg", "has 3 points (0, 1, 2) in the upper left corner", "taken as not visible"),
+        ("d.jpg", "has no visible point", "left out"),
+    ]
+
+
+SHARES = [[0.25, 0.25], [0.5, 0.5], [1.0, 1.0]]
+
+
+def test_points_are_in_pixels_or_in_shares_as_the_task_says():
+    np.testing.assert_allclose(encoded(SHARES, points="shares").targets, encoded(GOOD, points="pixels").targets)
+    with pytest.raises(DataError, match="points=percent is not known") as raised:
+        encoded(GOOD, points="percent")
+    assert raised.value.hint == "points is pixels or shares."
+
+
+@pytest.mark.parametrize(
+    ("points", "said", "problem", "hint"),
+    [
+        (SHARES, "pixels", "reach 1 at most, too little for pixels", "Say points=shares where they are shares of the image's sides."),
+        (GOOD, "shares", "reach 32 or more, too much for shares", "Say points=pixels where they are in pixels."),
+    ],
+)
+def test_points_of_another_unit_than_the_task_says_are_an_error(points, said, problem, hint):
+    """Read as pixels all shares would lie in one corner."""
+    hidden = [[0, 0, 0], [None, None], None]
+    with pytest.raises(DataError, match=f"^rendered/test: (half of )?its 6 points {problem}$") as raised:
+        encoded(points, hidden, points, points=said)
+    assert raised.value.hint == hint
+    assert len(encoded(SHARES, [*SHARES[:2], [5.0, 2.0]]).targets) == 2, "some points may lie there"
 
 
 def test_an_image_whose_points_are_all_off_it_is_left_out():

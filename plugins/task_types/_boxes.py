@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Integral
 from typing import Any
 
@@ -14,30 +14,38 @@ from registry.errors import DataError
 BOXES = ("bbox", "boxes", "bboxes")
 CATEGORIES = ("category", "categories", "category_id", "label", "labels", "class", "classes")
 """What data sets call them."""
+SHARES = "_shares"
+"""After a form of boxes that is not in pixels."""
 
 
 @dataclass(frozen=True)
 class Read:
     """An image's boxes (n, 5) float32, x1, y1, x2, y2 as shares of its sides and the class, and its flaws: what and how handled.
 
-    ``left_out``: the whole image is, as what is in it is not known.
+    ``left_out``: the whole image is, as what is in it is not known. ``written``: all of its boxes (m, 4) in the data set's numbers.
     """
 
     boxes: np.ndarray
     flaws: tuple[tuple[str, str], ...] = ()
     left_out: bool = False
+    written: np.ndarray = field(default_factory=lambda: np.zeros((0, 4)))
 
 
 @dataclass(frozen=True)
 class Writing:
-    """How a data set writes its boxes: ``corners`` makes x1, y1, x2, y2 of them, in pixels or ``shares`` of the image's sides.
+    """How a data set writes its boxes: in a ``form`` such as xywh, in pixels or ``shares`` of the image's sides.
 
     ``classes``: name -> index.
     """
 
-    corners: Callable[[np.ndarray], np.ndarray]
+    form: str
     shares: bool
     classes: Mapping[str, int]
+
+    @property
+    def other(self) -> str:
+        """The same form, shares in place of pixels or the other way round."""
+        return self.form if self.shares else f"{self.form}{SHARES} (YOLO: cxcywh{SHARES})"
 
     def read(self, target: Any, shape: Callable[[], tuple[int, int]]) -> Read:
         """An image's target; ``shape``: its (width, height), asked for only where there are boxes."""
@@ -56,7 +64,7 @@ class Writing:
 
     def _checked(self, numbers: np.ndarray, categories: Sequence[Any], shape: tuple[int, int]) -> Read:
         sides = np.array([*shape, *shape], dtype=np.float64)
-        corners = self.corners(numbers) * (sides if self.shares else 1.0)
+        corners = _CORNERS[self.form](numbers) * (sides if self.shares else 1.0)
         labels = np.array([class_of(category, self.classes) for category in categories])
         clipped = corners.clip(0, sides)
         usual = np.isfinite(corners).all(1)
@@ -76,9 +84,9 @@ class Writing:
             if number := int(which.sum()):
                 flaws.append((f"has {_count(number, 'box')} {what}", f"{handled}{'' if keep.any() else ', and with it the image'}"))
         if not keep.any():
-            return Read(np.zeros((0, 5), np.float32), tuple(flaws), left_out=True)
+            return Read(np.zeros((0, 5), np.float32), tuple(flaws), left_out=True, written=numbers)
         encoded = np.concatenate([clipped / sides, labels[:, None]], axis=1)[keep]
-        return Read(encoded.astype(np.float32), tuple(flaws))
+        return Read(encoded.astype(np.float32), tuple(flaws), written=numbers)
 
 
 def fields_of(target: Any) -> tuple[Sequence[Any], Sequence[Any]] | None:
@@ -107,11 +115,11 @@ def is_index(category: Any) -> bool:
 
 def writing_of(boxes: Any, classes: Sequence[str]) -> Writing:
     """Of ``xywh``, ``xyxy``, ``cxcywh``, in pixels, or with ``_shares`` after it; raises DataError for another."""
-    form = str(boxes).removesuffix("_shares")
+    form = str(boxes).removesuffix(SHARES)
     if form not in _CORNERS:
-        known = ", ".join([*_CORNERS, *(f"{name}_shares" for name in _CORNERS)])
+        known = ", ".join([*_CORNERS, *(f"{name}{SHARES}" for name in _CORNERS)])
         raise DataError(f"boxes={boxes} is not known", subject=str(boxes), hint=f"boxes is one of {known}.")
-    return Writing(_CORNERS[form], str(boxes) != form, {name: index for index, name in enumerate(classes)})
+    return Writing(form, str(boxes) != form, {name: index for index, name in enumerate(classes)})
 
 
 def _xywh(numbers: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import InterpolationMode, v2
@@ -42,10 +43,10 @@ def _areas(boxes: Tensor) -> Tensor:
 
 
 def moving(mirror: bool) -> v2.Transform:
-    """Of {"image", "boxes" in shares of the side, "labels"}: shift, zoom, mirroring where allowed; empty boxes leave with their labels."""
+    """Of {"image", "boxes" in shares of the side, "labels"}: shift, zoom, mirroring where allowed."""
     affine = _Affine(0, translate=(SHIFT, SHIFT), scale=ZOOM, interpolation=InterpolationMode.BILINEAR, fill=0)
     flips = [v2.RandomHorizontalFlip()] if mirror else []
-    return v2.Compose([_InPixels(), affine, *flips, v2.SanitizeBoundingBoxes(labels_getter=lambda sample: sample["labels"])])
+    return v2.Compose([_InPixels(), affine, *flips])
 
 
 def as_annotations(target: Tensor) -> dict[str, Any]:
@@ -55,10 +56,11 @@ def as_annotations(target: Tensor) -> dict[str, Any]:
 
 
 def as_target(annotations: Mapping[str, Any], target: Tensor) -> Tensor:
-    """The moved boxes in the shape of ``target``."""
-    boxes, labels = annotations["boxes"], annotations["labels"]
+    """The moved boxes that are not empty, in the shape of ``target``."""
+    # Not torchvision's SanitizeBoundingBoxes: it takes no bound below a pixel, and boxes of small objects in small images lie there.
+    corners = annotations["boxes"].as_subclass(Tensor) / annotations["boxes"].canvas_size[-1]
+    left = (corners[:, 2:] > corners[:, :2]).all(1)
     moved = target.new_zeros(target.shape)
     moved[:, 4] = -1
-    moved[: len(labels), :4] = boxes.as_subclass(Tensor) / boxes.canvas_size[-1]
-    moved[: len(labels), 4] = labels
+    moved[: int(left.sum())] = torch.cat([corners, annotations["labels"][:, None]], dim=1)[left]
     return moved

@@ -46,7 +46,8 @@ class Detector(FCOS):
     """Maps of a pyramid -> ``Found`` in training, else detections (B, MOST, 6): x1, y1, x2, y2 as shares of the side, score, class.
 
     FCOS (Tian, Shen, Chen & He, ICCV 2019, arXiv 1904.01355, with the improvements of arXiv 2006.09214): every location of every level
-    says the classes' scores, how far the sides of its box are, and how central it lies in it. Missing detections have score 0, class -1.
+    says the classes' scores, how far the sides of its box are, and how central it lies in it. Missing detections have score 0, class -1;
+    where an image's outputs are not numbers, its detections are NaN.
     """
 
     def __init__(self, pyramid: Pyramid, classes: int) -> None:
@@ -73,9 +74,12 @@ class Detector(FCOS):
         kept = self.postprocess_detections(split, [list(found.anchors.split(levels))] * count, [(found.side, found.side)] * count)
         detections = found.logits.new_zeros(count, MOST, 6)
         detections[..., 5] = -1
-        for row, one in zip(detections, kept, strict=True):
-            row[: len(one["scores"])] = torch.cat([one["boxes"] / found.side, one["scores"][:, None], one["labels"][:, None]], dim=1)
-        return detections
+        for row, one in enumerate(kept):
+            found_here = torch.cat([one["boxes"] / found.side, one["scores"][:, None], one["labels"][:, None]], dim=1)
+            detections[row, : len(found_here)] = found_here
+        # What is no number is below every score, and an image of it would read as one in which nothing is.
+        numbers = torch.stack([value.flatten(1).isfinite().all(1) for value in said.values()]).all(0)
+        return detections.where(numbers[:, None, None], torch.nan)
 
 
 def anchors_of(side: int, strides: tuple[int, ...], device: torch.device) -> list[Tensor]:

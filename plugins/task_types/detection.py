@@ -35,14 +35,19 @@ class detection(TaskTypeMethods):
     """
 
     def encode(self, given: Annotations) -> Encoded:
-        """Boxes of ``{"bbox": [[x, y, w, h], ...], "category": [index or name, ...]}``; raises DataError where no class is known."""
+        """Boxes of ``{"bbox": [[x, y, w, h], ...], "category": [index or name, ...]}``.
+
+        Raises DataError where no class is known, and for shares of the image's sides read as pixels, or the other way round.
+        """
         import numpy as np
 
         from plugins.task_types._boxes import writing_of
+        from plugins.task_types._shares import refuse_misread
 
         writing = writing_of(given.task.conventions.get("boxes", WRITTEN), given.classes)
         read = [writing.read(target, partial(given.shape, row)) for row, target in enumerate(given.targets)]
         _refuse_strangers(given, writing.classes)
+        refuse_misread([one.written for one in read], writing.shares, given.task, "boxes", f"boxes={writing.other}")
         flaws = [Flaw(given.names[row], what, handled) for row, one in enumerate(read) for what, handled in one.flaws]
         rows = np.array([row for row, one in enumerate(read) if not one.left_out], dtype=np.int64)
         most = max((len(one.boxes) for one in read), default=0)

@@ -25,6 +25,7 @@ from tests.plugins.given import given
 METHODS = detection.methods
 CLASSES = ("cat", "dog", "owl")
 NONE = [0, 0, 0, 0, -1]
+GOOD = (16, 12, 32, 24)
 TASK = Task(name="rendered/test", load=dict, type="detection")
 
 
@@ -69,6 +70,31 @@ def test_an_unknown_way_of_writing_boxes_is_refused():
 
 
 @pytest.mark.parametrize(
+    ("written", "box", "problem", "hint"),
+    [
+        (
+            "xywh",
+            (0.25, 0.25, 0.5, 0.5),
+            "reach 0.5 at most, too little for pixels",
+            "Say boxes=xywh_shares (YOLO: cxcywh_shares) where they are shares of the image's sides.",
+        ),
+        ("xyxy_shares", GOOD, "reach 32 or more, too much for shares", "Say boxes=xyxy where they are in pixels."),
+    ],
+)
+def test_boxes_of_another_unit_than_the_task_says_are_an_error(written, box, problem, hint):
+    """Read as pixels all shares would lie in one corner."""
+    images = [objects(box, box), objects((math.nan, 1, 1, 1), box, box), objects(), objects(box, box)]
+    with pytest.raises(DataError, match=f"^rendered/test: (half of )?its 6 boxes {problem}$") as raised:
+        encode(*images, boxes=written)
+    assert raised.value.hint == hint
+
+
+def test_small_boxes_in_a_corner_are_not_taken_for_shares():
+    assert len(encode(*[objects((0, 0, 1, 1))] * 9, objects((0, 0, 1, 2.5))).targets) == 10
+    assert len(encode(objects(*[(0, 0, 1, 1)] * 5)).targets) == 1
+
+
+@pytest.mark.parametrize(
     "target",
     [
         {"boxes": [[16, 12, 32, 24]], "labels": ["dog"]},
@@ -78,9 +104,6 @@ def test_an_unknown_way_of_writing_boxes_is_refused():
 )
 def test_other_names_for_the_same_are_understood(target):
     assert encode(target).targets[0, 0].tolist() == [0.25, 0.25, 0.75, 0.75, 1]
-
-
-GOOD = (16, 12, 32, 24)
 
 
 @pytest.mark.parametrize(
@@ -198,6 +221,14 @@ def test_a_box_that_leaves_the_image_goes_and_one_that_stays_in_part_is_clamped(
     assert moved.tolist() == [[0, 0, 0, 0], [0, 10, 8, 20], [12, 10, 22, 20]]
 
 
+def test_a_box_of_less_than_a_pixel_is_moved_as_others_are():
+    target = torch.tensor([[0.5, 0.5, 0.504, 0.51, 2.0], NONE])
+    together = Together(METHODS, METHODS.augmentation(mirror=True))
+    _, moved = together(torch.zeros(6, 3, 64, 64), target.expand(6, -1, -1), torch.Generator().manual_seed(0))
+    assert moved[:, :, 4].tolist() == [[2, -1]] * 6
+    assert ((moved[:, 0, 2:4] - moved[:, 0, :2]) / (target[0, 2:4] - target[0, :2])).sub(1).abs().max() < 0.21
+
+
 def test_images_without_boxes_are_augmented_too():
     targets = torch.tensor(NONE, dtype=torch.float32).expand(2, 3, 5)
     _, moved = Together(METHODS, METHODS.augmentation(mirror=False))(torch.rand(2, 3, 32, 32), targets, torch.Generator())
@@ -221,6 +252,7 @@ def test_the_head_takes_any_network_s_maps(architecture):
     real = found[found[..., 5] >= 0]
     assert len(real) and real[:, :5].min() >= 0 and real[:, :5].max() <= 1
     assert (found[..., 4].diff(dim=1) <= 0).all(), "best first, the padding last"
+    assert torch.equal(network(images).detach(), found), "gradients or not"
 
 
 def head_of_nothing(classes=3):
@@ -229,6 +261,16 @@ def head_of_nothing(classes=3):
 
 def maps(side, count=2):
     return [torch.randn(count, 4, side // stride, side // stride) for stride in (4, 8, 16, 32)]
+
+
+@pytest.mark.parametrize("layer", ["classification_head.cls_logits", "regression_head.bbox_reg", "regression_head.bbox_ctrness"])
+def test_a_diverged_network_is_an_error_and_has_not_found_nothing(layer):
+    head, targets = head_of_nothing().eval(), torch.tensor([[0.1, 0.1, 0.6, 0.6, 2]]).expand(2, 1, 5)
+    with torch.inference_mode():
+        assert METHODS.measure(head(maps(64)), targets)["map"] < 0.1
+        head.get_parameter(f"head.{layer}.bias").fill_(math.nan)
+        with pytest.raises(TrainingError, match="not numbers"):
+            METHODS.measure(head(maps(64)), targets)
 
 
 def test_a_batch_without_boxes_has_a_small_loss_that_is_a_number():

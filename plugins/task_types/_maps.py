@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import DTypeLike
 from PIL import Image
 from torch import Tensor, nn
@@ -135,8 +136,10 @@ class MapHead(nn.Module):
         return self.last.bias
 
     def forward(self, maps: list[Tensor]) -> Tensor:
-        # Half precision ends here: exponentials and sums over pixels follow.
-        found = self.last(self.decoder(maps)).float()
+        features = self.decoder(maps)
+        # Half precision ends before the last layer: its steps are too coarse for log depths, and for logits of many classes.
+        with torch.autocast(features.device.type, enabled=False):
+            found = self.last(features.float())
         return self.learns(found) if self.training else self.says(found)
 
 

@@ -56,18 +56,29 @@ class segmentation(TaskTypeMethods):
         return encode_maps(given, "mask", np.uint8, VOID, "a mask of nothing but void", read)
 
     def classes(self, targets: Sequence[Any], task: Task) -> tuple[str, ...]:
-        """ "0" up to the largest number that is not void: every mask is opened for it."""
+        """ "0" up to the largest number that is not void: every mask is opened for it.
+
+        Raises DataError where the numbers are not those of classes: too large, or most of them never used.
+        """
+        import numpy as np
+
         from plugins.task_types._maps import opened
 
-        void, largest = _void(task), -1
+        void, seen, largest = _void(task), np.zeros(VOID, dtype=bool), -1
         for row, target in enumerate(targets):
             name = f"{task.name}: image {row}"
             if (found := opened(target, "mask", name)) is not None:
                 mask = _whole(found, name)
-                largest = max(largest, int(mask.max(initial=-1, where=(mask != void) & (mask != VOID))))
+                numbers = mask[(mask >= 0) & (mask != void) & (mask != VOID)]
+                largest = max(largest, int(numbers.max(initial=-1)))
+                seen[numbers[numbers < VOID]] = True
         if largest >= VOID:
             hint = "Are they numbers of instances, or is a value void (void=65535)? Masks of classes are wanted."
             raise DataError(f"{task.name} has masks with the class {largest}, the largest can be {VOID - 1}", subject=task.name, hint=hint)
+        if 2 * seen.sum() <= largest:  # fewer than half of 0 to the largest, such as two shades of grey
+            only = f"only {_named(np.flatnonzero(seen))} of the numbers 0 to {largest}"
+            hint = f"void={largest} where that marks pixels of no class; else write 0, 1, 2, …, or name all classes (classes=road+sky+car)."
+            raise DataError(f"{task.name} has masks with {only}", subject=task.name, hint=hint)
         return tuple(str(number) for number in range(largest + 1))
 
     def outputs(self, targets: np.ndarray, classes: Sequence[str]) -> int:
@@ -215,10 +226,13 @@ def _unknown(name: str, values: np.ndarray, count: int) -> Flaw | None:
 
     if not len(values):
         return None
-    known = np.unique(values).tolist()
-    named = ", ".join(map(str, known[:5])) + ", …" * (len(known) > 5)
-    what = f"has {len(values)} pixel{'s' * (len(values) != 1)} of {named}, the classes are 0 to {count - 1}"
+    what = f"has {len(values)} pixel{'s' * (len(values) != 1)} of {_named(np.unique(values))}, the classes are 0 to {count - 1}"
     return Flaw(name, what, "taken as void")
+
+
+def _named(numbers: np.ndarray) -> str:
+    """The first few of them."""
+    return ", ".join(map(str, numbers[:5].tolist())) + ", …" * (len(numbers) > 5)
 
 
 def _dice_loss(said: Tensor, of_truth: Tensor, classes: Tensor) -> Tensor:
@@ -231,8 +245,10 @@ def _dice_loss(said: Tensor, of_truth: Tensor, classes: Tensor) -> Tensor:
 
 
 def _likeliest(found: Tensor) -> Tensor:
+    """(B, C, S / 4, S / 4) logits -> (B, S, S) class numbers; NaN where a logit is."""
     import torch
 
     from plugins.task_types._maps import at_full_size
 
-    return torch.cat([at_full_size(chunk).argmax(1) for chunk in found.split(CHUNK)]).float()
+    best = (at_full_size(chunk).max(1) for chunk in found.split(CHUNK))
+    return torch.cat([number.float().masked_fill(logit.isnan(), math.nan) for logit, number in best])

@@ -14,7 +14,7 @@ from PIL import Image
 from harness.measure.augmentation import Together
 from harness.measure.backbone import Backbone, width_of
 from plugins.task_types.segmentation import PROBED, VOID, segmentation
-from registry import Flaw
+from registry import Flaw, Pyramid
 from registry.errors import DataError, TrainingError
 from tests.plugins.given import given
 
@@ -176,6 +176,14 @@ def test_classes_are_numbered_up_to_the_largest_that_is_not_void():
         METHODS.classes([np.array([[26001]])], task)
 
 
+def test_numbers_most_of_which_no_mask_has_are_no_classes():
+    task = given(segmentation, []).task
+    for shades, says in (([0, 254], "only 0, 254 of the numbers 0 to 254"), ([3, 9, 255], "only 3, 9 of the numbers 0 to 9")):
+        with pytest.raises(DataError, match=says) as raised:
+            METHODS.classes([np.array([shades])], task)
+        assert f"void={shades[1]}" in raised.value.hint and "classes=" in raised.value.hint
+
+
 def test_more_classes_than_a_mask_can_number_are_an_error():
     assert len(encode(mask(), classes=[str(number) for number in range(255)]).targets) == 1
     with pytest.raises(DataError, match="256 classes"):
@@ -204,6 +212,32 @@ def test_the_head_gives_logits_in_training_and_classes_in_evaluation(name):
         logits = torch.nn.functional.interpolate(head.last(head.decoder(both[0](images))), scale_factor=4, mode="bilinear")
     assert said.dtype == torch.float32
     assert (said == logits.argmax(1)).all()
+
+
+def pyramid(side: int = 64) -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randn(2, 4, side // stride, side // stride, generator=generator) for stride in (4, 8, 16, 32)]
+
+
+def test_a_diverged_network_says_no_class():
+    head = METHODS.head(Pyramid((4, 4, 4, 4)), 3).eval()
+    maps = pyramid()
+    maps[0][1, 0, 0, 0] = math.nan
+    with torch.no_grad():
+        said = head(maps)
+    assert said[1].isnan().any() and not said[0].isnan().any()
+    with pytest.raises(TrainingError, match="not numbers"):
+        METHODS.measure(said, torch.zeros(2, 64, 64, dtype=torch.uint8))
+
+
+def test_logits_are_not_rounded_where_training_is_in_half_precision():
+    torch.manual_seed(0)
+    head = METHODS.head(Pyramid((4, 4, 4, 4)), 3).eval()
+    head.learns = head.says = lambda found: found
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        found = head(pyramid())
+    assert found.dtype == torch.float32
+    assert not torch.equal(found, found.bfloat16().float())
 
 
 def test_chance_is_the_loss_of_saying_nothing():

@@ -12,7 +12,7 @@ from registry.provider import Provider
 from registry.selector import Question, Record, Selector, last_for_the_rest, selector
 from registry.source_model import Chain, SourceModel, source_model
 from registry.task import Split, Task, task
-from registry.task_type import Metric, Probe, Pyramid, TaskType, TaskTypeMethods, task_type
+from registry.task_type import Metric, Probe, Pyramid, TaskType, TaskTypeMethods, directed, task_type
 
 __all__ = [
     "Adaptation",
@@ -50,6 +50,7 @@ __all__ = [
     "TaskType",
     "TaskTypeMethods",
     "adaptation",
+    "directed",
     "estimator",
     "kind_of",
     "last_for_the_rest",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
     from torchvision.transforms.v2 import Transform
 
     from registry.task import Task
+
+
+def directed(metric: str, sign: int) -> str:
+    """A metric's name as people are shown it: ↑ where it should be high, ↓ where low."""
+    return f"{metric} {'↑' if sign > 0 else '↓'}"
 
 
 @dataclass(frozen=True)
@@ -170,6 +176,7 @@ class TaskType(Card):
     (for others the centre is cut out); augmentation moves the target with the image. ``probed_as``: the task type that estimators take
     what ``methods.probe`` returns for; "" where they take the targets as they are, or not at all. ``conventions``: in how far data sets
     write such targets differently, as options of a task with their defaults (``void=11``): ``methods.encode`` finds them in the task.
+    ``noun``: what people call its classes, in the plural (points, labels).
     """
 
     methods: TaskTypeMethods
@@ -177,6 +184,15 @@ class TaskType(Card):
     dense: bool = False
     probed_as: str = ""
     conventions: Mapping[str, Value] = field(default_factory=dict, hash=False)
+    noun: str = "classes"
+
+    @property
+    def singular(self) -> str:
+        return re.sub(r"(?<=ss)es$|s$", "", self.noun)
+
+    def counted(self, classes: Sequence[str]) -> str:
+        """How many these are, in words: ``12 classes``, ``1 point``; "" for none."""
+        return f"{len(classes):,} {self.singular if len(classes) == 1 else self.noun}" if classes else ""
 
     def metric(self, name: str) -> Metric:
         """The metric of that name, or the default for an empty name; raises KeyError."""

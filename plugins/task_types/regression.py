@@ -26,7 +26,7 @@ BINS = 10
 """Of the first target, between its quantiles: subsets of any size span the range."""
 
 
-@task_type("regression", metrics=METRICS)
+@task_type("regression", metrics=METRICS, noun="numbers")
 class regression(TaskTypeMethods):
     """A number per image, or K numbers. Predictions and errors are in the targets' own units; the head learns in standard ones."""
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 METRICS = (Metric("auroc", low=0, high=1), Metric("map", low=0, high=1), Metric("f1", low=0, high=1))
 
 
-@task_type("multilabel", metrics=METRICS)
+@task_type("multilabel", metrics=METRICS, noun="labels")
 class multilabel(TaskTypeMethods):
     """Any number of labels per image. Targets are lists of class indices or names, or rows of zeros and ones; the loss is binary."""
 
@@ -93,10 +93,10 @@ class multilabel(TaskTypeMethods):
 
         from plugins.task_types._numbers import numbers
 
-        probabilities = numbers(predictions).sigmoid()
-        areas, precisions = _curves(probabilities, targets)
+        predictions = numbers(predictions)
+        areas, precisions = _curves(predictions, targets)
         present = targets.bool().any(0).nonzero()[:, 0].tolist()
-        f1 = [float(binary_f1_score(probabilities[:, label], targets[:, label])) for label in present]
+        f1 = [float(binary_f1_score((predictions[:, label] > 0).int(), targets[:, label])) for label in present]
         return {
             "auroc": sum(areas.values()) / len(areas) if areas else 0.5,
             "map": sum(precisions.values()) / len(precisions) if precisions else float(targets.float().mean()),
@@ -105,7 +105,7 @@ class multilabel(TaskTypeMethods):
 
     def by_class(self, predictions: Tensor, targets: Tensor, classes: Sequence[str]) -> Mapping[str, Mapping[str, float]]:
         """Area under the ROC curve and average precision of each label that some images have and some have not."""
-        named = ({classes[label]: value for label, value in found.items()} for found in _curves(predictions.float().sigmoid(), targets))
+        named = ({classes[label]: value for label, value in found.items()} for found in _curves(predictions, targets))
         return dict(zip(("auroc", "average_precision"), named, strict=True))
 
     def answer(self, prediction: np.ndarray, classes: Sequence[str], shape: tuple[int, int]) -> list[str]:
@@ -121,14 +121,16 @@ class multilabel(TaskTypeMethods):
         return [(f"{truth}: {predicted}", image)]
 
 
-def _curves(probabilities: Tensor, targets: Tensor) -> tuple[dict[int, float], dict[int, float]]:
+def _curves(logits: Tensor, targets: Tensor) -> tuple[dict[int, float], dict[int, float]]:
     """Area under the ROC curve, and average precision, of each label that varies."""
     from torchmetrics.functional.classification import binary_auroc, binary_average_precision
 
     flags = targets.bool()
     varying = (flags.any(0) & ~flags.all(0)).nonzero()[:, 0].tolist()
-    areas = {label: float(binary_auroc(probabilities[:, label], targets[:, label])) for label in varying}
-    return areas, {label: float(binary_average_precision(probabilities[:, label], targets[:, label])) for label in varying}
+    # Only the order counts, and probabilities would lose it: float32's sigmoid is 1 from a logit of 17 on.
+    ranks = {label: logits[:, label].unique(return_inverse=True)[1].double() / len(logits) for label in varying}
+    areas = {label: float(binary_auroc(rank, targets[:, label])) for label, rank in ranks.items()}
+    return areas, {label: float(binary_average_precision(rank, targets[:, label])) for label, rank in ranks.items()}
 
 
 # -- labels in -------------------------------------------------------------------------------------------
@@ -170,13 +172,13 @@ def _labels(target: Any) -> Sequence[Any] | None:
 def _is_flags(target: Any, width: int) -> bool:
     """Whether it is a row of C zeros and ones, not a list of labels.
 
-    A list of three or more of these names a label twice, as lists of labels do not; a shorter one is flags where it is an array, or
-    of booleans.
+    Booleans and fractions (0.0) number no label, and a list of three or more of 0 and 1 would name one twice: these are flags. Of two
+    whole numbers an array is flags, a list is labels. One whole number is a label.
     """
     labels = _labels(target)
-    if labels is None or len(labels) != width or not all(isinstance(label, int | float) and label in (0, 1) for label in labels):
+    if not labels or len(labels) != width or not all(isinstance(label, int | float) and label in (0, 1) for label in labels):
         return False
-    return width > 2 or hasattr(target, "tolist") or (width > 0 and all(isinstance(label, bool) for label in labels))
+    return width > 2 or not any(_is_index(label) for label in labels) or (width == 2 and hasattr(target, "tolist"))
 
 
 def _is_index(label: Any) -> bool:

@@ -42,6 +42,13 @@ def test_of_two_classes_a_list_names_labels_and_an_array_flags_them():
     assert flags_of([[0, 1], np.array([0, 1]), [False, True], [1]], CLASSES[:2]) == [[1, 1], [0, 1], [0, 1], [0, 1]]
 
 
+def test_one_whole_number_is_a_label_however_it_is_listed():
+    assert flags_of([np.array([0]), [0], []], CLASSES[:1]) == [[1], [1], [0]]
+    assert flags_of([np.array([True]), [False], np.array([1.0]), np.array([0.0])], CLASSES[:1]) == [[1], [0], [1], [0]]
+    assert METHODS.classes([np.array([1]), np.array([0]), np.array([1])], TASK) == ("0", "1")
+    assert METHODS.classes([np.array([True]), np.array([False])], TASK) == ("0",)
+
+
 @pytest.mark.parametrize(
     ("labels", "problem"),
     [
@@ -125,6 +132,13 @@ def test_metrics_are_their_definitions():
     assert set(by_class) == {"auroc", "average_precision"}
     assert by_class["auroc"]["b"] == pytest.approx(area(scores[:, 1], flags[:, 1]), abs=1e-6)
     assert by_class["average_precision"].keys() == {"a", "b", "c"}
+
+
+def test_scores_far_from_0_keep_their_order():
+    """Float32's sigmoid is 1 of all of them, and float64's of the last two."""
+    scores, flags = torch.tensor([[18.0], [19.0], [50.0], [60.0]]), torch.tensor([[0], [1], [0], [1]])
+    assert METHODS.measure(scores, flags) == {"auroc": 0.75, "map": pytest.approx(5 / 6), "f1": pytest.approx(2 / 3)}
+    assert METHODS.by_class(scores, flags, ("a",)) == {"auroc": {"a": 0.75}, "average_precision": {"a": pytest.approx(5 / 6)}}
 
 
 def test_a_label_absent_from_a_split_does_not_change_the_averages():

@@ -58,13 +58,38 @@ def test_a_network_that_tells_of_no_maps_on_the_way_gives_its_last_one_resized()
     assert torch.equal(maps[2], adaptive_avg_pool2d(maps[1], 4))
 
 
-def test_features_that_are_no_maps_cannot_serve_dense_tasks():
+def test_the_coarsest_map_is_the_deepest_though_another_is_nearer_in_size():
+    """levit's maps have strides 16, 32 and 64, and its last features are tokens."""
+    network = timm.create_model("levit_128s", num_classes=0, img_size=SIDE).eval()
+    with torch.no_grad():
+        maps = pyramid_of(network, images())
+        deepest = network.forward_intermediates(images(), output_fmt="NCHW", intermediates_only=True)[-1]
+    assert [tuple(found.shape[1:]) for found in maps] == [(128, 16, 16), (128, 8, 8), (128, 4, 4), (384, 2, 2)]
+    assert torch.equal(maps[-1], interpolate(deepest, size=(2, 2), mode="bilinear", align_corners=False))
+
+
+@pytest.mark.parametrize("shape", [(2, 192), (2, 16, 192), (2, 4, 4, 192), (2, 2, 4, 4, 192)])
+def test_features_that_are_no_maps_cannot_serve_dense_tasks(shape):
     class Flat(nn.Module):
         def forward_features(self, images):
-            return images.flatten(1)
+            return images.new_zeros(shape)
 
     with pytest.raises(NotApplicable, match="Flat gives no feature maps"):
         pyramid_of(Flat(), images())
+
+
+def test_channels_that_are_last_are_not_taken_for_a_side():
+    maps = [images()[:, :1, :side, :side].expand(-1, 4, -1, -1) for side in (16, 8, 4)]
+
+    class Cubic(nn.Module):
+        """In the end as many channels as rows and columns."""
+
+        output_fmt = "NHWC"
+
+        def forward_intermediates(self, images, output_fmt):
+            return maps[-1].permute(0, 2, 3, 1), maps
+
+    assert torch.equal(pyramid_of(Cubic(), images())[-1], adaptive_avg_pool2d(maps[-1], 2))
 
 
 def test_vectors_and_maps_come_from_the_same_network():

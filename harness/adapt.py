@@ -34,7 +34,7 @@ NEARLY = 0.99
 
 @dataclass(frozen=True)
 class Value:
-    """A metric on ``images`` images of a split, with bounds; None where they cannot be told."""
+    """A metric on ``images`` images of a split, with bounds; None where they cannot be told. ``sign``: -1 where it should be low."""
 
     split: str
     metric: str
@@ -42,12 +42,14 @@ class Value:
     low: float | None
     high: float | None
     images: int | None
+    sign: int
 
 
 @dataclass(frozen=True)
 class Saved:
     """What became of it: the file, what its header says, and the measured values. ``new``: whether the file was written now;
-    ``flaws``: how many annotations of its task are flawed, if it was trained now and some are."""
+    ``flaws``: how many annotations of its task are flawed, if it was trained now and some are; ``width``: how many classes, points or
+    the like it predicts, in words."""
 
     path: Path
     facts: Facts
@@ -56,6 +58,7 @@ class Saved:
     seconds: float | None
     new: bool
     flaws: tuple[str, ...] = ()
+    width: str = ""
 
 
 def adapt(
@@ -91,7 +94,8 @@ def adapt(
     facts, values, epoch, seconds = _known(job, made, report.store, command)
     if new:
         facts = _write(path, facts, job, made, report.store)
-    return Saved(path, facts, values, epoch, seconds, new, tuple(report.flaws))
+    width = made.registry.task_type(facts.task_type).counted(facts.classes)
+    return Saved(path, facts, values, epoch, seconds, new, tuple(report.flaws), width)
 
 
 def _the_cell(made: Plan) -> Job:
@@ -212,7 +216,8 @@ def _values(job: Job, made: Plan, store: Store, metrics: Mapping[str, Mapping[st
         answers = answers_of(job, Files(store.files), made.registry, split)
         low, high = (answers and answers.interval) or (None, None)
         metric = job.record.metric
-        values.append(Value(split, metric, metrics[split][metric], low, high, len(answers) if answers else None))
+        images = len(answers) if answers else None
+        values.append(Value(split, metric, metrics[split][metric], low, high, images, job.record.sign))
     return tuple(values)
 
 

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from leaderboard.short_names import shortened, shortened_tasks
 from leaderboard.store import Store
+from registry import Kind, TaskType, directed
 from registry.errors import BadSpec, DataError, NotApplicable, UnknownName
 
 if TYPE_CHECKING:
     import numpy as np
 
     from harness.data.prepared import Prepared
-    from registry import Registry, Task, TaskType
+    from registry import Registry, Task
     from registry.discovery import PluginLike
 
 
@@ -32,12 +33,13 @@ class Measured(NamedTuple):
 class Recorded:
     """A job's row of the table ``jobs``, its metrics, its own first, and where its predictions on test lie.
 
-    ``spec`` is that of the run that planned it, ``store`` the file that holds it.
+    ``spec`` is that of the run that planned it, ``task_type`` the name of its target's, ``store`` the file that holds it.
     """
 
     facts: Mapping[str, Any]
     metrics: tuple[Measured, ...]
     spec: Mapping[str, Any]
+    task_type: str
     predictions: Path | None
     store: Path
 
@@ -52,7 +54,8 @@ class Recorded:
         source, task = shortened([facts["source"]])[facts["source"]], shortened_tasks([facts["task"]])[facts["task"]]
         size = "all images" if facts["size"] == "full" else f"{facts['size']} images"
         value = next((f" {found.test:.3f}" for found in self.metrics if found.metric == facts["metric"] and found.test is not None), "")
-        return f"{source} → {task} · {facts['adaptation']} · {size} · seed {facts['seed']} · {facts['metric']}{value}"
+        metric = directed(facts["metric"], facts["sign"])
+        return f"{source} → {task} · {facts['adaptation']} · {size} · seed {facts['seed']} · {metric}{value}"
 
 
 @dataclass(frozen=True)
@@ -88,9 +91,24 @@ def recorded(store: Store, start: str) -> Recorded:
     ).rows
     specs = store.sql(f"SELECT spec FROM runs WHERE run = '{facts['run']}'").rows
     spec = json.loads(specs[0][0]) if specs else {}
+    types = store.sql(f"SELECT type FROM tasks WHERE name = (SELECT task FROM jobs WHERE job = '{job}')").rows
     kept = store.sql(f"SELECT path FROM artifacts WHERE job = '{job}' AND role = 'predictions'").rows
     predictions = store.files / kept[0][0] if kept else None
-    return Recorded(facts, tuple(Measured(*row) for row in metrics), spec, predictions, store.path)
+    return Recorded(facts, tuple(Measured(*row) for row in metrics), spec, types[0][0] if types else "", predictions, store.path)
+
+
+def registry_of(job: Recorded, plugins: Sequence[PluginLike] = ()) -> Registry:
+    """With the plugins of the run that planned it, and these."""
+    from registry import Registry
+
+    return Registry.discover([*dict.fromkeys([*job.spec.get("plugins", ()), *map(str, plugins)])])
+
+
+def signs(job: Recorded, registry: Registry) -> Mapping[str, int]:
+    """Metric -> 1 where it should be high, -1 where low: of the job's own, and of its type's others where the type is known."""
+    known = registry.cards[Kind.TASK_TYPE].get(job.task_type)
+    others = {metric.name: metric.sign for metric in known.metrics} if isinstance(known, TaskType) else {}
+    return others | {job.facts["metric"]: job.facts["sign"]}
 
 
 def seen(job: Recorded, plugins: Sequence[PluginLike] = ()) -> Seen:
@@ -101,10 +119,8 @@ def seen(job: Recorded, plugins: Sequence[PluginLike] = ()) -> Seen:
     import numpy as np
 
     from harness.data.prepared import prepare
-    from registry import Registry
 
-    path = _predictions(job)
-    registry = Registry.discover([*dict.fromkeys([*job.spec.get("plugins", ()), *map(str, plugins)])])
+    path, registry = _predictions(job), registry_of(job, plugins)
     task = registry.task(job.facts["task"])
     task_type = registry.task_type(task.type)
     if not _is_as_measured(job, task, task_type, registry):

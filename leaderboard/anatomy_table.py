@@ -10,14 +10,15 @@ import numpy as np
 from leaderboard.anatomy import PAIRS, Anatomy
 from leaderboard.short_names import shortened
 from leaderboard.tables import Column, Table
+from registry import directed
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _SHOWN = {
-    ("block_shuffle", "metric"): ("block (px)", "block shuffle: test {metric}"),
+    ("block_shuffle", "metric"): ("block (px)", "block shuffle: test {directed}"),
     ("block_shuffle", "relative_drop"): ("block (px)", "block shuffle: relative drop (%)"),
-    ("convergence", "validation"): ("epoch", "convergence: validation {metric}"),
+    ("convergence", "validation"): ("epoch", "convergence: validation {directed}"),
     ("similarity", "cka"): ("stage", "similarity: linear CKA"),
     ("distance", "l2"): ("module", "distance of parameters (l2)"),
     ("barrier", "barrier"): ("", "height of the barrier ({metric})"),
@@ -45,7 +46,7 @@ def readings_table(found: Sequence[Anatomy]) -> Table:
 def summary_tables(one: Anatomy) -> list[Table]:
     """A table for each analysis, networks side by side: ± is half of a 95 % interval."""
     tables = [
-        _side_by_side(lines, of, title.format(metric=one.metric))
+        _side_by_side(lines, of, title.format(metric=one.metric, directed=directed(one.metric, one.sign)))
         for (analysis, quantity), (of, title) in _SHOWN.items()
         if len(lines := one.of(analysis, quantity))
     ]

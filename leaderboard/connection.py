@@ -82,7 +82,8 @@ def _check_magic(path: Path) -> None:
 
 
 def missing(path: Path) -> StoreMissing:
-    return StoreMissing(f"No store here yet ({path}).", subject=str(path), hint="Run one: headwater run benchmarks/quickstart.toml")
+    hint = "Run one: headwater run benchmarks/quickstart.toml; or name yours: --store FILE.duckdb"
+    return StoreMissing(f"No store here yet ({path}).", subject=str(path), hint=hint)
 
 
 def _explain(error: Exception, path: Path, read_only: bool) -> StoreError:

@@ -9,6 +9,7 @@ from leaderboard.short_names import shortened, shortened_tasks
 from leaderboard.standings import Row, Standings
 from leaderboard.statistics import LEVEL, More
 from leaderboard.tables import Column, Table
+from registry import directed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,8 +84,9 @@ def _reference_line(standings: Standings) -> list[Any]:
 
 def heading(gains: pd.DataFrame) -> str:
     """What gains are of: adaptations, sizes, seeds, metrics."""
+    metrics = sorted({directed(metric, sign) for metric, sign in zip(gains["metric"], gains["sign"], strict=True)})
     parts = [", ".join(sorted(gains["adaptation"].unique())), f"size {', '.join(sorted(gains['size'].unique(), key=_by_size))}"]
-    return f"{' · '.join(parts)} · {gains['seed'].nunique()} seeds · {', '.join(sorted(gains['metric'].unique()))}"
+    return f"{' · '.join(parts)} · {gains['seed'].nunique()} seeds · {', '.join(metrics)}"
 
 
 def _by_size(size: str) -> tuple[bool, int]:
@@ -105,7 +107,8 @@ def interval(gain: tuple[float, float | None, float | None]) -> str:
 
 def _notes(standings: Standings, names: dict[str, str]) -> Iterator[str]:
     tasks = shortened_tasks(standings.tasks)
-    values = ", ".join(f"{tasks.get(task, task)} {value:.3f}" for task, value in standings.reference_value.items())
+    of = {row.task: f" {directed(row.metric, row.sign)}" for row in standings.gains.itertuples()} if standings.relative else {}
+    values = ", ".join(f"{tasks.get(task, task)}{of.get(task, '')} {value:.3f}" for task, value in standings.reference_value.items())
     yield f"{standings.reference} itself: {values}"
     yield from _ties(standings, names)
     lacking = [row for row in standings.rows if row.missing]

@@ -93,11 +93,12 @@ def _console() -> Any:
 def values_table(saved: Saved) -> Table:
     """Validation and test with their intervals; notes on the file and how to load it."""
     from leaderboard.tables import Column, Table
+    from registry import directed
 
     facts = saved.facts
     columns = [
         Column("split", rank=0),
-        Column("metric", rank=0),
+        Column("metric", show=lambda metric: directed(metric, saved.values[0].sign), rank=0),
         Column("value", show=".3f", rank=0),
         Column("between", "95 %", lambda pair: f"[{pair[0]:.3f}, {pair[1]:.3f}]" if None not in pair else "", rank=0, only="text"),
         Column("low", only="data"),
@@ -116,6 +117,6 @@ def _notes(saved: Saved) -> Iterator[str]:
         took = f", trained in {saved.seconds:.0f} s" if saved.seconds else ""
         yield f"{epochs}{took}; it was chosen on validation, whose value is therefore a little high"
     yield from saved.flaws
-    what = f"{f'{len(facts.classes)} classes, ' if facts.classes else ''}{facts.image_size} px, {saved.path.stat().st_size / 1e6:.1f} MB"
+    what = f"{f'{saved.width}, ' if saved.width else ''}{facts.image_size} px, {saved.path.stat().st_size / 1e6:.1f} MB"
     yield f"saved {saved.path} ({what}), read back and checked on test images" if saved.new else f"{saved.path} ({what}) was there already"
     yield f'use: model = headwater.load_adapted("{saved.path}"); model.predict(["photo.jpg"])'

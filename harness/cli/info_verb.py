@@ -50,7 +50,7 @@ def command(names: tuple[str, ...], picture: str | None, images: int, plugins: t
         return
     registry = None
     for name in names:
-        if is_job(name) and store.is_file():
+        if is_job(name):
             print_job(Store(store), name, plugins, format_)
             continue
         if registry is None:
@@ -104,12 +104,13 @@ def _title(card: Card) -> str:
 
 
 def _facts(card: Card, registry: Registry) -> list[list[Any]]:
-    from registry import SourceModel, Task, TaskType, kind_of
+    from registry import SourceModel, Task, TaskType, directed, kind_of
 
-    facts = {key: value for key, value in card.facts().items() if key != "methods"}  # of a task type: code, not a fact
+    facts = {key: value for key, value in card.facts().items() if key not in ("methods", "noun")}  # of a task type: code, a word
     if isinstance(card, TaskType):
-        facts["metrics"] = tuple(f"{metric.name} {'↑' if metric.higher_is_better else '↓'}" for metric in card.metrics)
+        facts["metrics"] = tuple(directed(metric.name, metric.sign) for metric in card.metrics)
     if isinstance(card, Task):
+        facts = _of_its_type(facts, card, registry)
         facts["annotations"] = _flawed(card, registry)
     if isinstance(card, SourceModel):
         facts["parameters"] = card.parameters or _counted(card)
@@ -117,6 +118,20 @@ def _facts(card: Card, registry: Registry) -> list[list[Any]]:
     if use := USE.get(kind_of(card).value):
         rows.append(["use", use.format(name=card.name)])
     return [*rows, ["check", f"headwater check {_quoted(card.name)}"]]
+
+
+def _of_its_type(facts: dict[str, Any], task: Task, registry: Registry) -> dict[str, Any]:
+    """With the metric's direction, and what its type calls classes; as they are where the type is unknown."""
+    from registry import directed
+    from registry.errors import HeadwaterError
+
+    try:
+        task_type = registry.task_type(task.type)
+        metric = task_type.metric(task.metric)
+    except (HeadwaterError, KeyError):  # headwater check says what is wrong
+        return facts
+    named = facts | {"metric": directed(metric.name, metric.sign)}
+    return {task_type.noun if key == "classes" else key: value for key, value in named.items()}
 
 
 def _flawed(task: Task, registry: Registry) -> str:

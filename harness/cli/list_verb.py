@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 SHOWN = 40
 """Rows of a table when --limit does not say."""
 
+IN_WORDS = {"metric": "metric", "metrics": "metrics", "classes": "predicts"}
+"""Facts that people read in other words than programs, and their headings: with their direction, as so many points."""
+
 COLUMNS = {
     "source": ("name", "domain", "pretrained_on", "images", "parameters", "input_size", "licence"),
     "task": ("name", "type", "domain", "metric", "classes", "images", "licence", "summary"),
@@ -43,8 +46,8 @@ def command(kind: str, patterns: tuple[str, ...], limit: int | None, plugins: tu
     cards = _matching(registry, wanted, patterns)
     limit = (SHOWN if format_ == "table" else 0) if limit is None else limit
     shown = cards[:limit] if limit else cards
-    rows = [[_value(card, name) for name in COLUMNS[wanted.value]] for card in shown]
-    columns = [_column(name) for name in COLUMNS[wanted.value]]
+    columns = [column for name in COLUMNS[wanted.value] for column in _columns(name)]
+    rows = [[value for name in COLUMNS[wanted.value] for value in _values(card, name, registry)] for card in shown]
     Table(f"{len(cards):,} {wanted.plural}", columns, rows, _notes(registry, wanted, len(cards), len(shown))).print(format_)
 
 
@@ -81,6 +84,25 @@ def _matching(registry: Registry, kind: Kind, patterns: tuple[str, ...]) -> list
     return list(found.values())
 
 
+def _values(card: Card, name: str, registry: Registry) -> list[Any]:
+    """A fact as programs read it, and as people do where that is another thing."""
+    return [_value(card, name), _in_words(card, name, registry)] if name in IN_WORDS else [_value(card, name)]
+
+
+def _in_words(card: Any, name: str, registry: Registry) -> str:
+    from registry import directed
+    from registry.errors import HeadwaterError
+
+    if name == "metrics":
+        return ", ".join(directed(metric.name, metric.sign) for metric in card.metrics)
+    try:
+        task_type = registry.task_type(card.type)
+        metric = task_type.metric(card.metric)
+    except (HeadwaterError, KeyError):  # an unknown type, or metric: headwater check says so
+        return str(_value(card, name) or "")
+    return directed(metric.name, metric.sign) if name == "metric" else task_type.counted(card.classes)
+
+
 def _value(card: Card, name: str) -> Any:
     from registry.card import first_line
 
@@ -96,13 +118,14 @@ def _value(card: Card, name: str) -> Any:
     return ", ".join(value) if isinstance(value, tuple) else value
 
 
-def _column(name: str) -> Column:
+def _columns(name: str) -> list[Column]:
     from leaderboard.tables import Column
 
+    if name in IN_WORDS:
+        return [Column(name, only="data"), Column(name, IN_WORDS[name], only="text")]
     headings = {"pretrained_on": "pre-trained on", "input_size": "px"}
-    counts = name in ("images", "parameters", "classes")
     rank = 0 if name == "name" else 2 if name == "licence" else 1
-    return Column(name, headings.get(name, name), "," if counts else "", rank)
+    return [Column(name, headings.get(name, name), "," if name in ("images", "parameters") else "", rank)]
 
 
 def _notes(registry: Registry, kind: Kind, found: int, shown: int) -> list[str]:

@@ -25,34 +25,39 @@ def is_job(name: str) -> bool:
 
 def print_job(store: Store, name: str, plugins: Sequence[Path], format_: str) -> None:
     """A job's facts, its metrics, and of a done cell those of each class; as data they are facts too."""
-    from harness.recorded import recorded
-    from leaderboard.tables import Table
+    from harness.recorded import recorded, registry_of, signs
+    from leaderboard.tables import Column, Table
+    from registry import directed
 
     job = recorded(store, name)
     facts = [[key, value] for key, value in job.facts.items() if value not in (None, "")]
-    by_class, notes = _by_class(job, plugins)
+    by_class, classes, notes = _by_class(job, plugins)
     if format_ in ("json", "csv"):
         metrics = {split: {found.metric: getattr(found, split) for found in job.metrics} for split in ("validation", "test")}
         Table(f"job {job.job}", ["fact", "value"], [*facts, ["metrics", metrics], ["by_class", by_class]], notes).print(format_)
         return
     Table(f"job {job.job}", ["fact", "value"], facts).print(format_)
     if job.metrics:
-        Table("metrics", ["metric", "validation", "test"], job.metrics, notes).print(format_)
+        sign = signs(job, registry_of(job, plugins))
+        metric = Column("metric", show=lambda name: directed(name, sign[name]) if name in sign else name, rank=0)
+        Table("metrics", [metric, "validation", "test"], job.metrics, notes).print(format_)
     if by_class:
-        Table("classes, on test", ["class", *by_class], _class_rows(by_class)).print(format_)
+        plural, singular = classes
+        Table(f"{plural}, on test", [singular, *by_class], _class_rows(by_class)).print(format_)
 
 
-def _by_class(job: Recorded, plugins: Sequence[Path]) -> tuple[Mapping[str, Mapping[str, float]], list[str]]:
-    """Metric -> class -> value, and why there is none where there could be."""
+def _by_class(job: Recorded, plugins: Sequence[Path]) -> tuple[Mapping[str, Mapping[str, float]], tuple[str, str], list[str]]:
+    """Metric -> class -> value, what its classes are called (points, point), and why there is none where there could be."""
     from harness.recorded import seen
     from registry.errors import HeadwaterError
 
     if job.facts["kind"] != "adapt" or job.facts["state"] != "done" or job.predictions is None:
-        return {}, []
+        return {}, ("", ""), []
     try:
-        return seen(job, plugins).by_class(), []
+        found = seen(job, plugins)
+        return found.by_class(), (found.task_type.noun, found.task_type.singular), []
     except HeadwaterError as error:
-        return {}, [f"no values by class: {error.message}"]
+        return {}, ("", ""), [f"no values by class: {error.message}"]
 
 
 def _class_rows(by_class: Mapping[str, Mapping[str, float]]) -> list[list[Any]]:

@@ -115,10 +115,11 @@ def _forecast(ready: Prepared) -> int:
     """What would be asked of whom, and what each step would cost for every source, as far as the store can tell."""
     from harness.progress import duration
     from harness.selecting.select import forecasts
+    from registry import directed
 
     live, pool = ready.live, ready.pool
     images = f"{live.images:,} images" if live.images else "a number of images that is not known yet"
-    click.echo(f" task     {ready.task.name}: {images}, {live.metric}", err=True)
+    click.echo(f" task     {ready.task.name}: {images}, {directed(live.metric, live.sign)}", err=True)
     click.echo(f" sources  {len(pool.sources)}, ranked by {ready.asked.selector} within {duration(live.budget)}", err=True)
     for why, names in pool.left_out.items():
         click.echo(f"          left out {len(names)}: {why}", err=True)

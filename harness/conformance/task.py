@@ -65,7 +65,7 @@ class _Subject:
 
         kept = usable(self.card, self.type, THUMBNAIL)
         self.type.methods.outputs(kept.found["train"].targets, kept.classes)
-        fits = f"{len(kept.classes)} classes" if kept.classes else "targets fit"
+        fits = self.type.counted(kept.classes) or "targets fit"
         return Seen(f"{fits} · {kept.flawed}" if kept.flaws else fits, kept.flaws)
 
     def decodes(self) -> str:

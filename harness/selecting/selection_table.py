@@ -12,6 +12,7 @@ from harness.selecting.select import Candidate, Selection
 from leaderboard.short_names import shortened
 from leaderboard.statistics import LEVEL
 from leaderboard.tables import Column, Table
+from registry import directed
 
 NAMED = 3
 """Sources named one by one before the others are counted."""
@@ -25,7 +26,7 @@ def selection_table(selection: Selection) -> Table:
         Column("rank_best", only="data"),
         Column("rank_worst", only="data"),
         Column("source", show=lambda name: names.get(name, name), rank=0),
-        Column("predicted", f"predicted {selection.metric}", _interval, rank=0, only="text"),
+        Column("predicted", f"predicted {directed(selection.metric, selection.sign)}", _interval, rank=0, only="text"),
         Column("predicted", only="data"),
         Column("low", only="data"),
         Column("high", only="data"),
@@ -113,7 +114,7 @@ def words(selection: Selection) -> Iterator[str]:
     yield from _ties(selection, shown)
     if test := selection.on_test:
         found = _interval((test.value, test.low, test.high))
-        yield f"the first on {test.images:,} test images, which no choice looked at: {selection.metric} {found}"
+        yield f"the first on {test.images:,} test images, which no choice looked at: {directed(selection.metric, selection.sign)} {found}"
     yield f"fine-tune the first:\n   {selection.adapt}"
 
 

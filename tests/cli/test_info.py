@@ -9,6 +9,7 @@ import timm
 
 import headwater as hw
 from harness.run import Control
+from tests import rendered
 from tests.cli.headwater_command import run_headwater
 from tests.harness.toy import keys
 
@@ -49,6 +50,14 @@ def test_any_kind_is_found_by_its_name(capsys, name, fact, value):
     shown = facts(capsys, name)
     assert shown[fact] == value
     assert not any("object at 0x" in str(text) for text in shown.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "fact", "value"), [("rendered/multilabel", "labels", "disc, square, triangle"), ("rendered/regression", "metric", "mae ↓")]
+)
+def test_a_task_shows_its_metrics_direction_and_its_classes_under_what_its_type_calls_them(capsys, name, fact, value):
+    shown = facts(capsys, name, "--plugin", rendered.PLUGIN)
+    assert shown[fact] == value and "classes" not in shown
 
 
 def test_a_plugins_card_says_where_it_is_from(capsys, tmp_path):
@@ -92,7 +101,9 @@ def test_a_job_shows_its_metrics_on_both_splits_and_by_class(capsys, store):
     answer = run_headwater(capsys, "info", job, "--store", store.path)
     lines = [line.split() for line in answer.out.splitlines()]
     assert ["metric", "validation", "test"] in lines and ["class", "recall"] in lines
-    assert next(line[0] for line in lines[lines.index(["metric", "validation", "test"]) + 2 :]) == "accuracy"
+    assert [line[:2] for line in lines[lines.index(["metric", "validation", "test"]) + 2 :]][:5] == [
+        *(["accuracy", "↑"], ["auroc", "↑"], ["balanced_accuracy", "↑"], ["f1", "↑"], ["log_loss", "↓"])
+    ]
 
 
 def test_a_job_without_values_by_class_says_why_and_shows_the_rest(capsys, store):
@@ -139,9 +150,10 @@ def test_a_picture_of_a_job_that_failed_says_so(capsys, store):
     assert answer.status == 1 and "is failed, not done: the loss became nan" in answer.err
 
 
-def test_a_picture_without_a_store_says_what_to_run(capsys, tmp_path):
-    answer = run_headwater(capsys, "info", "00000000", "--picture", "--store", tmp_path / "none.duckdb")
-    assert answer.status == 2 and "No store here yet" in answer.err
+@pytest.mark.parametrize("picture", [(), ("--picture",)])
+def test_a_job_without_a_store_says_what_to_run(capsys, tmp_path, picture):
+    answer = run_headwater(capsys, "info", "00000000", *picture, "--store", tmp_path / "none.duckdb")
+    assert answer.status == 2 and "No store here yet" in answer.err and "headwater run" in answer.err and "--store" in answer.err
 
 
 def test_several_names_are_shown_one_after_the_other(capsys):

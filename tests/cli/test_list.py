@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from tests.cli.headwater_command import run_headwater
+from tests.rendered import PLUGIN
 
 
 @pytest.mark.parametrize("kind", ["sources", "tasks", "adaptations", "estimators", "selectors", "task-types", "domains"])
@@ -30,6 +31,16 @@ def test_tasks_show_their_facts(capsys):
     rows = {row["name"]: row for row in json.loads(run_headwater(capsys, "list", "tasks", "--format", "json").out)}
     digits = rows["sklearn/digits"]
     assert (digits["domain"], digits["metric"], digits["classes"], digits["images"]) == ("characters", "accuracy", 10, 1200)
+
+
+def test_metrics_are_shown_with_their_direction_and_widths_by_their_name(capsys):
+    out = run_headwater(capsys, "list", "tasks", "rendered/", "--plugin", PLUGIN).out
+    rows = [" ".join(line.split()) for line in out.splitlines()]
+    for words in ("multilabel multilabel synthetic auroc ↑ 3 labels 24", "regression regression synthetic mae ↓ 24"):
+        assert any(row.startswith(f"rendered/{words}") for row in rows), out
+    assert "nme ↓, pck ↑, auc ↑" in run_headwater(capsys, "list", "task-types", "keypoints").out
+    (row,) = json.loads(run_headwater(capsys, "list", "tasks", "sklearn/digits", "--format", "json").out)
+    assert (row["metric"], row["classes"]) == ("accuracy", 10)
 
 
 def test_adaptations_show_the_taxonomy(capsys):

@@ -42,7 +42,7 @@ def test_predictions_lie_beside_what_they_are_of(store, adaptation):
 def test_the_cells_own_metric_comes_first_and_in_its_title(store):
     found = recorded(store, job(store))
     assert [row.metric for row in found.metrics] == ["accuracy", "auroc", "balanced_accuracy", "f1", "log_loss"]
-    assert found.title == f"toy/fixed → shades · fine_tune · 12 images · seed 0 · accuracy {found.metrics[0].test:.3f}"
+    assert found.title == f"toy/fixed → shades · fine_tune · 12 images · seed 0 · accuracy ↑ {found.metrics[0].test:.3f}"
 
 
 @pytest.mark.parametrize(

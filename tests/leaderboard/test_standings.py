@@ -98,7 +98,10 @@ def test_unlike_metrics_are_averaged_as_relative_gains(tmp_path):
     found = standings(store_of(tmp_path / "s.duckdb", jobs, outcomes, sources, (task("t"), task("u"))))
     assert found.relative
     assert found.rows[0].gain == pytest.approx((1.0 + 0.5) / 2)
-    assert standings_table(found).columns[4].heading == "gain over scratch (relative) ↑"
+    table = standings_table(found)
+    assert table.columns[4].heading == "gain over scratch (relative) ↑"
+    assert table.title.endswith("accuracy ↑, rmse ↓")
+    assert "scratch itself: t accuracy ↑ 0.250, u rmse ↓ 8.000" in table.notes
 
 
 def test_mixed_training_budgets_are_noted(tmp_path):

@@ -137,7 +137,7 @@ def test_reading_a_store_that_is_not_there_says_how_to_make_one(tmp_path):
     with pytest.raises(StoreMissing) as caught:
         Store(tmp_path / "s.duckdb").sql("FROM gains")
     assert caught.value.message == f"No store here yet ({tmp_path / 's.duckdb'})."
-    assert caught.value.hint == "Run one: headwater run benchmarks/quickstart.toml"
+    assert caught.value.hint == "Run one: headwater run benchmarks/quickstart.toml; or name yours: --store FILE.duckdb"
 
 
 @pytest.mark.parametrize("content", [b"hello", b"", b"SQLite format 3\x00" * 1000])

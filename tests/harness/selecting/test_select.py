@@ -10,6 +10,7 @@ import headwater as hw
 from harness.run import Control
 from harness.selecting.live import scaled
 from harness.selecting.rungs import Rung
+from harness.selecting.selection_table import selection_table
 from registry import Registry
 from registry.errors import BadPlugin, BadSpec, NotApplicable, UnknownName
 from registry.selector import last_for_the_rest
@@ -178,6 +179,9 @@ def test_seeds_are_averaged_and_another_metric_decides_where_it_is_named(tmp_pat
     query = "SELECT avg(m.value), count(*) FROM metrics m JOIN cells c USING (job) WHERE split = 'validation' AND m.metric = 'log_loss'"
     value, count = hw.Store(tmp_path / "s.duckdb").sql(f"{query} AND c.source = '{first.source.name}' AND size = 'full'").rows[0]
     assert (count, first.predicted.quality) == (2, pytest.approx(-value))
+    assert [column.heading for column in selection_table(selection).columns if column.heading.startswith("predicted")] == [
+        "predicted log_loss ↓"
+    ]
 
 
 def test_asked_sizes_go_to_the_nearest_rung(tmp_path):

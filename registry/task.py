@@ -12,6 +12,12 @@ from registry.card import Card, first_line
 from registry.identity import code_of, digest_files
 from registry.names import Value
 
+HELD_OUT = ("test", "validation", "val", "valid")
+"""What data sets call the split to test on, the likeliest first."""
+
+SPLITS: Mapping[str, str] = {"train": "train", "test": "test"} | dict.fromkeys(HELD_OUT[1:], "validation")
+"""What data sets call their splits, and which each is."""
+
 
 @dataclass(frozen=True)
 class Split:
@@ -23,7 +29,8 @@ class Split:
     ...], "category": [class, ...]}`` in pixels (detection); (K, 2) or (K, 3) x, y and whether visible, in pixels (keypoints); a depth map
     (H, W), as any image or floats (depth). ``names`` say which image an error is about (file names, or rows where there are none).
     ``flaws``: what loading already found wrong and handled, such as an image that is listed and missing. ``classes``: class names, where
-    the data say them.
+    the data say them. ``given``: how many images the data set has of the split, those that loading left out among them; None: those there
+    are, and those that only ``flaws`` name.
     """
 
     images: Sequence[Any]
@@ -31,6 +38,7 @@ class Split:
     names: Sequence[str] = ()
     flaws: Sequence[Flaw] = ()
     classes: Sequence[str] = ()
+    given: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

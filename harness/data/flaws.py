@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,26 +17,30 @@ if TYPE_CHECKING:
     from registry import Flaw, Task, TaskType
 
 
-_ASIDE = re.compile(r" \(([^()]*)\)")
+_ASIDE = re.compile(r" \(((?:[^()]|\([^()]*\))*)\)")
+"""Brackets, with such as may be in what they list: ``('light (red)')``."""
+
 LISTED = 4
 _NUMBER = re.compile(r"\d+(?:,\d{3})*")
 
 
 @dataclass(frozen=True)
 class Flawed:
-    """Of a task's ``images``, as many have flawed annotations, and so many of these were left out."""
+    """How many of a task's images have flawed annotations; by split, how many were ``given`` and how many of them ``left_out``."""
 
-    images: int
     flawed: int
-    left_out: int = 0
+    given: Mapping[str, int]
+    left_out: Mapping[str, int]
 
     @classmethod
-    def of(cls, images: int, kept: int, flaws: Iterable[Flaw]) -> Flawed:
-        return cls(images, len({flaw.name for flaw in flaws}), images - kept)
+    def of(cls, given: Mapping[str, int], kept: Mapping[str, int], flaws: Iterable[Flaw]) -> Flawed:
+        flawed = min(len({flaw.name for flaw in flaws}), sum(given.values()))  # some are about the file that lists the images
+        return cls(flawed, dict(given), {split: count - kept[split] for split, count in given.items()})
 
     def __str__(self) -> str:
-        out = f", {self.left_out:,} left out" if self.left_out else ""
-        return f"flawed annotations in {self.flawed:,} of {self.images:,} images{out}"
+        out = " and ".join(f"{count:,} of {self.given[split]:,} {split}" for split, count in self.left_out.items() if count)
+        said = f"flawed annotations in {self.flawed:,} of {sum(self.given.values()):,} images"
+        return f"{said}, {out} images left out" if out else said
 
     def of_task(self, name: str) -> str:
         """What a run says of its task, and where to see more."""
@@ -104,4 +108,4 @@ def _kept(task: Task) -> Path:
 
 
 def _identity(task: Task, task_type: TaskType) -> str:
-    return digest(task.identity(), task_type.code)
+    return digest(task.identity(), task_type.code, [field.name for field in fields(Flawed)])

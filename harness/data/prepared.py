@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +13,14 @@ from filelock import FileLock
 
 from harness.data.decoding import decode_all, shape_of
 from harness.data.flaws import Flawed, remember
-from harness.data.splits import rows_of, splits_of
+from harness.data.splits import given_of, rows_of, splits_of
 from registry import Annotations, Encoded, Flaw, Split, Task, TaskType
 from registry.cache import cache_folder
 from registry.errors import DataError
 from registry.identity import digest
 
-_VERSION = 3
-"""Raised when decoding or resizing changes."""
+_VERSION = 4
+"""Raised when decoding, resizing or what is kept beside them changes."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class PreparedSplit:
 class Prepared:
     """A task ready to train on. ``decoded``: how many images had to be decoded for it, 0 where the node had them already.
 
-    ``flaws``: what was wrong with its annotations, image by image; ``given``: how many images there were before some were left out.
+    ``flaws``: what was wrong with its annotations, image by image; ``given``: how many images each split had before some were left out.
     """
 
     key: str
@@ -48,12 +48,12 @@ class Prepared:
     outputs: int
     decoded: int = 0
     flaws: tuple[Flaw, ...] = ()
-    given: int = 0
+    given: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def flawed(self) -> Flawed | None:
         """How many of its images have flawed annotations; None for none."""
-        return Flawed.of(self.given, len(self.train) + len(self.test), self.flaws) if self.flaws else None
+        return Flawed.of(self.given, {"train": len(self.train), "test": len(self.test)}, self.flaws) if self.flaws else None
 
 
 def prepare(task: Task, task_type: TaskType, image_size: int, threads: int = 1) -> Prepared:
@@ -81,13 +81,16 @@ def _map(folder: Path, name: str) -> PreparedSplit:
 class Usable:
     """What of a task can be used: its splits with the images that their annotations leave, targets with their flaws, and the classes.
 
-    ``given``: how many images there were.
+    The splits' ``given`` says how many images there were.
     """
 
     splits: Mapping[str, Split]
     found: Mapping[str, Encoded]
     classes: tuple[str, ...]
-    given: int
+
+    @property
+    def given(self) -> dict[str, int]:
+        return {name: given_of(split) for name, split in self.splits.items()}
 
     @property
     def flaws(self) -> tuple[Flaw, ...]:
@@ -95,16 +98,17 @@ class Usable:
 
     @property
     def flawed(self) -> Flawed:
-        return Flawed.of(self.given, sum(len(split.images) for split in self.splits.values()), self.flaws)
+        return Flawed.of(self.given, {name: len(split.images) for name, split in self.splits.items()}, self.flaws)
 
 
 def usable(task: Task, task_type: TaskType, image_size: int) -> Usable:
-    """Raises DataError for annotations that cannot be understood, and where they leave no image of a split."""
+    """How many are flawed is remembered. Raises DataError for annotations that cannot be understood, or leave no image of a split."""
     splits, classes = splits_of(task)
     classes = classes or task_type.methods.classes([*splits["train"].targets, *splits["test"].targets], task)
     found = {name: _encoded(task, task_type, image_size, split, name, classes) for name, split in splits.items()}
-    given = sum(len(split.images) + len({flaw.name for flaw in split.flaws} - set(split.names)) for split in splits.values())
-    return Usable({name: _kept(split, found[name]) for name, split in splits.items()}, found, classes, given)
+    kept = Usable({name: _kept(split, found[name]) for name, split in splits.items()}, found, classes)
+    remember(task, task_type, kept.flawed)
+    return kept
 
 
 def _kept(split: Split, found: Encoded) -> Split:
@@ -112,13 +116,15 @@ def _kept(split: Split, found: Encoded) -> Split:
 
 
 def _encoded(task: Task, task_type: TaskType, image_size: int, split: Split, name: str, classes: tuple[str, ...]) -> Encoded:
-    if not len(split.images):
+    if not len(split.images) and not split.flaws:
         raise DataError(f"{task.name} has no images in its {name} split", subject=task.name)
 
     def shape(row: int) -> tuple[int, int]:
         return shape_of(split.images[row], split.names[row])
 
-    found = task_type.methods.encode(Annotations(task, split.targets, split.names, classes, image_size, shape))
+    found = Encoded(np.empty(0))
+    if len(split.images):
+        found = task_type.methods.encode(Annotations(task, split.targets, split.names, classes, image_size, shape))
     found = replace(found, flaws=(*split.flaws, *found.flaws))
     if not len(found.targets):
         why = f": {found.flaws[0].name} {found.flaws[0].what}" if found.flaws else ""
@@ -143,7 +149,6 @@ def _decode_into(folder: Path, task: Task, task_type: TaskType, image_size: int,
         finally:
             temporary.unlink(missing_ok=True)
         np.save(folder / f"{name}.targets.npy", kept.found[name].targets)
-    remember(task, task_type, kept.flawed)
     facts = {"task": task.name, "classes": kept.classes, "outputs": outputs, "given": kept.given}
     # Written last: its presence says that the rest is whole.
     (folder / "facts.json").write_text(json.dumps({**facts, "flaws": [asdict(flaw) for flaw in kept.flaws]}))

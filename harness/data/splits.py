@@ -12,11 +12,10 @@ from harness.data.columns import columns_of
 from harness.data.values import images_of, names_of, targets_of
 from registry import Split, Task
 from registry.errors import DataError
+from registry.task import HELD_OUT
 
 TEST_SHARE = 0.3
 """Share held out, by a fixed permutation, where a data set has no split of its own to test on."""
-
-_HELD_OUT = ("test", "validation", "val", "valid")
 
 
 def splits_of(task: Task) -> tuple[dict[str, Split], tuple[str, ...]]:
@@ -46,7 +45,7 @@ def _load(task: Task) -> Any:
         raise DataError(
             f"{task.name} could not be loaded: {type(error).__name__}: {error}",
             subject=task.name,
-            hint=f"Try it by itself: headwater check {task.name}",
+            hint="Run its load() by itself in Python to see the whole traceback.",
         ) from error
 
 
@@ -55,28 +54,36 @@ def _named(split: Split, name: str, task: Task) -> Split:
         message = f"{task.name}: {name} has {len(split.images)} images and {len(split.targets)} targets"
         raise DataError(message, subject=task.name)
     labels = split.names or _RowNames(name, len(split.images))
+    given = len(split.images) + len({flaw.name for flaw in split.flaws} - set(labels)) if split.given is None else split.given
     flaws = [replace(flaw, name=f"{task.name}: {flaw.name}") for flaw in split.flaws]
-    return replace(split, names=[f"{task.name}: {label}" for label in labels], flaws=flaws)
+    return replace(split, names=[f"{task.name}: {label}" for label in labels], flaws=flaws, given=given)
 
 
 def _train_and_test(splits: dict[str, Split], task: Task) -> dict[str, Split]:
     if "train" not in splits:
         have = ", ".join(splits) or "none"
         raise DataError(f"{task.name} has no train split (it has: {have})", subject=task.name, hint="Name one of its splits train.")
-    held_out = next((name for name in _HELD_OUT if name in splits and len(splits[name].images)), None)
+    held_out = next((name for name in HELD_OUT if name in splits and splits[name].given), None)
     if held_out is None:
         return _carve(splits["train"])
     train = splits["train"]
-    for name in _HELD_OUT:
+    for name in HELD_OUT:
         if name in splits and name != held_out:
             train = _joined(train, splits[name])
     return {"train": train, "test": splits[held_out]}
 
 
 def _carve(split: Split) -> dict[str, Split]:
+    """What loading left out counts as left out of train."""
     order = np.random.default_rng(0).permutation(len(split.images))
     cut = round(len(order) * TEST_SHARE)
-    return {"train": rows_of(split, order[cut:]), "test": replace(rows_of(split, order[:cut]), flaws=())}
+    train, test = rows_of(split, order[cut:]), rows_of(split, order[:cut])
+    return {"train": replace(train, given=given_of(split) - cut), "test": replace(test, flaws=(), given=cut)}
+
+
+def given_of(split: Split) -> int:
+    """How many images the data set has of it."""
+    return len(split.images) if split.given is None else split.given
 
 
 def rows_of(split: Split, rows: np.ndarray) -> Split:
@@ -99,7 +106,7 @@ def _joined(one: Split, two: Split) -> Split:
     in_memory = _in_memory(one.targets) and _in_memory(two.targets)
     targets = [*one.targets, *two.targets] if in_memory else _Joined(one.targets, two.targets)
     images, names, flaws = _Joined(one.images, two.images), [*one.names, *two.names], [*one.flaws, *two.flaws]
-    return Split(images, targets, names, flaws, one.classes or two.classes)
+    return Split(images, targets, names, flaws, one.classes or two.classes, given_of(one) + given_of(two))
 
 
 def _from_dataset(dataset: Any, task: Task, split: str) -> Split:

@@ -67,6 +67,11 @@ HANDLED = {
     ],
 }
 LEFT_OUT = {"detection": [3], "segmentation": [1, 2, 3]}
+GIVEN = {"train": TRAIN, "test": TEST}
+
+
+def counted(type):
+    return f"flawed annotations in {len(HANDLED[type])} of 36 images, {len(LEFT_OUT[type])} of 24 train images left out"
 
 
 @pytest.fixture(params=["detection", "segmentation"])
@@ -86,8 +91,8 @@ def test_every_flaw_is_told_by_image_and_handled_as_said(registry, name):
     about = [(flaw.name, flaw.what, flaw.handled) for flaw in prepared.flaws]
     assert about == [(f"{card.name}: train image {row} (scene_{row})", what, handled) for row, what, handled in HANDLED[card.type]]
     left_out = LEFT_OUT[card.type]
-    assert (len(prepared.train), len(prepared.test), prepared.given) == (TRAIN - len(left_out), TEST, TRAIN + TEST)
-    assert prepared.flawed == Flawed(TRAIN + TEST, len(about), len(left_out))
+    assert (len(prepared.train), len(prepared.test), prepared.given) == (TRAIN - len(left_out), TEST, GIVEN)
+    assert prepared.flawed == Flawed(len(about), GIVEN, {"train": len(left_out), "test": 0})
     kept = [row for row in range(TRAIN) if row not in left_out]
     for place, row in enumerate(kept):  # images stay beside their own targets
         assert np.abs(prepared.train.images[place].astype(int).mean() - scene(row).image().mean()) < 2
@@ -112,20 +117,19 @@ def test_a_run_says_once_at_its_end_what_is_flawed_and_its_jobs_note_it(name, tm
     sizes = ["--image-size", "32", "--epochs", "1", "--executor", "inline", "--store", tmp_path / "s.duckdb"]
     answer = run_headwater(capsys, "run", *words, *sizes)
     card = hw.Registry.discover().task(name)
-    flawed, left_out = len(HANDLED[card.type]), len(LEFT_OUT[card.type])
-    said = f"flawed annotations in {flawed} of 36 images, {left_out} left out: headwater check {shlex.quote(card.name)}"
+    said = f"{counted(card.type)}: headwater check {shlex.quote(card.name)}"
     assert (answer.status, answer.err.count(said)) == (0, 1)
     assert hw.Store(tmp_path / "s.duckdb").sql("SELECT DISTINCT note FROM jobs").rows == [(said,)]
     again = run_headwater(capsys, "run", *words, *sizes)
     assert "nothing to run" in again.err and "flawed" not in again.err
     shown = run_headwater(capsys, "info", name)
-    assert f"flawed annotations in {flawed} of 36 images, {left_out} left out" in shown.out
+    assert counted(card.type) in shown.out
 
 
 def test_adapt_and_select_say_it_too(registry, tmp_path, capsys):
     write_parquet(tmp_path, "regression", lambda row, values: values | {"target": None} if row == 3 else values)
     name = f"parquet/{tmp_path}[type=regression]"
-    said = f"flawed annotations in 2 of 36 images, 2 left out: headwater check '{name}'"
+    said = f"flawed annotations in 2 of 36 images, 1 of 24 train and 1 of 12 test images left out: headwater check '{name}'"
     options = ["--image-size", "32", "--epochs", "1", "--executor", "inline", "--store", tmp_path / "s.duckdb"]
     answer = run_headwater(capsys, "adapt", name, "--source", "scratch/test_resnet", "--save", tmp_path / "m.safetensors", *options)
     assert (answer.status, answer.err.count(said)) == (0, 1)
@@ -142,8 +146,8 @@ def test_check_lists_flaws_by_kind_and_every_one_as_json(name, tmp_path, capsys,
     monkeypatch.setattr(conformance._Subject, "same_elsewhere", lambda self: "")  # another process takes seconds
     answer = run_headwater(capsys, "check", name)
     card = hw.Registry.discover().task(name)
-    assert answer.status == 0
-    assert f"flawed annotations in {len(HANDLED[card.type])} of 36 images, {len(LEFT_OUT[card.type])} left out" in answer.out
+    assert answer.status == 0 and counted(card.type) in answer.out
+    assert counted(card.type) in run_headwater(capsys, "info", name).out  # known from then on
     for row, what, handled in HANDLED[card.type]:
         assert f"    1 × {what}: {handled}\n      train image {row} (scene_{row})\n" in answer.out
     rows = json.loads(run_headwater(capsys, "check", name, "--format", "json").out)
@@ -167,16 +171,17 @@ def test_what_a_tasks_own_loading_found_is_told_too(registry):
     splits = {"train": Split(images[:4], ["a", "b"] * 2, flaws=[flaw]), "test": Split(images[4:], ["a", "b"])}
     prepared = prepare(Task(name="own/scans", load=lambda: splits), registry.task_type("classification"), 8)
     assert prepared.flaws == (Flaw("own/scans: scan 6", "has no report", "left out"),)
-    assert str(prepared.flawed) == "flawed annotations in 1 of 7 images, 1 left out"
+    assert str(prepared.flawed) == "flawed annotations in 1 of 7 images, 1 of 5 train images left out"
     carved = prepare(Task(name="own/carved", load=lambda: splits["train"]), registry.task_type("classification"), 8)
     assert [flaw.name for flaw in carved.flaws] == ["own/carved: scan 6"]  # once, not for each part
+    assert carved.given == {"train": 4, "test": 1}
 
 
 def test_a_task_without_flaws_says_nothing(registry, tmp_path):
     card = registry.task(f"parquet/{write_parquet(tmp_path, 'detection')}[type=detection]")
     prepared = prepare(card, registry.task_type("detection"), 32)
-    assert (prepared.flaws, prepared.flawed, prepared.given) == ((), None, TRAIN + TEST)
-    assert known(card, registry.task_type("detection")) == Flawed(TRAIN + TEST, 0)
+    assert (prepared.flaws, prepared.flawed, prepared.given) == ((), None, GIVEN)
+    assert known(card, registry.task_type("detection")) == Flawed(0, GIVEN, {"train": 0, "test": 0})
 
 
 # -- together -----------------------------------------------------------------------------------------------------
@@ -200,6 +205,10 @@ def test_a_task_without_flaws_says_nothing(registry, tmp_path):
             "has 2–7 points off the image (0, 1, 3, 4, …)",
         ),
         (["has 2 points (0, 1) off the image"], "has 2 points (0, 1) off the image"),
+        (
+            ["has 1 box of no known category ('light (red)')", "has 2 boxes of no known category ('car')"],
+            "has 1–2 boxes of no known category ('light (red)', 'car')",
+        ),
         (["has 900 pixels of 9", "has 1,200 pixels of 9"], "has 900–1,200 pixels of 9"),
     ],
 )

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from registry import Flaw
 from registry.errors import DataError
+from registry.names import split_list
+from registry.task import SPLITS
 
-SPLITS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
 OTHER_KINDS = ("captions", "panoptic", "stuff", "image_info")
 """Annotation files that hold no objects."""
+
+LARGEST = 1e9
+"""No coordinate is that large; of larger ones, sums and whole numbers would overflow."""
+
+NAMED = 3
+"""Ids named in a flaw."""
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What an annotation file lists: images by id, each one's annotations, categories by id, and annotations of nothing."""
+    """What an annotation file lists: images by id, each one's annotations, categories by id; and the flaws of annotations of none."""
 
     file: Path
     images: Mapping[Any, Mapping[str, Any]]
@@ -30,20 +37,17 @@ class Listing:
 
     def names(self) -> tuple[str, ...]:
         """Category names in the order of their ids, without those that only stand above others (as Roboflow writes them)."""
-        above = {each.get("supercategory") for each in self.categories.values()}
-        used = {each.get("category_id") for found in self.annotations.values() for each in found}
+        above = {str(each.get("supercategory")) for each in self.categories.values()}
+        used = {id_of(each, "category_id") for found in self.annotations.values() for each in found}
         ordered = sorted(self.categories.items(), key=lambda item: (str(type(item[0])), item[0]))
-        return tuple(dict.fromkeys(str(each["name"]) for key, each in ordered if key in used or each["name"] not in above))
+        return tuple(dict.fromkeys(str(each["name"]) for key, each in ordered if key in used or str(each["name"]) not in above))
 
     def objects(self, image: Any) -> Objects:
-        every = self.annotations.get(image, [])
-        known = [each for each in every if each.get("category_id") in self.categories]
-        return Objects(
-            str(self.images[image]["file_name"]),
-            [each for each in known if not each.get("iscrowd")],
-            [each for each in known if each.get("iscrowd")],
-            [each for each in every if each not in known],
-        )
+        found = Objects(str(self.images[image]["file_name"]), [], [], [])
+        for each in self.annotations.get(image, []):
+            known = id_of(each, "category_id") in self.categories
+            (found.strange if not known else found.crowds if each.get("iscrowd") else found.single).append(each)
+        return found
 
     def name(self, annotation: Mapping[str, Any]) -> str:
         """The name of its category."""
@@ -63,7 +67,7 @@ class Objects:
         """The flaw of categories that are not listed, if there are any."""
         if not self.strange:
             return []
-        ids = ", ".join(sorted({str(each.get("category_id")) for each in self.strange})[:3])
+        ids = named(each.get("category_id") for each in self.strange)
         return [Flaw(self.image, f"has {counted(len(self.strange), 'object')} of unknown category ({ids})", handled)]
 
     def left_out(self) -> list[Flaw]:
@@ -74,30 +78,64 @@ class Objects:
 
 
 def counted(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def named(ids: Iterable[Any]) -> str:
+    distinct = list(dict.fromkeys("no id" if each is None else str(each) for each in ids))
+    return ", ".join(distinct[:NAMED]) + ", …" * (len(distinct) > NAMED)
+
+
+def id_of(entry: Mapping[str, Any], key: str) -> Any:
+    """What it refers to by number or text; None for anything else, which nothing is called."""
+    return value if isinstance(value := entry.get(key), int | float | str) else None
+
+
+def four(box: Any) -> list[float] | None:
+    """x, y, width, height; None for what is no box."""
+    return [float(value) for value in box] if are_numbers(box) and len(box) == 4 else None
+
+
+def are_numbers(values: Any, low: float = -LARGEST, high: float = LARGEST) -> bool:
+    """Whether it is a list of numbers between the two; NaN is none."""
+    return isinstance(values, list) and all(isinstance(value, int | float) and low <= value <= high for value in values)
 
 
 def read(file: Path) -> Listing:
-    """Raises DataError naming the file for what is no COCO file."""
+    """Raises DataError naming the file, and the entry, for what is no COCO file."""
     content = _content(file)
-    images: dict[Any, Mapping[str, Any]] = {each.get("id"): each for each in content["images"]}
-    if any(key is None or not isinstance(each.get("file_name"), str) for key, each in images.items()):
-        raise _no_coco(file, "an image lacks id or file_name")
-    if len(images) < len(content["images"]):
-        twice = next(key for key, count in Counter(each["id"] for each in content["images"]).items() if count > 1)
-        raise _no_coco(file, f"two images have the id {twice}")
-    categories = {each.get("id"): each for each in content["categories"]}
-    if any(key is None or not each.get("name") for key, each in categories.items()):
-        raise _no_coco(file, "a category lacks id or name")
+    images = _by_id(file, content, "images", "file_name")
+    categories = _by_id(file, content, "categories", "name")
     annotations: dict[Any, list[Mapping[str, Any]]] = defaultdict(list)
-    flaws = []
-    for place, each in enumerate(content["annotations"]):
-        if each.get("image_id") in images:
-            annotations[each["image_id"]].append(each)
+    lost: list[Mapping[str, Any]] = []
+    repeated: list[Mapping[str, Any]] = []
+    for each in content["annotations"]:
+        image = id_of(each, "image_id")
+        if image not in images:
+            lost.append(each)
+        elif each in annotations[image]:
+            repeated.append(each)
         else:
-            named = f"annotation {each.get('id', f'at {place}')} of {file.name}"
-            flaws.append(Flaw(named, f"is of image {each.get('image_id')}, which is not listed", "left out"))
+            annotations[image].append(each)
+    flaws = []
+    if lost:
+        ids = named(each.get("image_id") for each in lost)
+        flaws.append(Flaw(file.name, f"has {counted(len(lost), 'annotation')} of images that are not listed ({ids})", "left out"))
+    if repeated:
+        ids = named(each.get("id") for each in repeated)
+        flaws.append(Flaw(file.name, f"has {counted(len(repeated), 'annotation')} for the second time ({ids})", "taken once"))
     return Listing(file, images, dict(annotations), categories, tuple(flaws))
+
+
+def _by_id(file: Path, content: Mapping[str, list[dict[str, Any]]], kind: str, name: str) -> dict[Any, Mapping[str, Any]]:
+    found: dict[Any, Mapping[str, Any]] = {}
+    for place, each in enumerate(content[kind]):
+        if (key := id_of(each, "id")) is None or id_of(each, name) in (None, ""):
+            raise _no_coco(file, f"{kind}[{place}] lacks id or {name}")
+        if key in found:
+            raise _no_coco(file, f"two of its {kind} have the id {key}")
+        found[key] = each
+    return found
 
 
 def _content(file: Path) -> dict[str, list[dict[str, Any]]]:
@@ -109,7 +147,7 @@ def _content(file: Path) -> dict[str, list[dict[str, Any]]]:
         if not isinstance(content, dict) or not isinstance(content.get(key), list):
             raise _no_coco(file, f"it has no list of {key}")
         if not all(isinstance(each, dict) for each in content[key]):
-            raise _no_coco(file, f"its {key} are not all objects")
+            raise _no_coco(file, f"its {key} are not all objects, {{...}}")
     return content
 
 
@@ -122,11 +160,15 @@ def _no_coco(file: Path, problem: str) -> DataError:
 
 
 def annotation_files(root: Path, task_type: str, prefix: str, name: str) -> dict[str, Path]:
-    """Split -> annotation file; raises DataError where there is none, or several for a split."""
+    """Split -> annotation file, of those that start with ``prefix``, or one of several with ``+`` between them.
+
+    Raises DataError where there is none, or several for a split.
+    """
     every = [file for file in sorted([*root.glob("*.json"), *root.glob("*/*.json")]) if not file.stem.startswith(OTHER_KINDS)]
-    chosen = [file for file in every if file.stem.startswith(prefix)] if prefix else _of_kind(every, task_type)
+    prefixes = tuple(split_list(prefix, "+"))
+    chosen = [file for file in every if file.stem.startswith(prefixes)] if prefixes else _of_kind(every, task_type)
     if not chosen:
-        problem = f"has no annotation file that starts with {prefix}" if prefix and every else "has no annotation file"
+        problem = f"has no annotation file that starts with {' or '.join(prefixes)}" if prefixes and every else "has no annotation file"
         hint = "COCO has PATH/annotations/instances_train2017.json, or PATH/train/_annotations.coco.json beside the images."
         raise DataError(f"{name}: {root} {problem}", subject=name, hint=hint)
     splits: dict[str, Path] = {}
@@ -134,7 +176,10 @@ def annotation_files(root: Path, task_type: str, prefix: str, name: str) -> dict
         split = _split_of(file.relative_to(root))
         if split in splits:
             both = " and ".join(str(each.relative_to(root)) for each in (splits[split], file))
-            raise DataError(f"{name} has two annotation files for {split}: {both}", subject=name, hint="Say which: annotations=PREFIX.")
+            others = [each.stem for each in chosen if _split_of(each.relative_to(root)) != split]
+            wanted = "+".join([max(splits[split].stem, file.stem, key=len), *others])  # the longer name cannot start both
+            hint = f"Say which, by what their names start with: annotations={wanted}."
+            raise DataError(f"{name} has two annotation files for {split}: {both}", subject=name, hint=hint)
         splits[split] = file
     return splits
 

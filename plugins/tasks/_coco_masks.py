@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from plugins.tasks._coco_file import are_numbers
+
 VOID = 255
 FAR = 10
 """Corners may lie so many image sides away."""
@@ -13,11 +15,11 @@ FAR = 10
 
 @dataclass(frozen=True)
 class Outlined:
-    """An object to be drawn as ``value``: its ``drawable`` outline, or its box where it has none."""
+    """An object to be drawn as ``value``: its ``drawable`` outline, or its box where it has none, or all of the image without that too."""
 
     value: int
     outline: Any
-    box: Sequence[float]
+    box: Sequence[float] | None
     crowd: bool = False
 
     def run_lengths(self, height: int, width: int) -> Any:
@@ -31,19 +33,18 @@ class Outlined:
 
 
 def drawable(outline: Any, height: int, width: int) -> Any:
-    """What of an outline can be drawn: its polygons, or run lengths of the image's size; None for nothing.
+    """An outline that can be drawn, polygons or run lengths of the image's size; None for anything else, and where a part of it cannot.
 
-    pycocotools trusts what it is given; numbers out of all proportion would cost it the memory.
+    pycocotools trusts what it is given: it would draw whatever is in the memory, or fill it.
     """
     if isinstance(outline, Mapping):
-        counts, size = outline.get("counts"), outline.get("size")
-        whole = isinstance(counts, str) or (
-            isinstance(counts, list) and _are_numbers(counts, 0, height * width) and sum(counts) == height * width
-        )
-        return outline if whole and size == [height, width] else None
+        counts = outline.get("counts")
+        lengths: Any = unpacked(counts) if isinstance(counts, str) else counts
+        whole = are_numbers(lengths, 0, height * width) and all(isinstance(length, int) for length in lengths)
+        return outline if whole and sum(lengths) == height * width and outline.get("size") == [height, width] else None
     far = FAR * max(height, width)
-    polygons = [each for each in outline if _is_polygon(each) and _are_numbers(each, -far, far)] if isinstance(outline, list) else []
-    return polygons or None
+    polygons = outline if isinstance(outline, list) else []
+    return polygons if polygons and all(_is_polygon(each) and are_numbers(each, -far, far) for each in polygons) else None
 
 
 def _is_polygon(polygon: Any) -> bool:
@@ -51,8 +52,25 @@ def _is_polygon(polygon: Any) -> bool:
     return isinstance(polygon, list) and len(polygon) >= 6 and len(polygon) % 2 == 0
 
 
-def _are_numbers(values: list[Any], low: float, high: float) -> bool:
-    return all(isinstance(value, int | float) and low <= value <= high for value in values)
+def unpacked(text: str) -> list[int]:
+    """The run lengths in COCO's packed form; an impossible one, -1, at the end where it breaks off.
+
+    A character says five bits of a number, the lowest first, and with a sixth whether there are more of it; a number is in two's
+    complement and, from the fourth on, what is to be added to the one before the last (maskApi.c, rleFrString).
+    """
+    lengths: list[int] = []
+    value = shift = 0
+    for character in text:
+        bits = ord(character) - ord("0")
+        if not 0 <= bits < 64 or shift > 30:
+            return [-1]
+        value |= (bits & 31) << shift
+        shift += 5
+        if not bits & 32:
+            value -= (bits & 16) << (shift - 4)
+            lengths.append(value + (lengths[-2] if len(lengths) > 2 else 0))
+            value = shift = 0
+    return [*lengths, -1] if shift else lengths
 
 
 @dataclass(frozen=True)
@@ -79,7 +97,7 @@ class Masks(Sequence[Any]):
         found = [(each, each.run_lengths(height, width)) for each in self.objects[row]]
         outlined = [(each, lengths) for each, lengths in found if lengths is not None]
         for each in (each for each, lengths in found if lengths is None):
-            left, top, right, bottom = _corners(each.box)
+            left, top, right, bottom = _corners(each.box) if each.box else (0, 0, width, height)
             drawn[top:bottom, left:right] = each.value
         for each, lengths in sorted(outlined, key=lambda pair: (not pair[0].crowd, -int(mask.area(pair[1])))):
             drawn[mask.decode(lengths).astype(bool)] = each.value

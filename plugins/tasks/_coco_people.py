@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from plugins.tasks._coco_file import four
+
 Box = tuple[int, int, int, int]
 """left, top, right, bottom, in whole pixels."""
 
@@ -30,14 +32,13 @@ class Crops(Sequence[Any]):
 
 
 def crop_of(annotation: Mapping[str, Any], size: tuple[int, int], margin: float) -> Box | None:
-    """The object's box, grown on each side by ``margin`` of its width or height, within the image (height, width); None for nothing."""
-    box = annotation.get("bbox") or ()
-    if len(box) != 4 or not all(math.isfinite(value) for value in box):
+    """The object's box, grown on each side by ``margin`` of its width or height, within the image (width, height); None for nothing."""
+    if (box := four(annotation.get("bbox"))) is None:
         return None
-    x, y, width, height = (float(value) for value in box)
+    x, y, width, height = box
     left, top = math.floor(x - margin * width), math.floor(y - margin * height)
     right, bottom = math.ceil(x + (1 + margin) * width), math.ceil(y + (1 + margin) * height)
-    found = max(0, left), max(0, top), min(size[1], right), min(size[0], bottom)
+    found = max(0, left), max(0, top), min(size[0], right), min(size[1], bottom)
     return found if found[0] < found[2] and found[1] < found[3] else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from registry.card import Kind
@@ -11,7 +12,7 @@ from registry.names import Value, split_list
 from registry.options import check_options
 
 if TYPE_CHECKING:
-    from registry import Card, Name, Registry, TaskType
+    from registry import Name, Registry, TaskType
 
 FACTS: dict[str, Value] = {
     "classes": "cat+dog",
@@ -24,40 +25,54 @@ FACTS: dict[str, Value] = {
 COLUMNS: dict[str, Value] = {"image": "image", "label": "label"}
 
 
-def facts_of(
-    name: Name, registry: Registry, own: Mapping[str, Value], types: Sequence[str] = (), fixed: Sequence[str] = ()
-) -> tuple[dict[str, Any], dict[str, Value]]:
-    """(fields of a Task, the provider's ``own`` options), from a task's name.
+@dataclass(frozen=True)
+class Form:
+    """What may be said of a provider's tasks.
 
-    Its task type, one of ``types``, the first of them or classification where none is given, adds the conventions of its targets to the
-    options, but for those that are ``fixed`` by the format. Raises UnknownName for a type that does not exist, BadName for an option
-    that does not, with what was meant.
+    ``own``: its options beside ``FACTS``. ``types``: the task types that it holds, the first of them where none is said, each with those
+    options that not all types have; none: it holds any. ``fixed``: conventions that the format decides.
     """
-    options = dict(name.options)
-    task_type = registry.task_type(str(options.get("type", types[0] if types else FACTS["type"])))
-    if types and task_type.name not in types:
-        form = name.stem.partition("/")[0]
-        raise BadName(f"{form}/ holds no {task_type.name}", subject=name.stem, hint=f"Its types: {', '.join(types)}.")
-    conventions = {key: value for key, value in task_type.conventions.items() if key not in fixed}
-    _check(name, options, {**FACTS, **own, **conventions}, registry, task_type)
-    facts: dict[str, Any] = {key: value for key, value in options.items() if key in FACTS or (key in COLUMNS and key in own)}
+
+    own: Mapping[str, Value]
+    types: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    fixed: Sequence[str] = ()
+
+    def options(self, task_type: TaskType) -> dict[str, Value]:
+        """Those of its tasks of a type, with an example of each."""
+        conventions = {key: value for key, value in task_type.conventions.items() if key not in self.fixed}
+        some = {key for keys in self.types.values() for key in keys} - set(self.types.get(task_type.name, ()))
+        return {key: value for key, value in {**FACTS, **self.own, **conventions}.items() if key not in some}
+
+
+def facts_of(name: Name, registry: Registry, form: Form) -> tuple[dict[str, Any], dict[str, Value]]:
+    """(fields of a Task, the provider's own options), from a task's name; what is said to be none is not said.
+
+    Raises UnknownName for a type that does not exist, BadName for one that the provider does not hold, and for an option that its tasks
+    of that type do not have, with what was meant.
+    """
+    said = dict(name.options)
+    task_type = registry.task_type(str(said.get("type") or next(iter(form.types), FACTS["type"])))
+    if form.types and task_type.name not in form.types:
+        prefix = name.stem.partition("/")[0]
+        raise BadName(f"{prefix}/ holds no {task_type.name}", subject=name.stem, hint=f"Its types: {', '.join(form.types)}.")
+    _check(name, registry, form, task_type)
+    facts: dict[str, Any] = {key: value for key, value in said.items() if value is not None and (key in FACTS or key in COLUMNS)}
     facts["type"] = task_type.name
-    facts["conventions"] = {key: value for key, value in options.items() if key in conventions}
+    facts["conventions"] = {key: value for key, value in said.items() if key in task_type.conventions}
     if "classes" in facts:
         facts["classes"] = tuple(split_list(str(facts["classes"]), "+"))
-    return facts, {key: value for key, value in options.items() if key in own and key not in facts}
+    return facts, {key: value for key, value in said.items() if value is not None and key in form.own and key not in COLUMNS}
 
 
-def _check(name: Name, options: Mapping[str, Value], known: Mapping[str, Value], registry: Registry, task_type: TaskType) -> None:
+def _check(name: Name, registry: Registry, form: Form, task_type: TaskType) -> None:
+    known = form.options(task_type)
     try:
-        check_options(name.stem, options, known)
+        check_options(name.stem, dict(name.options), known)
     except BadName as error:
-        for key in sorted(set(options) - set(known)):
-            if others := [card.name for card in registry.cards[Kind.TASK_TYPE].values() if _writes(card, key) and card is not task_type]:
-                hint = f"It is one of {others[0]}: add type={others[0]}."
+        types = [registry.task_type(kind) for kind in form.types or registry.cards[Kind.TASK_TYPE]]
+        for key, _ in name.options:
+            others = [other.name for other in types if key in form.options(other)]
+            if key not in known and others:
+                hint = f"{key} is an option of {others[0]}: type={others[0]}. Those of {task_type.name}: {', '.join(known)}."
                 raise BadName(f"{name.stem} has no option {key!r} as {task_type.name}", subject=name.stem, hint=hint) from None
         raise error
-
-
-def _writes(card: Card, key: str) -> bool:
-    return key in getattr(card, "conventions", ())

@@ -1,33 +1,44 @@
-"""Images that a data set lists and its folder may lack."""
+"""Images that a data set lists: whether they are there, and of the size that is listed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from registry import Flaw
 from registry.errors import DataError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
-MISSING = "is listed but has no file"
+MISSING = "is listed but has no image file"
+
+EXIF_ORIENTATION, TURNED = 0x0112, (5, 6, 7, 8)
+"""The tag that says how an image is to be shown, and its values that swap width and height."""
+
+Size = tuple[int, int]
+"""width, height."""
+
+
+def image_files(folder: Path) -> list[Path]:
+    """Also in folders below; none where there is no folder."""
+    return sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file()) if folder.is_dir() else []
 
 
 def images_in(folder: Path) -> dict[str, Path]:
-    """Image files, also in folders below, by their path within it, without suffix: ``2007_000027``."""
-    return {file.relative_to(folder).with_suffix("").as_posix(): file for file in _files(folder)}
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    if folder.is_dir():
-        yield from sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+    """Image files by their path within the folder, without suffix: ``2007_000027``."""
+    return {file.relative_to(folder).with_suffix("").as_posix(): file for file in image_files(folder)}
 
 
 def within(folder: Path, name: str) -> Path | None:
-    """The file of that name in a folder; None where there is none, or the name leads out of it."""
+    """The image file of that name in a folder; None where there is none, or the name leads out of it."""
     path = PurePosixPath(name.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or not name:
+    if path.is_absolute() or ".." in path.parts or path.suffix.lower() not in SUFFIXES:
         return None
-    return file if (file := folder / path).is_file() else None
+    try:
+        return file if (file := folder / path).is_file() else None
+    except OSError:  # no file can be called so
+        return None
 
 
 def missing(names: Sequence[str]) -> list[Flaw]:
@@ -42,3 +53,41 @@ def none_there(count: int, found: Mapping[str, object] | Sequence[object], where
             subject=subject,
             hint="Put the images where the data set has them, or name the folder above.",
         )
+
+
+def size_of(file: Path) -> Size:
+    """As it is stored, from its header; raises DataError naming the file for what is no image."""
+    from PIL import Image
+
+    try:
+        with Image.open(file) as image:
+            return image.size
+    except Exception as error:  # PIL raises a different class for every way a file can be broken
+        raise DataError(f"{file} cannot be decoded: {error}", subject=str(file), hint="Repair or remove it and run again.") from None
+
+
+def of_another_size(image: str, file: Path, size: Size, width: Any, height: Any) -> list[Flaw]:
+    """The flaw of an image that is not of the size that is listed, which its annotations go by; none where no size is listed.
+
+    Images are decoded as they are stored, while some tools list, and annotate, what is seen once the EXIF orientation has turned it.
+    """
+    listed = _number(width), _number(height)
+    if not (listed[0] > 0 and listed[1] > 0) or listed == size:
+        return []
+    what = f"is {size[0]}×{size[1]}, listed as {listed[0]:g}×{listed[1]:g}"
+    turned = listed == size[::-1] and _is_turned(file)
+    return [Flaw(image, f"{what}, as its EXIF orientation turns it" if turned else what, "left out")]
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
+
+
+def _is_turned(file: Path) -> bool:
+    from PIL import Image
+
+    with Image.open(file) as image:
+        return image.getexif().get(EXIF_ORIENTATION) in TURNED

@@ -7,29 +7,38 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from plugins.tasks._coco_file import Listing, annotation_files, counted, image_folders, read
+from plugins.tasks._coco_file import Listing, annotation_files, are_numbers, counted, four, image_folders, read
 from plugins.tasks._coco_masks import VOID, Masks, Outlined, drawable
 from plugins.tasks._coco_people import Crops, crop_of, points_in
-from plugins.tasks._facts import facts_of
-from plugins.tasks._listed import images_in, missing, none_there, within
+from plugins.tasks._facts import Form, facts_of
+from plugins.tasks._listed import Size, image_files, missing, none_there, of_another_size, size_of, within
 from registry import Flaw, Kind, Name, Provider, Registry, Split, Task
-from registry.errors import DataError, UnknownName
-from registry.identity import code_of, digest
+from registry.errors import BadName, DataError, UnknownName
+from registry.identity import code_of
 from registry.names import Value
 
 OPTIONS: dict[str, Value] = {"annotations": "instances", "background": True, "category": "person", "margin": 0.1}
-TYPES = ("detection", "segmentation", "keypoints")
-FIXED = ("boxes", "units", "void")
-"""Conventions that the form decides."""
+FORM = Form(
+    OPTIONS,
+    types={"detection": ("classes",), "segmentation": ("background",), "keypoints": ("category", "margin")},
+    fixed=("boxes", "units", "void"),
+)
 
 BACKGROUND = "background"
 """The class of pixels that no object covers."""
 
-Sizes = tuple[int, int]
+
+@dataclass(frozen=True)
+class Image:
+    """One that is listed and there, as it is stored."""
+
+    file: Path
+    size: Size
 
 
 def load(root: Path, files: Mapping[str, Path], task_type: str, own: Mapping[str, Value]) -> dict[str, Split]:
@@ -40,146 +49,162 @@ def load(root: Path, files: Mapping[str, Path], task_type: str, own: Mapping[str
 
 
 def _split(root: Path, listing: Listing, task_type: str, classes: tuple[str, ...], own: Mapping[str, Value]) -> Split:
+    images, flaws = _usable(root, listing)
+    if task_type == "keypoints":
+        found = _keypoints(listing, images, str(own.get("category", "")), float(own.get("margin", OPTIONS["margin"])))  # type: ignore[arg-type]
+    elif task_type == "segmentation":
+        found = _segmentation(listing, images, classes, bool(own.get("background", True)))
+    else:
+        found = _detection(listing, images, classes)
+    return replace(found, flaws=[*flaws, *found.flaws, *listing.flaws])
+
+
+def _usable(root: Path, listing: Listing) -> tuple[dict[Any, Image], list[Flaw]]:
+    """By id, the images that are there and as large as they are listed, and what is wrong with the others."""
     there = dict(_there(root, listing))
     none_there(len(listing.images), there, listing.file.name, str(root))
-    flaws = [*listing.flaws, *missing([str(each["file_name"]) for key, each in listing.images.items() if key not in there])]
-    if task_type == "keypoints":
-        return _keypoints(listing, there, flaws, str(own.get("category", "")), float(own.get("margin", OPTIONS["margin"])))  # type: ignore[arg-type]
-    if task_type == "segmentation":
-        return _segmentation(listing, there, flaws, classes, bool(own.get("background", True)))
-    return _detection(listing, there, flaws, classes)
+    flaws = missing([_name(listing, key) for key in listing.images if key not in there])
+    images = {}
+    for key, file in there.items():
+        size, listed = size_of(file), listing.images[key]
+        if wrong := of_another_size(_name(listing, key), file, size, listed.get("width"), listed.get("height")):
+            flaws += wrong
+        else:
+            images[key] = Image(file, size)
+    return images, flaws
 
 
 def _there(root: Path, listing: Listing) -> Iterator[tuple[Any, Path]]:
     folders = list(image_folders(root, listing.file))
-    for key, each in listing.images.items():
-        found = (within(folder, each["file_name"]) for folder in folders)
+    for key in listing.images:
+        found = (within(folder, _name(listing, key)) for folder in folders)
         if file := next((file for file in found if file), None):
             yield key, file
+
+
+def _name(listing: Listing, image: Any) -> str:
+    return str(listing.images[image]["file_name"])
 
 
 # -- the types --------------------------------------------------------------------------------------------
 
 
-def _detection(listing: Listing, there: Mapping[Any, Path], flaws: list[Flaw], classes: tuple[str, ...]) -> Split:
+def _detection(listing: Listing, images: Mapping[Any, Image], classes: tuple[str, ...]) -> Split:
     """Boxes of single objects. An image of which only others are annotated is left out: what is in it is not known."""
-    rows: list[Any] = []
+    files: list[Path] = []
+    names: list[str] = []
     targets: list[dict[str, Any]] = []
-    for key in there:
+    flaws: list[Flaw] = []
+    for key, image in images.items():
         objects = listing.objects(key)
         found = objects.left_out()
         flaws += found
         if objects.single or not found:
-            rows.append(key)
-            boxes = [_four(each.get("bbox")) for each in objects.single]
+            files.append(image.file)
+            names.append(objects.image)
+            boxes = [four(each.get("bbox")) or [math.nan] * 4 for each in objects.single]  # what is none is seen to be none
             targets.append({"bbox": boxes, "category": [listing.name(each) for each in objects.single]})
-    return Split([there[key] for key in rows], targets, _names(listing, rows), flaws, classes)
+    return Split(files, targets, names, flaws, classes, len(listing.images))
 
 
-def _four(box: Any) -> list[float]:
-    """A box, or one that is seen to be none."""
-    return [float(value) for value in box] if isinstance(box, list) and len(box) == 4 else [math.nan] * 4
-
-
-def _segmentation(listing: Listing, there: Mapping[Any, Path], flaws: list[Flaw], classes: tuple[str, ...], background: bool) -> Split:
+def _segmentation(listing: Listing, images: Mapping[Any, Image], classes: tuple[str, ...], background: bool) -> Split:
     """Masks of the category that is seen at each pixel, crowds too; where there is none it is background, class 0, or void."""
     values = {name: value for value, name in enumerate(classes, start=int(background))}
-    sizes, drawn = [], []
-    for key, file in there.items():
-        height, width = _size(listing.images[key], file)
-        objects = listing.objects(key)
-        outlined = [_outlined(each, values[listing.name(each)], height, width) for each in (*objects.single, *objects.crowds)]
-        if bare := sum(each.outline is None for each in outlined):
-            flaws.append(Flaw(objects.image, f"has {counted(bare, 'object')} without an outline", "its box is void"))
+    sizes: list[tuple[int, int]] = []
+    drawn: list[list[Outlined]] = []
+    flaws: list[Flaw] = []
+    for key, image in images.items():
+        objects, (width, height) = listing.objects(key), image.size
+        known = [_outlined(each, values[listing.name(each)], height, width) for each in (*objects.single, *objects.crowds)]
+        bare = [each.box for each in known if each.outline is None]
+        for boxes, what, handled in (
+            ([box for box in bare if box], "without an outline that can be drawn", "its box is void"),
+            ([box for box in bare if not box], "without outline and box", "void wherever no other object is"),
+        ):
+            flaws += [Flaw(objects.image, f"has {counted(len(boxes), 'object')} {what}", handled)] * bool(boxes)
         flaws += objects.strangers("void")
         sizes.append((height, width))
-        drawn.append([*outlined, *(_outlined(each, VOID, height, width) for each in objects.strange)])
+        drawn.append([*known, *(_outlined(each, VOID, height, width) for each in objects.strange)])
     masks = Masks(sizes, drawn, 0 if background else VOID)
-    return Split(list(there.values()), masks, _names(listing, there), flaws, (BACKGROUND, *classes) if background else classes)
+    files, names = [image.file for image in images.values()], [_name(listing, key) for key in images]
+    return Split(files, masks, names, flaws, (BACKGROUND, *classes) if background else classes, len(listing.images))
 
 
 def _outlined(each: Mapping[str, Any], value: int, height: int, width: int) -> Outlined:
     """An object to draw; without an outline what it covers is not known, and all of its box is void."""
     outline = drawable(each.get("segmentation"), height, width)
-    box = [side if math.isfinite(side) else 0.0 for side in _four(each.get("bbox"))]
-    return Outlined(VOID if outline is None else value, outline, box, bool(each.get("iscrowd")))
+    return Outlined(VOID if outline is None else value, outline, four(each.get("bbox")), bool(each.get("iscrowd")))
 
 
-def _keypoints(listing: Listing, there: Mapping[Any, Path], flaws: list[Flaw], category: str, margin: float) -> Split:
+def _keypoints(listing: Listing, images: Mapping[Any, Image], category: str, margin: float) -> Split:
     """One image for each object that has labelled points, cut out around it."""
     wanted, points = _with_points(listing, category)
-    files, boxes, targets, names = [], [], [], []
-    for key, file in there.items():
-        objects, size = listing.objects(key), _size(listing.images[key], file)
+    files, boxes, targets, names, flaws, given = [], [], [], [], [], 0
+    for key in listing.images:
+        objects = listing.objects(key)
         single = [each for each in objects.single if each["category_id"] == wanted]
-        labelled = [each for each in single if any((each.get("keypoints") or ())[2::3])]
-        if len(labelled) < len(single):
-            flaws.append(Flaw(objects.image, f"has {counted(len(single) - len(labelled), 'object')} without labelled points", "left out"))
-        flaws += objects.strangers("left out")
-        for each in labelled:
-            name, box = f"{objects.image} (annotation {each.get('id')})", crop_of(each, size, margin)
-            if box is None or len(each["keypoints"]) != 3 * len(points):
-                problem = "no box in the image" if box is None else f"{len(each['keypoints'])} numbers for {len(points)} points"
-                flaws.append(Flaw(name, f"has {problem}", "left out"))
+        given += len(single)
+        for each in single if key in images else ():
+            name, box = f"{objects.image} (annotation {each.get('id')})", crop_of(each, images[key].size, margin)
+            problem = _wrong(each.get("keypoints") or [], len(points))
+            if problem or box is None:
+                flaws.append(Flaw(name, f"has {problem or 'no box in the image'}", "left out"))
                 continue
-            files.append(file)
+            files.append(images[key].file)
             boxes.append(box)
             targets.append(points_in(each["keypoints"], box))
             names.append(name)
-    return Split(Crops(files, boxes), targets, names, flaws, points)
+    return Split(Crops(files, boxes), targets, names, flaws, points, given)
+
+
+def _wrong(flat: Any, points: int) -> str:
+    """What is wrong with an object's keypoints, if anything is."""
+    if not are_numbers(flat):
+        return "keypoints that are no numbers"
+    if not any(flat[2::3]):
+        return "no labelled points"
+    return "" if len(flat) == 3 * points else f"{len(flat)} numbers for {points} points"
 
 
 def _with_points(listing: Listing, category: str) -> tuple[Any, list[str]]:
     """The id and the points of the category that has points; raises DataError where there is none, or the user must choose."""
-    found = {key: each for key, each in listing.categories.items() if each.get("keypoints")}
-    chosen = {key: each for key, each in found.items() if not category or each["name"] == category}
+    found = {key: each for key, each in listing.categories.items() if isinstance(each.get("keypoints"), list) and each["keypoints"]}
+    chosen = {key: each for key, each in found.items() if not category or str(each["name"]) == category}
     if len(chosen) == 1:
         key, each = next(iter(chosen.items()))
-        return key, list(each["keypoints"])
-    names = ", ".join(str(each["name"]) for each in found.values()) or "none"
+        return key, [str(point) for point in each["keypoints"]]
+    named = [str(each["name"]) for each in found.values()]
     problem = f"{len(chosen)} categories with points" if chosen else f"no category {category} with points" if category else "no points"
-    hint = "Say which: category=NAME." if found else "Keypoints are in person_keypoints_*.json: annotations=PREFIX names a file."
-    raise DataError(f"{listing.file} has {problem} (with points: {names})", subject=str(listing.file), hint=hint)
-
-
-def _names(listing: Listing, keys: Mapping[Any, Path] | list[Any]) -> list[str]:
-    return [str(listing.images[key]["file_name"]) for key in keys]
-
-
-def _size(entry: Mapping[str, Any], file: Path) -> Sizes:
-    """(height, width) as listed, or from the file."""
-    if entry.get("height") and entry.get("width"):
-        return int(entry["height"]), int(entry["width"])
-    from PIL import Image
-
-    with Image.open(file) as image:
-        return image.height, image.width
+    hint = f"Say which: category={named[0]}." if found else "COCO's are in person_keypoints_*.json; annotations=PREFIX names another file."
+    raise DataError(f"{listing.file} has {problem} (with points: {', '.join(named) or 'none'})", subject=str(listing.file), hint=hint)
 
 
 # -- the provider -----------------------------------------------------------------------------------------
 
 
 def _resolve(name: Name, registry: Registry) -> Task:
-    facts, own = facts_of(name, registry, OPTIONS, TYPES, FIXED)
+    facts, own = facts_of(name, registry, FORM)
+    if not 0 <= (margin := own.get("margin", 0.0)) < math.inf:  # type: ignore[operator]
+        hint = "margin=0.1 adds a tenth of the box on each side, margin=0 nothing."
+        raise BadName(f"{name}: margin={margin} is no share of a box, from 0 up", subject=str(name), hint=hint)
     root = Path(name.stem.removeprefix("coco/")).expanduser().absolute()
     if not root.is_dir():
         raise UnknownName(f"{name}: there is no folder {root}", subject=str(name), hint=f"Write {coco.form}.")
     files = annotation_files(root, facts["type"], str(own.get("annotations", "")), str(name))
-    images = {split: _images(root, file) for split, file in files.items()}
     return Task(
         name=str(name),
         summary=f"{root.name}, a folder in the form of COCO.",
         load=partial(load, root, files, facts["type"], own),
-        images=None if facts["type"] == "keypoints" else len(images.get("train", ())) or None,
-        files=tuple(dict.fromkeys([*files.values(), *(file for found in images.values() for file in found)])),
-        code=digest(*(code_of(part) for part in (load, read, drawable, crop_of, images_in))),
+        images=None if facts["type"] == "keypoints" or "train" not in files else _count(root, files["train"]),
+        files=(*files.values(), *image_files(root)),  # any of them may be listed
+        code=code_of(load),
         **facts,
     )
 
 
-def _images(root: Path, file: Path) -> list[Path]:
+def _count(root: Path, file: Path) -> int | None:
     """The images of the likeliest folder that has any."""
-    return next((list(found.values()) for folder in image_folders(root, file) if (found := images_in(folder))), [])
+    return next((len(found) for folder in image_folders(root, file) if (found := image_files(folder))), None)
 
 
 coco = Provider(

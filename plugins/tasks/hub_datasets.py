@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from plugins.hub import hub_or_cache
-from plugins.tasks._facts import COLUMNS, facts_of
+from plugins.tasks._facts import COLUMNS, Form, facts_of
 from registry import Kind, Name, Provider, Registry, Task
 from registry.errors import BadName, DataError
 from registry.identity import code_of
 from registry.names import Value
+from registry.task import HELD_OUT
 
 OPTIONS: dict[str, Value] = {"config": "default", "test": "test", "train": "train", **COLUMNS}
+FORM = Form(OPTIONS)
 
 
 def load(repository: str, revision: str, config: str, train: str, test: str) -> Any:
@@ -30,7 +32,7 @@ def load(repository: str, revision: str, config: str, train: str, test: str) -> 
 
 def _held_out(splits: list[str]) -> str:
     """The split to test on; nothing where there is none, and the harness carves one."""
-    return next((split for split in ("test", "validation", "valid", "val") if split in splits), "")
+    return next((split for split in HELD_OUT if split in splits), "")
 
 
 def _fetched(repository: str, revision: str, config: str) -> Any:
@@ -53,7 +55,7 @@ def _fetched(repository: str, revision: str, config: str) -> Any:
 
 
 def _resolve(name: Name, registry: Registry) -> Task:
-    facts, options = facts_of(name, registry, OPTIONS)
+    facts, options = facts_of(name, registry, FORM)
     repository, _, revision = name.stem.removeprefix("hf/").partition("@")
     if not 1 <= len(repository.split("/")) <= 2 or not all(repository.split("/")):
         raise BadName(f"{name} is not a data set of the Hub", subject=str(name), hint=f"Write {hf.form}.")

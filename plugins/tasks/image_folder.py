@@ -6,15 +6,15 @@ from functools import partial
 from pathlib import Path
 
 from plugins.tasks._facts import FACTS
+from plugins.tasks._listed import image_files
 from registry import Kind, Name, Provider, Registry, Split, Task
 from registry.errors import DataError, UnknownName
 from registry.identity import code_of
 from registry.names import Value
 from registry.options import check_options
+from registry.task import SPLITS
 
 OPTIONS: dict[str, Value] = {key: FACTS[key] for key in ("domain", "licence", "metric", "mirror")}
-SPLITS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
 
 Tree = dict[str, dict[str, list[Path]]]
 """Split -> class -> images."""
@@ -40,9 +40,9 @@ def _tree(root: Path) -> Tree:
 
 
 def _classes(folder: Path, root: Path) -> dict[str, list[Path]]:
-    classes = {child.name: _images(child) for child in _folders(folder)}
+    classes = {child.name: image_files(child) for child in _folders(folder)}
     if not any(classes.values()):
-        problem = "images, but not in a folder per class" if _images(folder) else "no images"
+        problem = "images, but not in a folder per class" if image_files(folder) else "no images"
         raise DataError(
             f"{folder} holds {problem}", subject=str(root), hint="Put each class's images in a folder of its name: CLASS/*.jpg."
         )
@@ -54,10 +54,6 @@ def _classes(folder: Path, root: Path) -> dict[str, list[Path]]:
 
 def _folders(folder: Path) -> list[Path]:
     return sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
-
-
-def _images(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
 
 
 def _resolve(name: Name, registry: Registry) -> Task:

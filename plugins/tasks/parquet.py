@@ -6,12 +6,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from plugins.tasks._facts import COLUMNS, facts_of
+from plugins.tasks._facts import COLUMNS, Form, facts_of
 from registry import Kind, Name, Provider, Registry, Task
 from registry.errors import DataError, UnknownName
 from registry.identity import code_of
+from registry.task import SPLITS
 
-SPLITS = ("train", "validation", "test")
+FORM = Form(COLUMNS)
 SUFFIXES = (".parquet", ".arrow")
 
 
@@ -28,7 +29,7 @@ def load(files: dict[str, list[str]], name: str) -> Any:
 
 
 def _resolve(name: Name, registry: Registry) -> Task:
-    facts, _ = facts_of(name, registry, COLUMNS)
+    facts, _ = facts_of(name, registry, FORM)
     folder = Path(name.stem.removeprefix("parquet/")).expanduser().absolute()
     files = _files(folder, str(name))
     return Task(
@@ -56,8 +57,7 @@ def _files(folder: Path, name: str) -> dict[str, list[Path]]:
 
 def _split_of(file: Path) -> str:
     words = [part.partition("-")[0].partition(".")[0] for part in file.parts]
-    known = {"val": "validation", "valid": "validation"} | {split: split for split in SPLITS}
-    return next((known[word] for word in words if word in known), "train")
+    return next((SPLITS[word] for word in words if word in SPLITS), "train")
 
 
 def _rows(files: list[Path]) -> int | None:

@@ -7,25 +7,27 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from plugins.tasks._facts import facts_of
-from plugins.tasks._listed import images_in, missing, none_there
+from plugins.tasks._facts import Form, facts_of
+from plugins.tasks._listed import images_in, missing, none_there, of_another_size, size_of
 from registry import Flaw, Kind, Name, Provider, Registry, Split, Task
 from registry.errors import DataError, UnknownName
-from registry.identity import code_of, digest
+from registry.identity import code_of
 from registry.names import Value
+from registry.task import SPLITS
 
 OPTIONS: dict[str, Value] = {"difficult": False}
-TYPES = ("detection", "segmentation")
-FIXED = ("boxes", "units", "void")
-"""Conventions that the form decides."""
+FORM = Form(OPTIONS, types={"detection": ("difficult",), "segmentation": ()}, fixed=("boxes", "units", "void"))
 
-SPLITS = {"train": "train", "val": "validation", "test": "test", "trainval": "train", "default": "train"}
+SETS = {**SPLITS, "trainval": "train", "default": "train"}
 """Image sets by name, and the split that each is; ``trainval`` only where there is no ``train``, ``default`` is CVAT's."""
+
+FOLDERS = {"detection": "Annotations", "segmentation": "SegmentationClass"}
+HINT = "VOC has PATH/JPEGImages/*.jpg and PATH/Annotations/*.xml or PATH/SegmentationClass/*.png."
 
 MASKS = (
     "background aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person pottedplant sheep sofa "
@@ -45,12 +47,12 @@ def _split(root: Path, ids: list[str], files: Mapping[str, Path], task_type: str
     none_there(len(ids), there, "ImageSets", str(root))
     flaws = missing([image for image in ids if image not in files])
     if task_type == "segmentation":
-        masks = images_in(root / "SegmentationClass")
+        masks = images_in(root / FOLDERS[task_type])
         return Split([files[image] for image in there], [masks.get(image) for image in there], there, flaws)
     kept: list[str] = []
     targets: list[dict[str, Any]] = []
     for image in there:
-        target, found = _objects(root / f"Annotations/{image}.xml", image, difficult)
+        target, found = _objects(root / FOLDERS[task_type] / f"{image}.xml", image, files[image], difficult)
         flaws += found
         if target is not None:
             kept.append(image)
@@ -61,11 +63,14 @@ def _split(root: Path, ids: list[str], files: Mapping[str, Path], task_type: str
 # -- boxes ------------------------------------------------------------------------------------------------
 
 
-def _objects(file: Path, image: str, difficult: bool) -> tuple[dict[str, Any] | None, list[Flaw]]:
-    """An image's boxes, x, y, w, h, and classes; None where what is in it is not known."""
+def _objects(file: Path, image: str, picture: Path, difficult: bool) -> tuple[dict[str, Any] | None, list[Flaw]]:
+    """An image's boxes, x, y, w, h, and classes; None where what is in it, or where, is not known."""
     if not file.is_file():
         return None, [Flaw(image, "has no annotation file", "left out")]
-    found = list(read_xml(file).iter("object"))
+    annotation = read_xml(file)
+    if wrong := of_another_size(image, picture, size_of(picture), annotation.findtext("size/width"), annotation.findtext("size/height")):
+        return None, wrong
+    found = list(annotation.iter("object"))
     hard = [each for each in found if (each.findtext("difficult") or "0").strip() == "1"]
     kept = found if difficult else [each for each in found if each not in hard]
     flaws = []
@@ -117,22 +122,22 @@ def _sets(root: Path, task_type: str, files: Mapping[str, Path]) -> dict[str, li
     if "train" in lists:  # trainval is train and val again
         lists.pop("trainval", None)
     if "trainval" in lists:
-        lists.pop("val", None)
-    return {SPLITS[name]: _ids(file) for name, file in lists.items()}
+        lists = {name: file for name, file in lists.items() if SETS[name] != "validation"}
+    return {SETS[name]: _ids(file) for name, file in lists.items()}
 
 
 def _lists(root: Path, task_type: str) -> dict[str, Path]:
     """Image sets by name: those of the task type, or those of the other where it has none."""
     folders = ("Segmentation", "Main") if task_type == "segmentation" else ("Main", "Segmentation")
     for folder in folders:
-        found = {name: file for name in SPLITS if (file := root / f"ImageSets/{folder}/{name}.txt").is_file()}
+        found = {name: file for name in SETS if (file := root / f"ImageSets/{folder}/{name}.txt").is_file()}
         if found:
             return found
     return {}
 
 
 def _ids(file: Path) -> list[str]:
-    lines = (line.split() for line in file.read_text(encoding="utf-8").splitlines())
+    lines = (line.split() for line in file.read_text(encoding="utf-8", errors="replace").splitlines())
     return list(dict.fromkeys(words[0] for words in lines if words))
 
 
@@ -146,21 +151,18 @@ def _root(folder: Path, name: str) -> Path:
     if len(years) == 1:
         return years[0]
     problem = f"holds {len(years)} years ({', '.join(year.name for year in years)})" if years else "has no folder JPEGImages"
-    hint = (
-        f"Name one: voc/{years[0]}"
-        if years
-        else "VOC has PATH/JPEGImages/*.jpg and PATH/Annotations/*.xml or PATH/SegmentationClass/*.png."
-    )
+    hint = f"Name one: voc/{years[0]}" if years else HINT
     raise DataError(f"{name}: {folder} {problem}", subject=name, hint=hint)
 
 
 def _resolve(name: Name, registry: Registry) -> Task:
-    facts, own = facts_of(name, registry, OPTIONS, TYPES, FIXED)
+    facts, own = facts_of(name, registry, FORM)
     root = _root(Path(name.stem.removeprefix("voc/")).expanduser().absolute(), str(name))
-    annotations = "SegmentationClass" if facts["type"] == "segmentation" else "Annotations"
-    if not (root / annotations).is_dir():
-        hint = "Its type is the other one: type=detection reads Annotations, type=segmentation SegmentationClass."
-        raise DataError(f"{name}: {root} has no folder {annotations}", subject=str(name), hint=hint)
+    annotations = root / FOLDERS[facts["type"]]
+    if not annotations.is_dir():
+        others = [kind for kind, folder in FOLDERS.items() if (root / folder).is_dir()]
+        hint = f"It has {FOLDERS[others[0]]}, which is of type={others[0]}." if others else HINT
+        raise DataError(f"{name}: {root} has no folder {annotations.name}", subject=str(name), hint=hint)
     if facts["type"] == "segmentation" and re.fullmatch(r"VOC20\d\d", root.name):
         facts.setdefault("classes", tuple(MASKS.split()))
     files = images_in(root / "JPEGImages")
@@ -170,14 +172,15 @@ def _resolve(name: Name, registry: Registry) -> Task:
         summary=f"{root.name}, a folder in the form of Pascal VOC.",
         load=partial(load, root, facts["type"], bool(own.get("difficult", False))),
         images=sum(image in files for image in _sets(root, facts["type"], files).get("train", ())),
-        files=(*files.values(), *lists.values(), *_annotations(root / annotations)),
-        code=digest(code_of(load), code_of(images_in)),
+        files=(*files.values(), *lists.values(), *_annotations(annotations)),
+        code=code_of(load),
         **facts,
     )
 
 
-def _annotations(folder: Path) -> Iterator[Path]:
-    return (file for file in sorted(folder.rglob("*")) if file.suffix.lower() in (".xml", ".png"))
+def _annotations(folder: Path) -> list[Path]:
+    """XML, or masks of whatever format."""
+    return sorted([*folder.rglob("*.xml"), *images_in(folder).values()])
 
 
 voc = Provider(

@@ -214,7 +214,10 @@ def test_a_convention_of_another_type_says_which(registry, tmp_path):
     write_parquet(tmp_path, "segmentation")
     with pytest.raises(BadName, match="has no option 'void' as classification") as raised:
         registry.task(f"parquet/{tmp_path}[void=11]")
-    assert raised.value.hint == "It is one of segmentation: add type=segmentation."
+    assert raised.value.hint.startswith("void is an option of segmentation: type=segmentation. Those of classification: classes, domain")
+    with pytest.raises(BadName, match="has no option 'boxes' as depth") as raised:
+        registry.task(f"parquet/{tmp_path}[type=depth,boxes=xyxy]")
+    assert raised.value.hint.startswith("boxes is an option of detection: type=detection. Those of depth: classes, domain")
 
 
 def test_hub_data_sets_take_the_same_options(registry):

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 from pycocotools import mask as run_lengths
 
 import headwater as hw
@@ -78,7 +79,7 @@ def test_file_names_may_have_folders_but_not_lead_out_of_the_data_set(registry, 
 
     changed(root, change)
     found, kept = told(registry.task(f"coco/{root}"), registry)
-    missing = ("is listed but has no file", "left out")
+    missing = ("is listed but has no image file", "left out")
     assert found == [("../../secret.jpg", *missing), (str(secret), *missing)] and kept == TRAIN - 2
 
 
@@ -99,10 +100,11 @@ def test_what_is_wrong_is_told_image_by_image(registry, root):
     (root / "train2017/000000000006.jpg").unlink()
     found, kept = told(registry.task(f"coco/{root}"), registry)
     assert found[:2] == [
-        ("annotation 8 of instances_train2017.json", "is of image 777, which is not listed", "left out"),
-        ("000000000006.jpg", "is listed but has no file", "left out"),
+        ("000000000006.jpg", "is listed but has no image file", "left out"),
+        ("000000000000.jpg", "has 1 crowd region", "left out, and with it the image"),
     ]
-    assert set(found[2:]) == {
+    assert set(found[1:]) == {
+        ("instances_train2017.json", "has 1 annotation of images that are not listed (777)", "left out"),
         ("000000000000.jpg", "has 1 crowd region", "left out, and with it the image"),
         ("000000000001.jpg", "has 1 crowd region", "left out"),
         ("000000000003.jpg", "has 1 object of unknown category (99)", "left out, and with it the image"),
@@ -119,6 +121,93 @@ def test_categories_that_only_stand_above_others_are_no_classes(registry, tmp_pa
     content["categories"].insert(0, {"id": 0, "name": "shape", "supercategory": "none"})
     file.write_text(json.dumps(content))
     assert read(registry, root)[1] == KINDS
+
+
+def test_an_image_of_another_size_than_listed_is_left_out(registry, root):
+    def change(content):
+        content["images"][0] |= {"width": 640, "height": 480}
+        content["images"][1] |= {"width": None, "height": 0}  # says nothing
+        content["images"][2] |= {"width": HEIGHT, "height": WIDTH}
+
+    changed(root, change)
+    turned = root / "train2017/000000000002.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.open(turned).copy().save(turned, exif=exif)
+    size = f"is {WIDTH}×{HEIGHT}, listed as"
+    expected = [
+        ("000000000000.jpg", f"{size} 640×480", "left out"),
+        ("000000000002.jpg", f"{size} {HEIGHT}×{WIDTH}, as its EXIF orientation turns it", "left out"),
+    ]
+    assert told(registry.task(f"coco/{root}"), registry) == (expected, TRAIN - 2)
+    split = registry.task(f"coco/{root}[type=keypoints,category=disc]").load()["train"]
+    assert [(flaw.name, flaw.what, flaw.handled) for flaw in split.flaws] == expected
+    assert not any(name.startswith(("000000000000", "000000000002")) for name in split.names)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_split_that_loading_leaves_empty_is_an_error_with_its_first_flaw(registry, root, split):
+    content = coco(split)
+    for each in content["images"]:
+        each["width"] = 99
+    (root / f"annotations/instances_{'train' if split == 'train' else 'val'}2017.json").write_text(json.dumps(content))
+    card = registry.task(f"coco/{root}")
+    with pytest.raises(DataError, match=rf"no image of its {split} split can be used: .*: 0+[01]00\.jpg is 64×48, listed as 99×48"):
+        prepare(card, registry.task_type("detection"), 32)
+
+
+MALFORMED = {
+    "detection": [
+        ({"bbox": ["a", 1, 2, 3]}, "has 1 box empty"),
+        ({"bbox": None}, "has 1 box empty"),
+        ({"bbox": 7}, "has 1 box empty"),
+        ({"bbox": [1, 1, 10**400, 3]}, "has 1 box empty"),
+        ({"category_id": [3]}, "has 1 object of unknown category ([3])"),
+        ({"category_id": "3"}, "has 1 object of unknown category (3)"),
+    ],
+    "segmentation": [
+        ({"segmentation": [[1, 2, 3, 4]]}, "has 1 object without an outline that can be drawn"),
+        ({"segmentation": [[9, 9, 20, 9, 20, 20], ["a"] * 6]}, "has 1 object without an outline that can be drawn"),
+        ({"segmentation": {"size": [HEIGHT, WIDTH], "counts": "zzzz"}}, "has 1 object without an outline that can be drawn"),
+        ({"segmentation": {"size": [HEIGHT, WIDTH], "counts": None}}, "has 1 object without an outline that can be drawn"),
+        ({"segmentation": None, "bbox": [1]}, "has 1 object without outline and box"),
+    ],
+    "keypoints": [
+        ({"keypoints": 5}, "has keypoints that are no numbers"),
+        ({"keypoints": "abc"}, "has keypoints that are no numbers"),
+        ({"keypoints": [None] * 12}, "has keypoints that are no numbers"),
+        ({"keypoints": None}, "has no labelled points"),
+        ({"bbox": "none"}, "has no box in the image"),
+    ],
+}
+
+
+@pytest.mark.parametrize("type", MALFORMED)
+def test_malformed_annotations_are_flaws_of_their_images(registry, root, type):
+    def change(content):
+        for each in content["annotations"]:
+            each["category_id"] = 3
+        for number, (broken, _) in enumerate(MALFORMED[type]):
+            next(each for each in content["annotations"] if each["image_id"] == 3 * number + 2).update(broken)
+        whole = content["annotations"][-1]
+        content["annotations"] += [{"image_id": {}}, {"id": 5}, whole, {**whole, "image_id": "1"}]
+
+    changed(root, change)
+    found, _ = told(registry.task(f"coco/{root}[type={type}{',category=disc' if type == 'keypoints' else ''}]"), registry)
+    images = [(name.partition(" ")[0], what) for name, what, _ in found if not name.startswith("instances")]
+    assert sorted(images) == [(f"{3 * number + 1:012d}.jpg", what) for number, (_, what) in enumerate(MALFORMED[type])]
+    last = coco("train")["annotations"][-1]["id"]
+    assert [flaw for flaw in found if flaw[0].startswith("instances")] == [
+        ("instances_train2017.json", "has 3 annotations of images that are not listed ({}, no id, 1)", "left out"),
+        ("instances_train2017.json", f"has 1 annotation for the second time ({last})", "taken once"),
+    ]
+
+
+def test_images_left_out_are_counted_against_those_that_are_listed_whatever_else_is_wrong(registry, root):
+    changed(root, lambda content: content["annotations"].extend([{"id": 900 + number, "image_id": 900} for number in range(99)]))
+    (root / "train2017/000000000006.jpg").unlink()
+    counted = "flawed annotations in 2 of 36 images, 1 of 24 train images left out"
+    assert str(prepare(registry.task(f"coco/{root}"), registry.task_type("detection"), 32).flawed) == counted
 
 
 # -- masks --------------------------------------------------------------------------------------------------------
@@ -183,6 +272,12 @@ def test_run_lengths_are_drawn_packed_or_not():
         {"size": [10, 12], "counts": [-20, 140]},
         {"size": [12, 10], "counts": [120]},
         {"counts": [120]},
+        {"size": [10, 12], "counts": [60.5, 59.5]},
+        {"size": [10, 12], "counts": ""},
+        {"size": [10, 12], "counts": "zzzz"},
+        {"size": [10, 12], "counts": "é"},
+        {"size": [10, 12], "counts": "o" * 40},
+        [[0, 0, 5, 0, 5, 5], [1, 2, 3, 4]],
         "polygon",
     ],
 )
@@ -200,7 +295,7 @@ def test_the_box_of_an_object_without_outline_is_void_all_the_way(registry, root
     card = registry.task(f"coco/{root}[type=segmentation]")
     found, kept = told(card, registry)
     assert found == [
-        ("000000000000.jpg", "has 1 object without an outline", "its box is void"),
+        ("000000000000.jpg", "has 1 object without an outline that can be drawn", "its box is void"),
         ("000000000001.jpg", "has 1 object of unknown category (99)", "void"),
     ]
     assert kept == TRAIN
@@ -213,7 +308,7 @@ def test_the_box_of_an_object_without_outline_is_void_all_the_way(registry, root
 
 
 def test_a_crop_is_the_box_with_its_margin_within_the_image():
-    assert crop_of({"bbox": [10, 20, 20, 10]}, (100, 80), 0.1) == (8, 19, 32, 31)
+    assert crop_of({"bbox": [10, 20, 20, 10]}, (80, 100), 0.1) == (8, 19, 32, 31)
     assert crop_of({"bbox": [1, 2, 20.5, 10]}, (20, 20), 0.5) == (0, 0, 20, 17)
     assert crop_of({"bbox": [30, 0, 5, 5]}, (20, 20), 0.1) is None
     assert crop_of({"bbox": [1, 1, float("nan"), 5]}, (20, 20), 0.1) is None
@@ -243,7 +338,7 @@ def test_of_several_categories_with_points_one_must_be_named(registry, tmp_path)
     root = write_coco(tmp_path, kind="person_keypoints")
     with pytest.raises(DataError, match=r"has 3 categories with points \(with points: disc, square, triangle\)") as raised:
         registry.task(f"coco/{root}[type=keypoints]").load()
-    assert raised.value.hint == "Say which: category=NAME."
+    assert raised.value.hint == "Say which: category=disc."
     with pytest.raises(DataError, match="has no category person with points"):
         registry.task(f"coco/{root}[type=keypoints,category=person]").load()
 
@@ -261,7 +356,7 @@ def test_objects_without_points_or_of_the_wrong_number_are_flaws(registry, tmp_p
     whole = registry.task(f"coco/{root}[type=keypoints,category=square]").load()["train"]
     names = [f"{coco('train')['annotations'][place]['image_id'] - 1:012d}.jpg" for place in (first, second, third)]
     assert [(flaw.name, flaw.what) for flaw in whole.flaws] == [
-        (names[0], "has 1 object without labelled points"),
+        (f"{names[0]} (annotation {first + 1})", "has no labelled points"),
         (f"{names[1]} (annotation {second + 1})", "has 3 numbers for 4 points"),
         (f"{names[2]} (annotation {third + 1})", "has no box in the image"),
     ]
@@ -284,8 +379,10 @@ def test_each_type_reads_its_file_and_a_prefix_names_another(registry, root):
     (root / "annotations/instances_minitrain_train.json").write_text("{}")
     with pytest.raises(
         DataError, match=r"two annotation files for train: annotations/instances_minitrain_train.json and annotations/instances_"
-    ):
+    ) as raised:
         registry.task(f"coco/{root}")
+    said = raised.value.hint.partition("annotations=")[2].rstrip(".")
+    assert read_files(f"annotations={said}") == {"instances_minitrain_train.json", "instances_val2017.json"}
     with pytest.raises(DataError, match="has no annotation file that starts with mine"):
         registry.task(f"coco/{root}[annotations=mine]")
 
@@ -297,12 +394,20 @@ def test_each_type_reads_its_file_and_a_prefix_names_another(registry, root):
         ("[]", "it has no list of images"),
         ('{"images": [], "annotations": {}}', "it has no list of annotations"),
         ('{"images": [3], "annotations": [], "categories": []}', "its images are not all objects"),
-        ('{"images": [{"id": 1}], "annotations": [], "categories": []}', "an image lacks id or file_name"),
+        ('{"images": [{"id": 1}], "annotations": [], "categories": []}', "images\\[0\\] lacks id or file_name"),
         (
             '{"images": [{"id": 1, "file_name": "a"}, {"id": 1, "file_name": "b"}], "annotations": [], "categories": []}',
-            "two images have the id 1",
+            "two of its images have the id 1",
         ),
-        ('{"images": [], "annotations": [], "categories": [{"id": 4}]}', "a category lacks id or name"),
+        (
+            '{"images": [{"id": [1], "file_name": "a"}], "annotations": [], "categories": []}',
+            "images\\[0\\] lacks id or file_name",
+        ),
+        (
+            '{"images": [], "annotations": [], "categories": [{"id": 1, "name": "a"}, {"id": 1, "name": "b"}]}',
+            "two of its categories have the id 1",
+        ),
+        ('{"images": [], "annotations": [], "categories": [{"id": 4}]}', "categories\\[0\\] lacks id or name"),
     ],
 )
 def test_a_file_that_is_not_cocos_says_what_it_lacks(registry, root, text, problem):
@@ -320,8 +425,44 @@ def test_wrong_folders_types_and_options_say_what_to_do(registry, root, tmp_path
     with pytest.raises(BadName, match="coco/ holds no depth"):
         registry.task(f"coco/{root}[type=depth]")
     with pytest.raises(BadName, match=r"has no option 'marign'\. Did you mean margin"):
-        registry.task(f"coco/{root}[marign=0.2]")
+        registry.task(f"coco/{root}[type=keypoints,marign=0.2]")
     for file in (root / "train2017").iterdir():
         file.unlink()
     with pytest.raises(DataError, match=r"none of the 24 images that instances_train2017.json lists is there"):
         registry.task(f"coco/{root}").load()
+
+
+@pytest.mark.parametrize(
+    ("options", "problem", "hint"),
+    [
+        (
+            "type=segmentation,classes=cat+dog",
+            "has no option 'classes' as segmentation",
+            "classes is an option of detection: type=detection.",
+        ),
+        ("type=keypoints,classes=nose+ear", "has no option 'classes' as keypoints", "classes is an option of detection"),
+        ("background=false", "has no option 'background' as detection", "background is an option of segmentation"),
+        ("type=detection,margin=0.2", "has no option 'margin' as detection", "margin is an option of keypoints"),
+        ("void=3", "has no option 'void'", "Its options: classes,"),  # of no type of COCO's
+        ("type=keypoints,margin=-0.1", "margin=-0.1 is no share of a box", "margin=0 nothing"),
+        ("type=keypoints,margin=nan", "margin=nan is no share of a box", "margin=0 nothing"),
+    ],
+)
+def test_options_of_another_type_and_out_of_range_are_refused(registry, root, options, problem, hint):
+    with pytest.raises(BadName) as raised:
+        registry.task(f"coco/{root}[{options}]")
+    assert problem in raised.value.message and hint in raised.value.hint
+
+
+def test_an_option_that_is_none_is_not_said(registry, root):
+    card = registry.task(f"coco/{root}[type=keypoints,category=disc,margin=none,domain=none]")
+    assert card.load.args[-1] == {"category": "disc"} and card.domain is None
+
+
+def test_a_changed_image_is_another_task_wherever_it_lies(registry, root):
+    (root / "images").mkdir()
+    aside = (root / "train2017/000000000003.jpg").rename(root / "images/000000000003.jpg")
+    assert len(registry.task(f"coco/{root}").load()["train"].images) == TRAIN
+    before = registry.task(f"coco/{root}").identity()
+    aside.write_bytes((root / "train2017/000000000004.jpg").read_bytes())
+    assert registry.task(f"coco/{root}").identity() != before

@@ -117,13 +117,19 @@ def test_missing_images_annotations_and_masks_are_flaws(registry, root):
     (root / "Annotations/000002.xml").unlink()
     (root / "SegmentationClass/000003.png").unlink()
     assert flaws(registry.task(f"voc/{root}"), registry) == (
-        [("000001", "is listed but has no file", "left out"), ("000002", "has no annotation file", "left out")],
+        [("000001", "is listed but has no image file", "left out"), ("000002", "has no annotation file", "left out")],
         TRAIN - 2,
     )
     assert flaws(registry.task(f"voc/{root}[type=segmentation,classes=ground+disc+square+triangle]"), registry) == (
-        [("000001", "is listed but has no file", "left out"), ("000003", "has no mask", "left out")],
+        [("000001", "is listed but has no image file", "left out"), ("000003", "has no mask", "left out")],
         TRAIN - 2,
     )
+
+
+def test_an_image_of_another_size_than_listed_is_left_out(registry, root):
+    change(root, 1, "<width>64", "<width>640")
+    change(root, 2, "<width>64", "<width>?")  # says nothing
+    assert flaws(registry.task(f"voc/{root}"), registry) == ([("000001", "is 64×48, listed as 640×48", "left out")], TRAIN - 1)
 
 
 def test_boxes_out_of_the_image_go_all_the_way(registry, root):
@@ -172,17 +178,26 @@ def test_wrong_folders_and_options_say_what_to_do(registry, root, tmp_path):
     assert raised.value.hint == "Its types: detection, segmentation."
     with pytest.raises(BadName, match="has no option 'boxes'"):  # the form decides how boxes are written
         registry.task(f"voc/{root}[boxes=xyxy]")
+    with pytest.raises(BadName, match="has no option 'difficult' as segmentation"):
+        registry.task(f"voc/{root}[type=segmentation,difficult=true]")
     (root / "Annotations").rename(root / "Labels")
     with pytest.raises(DataError, match="has no folder Annotations") as raised:
         registry.task(f"voc/{root}")
-    assert "type=segmentation reads" not in raised.value.message and "type=segmentation" in raised.value.hint
+    assert raised.value.hint == "It has SegmentationClass, which is of type=segmentation."
+    (root / "SegmentationClass").rename(root / "Masks")
+    with pytest.raises(DataError, match="has no folder SegmentationClass") as raised:
+        registry.task(f"voc/{root}[type=segmentation]")
+    assert "VOC has PATH/JPEGImages" in raised.value.hint  # not the other type, which is not there either
+    (root / "Masks").rename(root / "SegmentationClass")
     for file in (root / "JPEGImages").iterdir():
         file.unlink()
     with pytest.raises(DataError, match="none of the 24 images that ImageSets lists is there"):
         registry.task(f"voc/{root}[type=segmentation]").load()
 
 
-def test_a_changed_mask_is_another_task(registry, root):
+@pytest.mark.parametrize("suffix", [".png", ".bmp"])
+def test_a_changed_mask_is_another_task_whatever_its_format(registry, root, suffix):
+    mask = (root / "SegmentationClass/000001.png").rename(root / f"SegmentationClass/000001{suffix}")
     before = registry.task(f"voc/{root}[type=segmentation]").identity()
-    Image.fromarray(np.zeros((48, 64), np.uint8)).save(root / "SegmentationClass/000001.png")
+    Image.fromarray(np.zeros((48, 64), np.uint8)).save(mask)
     assert registry.task(f"voc/{root}[type=segmentation]").identity() != before

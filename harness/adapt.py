@@ -266,9 +266,11 @@ def _answers_alike(network: Any, job: Job, made: Plan, store: Store) -> bool:
     test = prepare(task, task_type, job.image_size).test
     then, now = answers.outputs[:CHECKED], network.outputs(list(test.images[:CHECKED]))
     now = kept(torch.from_numpy(now)).astype(np.float32)
-    alike = np.isclose(then, now, rtol=TOLERANCE, atol=TOLERANCE * max(1.0, float(np.abs(then).max())))
+    largest = np.abs(then[np.isfinite(then)]).max(initial=1.0)
+    alike = np.isclose(then, now, rtol=TOLERANCE, atol=TOLERANCE * largest, equal_nan=True)
     if alike.all() or not task_type.dense:
         return bool(alike.all())
     targets = torch.from_numpy(test.targets[:CHECKED])
     one, other = (task_type.methods.measure(torch.from_numpy(outputs), targets) for outputs in (then, now))
-    return float(alike.mean()) >= NEARLY or np.allclose(list(one.values()), list(other.values()), rtol=TOLERANCE, atol=TOLERANCE)
+    same = np.allclose(list(one.values()), list(other.values()), rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True)
+    return float(alike.mean()) >= NEARLY or same

@@ -188,7 +188,8 @@ class _OnFeatures(_Subject):
         return "learns"
 
     def is_deterministic(self) -> str:
-        if not all(map(np.array_equal, self._scores(self.cells), self._scores(self.cells))):
+        twice = zip(self._scores(self.cells), self._scores(self.cells), strict=True)
+        if not all(np.array_equal(one, other, equal_nan=True) for one, other in twice):
             raise broken("two fits of the same data predict differently", "Seed whatever is random.")
         return "deterministic"
 
@@ -196,7 +197,8 @@ class _OnFeatures(_Subject):
         """What a cell comes to does not depend on which others are solved with it."""
         together, alone = self._scores(self.cells), [self._scores([cell])[0] for cell in self.cells]
         for one, other in zip(together, alone, strict=True):
-            if not np.allclose(one, other, rtol=TOGETHER, atol=TOGETHER * np.abs(other[np.isfinite(other)]).max(initial=0.0)):
+            largest = np.abs(other[np.isfinite(other)]).max(initial=0.0)
+            if not np.allclose(one, other, rtol=TOGETHER, atol=TOGETHER * largest, equal_nan=True):
                 hint = "Each solution is that of its cell alone: let none of them see another's rows or random numbers."
                 raise broken("cells that are solved together predict otherwise than alone", hint)
         return "together as alone"

@@ -341,6 +341,11 @@ def test_task_types_that_break_their_word_are_found(registry, method, does, chec
     assert says in broken_type(registry, **{method: does})[check]
 
 
+def test_what_is_no_number_twice_is_no_other_number(registry):
+    """One flaw, told once: not that it is random, too."""
+    assert list(broken_type(registry, measure=lambda *_: {name: float("nan") for name in ALL})) == ["measures"]
+
+
 def test_targets_that_do_not_come_back_as_they_were_are_found(registry):
     card = registry.task_type("segmentation")
     shifted = type(

@@ -153,6 +153,30 @@ def test_what_leaves_no_network_is_refused_and_what_fails_says_why(tmp_path):
     assert not (tmp_path / "m.safetensors").exists()
 
 
+def test_predictions_that_are_padded_with_no_numbers_are_read_back_as_they_were(tmp_path):
+    from dataclasses import replace
+
+    registry = Registry.discover([PLUGIN])
+    card = registry.task_type("classification")
+
+    class Padded(type(card.methods)):
+        def head(self, features, outputs):
+            class Head(torch.nn.Linear):
+                def forward(self, rows):
+                    scores = super().forward(rows)
+                    return scores if self.training else torch.nn.functional.pad(scores, (0, 1), value=torch.nan)
+
+            return Head(features, outputs)
+
+        def measure(self, predictions, targets):
+            assert predictions[:, -1].isnan().all()
+            return super().measure(predictions[:, :-1], targets)
+
+    cards = (replace(card, name="own/padded", methods=Padded()), replace(registry.task("toy/shades"), name="own/shades", type="own/padded"))
+    saved = adapt(tmp_path, task="own/shades", plugins=[PLUGIN, *cards])
+    assert saved.new and saved.path.is_file()
+
+
 def test_a_plugin_of_ones_own_must_be_named_and_the_file_says_so(tmp_path):
     path = adapt(tmp_path).path
     with pytest.raises(HeadwaterError) as caught:

@@ -25,8 +25,11 @@ MEASURE_VERSION = 3
 FEATURES_VERSION = 2
 """Raised when features, or the probabilities beside them, are extracted differently."""
 
-PROBE_VERSION = 1
+PROBE_VERSION = 2
 """Raised when the places of dense tasks that are scored are drawn differently."""
+
+JOINT_VERSION = 1
+"""Raised when several tasks are trained on, or their epoch is chosen, differently; alone they are not measured anew."""
 
 ESTIMATE_VERSION = 1
 """Raised when estimators are shown something else, or what they share (statistics, principal axes, ranks) is computed differently."""
@@ -152,10 +155,12 @@ class Jobs:
         """Plan a source's score by an estimator, and the job that extracts the features it looks at."""
         card, options = self.registry.estimator(name)
         checkpoint = self.pretraining(source.name)
-        setup = self.setup(task, self.registry.task_type(task.type), trains=False)
-        identity = digest("estimate", ESTIMATE_VERSION, self._weights_of(source, checkpoint), card.code, name, size, seed, setup)
-        record = JobRecord(identity, JobKind.ESTIMATE, source.name, task.name, name, size=size, seed=seed, setup=setup, options=options)
         task_type = self.registry.task_type(task.type)
+        setup = self.setup(task, task_type, trains=False)
+        probed = (PROBE_VERSION,) if task_type.probed_as else ()
+        weights = self._weights_of(source, checkpoint)
+        identity = digest("estimate", ESTIMATE_VERSION, weights, card.code, name, size, seed, setup, *probed)
+        record = JobRecord(identity, JobKind.ESTIMATE, source.name, task.name, name, size=size, seed=seed, setup=setup, options=options)
         # What is drawn to be scored of a subset is its own: a larger one's features do not serve it.
         features, extracted = None, size if task_type.probed_as else self._extracted()
         if (task_type.probed_as or task.type) in card.task_types:
@@ -191,6 +196,7 @@ class Jobs:
             self.spec.image_size,
             self.spec.validation,
             budget,
+            *([JOINT_VERSION] if len(tasks) > 1 else []),
         )
         record = JobRecord(identity, JobKind.PRETRAIN, base.name, "+".join(source.chain.tasks), seed=SOURCE_SEED)
         self._add(record, base, *tasks, trains=True, checkpoint=below)

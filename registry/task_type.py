@@ -114,7 +114,8 @@ class TaskTypeMethods(ABC):
 
     @abstractmethod
     def loss(self, outputs: Any, targets: Tensor) -> Tensor:
-        """Of what the head returns in training, on a batch's encoded targets: a mean over images."""
+        """Of what the head returns in training, on a batch's encoded targets: the mean over its images, or over what is annotated in
+        them (pixels, points, boxes), so that it is no larger for a larger batch."""
 
     def chance(self, outputs: int) -> float:
         """The loss of guessing: what joint chains divide each task's loss by, so that none drowns the others."""

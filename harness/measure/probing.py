@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from harness.data.prepared import Prepared
+from harness.measure.pyramid import STRIDES
 from harness.pixels import PER_CLASS, cells_at, draw
 from registry import Probe, Task, TaskType
 from registry.errors import BadPlugin, NotApplicable
@@ -19,15 +20,18 @@ MOST = 4000
 def probe_of(task: Task, task_type: TaskType, prepared: Prepared, rows: np.ndarray) -> Probe:
     """What is scored of these rows of the train split, ``image`` counting from the first of them.
 
-    Of places, at most ``PER_CLASS`` of each class, or ``MOST`` where labels are no classes, drawn by a seed of their own, so that every
-    source is asked the same. Raises NotApplicable where no place has a label, BadPlugin for what is no probe of these images.
+    Of places, one in each cell of the deepest map, of these at most ``PER_CLASS`` of each class, or ``MOST`` where labels are no classes,
+    drawn by a seed of their own, so that every source is asked the same. Raises NotApplicable where no place has a label, BadPlugin for
+    what is no probe of these images.
     """
     targets = prepared.train.targets
     given = task_type.methods.probe(targets if len(rows) == len(targets) else targets[rows])
     probe = _checked(given, task_type, len(rows))
     if not len(probe.labels):
         raise NotApplicable(f"{task.name}: none of its {len(rows):,} images has anything to score", subject=task.name)
-    return probe if probe.places is None else _few(probe, task_type.probed_as == "classification")
+    if probe.places is None:
+        return probe
+    return _few(_apart(probe, prepared.train.images.shape[1] // STRIDES[-1]), task_type.probed_as == "classification")
 
 
 def _checked(probe: Probe | None, task_type: TaskType, images: int) -> Probe:
@@ -49,6 +53,20 @@ def _checked(probe: Probe | None, task_type: TaskType, images: int) -> Probe:
     return probe
 
 
+def _apart(probe: Probe, cells: int) -> Probe:
+    """One of the places in each of an image's ``cells`` × ``cells``, any of them.
+
+    Places in one cell have the same features: rows that are repeated count as evidence that is not there, and a cross-validation finds
+    them again among those that it learned from. Nor is there one for each class: a row's nearest neighbour would be itself, of another
+    class. That an image's classes are probed alike already gives each of them its share of the cells.
+    """
+    assert probe.places is not None, "only places share cells"
+    order = np.random.default_rng(0).permutation(len(probe.labels))
+    rows, columns = cells_at(probe.places, cells, cells)
+    at = (probe.image * cells + rows) * cells + columns
+    return _only(probe, np.sort(order[np.unique(at[order], return_index=True)[1]]))
+
+
 def _few(probe: Probe, has_classes: bool) -> Probe:
     random, everything = np.random.default_rng(0), np.arange(len(probe.labels))
     if has_classes:
@@ -56,8 +74,12 @@ def _few(probe: Probe, has_classes: bool) -> Probe:
         kept = np.sort(np.concatenate([draw(np.flatnonzero(labels == label), PER_CLASS, random) for label in np.unique(labels)]))
     else:
         kept = draw(everything, MOST, random)
-    assert probe.places is not None, "only places are many"
-    return replace(probe, labels=probe.labels[kept], image=probe.image[kept], places=probe.places[kept])
+    return _only(probe, kept)
+
+
+def _only(probe: Probe, kept: np.ndarray) -> Probe:
+    places = None if probe.places is None else probe.places[kept]
+    return replace(probe, labels=probe.labels[kept], image=probe.image[kept], places=places)
 
 
 def features_at(probe: Probe, looks: Iterable[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:

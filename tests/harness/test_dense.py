@@ -12,7 +12,9 @@ import torch
 from PIL import Image
 
 import headwater as hw
+from harness import jobs
 from harness.answers import Answers
+from harness.data.prepared import Prepared, PreparedSplit
 from harness.data.subset import first
 from harness.measure import snapshot
 from harness.measure.adapting import kept
@@ -68,19 +70,21 @@ def maps(registry):
         return Backbone(source.network(64), dense=True).eval()((images - mean) / std)[-1].numpy()
 
 
-def by_hand(targets, maps, rows, none, most):
-    """Features and labels of every second pixel of every second row, one by one; drawn as ``harness.pixels`` draws."""
-    labels, cells = [], []
+def by_hand(targets, maps, rows, none):
+    """A label and features of each image's four cells, of the first of their pixels in a random order of all that are probed."""
+    labels, cells, features = [], [], []
     for row in rows:
         for y in range(0, 64, 2):
             for x in range(0, 64, 2):
                 if targets[row, y, x] not in none:
                     labels.append(targets[row, y, x])
-                    cells.append(maps[row, :, int((y + 0.5) / 64 * 2), int((x + 0.5) / 64 * 2)])
-    labels, cells, random = np.array(labels), np.array(cells), np.random.default_rng(0)
-    groups = [np.flatnonzero(labels == label) for label in np.unique(labels)] if most == PER_CLASS else [np.arange(len(labels))]
-    kept = np.concatenate([np.sort(random.choice(group, most, replace=False)) for group in groups])
-    return labels[np.sort(kept)], cells[np.sort(kept)]
+                    cells.append((row, y // 32, x // 32))
+                    features.append(maps[row, :, y // 32, x // 32])
+    first = {}
+    for place in np.random.default_rng(0).permutation(len(labels)).tolist():
+        first.setdefault(cells[place], place)
+    kept = sorted(first.values())
+    return np.array(labels)[kept], np.array(features)[kept]
 
 
 def test_places_of_a_segmentation_are_scored_as_classified_and_as_by_hand(tmp_path, registry, maps):
@@ -88,8 +92,8 @@ def test_places_of_a_segmentation_are_scored_as_classified_and_as_by_hand(tmp_pa
     masks = squares(24, 0)[1]
     for size in ("12", "full"):
         rows = first(np.zeros(24, int), size, 0)
-        labels, features = by_hand(masks, maps, rows, (VOID,), PER_CLASS)
-        assert np.bincount(labels).tolist() == [PER_CLASS, PER_CLASS]
+        labels, features = by_hand(masks, maps, rows, (VOID,))
+        assert len(labels) == 4 * len(rows) and set(labels) == {0, 1}
         for name in ("logme", "hscore_reg"):
             outcome = found["toy/maps", "toy/where", name, size]
             assert score_of(outcome) == pytest.approx(float(registry.estimator(name)[0].of(Evidence.of(features, labels))), rel=1e-5)
@@ -99,8 +103,8 @@ def test_places_of_a_segmentation_are_scored_as_classified_and_as_by_hand(tmp_pa
 
 def test_places_of_a_depth_map_are_scored_as_numbers(tmp_path, registry, maps):
     outcome = estimates(tmp_path, tasks=["toy/far"], estimators=["logme"])["toy/maps", "toy/far", "logme", "12"]
-    labels, features = by_hand(squares(24, 0)[2], maps, first(np.zeros(24, int), "12", 0), (0,), MOST)
-    assert len(labels) == MOST
+    labels, features = by_hand(squares(24, 0)[2], maps, first(np.zeros(24, int), "12", 0), (0,))
+    assert len(labels) == 4 * 12
     expected = registry.estimator("logme")[0].of(Evidence.of(features, labels, task_type="regression"))
     assert score_of(outcome) == pytest.approx(float(expected), rel=1e-5)
 
@@ -116,12 +120,14 @@ def test_without_places_the_pooled_features_of_the_probes_images_are_scored(tmp_
     assert outcome.train_images == 24
 
 
-def test_only_few_rows_are_kept_and_no_test_images_looked_at(tmp_path):
-    jobs = measured(tmp_path, adaptations=[], references=[], estimators=["logme"], sizes=["full"])
-    (looked,) = [outcome for record, outcome in jobs if record.kind is JobKind.FEATURES]
+def test_only_what_is_scored_is_kept_and_no_test_images_looked_at(tmp_path):
+    done = measured(tmp_path, adaptations=[], references=[], estimators=["logme"], sizes=["full"])
+    (looked,) = [outcome for record, outcome in done if record.kind is JobKind.FEATURES]
     assert set(looked.artifacts) == {"features_train"}
     assert looked.images == 24
-    assert np.load(tmp_path / looked.artifacts["features_train"]).shape == (2 * PER_CLASS, 5)
+    found = np.load(tmp_path / looked.artifacts["features_train"])
+    assert found.shape == (4 * 24, 5)
+    assert len(np.unique(found, axis=0)) == len(found)
 
 
 def test_every_source_is_asked_the_same(tmp_path, registry):
@@ -129,7 +135,7 @@ def test_every_source_is_asked_the_same(tmp_path, registry):
     assert {source for source, *_ in found} == {"toy/maps", "scratch/test_resnet"}
     files = [np.load(path) for path in sorted((tmp_path / "features").glob("*/train.npy"))]
     assert sorted(array.shape[1] for array in files)[0] == 5
-    assert {len(array) for array in files} == {2 * PER_CLASS}
+    assert {len(array) for array in files} == {4 * 12}
 
 
 def test_a_vision_transformer_is_scored_on_its_deepest_tokens(tmp_path):
@@ -161,6 +167,17 @@ def test_each_subset_has_places_of_its_own(registry):
     assert set(features("toy/where")) == {"6", "12"}
 
 
+def test_scores_of_places_that_were_drawn_otherwise_are_not_taken_again(registry, monkeypatch):
+    def planned():
+        asked = keys(tasks=["toy/where", "sklearn/digits"], adaptations=[], references=[], estimators=["logme"])
+        return {(job.record.kind, job.record.task): job.id for job in plan(Spec.of(asked), registry).jobs.values()}
+
+    before = planned()
+    monkeypatch.setattr(jobs, "PROBE_VERSION", jobs.PROBE_VERSION + 1)
+    changed = {key for key, identity in planned().items() if identity != before[key]}
+    assert changed == {(JobKind.FEATURES, "toy/where"), (JobKind.ESTIMATE, "toy/where")}
+
+
 # -- probes that are none ---------------------------------------------------------------------------------
 
 
@@ -188,12 +205,31 @@ class Odd:
     ],
 )
 def test_a_probe_that_does_not_fit_is_the_plugins_fault(registry, probe, says):
-    from harness.data.prepared import Prepared, PreparedSplit
-
-    split = PreparedSplit(np.zeros((12, 1)), np.zeros((12, 1)))
     card = replace(registry.task_type("toy/regions"), methods=Odd(probe))
     with pytest.raises(BadPlugin, match=says):
-        probe_of(registry.task("toy/where"), card, Prepared("", split, split, (), 1), np.arange(12))
+        probe_of(registry.task("toy/where"), card, prepared(12), np.arange(12))
+
+
+def prepared(images: int) -> Prepared:
+    """So many of 64 pixels, which are never looked at."""
+    split = PreparedSplit(np.broadcast_to(np.uint8(0), (images, 64, 64, 3)), np.zeros((images, 1)))
+    return Prepared("", split, split, (), 1)
+
+
+@pytest.mark.parametrize(("task", "images", "most"), [("where", 500, {0: PER_CLASS, 1: PER_CLASS, 2: 3}), ("far", 1200, {0.5: MOST})])
+def test_no_two_of_the_places_are_in_one_cell_and_of_these_few_are_scored(registry, task, images, most):
+    random, each = np.random.default_rng(0), 12
+    labels = np.full((images, each), 0.5) if task == "far" else np.arange(images * each).reshape(images, each) % 2
+    if task == "where":
+        labels[:3] = 2
+    given = Probe(labels.ravel(), np.repeat(np.arange(images), each), random.random((images * each, 2)))
+    given.places[: 3 * each] = 0.4  # of the three images with class 2, in one cell
+    card = replace(registry.task_type({"where": "toy/regions", "far": "toy/depth"}[task]), methods=Odd(given))
+    probe = probe_of(registry.task(f"toy/{task}"), card, prepared(images), np.arange(images))
+    cells = set(zip(probe.image.tolist(), *(probe.places // 0.5).T.tolist(), strict=True))
+    assert len(cells) == len(probe.labels)
+    assert dict(zip(*np.unique(probe.labels, return_counts=True), strict=True)) == most
+    assert (np.diff(probe.image) >= 0).all()
 
 
 def test_places_are_gathered_batch_by_batch():
@@ -361,7 +397,7 @@ def test_of_a_metric_that_should_be_low_the_lowest_is_first(tmp_path):
 
 
 def test_an_estimator_chooses_among_sources_of_a_dense_task(tmp_path):
-    selection = select(tmp_path, selector="logme", confirm=0)
+    selection = select(tmp_path, selector="parc", confirm=0)
     scores = {candidate.source.name: candidate.score for candidate in selection.candidates}
     assert list(scores) == ["toy/maps", "toy/blind"] and scores["toy/maps"] > scores["toy/blind"]
     assert selection.tested == {} and selection.metric == "error"

@@ -146,8 +146,9 @@ def _content(file: Path) -> dict[str, list[dict[str, Any]]]:
     for key in ("images", "annotations", "categories"):
         if not isinstance(content, dict) or not isinstance(content.get(key), list):
             raise _no_coco(file, f"it has no list of {key}")
-        if not all(isinstance(each, dict) for each in content[key]):
-            raise _no_coco(file, f"its {key} are not all objects, {{...}}")
+        for place, each in enumerate(content[key]):
+            if not isinstance(each, dict):
+                raise _no_coco(file, f"{key}[{place}] is no object")
     return content
 
 

@@ -79,7 +79,7 @@ def _objects(file: Path, image: str, picture: Path, difficult: bool) -> tuple[di
         flaws.append(Flaw(image, what, "left out" if kept else "left out, and with it the image"))
     if found and not kept:
         return None, flaws
-    names = [(each.findtext("name") or "").strip() for each in kept]
+    names = [(each.findtext("name") or "").strip() or None for each in kept]
     return {"bbox": [_box(each, file) for each in kept], "category": names}, flaws
 
 

@@ -393,7 +393,7 @@ def test_each_type_reads_its_file_and_a_prefix_names_another(registry, root):
         ('{"images": [', "cannot be read: Expecting value"),
         ("[]", "it has no list of images"),
         ('{"images": [], "annotations": {}}', "it has no list of annotations"),
-        ('{"images": [3], "annotations": [], "categories": []}', "its images are not all objects"),
+        ('{"images": [3], "annotations": [], "categories": []}', "images\\[0\\] is no object"),
         ('{"images": [{"id": 1}], "annotations": [], "categories": []}', "images\\[0\\] lacks id or file_name"),
         (
             '{"images": [{"id": 1, "file_name": "a"}, {"id": 1, "file_name": "b"}], "annotations": [], "categories": []}',

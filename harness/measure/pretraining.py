@@ -4,7 +4,8 @@ Jointly means one backbone, a head per task, and in each step a batch of one tas
 order in which each appears equally often, whatever its size (task-balanced), the smaller ones starting over.
 The epochs are those of all tasks' images together, so that several tasks cost what their images cost. Each
 task's loss is divided by the loss of guessing (log of its classes, for classification), so that none drowns
-the others. Tasks may be of different types: vectors and maps come from the same network.
+the others; for the same reason the epoch is chosen by metrics without their units. Tasks may be of different
+types: vectors and maps come from the same network.
 """
 
 from __future__ import annotations
@@ -27,11 +28,13 @@ from harness.measure.snapshot import Snapshots
 from harness.measure.tools import Findings, Progress, Tools
 from harness.measure.training import Judge, predict, train
 from leaderboard.records import Measurement
-from registry import Batch, Objective, ParameterGroup, SourceModel, Task, TaskType
+from registry import Batch, Metric, Objective, ParameterGroup, SourceModel, Task, TaskType
 from registry.names import split_list
 
 BATCH = 128
 """Images at once in evaluation."""
+_TINY = 1e-12
+"""What a distance of 0 counts as, whose logarithm no average would bear."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +56,17 @@ class _Course:
     def network(self) -> nn.Module:
         return nn.Sequential(self.backbone, self.head)
 
+    @property
+    def metric(self) -> Metric:
+        """The task's own."""
+        return self.task_type.metric(self.task.metric)
+
     def quality(self, tools: Tools) -> float:
-        """The task's own metric on its validation images, higher is better."""
+        """Its metric on its validation images, higher is better."""
         rows = self.chosen.validation
         outputs = predict(self.network, self.batches.in_order(rows, BATCH), tools.device)
-        metric = self.task_type.metric(self.task.metric)
-        return metric.sign * self.task_type.methods.measure(outputs, torch.from_numpy(self.prepared.train.targets[rows]))[metric.name]
+        measured = self.task_type.methods.measure(outputs, torch.from_numpy(self.prepared.train.targets[rows]))
+        return self.metric.sign * measured[self.metric.name]
 
 
 def pretrain(job: Job, tools: Tools, report: Progress) -> Findings:
@@ -87,8 +95,9 @@ def pretrain(job: Job, tools: Tools, report: Progress) -> Findings:
         return course.weight * course.task_type.methods.loss(course.network(batch.images), batch.targets)
 
     def validate() -> Mapping[str, float]:
-        values = {course.task.name: course.quality(tools) for course in courses}
-        return {"mean": float(np.mean(list(values.values())))} | values
+        values = [course.quality(tools) for course in courses]
+        mean = float(np.mean([unitless(value, course.metric) for course, value in zip(courses, values, strict=True)]))
+        return {"mean": mean} | {course.task.name: value for course, value in zip(courses, values, strict=True)}
 
     objective = Objective(network, [ParameterGroup(list(network.parameters()))], loss=loss)
     path = tools.files.checkpoint(job.id)
@@ -109,6 +118,21 @@ def pretrain(job: Job, tools: Tools, report: Progress) -> Findings:
         choice={"epoch": trained.epoch},
         earlier=trained.earlier,
     )
+
+
+def unitless(quality: float, metric: Metric) -> float:
+    """A metric, its sign such that higher is better, as a number that may be averaged with those of other tasks.
+
+    Between two bounds its place from 0 (worst) to 1. With one bound the logarithm of its distance from that, which another unit (an
+    error in months or years) moves alike in all epochs; so does R², as the logarithm of what is left of the variance. With no bound
+    as it is. It only ever rises with the metric, so that one task alone has the same best epoch.
+    """
+    low, high = metric.bounds
+    if math.isfinite(low) and math.isfinite(high):
+        return (quality - low) / (high - low)
+    if math.isfinite(high):
+        return -math.log(max(high - quality, _TINY))
+    return math.log(max(quality - low, _TINY)) if math.isfinite(low) else quality
 
 
 def _course(task: Task, base: SourceModel, backbone: Backbone, job: Job, tools: Tools) -> _Course:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 
@@ -105,6 +106,12 @@ def test_scenarios_of_chains_across_types_come_from_cards(store):
     assert {relation for _, _, relation, *_ in found} == {"within-domain"}
     assert all(crosses for *_, crosses, _ in found)  # the joint one too: neither of its tasks is a segmentation
     assert {source for source, *_, joint in found if joint} == {chain("classification", "depth")}
+
+
+def test_the_epoch_of_a_joint_chain_is_chosen_by_metrics_without_their_units(store):
+    rows = store.sql("SELECT j.task, m.metric, m.value FROM metrics m JOIN jobs j USING (job) WHERE j.kind = 'pretrain'").rows
+    found = {metric: value for task, metric, value in rows if task == "rendered/classification+rendered/depth"}
+    assert found["mean"] == pytest.approx((found["rendered/classification"] - math.log(-found["rendered/depth"])) / 2)
 
 
 def test_f6_counts_the_targets_that_gain_from_another_type_as_a_hand_does(store):

@@ -26,7 +26,7 @@ OPTIONS: dict[str, Value] = {"annotations": "instances", "background": True, "ca
 FORM = Form(
     OPTIONS,
     types={"detection": ("classes",), "segmentation": ("background",), "keypoints": ("category", "margin")},
-    fixed=("boxes", "units", "void"),
+    fixed=("points", "void"),
 )
 
 BACKGROUND = "background"

@@ -21,7 +21,7 @@ from registry.names import Value
 from registry.task import SPLITS
 
 OPTIONS: dict[str, Value] = {"difficult": False}
-FORM = Form(OPTIONS, types={"detection": ("difficult",), "segmentation": ()}, fixed=("boxes", "units", "void"))
+FORM = Form(OPTIONS, types={"detection": ("difficult",), "segmentation": ()}, fixed=("boxes", "void"))
 
 SETS = {**SPLITS, "trainval": "train", "default": "train"}
 """Image sets by name, and the split that each is; ``trainval`` only where there is no ``train``, ``default`` is CVAT's."""

@@ -10,7 +10,7 @@ from PIL import Image
 from pycocotools import mask as run_lengths
 
 import headwater as hw
-from harness.data.prepared import prepare
+from harness.data.prepared import prepare, usable
 from harness.data.splits import splits_of
 from plugins.tasks._coco_masks import VOID, Masks, Outlined, drawable
 from plugins.tasks._coco_people import crop_of, points_in
@@ -56,6 +56,21 @@ def test_boxes_and_category_names_are_those_of_the_scenes(registry, tmp_path, fl
     assert splits["train"].names[3].endswith(": 000000000003.jpg") and splits["train"].images[3].name == "000000000003.jpg"
     card = registry.task(f"coco/{root}")
     assert (card.type, card.images, len(card.files)) == ("detection", TRAIN, 2 + TRAIN + TEST)
+
+
+def test_boxes_in_shares_end_with_what_to_type_and_typing_it_helps(registry, root):
+    detection = registry.task_type("detection")
+    pixels = usable(registry.task(f"coco/{root}"), detection, 32)
+    for split, year in (("train", "train2017"), ("test", "val2017")):
+        content = coco(split)
+        for each in content["annotations"]:
+            each["bbox"] = [value / side for value, side in zip(each["bbox"], (WIDTH, HEIGHT) * 2, strict=True)]
+        (root / f"annotations/instances_{year}.json").write_text(json.dumps(content))
+    with pytest.raises(DataError) as raised:
+        usable(registry.task(f"coco/{root}"), detection, 32)
+    assert "boxes=xywh_shares" in raised.value.hint
+    shares = usable(registry.task(f"coco/{root}[boxes=xywh_shares]"), detection, 32)
+    assert all(np.allclose(shares.found[split].targets, pixels.found[split].targets) for split in ("train", "test"))
 
 
 @pytest.mark.parametrize("place", ["train2017", "images/train2017", "images", "."])

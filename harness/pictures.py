@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 SIDE = 192
-"""Pixels that a panel has at least: smaller images are enlarged by a whole factor, so that each of their pixels stays a square."""
+"""Pixels that a panel's longer side has at least: smaller ones are enlarged by a whole factor, so that each pixel stays a square."""
 WIDTH, ASPECT = 2400, 1.4
 """Pixels across that a sheet has about at most, and how many times as wide as high it would like to be."""
 MARGIN, GAP, TEXT, HEADING = 16, 4, 14, 17
@@ -97,8 +97,7 @@ def _same(one: Panel, other: Panel) -> bool:
 
 def compose(titles: Sequence[str], shown: Sequence[Shown]) -> Image.Image:
     """Titles above a grid of images, each with its panels side by side."""
-    factor = max(1, math.ceil(SIDE / min(min(panel.image.shape[:2]) for one in shown for panel in one.panels)))
-    blocks = [_block(one, factor) for one in shown]
+    blocks = [_block(one) for one in shown]
     width, height = (max(block.size[axis] for block in blocks) + MARGIN for axis in (0, 1))
     across = _across(len(blocks), width, height)
     inside = max(across * width, min(WIDTH, max(math.ceil(_font(HEADING).getlength(_legible(title))) for title in titles) + MARGIN))
@@ -118,8 +117,8 @@ def _across(count: int, width: int, height: int) -> int:
     return min(fitting, key=lambda across: abs(math.log(across * width / (math.ceil(count / across) * height) / ASPECT)))
 
 
-def _block(shown: Shown, factor: int) -> Image.Image:
-    panels = [Image.fromarray(panel.image).resize(_scaled(panel.image, factor), Image.Resampling.NEAREST) for panel in shown.panels]
+def _block(shown: Shown) -> Image.Image:
+    panels = [_enlarged(panel.image) for panel in shown.panels]
     titles = [_wrapped(panel.title, TEXT, image.width) for panel, image in zip(shown.panels, panels, strict=True)]
     top = _leading(TEXT) * (1 + max(map(len, titles)))
     width = sum(image.width + GAP for image in panels) - GAP
@@ -133,8 +132,10 @@ def _block(shown: Shown, factor: int) -> Image.Image:
     return block
 
 
-def _scaled(image: np.ndarray, factor: int) -> tuple[int, int]:
-    return image.shape[1] * factor, image.shape[0] * factor
+def _enlarged(panel: np.ndarray) -> Image.Image:
+    height, width = panel.shape[:2]
+    factor = math.ceil(SIDE / max(height, width))
+    return Image.fromarray(panel).resize((width * factor, height * factor), Image.Resampling.NEAREST)
 
 
 def _write(page: Image.Image, lines: Sequence[str], left: int, top: int, size: int, colour: tuple[int, int, int]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,6 +17,12 @@ COLOURS = (
 
 DARKER = 0.85
 """With every round of the colours, where classes are more."""
+
+ROWS, LEADING = 12, 16
+"""Classes in a column of the key, and the pixels that each has."""
+
+LONGEST = 32
+"""Letters of a class's name in the key."""
 
 VIRIDIS = np.array(
     [
@@ -51,19 +58,27 @@ def drawn(image: np.ndarray, mask: np.ndarray, void: int) -> np.ndarray:
     return draw_segmentation_masks(pixels, masks, alpha=0.6, colors=[colour(number) for number in numbers]).permute(1, 2, 0).numpy()
 
 
-def key(numbers: Sequence[int], classes: Sequence[str], side: int) -> np.ndarray:
-    """A panel that says which colour is which class, as far as there is room: (side, side, 3) uint8."""
-    panel = Image.new("RGB", (side, side), "white")
+def key(numbers: Sequence[int], classes: Sequence[str]) -> np.ndarray:
+    """A panel that says which colour is which class, in columns of a dozen: (192, W, 3) uint8, of a size that is not enlarged."""
+    font = ImageFont.load_default(LEADING - 3)
+    columns = [numbers[start : start + ROWS] for start in range(0, len(numbers), ROWS)]
+    widths = [2 * LEADING + math.ceil(max(font.getlength(_short(classes[number])) for number in column)) for column in columns]
+    panel = Image.new("RGB", (max(ROWS * LEADING, sum(widths)), ROWS * LEADING), "white")
     draw = ImageDraw.Draw(panel)
-    leading = min(16, max(8, side // max(1, len(numbers))))
-    font = ImageFont.load_default(leading - 3)
-    for row, number in enumerate(numbers):
-        top = leading * row
-        draw.rectangle((2, top + 1, leading - 1, top + leading - 2), fill=colour(number))
-        # A bitmap font, where Pillow has no other, knows no anchor.
-        anchor = "lm" if isinstance(font, ImageFont.FreeTypeFont) else None
-        draw.text((leading + 3, top + (leading / 2 if anchor else 0)), classes[number], fill="black", font=font, anchor=anchor)
+    # A bitmap font, where Pillow has no other, knows no anchor.
+    anchor = "lm" if isinstance(font, ImageFont.FreeTypeFont) else None
+    for place, column in enumerate(columns):
+        left = sum(widths[:place])
+        for row, number in enumerate(column):
+            top = LEADING * row
+            draw.rectangle((left + 2, top + 1, left + LEADING - 1, top + LEADING - 2), fill=colour(number))
+            at = (left + LEADING + 4, top + (LEADING / 2 if anchor else 0))
+            draw.text(at, _short(classes[number]), fill="black", font=font, anchor=anchor)
     return np.asarray(panel)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 3]}..."
 
 
 def coloured(metres: np.ndarray, near: float, far: float) -> np.ndarray:

@@ -203,7 +203,7 @@ class segmentation(TaskTypeMethods):
         said = np.asarray(prediction).astype(np.int64)
         occur = [number for number in np.union1d(target, said).tolist() if number != VOID]
         both = [("truth", drawn(image, target, VOID)), ("prediction", drawn(image, said, VOID))]
-        return [("image", image), *both, ("classes", key(occur, classes, len(image)))]
+        return [("image", image), *both, ("classes", key(occur, classes))]
 
 
 def _void(task: Task) -> int:

@@ -6,13 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFont
+from PIL import Image, ImageColor, ImageFont
 
 import headwater as hw
 from harness import pictures
 from harness.pictures import GAP, MARGIN, Panel, Shown, chosen, compose, sheet, write
 from harness.recorded import recorded, seen
 from harness.run import Control
+from plugins.task_types._boxes_drawn import COLOURS, drawn
+from plugins.task_types._maps_drawn import colour
+from registry import Registry
 from registry.errors import BadSpec, HeadwaterError
 from tests.harness.toy import keys
 
@@ -41,6 +44,37 @@ def test_pixels_are_enlarged_by_a_whole_factor_and_stay_what_they_are():
         left = MARGIN + number * (side + GAP)
         found = page[height - side : height, left : left + side]
         assert np.array_equal(found, expected.repeat(3, 0).repeat(3, 1))
+
+
+def test_a_panel_that_is_large_already_is_not_enlarged_with_the_others():
+    key = np.random.default_rng(0).integers(0, 255, (192, 210, 3)).astype(np.uint8)
+    page = np.asarray(compose(["title"], [Shown(7, [Panel("truth", np.zeros((64, 64, 3), np.uint8)), Panel("key", key)])]))
+    left, top = MARGIN + 192 + GAP, len(page) - MARGIN - 192
+    assert np.array_equal(page[top : top + 192, left : left + 210], key)
+
+
+@pytest.mark.parametrize("classes", [1, 12, 19])  # the twentieth is the grey of letters
+@pytest.mark.parametrize("side", [32, 128])
+def test_every_class_of_a_mask_is_in_its_key_at_a_legible_size(classes, side):
+    methods = Registry.discover().task_type("segmentation").methods
+    mask = np.arange(side * side).reshape(side, side) % classes
+    title, key = methods.picture(np.zeros((side, side, 3), np.uint8), mask, mask, [f"a class {number}" for number in range(classes)])[-1]
+    assert (title, max(key.shape) >= pictures.SIDE) == ("classes", True)
+    for number in range(classes):
+        down, across = np.nonzero((key == colour(number)).all(2))
+        assert np.ptp(down) >= 11 and np.ptp(across) >= 11
+        beside = key[down.min() : down.max(), across.max() + 1 : across.max() + 60]
+        assert (beside.max(2) < 60).sum() > 60  # dark letters on white
+
+
+@pytest.mark.parametrize("box", [(0.0, 0.0, 0.2, 0.2), (0.4, 0.4, 0.6, 0.6), (0.9, 0.0, 1.0, 1.0)])
+def test_a_boxes_class_stands_in_white_on_its_colour_within_the_image(box):
+    ground, blank = ImageColor.getrgb(COLOURS[1]), np.zeros((96, 96, 3), np.uint8)
+    plain, named = (drawn(blank, np.array([box]), np.array([1]), ["", name]) for name in ("", "a long name"))
+    new = (plain != named).any(2)
+    assert (named[new] == (255, 255, 255)).all(1).sum() > 50  # letters
+    assert (named[new] == ground).all(1).sum() > 400  # and what they stand on
+    assert np.ptp(np.nonzero(new)[1]) > 60
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,9 @@ LARGEST = 1e9
 NAMED = 3
 """Ids named in a flaw."""
 
+LISTED = 6
+"""Annotation files named in an error."""
+
 
 @dataclass(frozen=True)
 class Listing:
@@ -168,10 +171,12 @@ def annotation_files(root: Path, task_type: str, prefix: str, name: str) -> dict
     every = [file for file in sorted([*root.glob("*.json"), *root.glob("*/*.json")]) if not file.stem.startswith(OTHER_KINDS)]
     prefixes = tuple(split_list(prefix, "+"))
     chosen = [file for file in every if file.stem.startswith(prefixes)] if prefixes else _of_kind(every, task_type)
+    if not chosen and every:
+        hint = f"There are: {', '.join(str(file.relative_to(root)) for file in every[:LISTED])}{', …' * (len(every) > LISTED)}."
+        raise DataError(f"{name}: {root} has no annotation file that starts with {' or '.join(prefixes)}", subject=name, hint=hint)
     if not chosen:
-        problem = f"has no annotation file that starts with {' or '.join(prefixes)}" if prefixes and every else "has no annotation file"
         hint = "COCO has PATH/annotations/instances_train2017.json, or PATH/train/_annotations.coco.json beside the images."
-        raise DataError(f"{name}: {root} {problem}", subject=name, hint=hint)
+        raise DataError(f"{name}: {root} has no annotation file", subject=name, hint=hint)
     splits: dict[str, Path] = {}
     for file in chosen:
         split = _split_of(file.relative_to(root))

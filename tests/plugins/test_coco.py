@@ -398,8 +398,9 @@ def test_each_type_reads_its_file_and_a_prefix_names_another(registry, root):
         registry.task(f"coco/{root}")
     said = raised.value.hint.partition("annotations=")[2].rstrip(".")
     assert read_files(f"annotations={said}") == {"instances_minitrain_train.json", "instances_val2017.json"}
-    with pytest.raises(DataError, match="has no annotation file that starts with mine"):
+    with pytest.raises(DataError, match="has no annotation file that starts with mine") as raised:
         registry.task(f"coco/{root}[annotations=mine]")
+    assert raised.value.hint.startswith("There are: annotations/instances_minitrain_train.json, annotations/instances_train2017.json, ")
 
 
 @pytest.mark.parametrize(

@@ -37,8 +37,14 @@ def test_rendered_tasks_conform(registry, type):
     found, failed = seen(registry.task(f"rendered/{type}"), registry)
     assert failed == []
     assert found["loads"] == "24 + 12 images" and found["decodes"] == "decodes" and found["disjoint"] == "splits disjoint"
-    classes = {"classification": 3, "multilabel": 3, "segmentation": 4, "detection": 3, "keypoints": 4}
-    assert found["labels"] == (f"{classes[type]} classes" if type in classes else "targets fit")
+    labels = {
+        "multilabel": "3 labels",
+        "regression": "targets fit",
+        "segmentation": "4 classes",
+        "keypoints": "4 points",
+        "depth": "targets fit",
+    }
+    assert found["labels"] == labels.get(type, "3 classes")
 
 
 def test_targets_that_do_not_fit_fail_by_name(registry):
@@ -55,7 +61,7 @@ def test_flaws_are_seen_and_are_no_failure(registry):
     targets = [*splits["train"].targets[:-1], {"bbox": [[70, 0, 5, 5]], "category": ["disc"]}]
     wanted = checks(replace(card, load=lambda: splits | {"train": replace(splits["train"], targets=targets)}), registry)
     labels = next(result for result in examine(wanted[:3]) if result.check.name == "labels")
-    assert labels.passed and labels.message == "3 classes · flawed annotations in 1 of 36 images, 1 left out"
+    assert labels.passed and labels.message == "3 classes · flawed annotations in 1 of 36 images, 1 of 24 train images left out"
     assert labels.flaws == (Flaw("rendered/detection: scene 23", "has 1 box outside the image", "left out, and with it the image"),)
 
 

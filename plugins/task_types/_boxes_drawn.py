@@ -22,12 +22,21 @@ def drawn(image: np.ndarray, boxes: np.ndarray, labels: np.ndarray, classes: Seq
     draw, font = ImageDraw.Draw(large), ImageFont.load_default(LETTERS)
     corners = np.asarray(boxes, np.float64) * (*large.size, *large.size)
     colours = [COLOURS[int(label) % len(COLOURS)] for label in labels]
-    for corner, colour in zip(corners.tolist(), colours, strict=True):
+    for corner, colour in reversed([*zip(corners.tolist(), colours, strict=True)]):  # the first, and surest, on top
         draw.rectangle(corner, outline=colour, width=2)
+    taken: list[tuple[float, ...]] = []
     for place, ((left, top, _, _), colour) in enumerate(zip(corners.tolist(), colours, strict=True)):
         name = classes[int(labels[place])] + ("" if scores is None else f" {scores[place]:.2f}")
         _, _, width, height = draw.textbbox((0, 0), name, font=font)
-        at = max(0.0, min(left, large.width - width - 2)), max(0.0, top - height - 2)  # within the image
-        draw.rectangle((*at, at[0] + width + 2, at[1] + height + 1), fill=colour)
-        draw.text((at[0] + 1, at[1]), name, fill="white", font=font)
+        ground = _free(min(left, large.width - width - 2), top - height - 2, width + 2, height + 1, taken)
+        draw.rectangle(ground, fill=colour)
+        draw.text((ground[0] + 1, ground[1]), name, fill="white", font=font)
+        taken.append(ground)
     return np.array(large)
+
+
+def _free(left: float, top: float, width: float, height: float, taken: list[tuple[float, ...]]) -> tuple[float, ...]:
+    """Left, top, right, bottom of a place of that size within the image, moved down until it covers none that is taken."""
+    left, top = max(0.0, left), max(0.0, top)
+    below = [bottom for (x1, y1, x2, bottom) in taken if x1 <= left + width and left <= x2 and y1 <= top + height and top <= bottom]
+    return _free(left, max(below) + 1, width, height, taken) if below else (left, top, left + width, top + height)

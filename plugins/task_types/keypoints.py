@@ -239,7 +239,7 @@ def _named(points: Sequence[int], classes: Sequence[str]) -> str:
 
 
 def _drawn(image: np.ndarray, places: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
-    """Dots at places (M, 2) on the image, enlarged so that they can be told apart."""
+    """Dots at places (M, 2) on the image, enlarged so that they can be told apart; dark around, so that they show on their own colour."""
     import numpy as np
     import torch
     from torchvision.utils import draw_keypoints
@@ -247,5 +247,6 @@ def _drawn(image: np.ndarray, places: np.ndarray, colour: tuple[int, int, int]) 
     factor = -(-DRAWN // len(image))
     large = torch.from_numpy(np.ascontiguousarray(image.repeat(factor, 0).repeat(factor, 1))).permute(2, 0, 1)
     points = torch.from_numpy(np.ascontiguousarray(places, dtype=np.float32))[None] * large.shape[1]
-    drawn: np.ndarray = draw_keypoints(large, points, colors=colour, radius=3).permute(1, 2, 0).numpy()
+    ringed = draw_keypoints(large, points, colors=(0, 0, 0), radius=4)
+    drawn: np.ndarray = draw_keypoints(ringed, points, colors=colour, radius=3).permute(1, 2, 0).numpy()
     return drawn

@@ -15,6 +15,7 @@ from harness.recorded import recorded, seen
 from harness.run import Control
 from plugins.task_types._boxes_drawn import COLOURS, drawn
 from plugins.task_types._maps_drawn import colour
+from plugins.task_types.keypoints import TRUE
 from registry import Registry
 from registry.errors import BadSpec, HeadwaterError
 from tests.harness.toy import keys
@@ -75,6 +76,18 @@ def test_a_boxes_class_stands_in_white_on_its_colour_within_the_image(box):
     assert (named[new] == (255, 255, 255)).all(1).sum() > 50  # letters
     assert (named[new] == ground).all(1).sum() > 400  # and what they stand on
     assert np.ptp(np.nonzero(new)[1]) > 60
+
+
+def test_boxes_in_one_place_all_have_their_names():
+    grounds = [ImageColor.getrgb(COLOURS[label]) for label in (1, 2, 3)]
+    page = drawn(np.zeros((96, 96, 3), np.uint8), np.array([(0.3, 0.3, 0.6, 0.6)] * 3), np.array([1, 2, 3]), ["", "one", "two", "three"])
+    assert all((page == ground).all(2).sum() > 200 for ground in grounds)
+
+
+def test_points_show_on_their_own_colour():
+    methods, blank = Registry.discover().task_type("keypoints").methods, np.full((96, 96, 3), TRUE, np.uint8)
+    (_, truth), _ = methods.picture(blank, np.array([[0.5, 0.5, 1, 1, -1]], np.float32), np.full((1, 3), 0.5, np.float32), ["a"])
+    assert 10 < (truth < 20).all(2).sum() < 60
 
 
 @pytest.mark.parametrize(

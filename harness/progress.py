@@ -124,7 +124,7 @@ class Lines:
 
     def begin(self, jobs: Sequence[Job], slots: int) -> None:
         self.tally, self.told = Tally(jobs), Told()
-        self._print(f"measuring {len(jobs)} jobs on {slots} slot{'s' * (slots != 1)}")
+        self._print(f"measuring {len(jobs)} job{'s' * (len(jobs) != 1)} on {slots} slot{'s' * (slots != 1)}")
 
     def see(self, event: Event) -> None:
         self.tally.see(event)

@@ -76,7 +76,9 @@ def _notes(groups: Groups) -> Iterator[str]:
     if doubtful and not tasks == seeds == 1:
         yield f"cannot tell whether these gain over {groups.reference}, their intervals hold 0: {_listed(doubtful)}"
     if others := {name: int(rows["source"].nunique()) for name, rows in groups.others.items() if len(rows)}:
-        yield from (f"over {name}: {sources} sources have that reference" for name, sources in others.items())
+        yield from (
+            f"over {name}: {sources} source{'s have' if sources != 1 else ' has'} that reference" for name, sources in others.items()
+        )
     if lost := len(groups.gains) - len(groups.known):
         yield f"{lost} cells have no relative gain: their reference is 0"
 

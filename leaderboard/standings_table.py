@@ -86,7 +86,8 @@ def heading(gains: pd.DataFrame) -> str:
     """What gains are of: adaptations, sizes, seeds, metrics."""
     metrics = sorted({directed(metric, sign) for metric, sign in zip(gains["metric"], gains["sign"], strict=True)})
     parts = [", ".join(sorted(gains["adaptation"].unique())), f"size {', '.join(sorted(gains['size'].unique(), key=_by_size))}"]
-    return f"{' · '.join(parts)} · {gains['seed'].nunique()} seeds · {', '.join(metrics)}"
+    seeds = gains["seed"].nunique()
+    return f"{' · '.join(parts)} · {seeds} seed{'s' * (seeds != 1)} · {', '.join(metrics)}"
 
 
 def _by_size(size: str) -> tuple[bool, int]:

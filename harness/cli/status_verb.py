@@ -34,8 +34,9 @@ def command(store: Path, failed: bool, skipped: bool, format_: str) -> int:
         "sum(j.seconds) AS seconds FROM jobs j LEFT JOIN runs r ON r.run = j.run GROUP BY ALL ORDER BY ALL",
         rows=None,
     )
-    runs = opened.sql("SELECT count(*), max(started) FROM runs", rows=None).rows[0]
-    Table(f"jobs in {store}", found.columns, found.rows, [f"{runs[0]} runs, the last began {runs[1]} UTC"]).print(format_)
+    count, last = opened.sql("SELECT count(*), date_trunc('second', max(started)) FROM runs", rows=None).rows[0]
+    note = f"{count} run{'s' * (count != 1)}, the last began {last} UTC"
+    Table(f"jobs in {store}", found.columns, found.rows, [note]).print(format_)
     if format_ != "table":  # a program reads one table: it finds this one in the view
         return 0
     columns = [

@@ -9,7 +9,7 @@ import numpy as np
 from harness.conformance.check import Check, Seen, broken
 from harness.conformance.contents import content
 from harness.conformance.elsewhere import answer_elsewhere, task_digest
-from registry import Kind, Registry, Split, Task, TaskType
+from registry import Kind, Registry, Split, Task, TaskType, directed
 
 THUMBNAIL = 32
 """Side, in pixels, at which images are decoded to see that they can be."""
@@ -47,14 +47,14 @@ class _Subject:
         return splits_of(self.card)
 
     def card_is_sound(self) -> str:
-        metrics = [metric.name for metric in self.type.metrics]
+        metrics = {metric.name: directed(metric.name, metric.sign) for metric in self.type.metrics}
         if self.card.metric and self.card.metric not in metrics:
             raise broken(f"{self.card.type} has no metric {self.card.metric!r}", f"Its metrics: {', '.join(metrics)}.")
         domains = self.registry.cards[Kind.DOMAIN]
         if self.card.domain and self.card.domain not in domains:
             hint = f"Use one of: {', '.join(domains)}; or add a Domain to the plugin."
             raise broken(f"its domain {self.card.domain!r} is not known", hint)
-        return f"{self.card.type} by {self.card.metric or metrics[0]} · {self.card.domain or 'card lacks domain'}"
+        return f"{self.card.type} by {metrics[self.card.metric or next(iter(metrics))]} · {self.card.domain or 'card lacks domain'}"
 
     def loads(self) -> str:
         splits, _ = self.loaded

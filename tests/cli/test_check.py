@@ -52,7 +52,7 @@ def test_a_task_in_six_lines_passes(capsys, tmp_path, monkeypatch):
     (tmp_path / "my_tasks.py").write_text(TASK)
     answer = run_headwater(capsys, "check", "my_tasks.py")
     assert answer.status == 0, answer.out
-    said = "classification by accuracy · medical · 14 + 6 images · 2 classes · decodes · splits disjoint · same in another process"
+    said = "classification by accuracy ↑ · medical · 14 + 6 images · 2 classes · decodes · splits disjoint · same in another process"
     assert answer.out.splitlines()[-1] == f"✓ lab/bone-age   {said}"
 
 

@@ -151,7 +151,7 @@ def noise(count, labels, seed=0):
 
 def test_a_sound_task_says_what_it_is(registry):
     seen = [result.message for result in examine(checks(toys.stripes, registry)[:-1])]
-    assert seen == ["classification by accuracy · synthetic", "30 + 12 images", "3 classes", "decodes", "splits disjoint"]
+    assert seen == ["classification by accuracy ↑ · synthetic", "30 + 12 images", "3 classes", "decodes", "splits disjoint"]
 
 
 def test_the_same_image_in_train_and_test_is_found_whatever_its_form(registry, tmp_path):

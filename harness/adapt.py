@@ -106,7 +106,8 @@ def _the_cell(made: Plan) -> Job:
         raise BadSpec(f"adapt takes one source and one task; these are {len(cells)} cells ({names})", hint="Name one: --source NAME.")
     (job,) = cells
     if reason := made.skipped.get(job.id):
-        raise BadSpec(reason, subject=job.record.source)
+        hint = "Another adaptation may do: headwater list adaptations, and --adaptation NAME."
+        raise BadSpec(reason, subject=job.record.source, hint=hint)
     if job.training is None:
         name = job.record.adaptation
         message = f"{name} solves on frozen features and leaves no network to save"

@@ -93,7 +93,8 @@ def cards_named(registry: Registry, name: str) -> list[Card]:
     if owned:  # its provider knows best what is wrong
         raise errors[0]
     every = list(dict.fromkeys(card.name for kind in Kind for card in registry.all(kind)))  # an estimator is a selector too
-    hint = "See what there is: headwater list sources, tasks, adaptations, estimators, selectors."
+    lists = "See what there is: headwater list sources, tasks, adaptations, estimators, selectors"
+    hint = f"{lists}; a recorded job is named by 8 digits or more of its identity."
     raise UnknownName(f"nothing is called {name!r}.{did_you_mean(name, every)}", subject=name, hint=hint)
 
 

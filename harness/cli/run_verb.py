@@ -189,9 +189,9 @@ def _show_report(report: Report, standing: Standing, again: str, then: str) -> i
     failed = standing.cells["failed"] if not report.outcomes else len(report.failures)
     if failed:
         click.echo(f" {failed} failed: headwater status --failed{where} · retry: {again} --rerun failed", err=True)
+    nothing = bool(report.outcomes) and not report.count(State.DONE) and not standing.cells["done"]
     if report.stopped:
         click.echo(f" ended early: {report.stopped}. Continue: {again}", err=True)
-    elif then:
+    elif then and not nothing:
         click.echo(f" next: headwater {then}{where}", err=True)
-    nothing = bool(report.outcomes) and not report.count(State.DONE) and not standing.cells["done"]
     return 1 if failed or report.stopped or nothing else 0

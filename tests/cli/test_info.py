@@ -69,6 +69,7 @@ def test_an_unknown_name_is_an_error_with_the_nearest_of_any_kind(capsys):
     answer = run_headwater(capsys, "info", "linear_prob")
     assert (answer.status, answer.out) == (2, "")
     assert "nothing is called 'linear_prob'. Did you mean linear_probe?" in answer.err
+    assert "by 8 digits or more" in run_headwater(capsys, "info", "42ef15b").err
 
 
 def test_a_providers_own_words_say_what_is_wrong(capsys):

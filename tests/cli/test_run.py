@@ -9,6 +9,7 @@ import pytest
 
 import headwater as hw
 from leaderboard.records import State
+from tests.cli.headwater_command import run_headwater
 from tests.cli.process import command
 from tests.harness.toy import PLUGIN
 
@@ -93,6 +94,13 @@ def test_a_failed_cell_ends_the_command_with_status_1_and_how_to_retry(tmp_path)
     assert "failed,adapt,2" in summary.stdout
     again = command(tmp_path, "run", "b.toml", "--executor", "inline", "--adaptations", "fine_tune,toy/explodes")
     assert again.returncode == 1  # what failed is still failed, and is said again
+
+
+def test_where_nothing_applied_nothing_is_said_to_be_next(tmp_path, capsys):
+    (tmp_path / "b.toml").write_text('sources = ["toy/fixed"]\ntasks = ["toy/shades"]\nadaptations = ["dann"]\nreferences = []\n')
+    answer = run_headwater(capsys, "run", tmp_path / "b.toml", "--plugin", PLUGIN, "--executor", "inline", "--store", tmp_path / "s.duckdb")
+    assert (answer.status, "next:" in answer.err) == (1, False)
+    assert "toy/fixed has no registered data" in answer.err
 
 
 def test_an_option_wins_over_the_environment_and_that_over_the_file(tmp_path):

@@ -139,6 +139,7 @@ def test_a_store_without_analyses_says_how_to_get_some(tmp_path):
 def test_tables_hold_every_pair_side_by_side_and_every_reading_for_programs(tmp_path):
     (found,) = anatomies(analysed(tmp_path))
     tables = {table.title: table for table in summary_tables(found)}
+    assert "block shuffle: test accuracy ↑" in tables
     cka = tables["similarity: linear CKA"]
     assert [column.name for column in cka.columns] == ["stage", *PAIRS]
     assert [row[0] for row in cka.rows] == ["conv1", "layer1", "head"]

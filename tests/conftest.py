@@ -1,4 +1,4 @@
-"""One cache and one Ray for the whole session."""
+"""One cache and one Ray for the whole session, on however many processes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 # Before anything asks for the cache: tests neither read nor fill the user's own.
 os.environ["HEADWATER_CACHE"] = os.environ.get("HEADWATER_TEST_CACHE") or tempfile.mkdtemp(prefix="headwater-test-cache-")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # networks this small are slower on more, and each process of the tests would have as many
 for name in [name for name in os.environ if name.startswith("HEADWATER_") and name not in ("HEADWATER_CACHE", "HEADWATER_TEST_CACHE")]:
     del os.environ[name]
 
@@ -23,3 +24,10 @@ def ray_session():
     connect(None)
     yield
     ray.shutdown()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """On several processes, what needs Ray stays on one, so that there is one Ray; other files stay whole, for the sake of their fixtures."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("ray" if item.get_closest_marker("ray") else str(item.path)))

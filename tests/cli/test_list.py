@@ -33,7 +33,8 @@ def test_tasks_show_their_facts(capsys):
     assert (digits["domain"], digits["metric"], digits["classes"], digits["images"]) == ("characters", "accuracy", 10, 1200)
 
 
-def test_metrics_are_shown_with_their_direction_and_widths_by_their_name(capsys):
+def test_metrics_are_shown_with_their_direction_and_widths_by_their_name(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
     out = run_headwater(capsys, "list", "tasks", "rendered/", "--plugin", PLUGIN).out
     rows = [" ".join(line.split()) for line in out.splitlines()]
     for words in ("multilabel multilabel synthetic auroc ↑ 3 labels 24", "regression regression synthetic mae ↓ 24"):

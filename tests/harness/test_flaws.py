@@ -112,7 +112,8 @@ def test_flaws_are_kept_with_the_decoded_data_and_counted_without_them(registry,
     assert known(card, task_type) == first.flawed
 
 
-def test_a_run_says_once_at_its_end_what_is_flawed_and_its_jobs_note_it(name, tmp_path, capsys):
+def test_a_run_says_once_at_its_end_what_is_flawed_and_its_jobs_note_it(name, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "400")  # names of folders are long
     words = ["--sources", "scratch/test_resnet", "--tasks", name, "--adaptations", "fine_tune", "--sizes", "full", "--seeds", "2"]
     sizes = ["--image-size", "32", "--epochs", "1", "--executor", "inline", "--store", tmp_path / "s.duckdb"]
     answer = run_headwater(capsys, "run", *words, *sizes)
@@ -141,6 +142,7 @@ def test_adapt_and_select_say_it_too(registry, tmp_path, capsys):
 
 
 def test_check_lists_flaws_by_kind_and_every_one_as_json(name, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "400")
     import harness.conformance.task as conformance
 
     monkeypatch.setattr(conformance._Subject, "same_elsewhere", lambda self: "")  # another process takes seconds

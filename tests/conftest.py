@@ -26,8 +26,13 @@ def ray_session():
     ray.shutdown()
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """On several processes, what needs Ray stays on one, so that there is one Ray; other files stay whole, for the sake of their fixtures."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("ray" if item.get_closest_marker("ray") else str(item.path)))
+def pytest_xdist_make_scheduler(config, log):
+    """On several processes files stay whole, for their fixtures, and those that need Ray together, so that there is still one Ray."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class OneRay(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            file = super()._split_scope(nodeid)
+            return "ray" if "ray_session" in (config.rootpath / file).read_text() else file
+
+    return OneRay(config, log)

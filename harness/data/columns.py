@@ -90,7 +90,7 @@ def _one(candidates: list[str], role: str, features: Features, task: Task) -> st
         return candidates[0]
     problem = f"no {role} column" if not candidates else f"{len(candidates)} {role} columns ({', '.join(candidates)})"
     kind = f" for {task.type}" if role == "label" else ""
-    hint = f'Say which: {role}=COLUMN in brackets after its name, or {role}="COLUMN" in @hw.task.'
+    hint = f'Say which: [{role}=COLUMN] after its name, or {role}="COLUMN" in @hw.task.'
     if role == "label" and not candidates:
         hint = _another_type(features, "", task) or hint
     raise DataError(f"{task.name} has {problem}{kind}. Its columns: {shown(features)}", subject=task.name, hint=hint)
@@ -105,7 +105,7 @@ def _another_type(features: Features, image: str, task: Task) -> str:
         found = list(fitting) if task.label else _named(fitting, wanted.names)
         if name != task.type and found:
             return (
-                f"{found[0]} ({described(features[found[0]])}) looks like {name}: say type={name} in brackets after its name, "
+                f"{found[0]} ({described(features[found[0]])}) looks like {name}: say [type={name}] after its name, "
                 f'or type="{name}" in @hw.task.'
             )
     return ""

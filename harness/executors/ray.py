@@ -180,14 +180,16 @@ class RayExecutor:
 
 
 def connect(address: str | None) -> bool:
-    """Connect to Ray, starting it if needed; True where it was started here."""
+    """Connect to the Ray of that address, or to this process's own, which is started if needed; True where it was not connected yet."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     import ray
 
     if ray.is_initialized():
         return False
-    options: dict[str, Any] = {"address": address} if address else {"include_dashboard": False, "num_cpus": os.cpu_count()}
+    # "local": else Ray joins what RAY_ADDRESS names, or was started here for something else, and refuses the number of CPUs.
+    own: dict[str, Any] = {"address": "local", "include_dashboard": False, "num_cpus": os.cpu_count()}
+    options = {"address": address} if address else own
     try:
         # Ray puts the driver's working directory first on its workers' sys.path, where a user's own plugins.py
         # would shadow ours: connect from an empty one, and bind our packages before anything is unpickled. The

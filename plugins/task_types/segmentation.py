@@ -226,7 +226,7 @@ def _unknown(name: str, values: np.ndarray, count: int) -> Flaw | None:
 
     if not len(values):
         return None
-    what = f"has {len(values)} pixel{'s' * (len(values) != 1)} of {_named(np.unique(values))}, the classes are 0 to {count - 1}"
+    what = f"has {len(values)} pixel{'s' * (len(values) != 1)} of no known class ({_named(np.unique(values))}): known are 0 to {count - 1}"
     return Flaw(name, what, "taken as void")
 
 

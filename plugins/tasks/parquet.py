@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,18 @@ SUFFIXES = (".parquet", ".arrow")
 def load(files: dict[str, list[str]], name: str) -> Any:
     """A DatasetDict of the files, one split each."""
     import datasets
+    from datasets.table import CastError
 
     datasets.disable_progress_bars()  # ours is the bar that counts
+    datasets.logging.set_verbosity(logging.CRITICAL)  # what is wrong is said below
     kind = "arrow" if next(iter(files.values()))[0].endswith(".arrow") else "parquet"
     try:
         return datasets.load_dataset(kind, data_files=files)
     except Exception as error:  # pyarrow and datasets each raise their own for a damaged file
+        if isinstance(error.__cause__, CastError):
+            first = Path(next(iter(files.values()))[0]).parent
+            hint = f"Are they several data sets? Name the folder of one, such as parquet/{first}."
+            raise DataError(f"{name}: its files have different columns", subject=name, hint=hint) from error
         raise DataError(f"{name} cannot be read: {error}", subject=name, hint="Is each file whole? Fetch the folder again.") from error
 
 

@@ -78,7 +78,7 @@ def test_columns_may_be_named_where_they_cannot_be_told():
     features = {"left": IMAGE, "right": IMAGE, "near": IMAGE}
     with pytest.raises(DataError, match=r"own/task has 3 image columns \(left, right, near\)") as raised:
         found("depth", features)
-    assert raised.value.hint == 'Say which: image=COLUMN in brackets after its name, or image="COLUMN" in @hw.task.'
+    assert raised.value.hint == 'Say which: [image=COLUMN] after its name, or image="COLUMN" in @hw.task.'
     with pytest.raises(DataError, match=r"has 2 label columns \(right, near\) for depth"):
         found("depth", features, image="left")
     assert found("depth", features, image="left", label="near").target == "near"
@@ -107,13 +107,16 @@ def test_columns_may_be_named_where_they_cannot_be_told():
 def test_a_wrong_type_ends_in_a_sentence_with_what_to_type(read_as, column, feature, is_one_of):
     with pytest.raises(DataError, match=f"own/task has no label column for {read_as}. Its columns: ") as raised:
         found(read_as, {"image": IMAGE, column: feature})
-    assert raised.value.hint.startswith(f"{column} (") and f"looks like {is_one_of}: say type={is_one_of} in brackets" in raised.value.hint
+    assert (
+        raised.value.hint.startswith(f"{column} (")
+        and f"looks like {is_one_of}: say [type={is_one_of}] after its name" in raised.value.hint
+    )
 
 
 def test_a_named_column_that_does_not_fit_the_type_says_which_type_it_fits():
     with pytest.raises(DataError, match=r"its column kind \(ClassLabel\) cannot be the target of depth, which is a depth map") as raised:
         found("depth", {"image": IMAGE, "depth": IMAGE, "kind": KIND}, label="kind")
-    assert raised.value.hint.startswith("kind (ClassLabel) looks like classification: say type=classification")
+    assert raised.value.hint.startswith("kind (ClassLabel) looks like classification: say [type=classification]")
     with pytest.raises(DataError) as raised:
         found("depth", {"image": IMAGE, "depth": IMAGE, "taken": datasets.Value("timestamp[s]")}, label="taken")
     assert raised.value.hint == "Its columns: image (Image), depth (Image), taken (timestamp[s])."

@@ -56,14 +56,14 @@ SPOILT = {"detection": (spoilt_boxes, ""), "segmentation": (spoilt_masks, f",cla
 HANDLED = {
     "detection": [
         (1, "has 1 box partly outside the image", "clipped"),
-        (2, "has 1 box empty", "left out"),
+        (2, "has 1 empty box", "left out"),
         (3, "has 1 box outside the image", "left out, and with it the image"),
     ],
     "segmentation": [
         (1, f"has a mask of {WIDTH // 2}×{HEIGHT}, the image is {WIDTH}×{HEIGHT}", "left out"),
         (2, "has a mask of nothing but void", "left out"),
         (3, "has no mask", "left out"),
-        (5, "has 6 pixels of 9, the classes are 0 to 3", "taken as void"),
+        (5, "has 6 pixels of no known class (9): known are 0 to 3", "taken as void"),
     ],
 }
 LEFT_OUT = {"detection": [3], "segmentation": [1, 2, 3]}
@@ -192,8 +192,8 @@ def test_a_task_without_flaws_says_nothing(registry, tmp_path):
 @pytest.mark.parametrize(
     ("whats", "together"),
     [
-        (["has 1 box empty", "has 12 boxes empty", "has 3 boxes empty"], "has 1–12 boxes empty"),
-        (["has 2 boxes empty", "has 2 boxes empty"], "has 2 boxes empty"),
+        (["has 1 empty box", "has 12 empty boxes", "has 3 empty boxes"], "has 1–12 empty boxes"),
+        (["has 2 empty boxes", "has 2 empty boxes"], "has 2 empty boxes"),
         (
             ["has 1 box of no known category ('x')", "has 2 boxes of no known category ('y', 'x')"],
             "has 1–2 boxes of no known category ('x', 'y')",
@@ -220,12 +220,12 @@ def test_flaws_that_differ_in_their_numbers_are_of_a_kind(whats, together):
 
 
 def test_other_flaws_and_other_ends_are_apart_and_the_most_frequent_is_first():
-    flaws = [Flaw("a", "has no mask", "left out"), Flaw("b", "has 1 box empty", "left out"), Flaw("c", "has 1 box empty", "clipped")]
-    flaws.append(Flaw("d", "has 2 boxes empty", "clipped"))
+    flaws = [Flaw("a", "has no mask", "left out"), Flaw("b", "has 1 empty box", "left out"), Flaw("c", "has 1 empty box", "clipped")]
+    flaws.append(Flaw("d", "has 2 empty boxes", "clipped"))
     assert [(group.what, group.handled, len(group.names)) for group in grouped(flaws)] == [
-        ("has 1–2 boxes empty", "clipped", 2),
+        ("has 1–2 empty boxes", "clipped", 2),
         ("has no mask", "left out", 1),
-        ("has 1 box empty", "left out", 1),
+        ("has 1 empty box", "left out", 1),
     ]
 
 

@@ -129,6 +129,18 @@ class _Silent:
     def end(self): ...
 
 
+def test_without_an_address_a_ray_of_another_is_not_joined(monkeypatch):
+    import ray
+
+    from harness.executors.ray import connect
+
+    asked = {}
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", lambda **options: asked.update(options))
+    assert connect(None) and asked["address"] == "local" and asked["num_cpus"]
+    assert connect("auto") and asked["address"] == "auto"
+
+
 @pytest.mark.ray
 @pytest.mark.slow
 class TestOnRay:

@@ -123,7 +123,7 @@ def test_what_is_wrong_is_told_image_by_image(registry, root):
         ("000000000000.jpg", "has 1 crowd region", "left out, and with it the image"),
         ("000000000001.jpg", "has 1 crowd region", "left out"),
         ("000000000003.jpg", "has 1 object of unknown category (99)", "left out, and with it the image"),
-        ("000000000007.jpg", "has 1 box empty", "left out"),
+        ("000000000007.jpg", "has 1 empty box", "left out"),
         ("000000000010.jpg", "has 1 box outside the image", "left out"),
     }
     assert kept == TRAIN - 3  # image 9, of which nothing is annotated, stays
@@ -173,10 +173,10 @@ def test_a_split_that_loading_leaves_empty_is_an_error_with_its_first_flaw(regis
 
 MALFORMED = {
     "detection": [
-        ({"bbox": ["a", 1, 2, 3]}, "has 1 box empty"),
-        ({"bbox": None}, "has 1 box empty"),
-        ({"bbox": 7}, "has 1 box empty"),
-        ({"bbox": [1, 1, 10**400, 3]}, "has 1 box empty"),
+        ({"bbox": ["a", 1, 2, 3]}, "has 1 empty box"),
+        ({"bbox": None}, "has 1 empty box"),
+        ({"bbox": 7}, "has 1 empty box"),
+        ({"bbox": [1, 1, 10**400, 3]}, "has 1 empty box"),
         ({"category_id": [3]}, "has 1 object of unknown category ([3])"),
         ({"category_id": "3"}, "has 1 object of unknown category (3)"),
     ],

@@ -109,9 +109,9 @@ def test_other_names_for_the_same_are_understood(target):
 @pytest.mark.parametrize(
     ("target", "what", "handled"),
     [
-        (objects(GOOD, (5, 5, 0, 4), (5, 5, 4, -1)), "has 2 boxes empty", "left out"),
-        (objects(GOOD, (math.nan, 5, 4, 4)), "has 1 box empty", "left out"),
-        (objects(GOOD, (None, 5, 4, 4)), "has 1 box empty", "left out"),
+        (objects(GOOD, (5, 5, 0, 4), (5, 5, 4, -1)), "has 2 empty boxes", "left out"),
+        (objects(GOOD, (math.nan, 5, 4, 4)), "has 1 empty box", "left out"),
+        (objects(GOOD, (None, 5, 4, 4)), "has 1 empty box", "left out"),
         (objects(GOOD, (64, 5, 4, 4)), "has 1 box outside the image", "left out"),
         (objects(GOOD, (-9, 5, 4, 4)), "has 1 box outside the image", "left out"),
         (objects(GOOD, (1, 1, 4, 4), categories=[0, 3]), "has 1 box of no known category (3)", "left out"),

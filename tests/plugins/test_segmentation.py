@@ -138,7 +138,7 @@ def test_values_that_are_no_class_become_void():
     target[0, :3], target[47, 0] = 7, -2
     found = encode(mask(), target, side=64)
     assert found.rows is None
-    assert found.flaws == (Flaw("b.jpg", "has 4 pixels of -2, 7, the classes are 0 to 2", "taken as void"),)
+    assert found.flaws == (Flaw("b.jpg", "has 4 pixels of no known class (-2, 7): known are 0 to 2", "taken as void"),)
     assert (found.targets[1][0, :3] == VOID).all()
     assert (found.targets[1] == VOID).sum() == 4
 

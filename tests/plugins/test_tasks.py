@@ -147,6 +147,14 @@ def test_a_folder_without_parquet_and_a_damaged_file_say_so(registry, tmp_path):
         registry.task(f"parquet/{tmp_path}[domian=aerial]")
 
 
+def test_a_folder_of_several_data_sets_says_so(registry, tmp_path):
+    parquet(tmp_path / "a", "train")
+    parquet(tmp_path / "b", "train", columns=("photo", "kind"))
+    with pytest.raises(DataError, match="its files have different columns") as raised:
+        registry.task(f"parquet/{tmp_path}").load()
+    assert f"such as parquet/{tmp_path / 'a'}." in raised.value.hint
+
+
 # -- folders of images --------------------------------------------------------------------------------------------
 
 

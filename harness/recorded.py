@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from leaderboard.short_names import shortened, shortened_tasks
 from leaderboard.store import Store
 from registry import Kind, TaskType, directed
-from registry.errors import BadSpec, DataError, NotApplicable, UnknownName
+from registry.errors import BadSpec, DataError, HeadwaterError, NotApplicable, UnknownName
 
 if TYPE_CHECKING:
     import numpy as np
@@ -104,8 +104,14 @@ def registry_of(job: Recorded, plugins: Sequence[PluginLike] = ()) -> Registry:
     return Registry.discover([*dict.fromkeys([*job.spec.get("plugins", ()), *map(str, plugins)])])
 
 
-def signs(job: Recorded, registry: Registry) -> Mapping[str, int]:
+def signs(job: Recorded, plugins: Sequence[PluginLike] = ()) -> Mapping[str, int]:
     """Metric -> 1 where it should be high, -1 where low: of the job's own, and of its type's others where the type is known."""
+    from registry import Registry
+
+    try:
+        registry = registry_of(job, plugins)
+    except HeadwaterError:  # its plugins are elsewhere now, as where a store was copied from
+        registry = Registry.discover()
     known = registry.cards[Kind.TASK_TYPE].get(job.task_type)
     others = {metric.name: metric.sign for metric in known.metrics} if isinstance(known, TaskType) else {}
     return others | {job.facts["metric"]: job.facts["sign"]}

@@ -25,7 +25,7 @@ def is_job(name: str) -> bool:
 
 def print_job(store: Store, name: str, plugins: Sequence[Path], format_: str) -> None:
     """A job's facts, its metrics, and of a done cell those of each class; as data they are facts too."""
-    from harness.recorded import recorded, registry_of, signs
+    from harness.recorded import recorded, signs
     from leaderboard.tables import Column, Table
     from registry import directed
 
@@ -38,7 +38,7 @@ def print_job(store: Store, name: str, plugins: Sequence[Path], format_: str) ->
         return
     Table(f"job {job.job}", ["fact", "value"], facts).print(format_)
     if job.metrics:
-        sign = signs(job, registry_of(job, plugins))
+        sign = signs(job, plugins)
         metric = Column("metric", show=lambda name: directed(name, sign[name]) if name in sign else name, rank=0)
         Table("metrics", [metric, "validation", "test"], job.metrics, notes).print(format_)
     if by_class:

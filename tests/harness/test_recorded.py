@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import headwater as hw
-from harness.recorded import recorded, seen
+from harness.recorded import recorded, seen, signs
 from harness.run import Control
 from registry.errors import DataError, NotApplicable, UnknownName
 from tests.harness.toy import PLUGIN, keys
@@ -43,6 +43,12 @@ def test_the_cells_own_metric_comes_first_and_in_its_title(store):
     found = recorded(store, job(store))
     assert [row.metric for row in found.metrics] == ["accuracy", "auroc", "balanced_accuracy", "f1", "log_loss"]
     assert found.title == f"toy/fixed → shades · fine_tune · 12 images · seed 0 · accuracy ↑ {found.metrics[0].test:.3f}"
+
+
+def test_which_way_a_metric_points_is_known_without_the_plugins_of_its_run(store):
+    found = recorded(store, job(store))
+    known = signs(replace(found, spec={**found.spec, "plugins": ["/nowhere/mine.py"]}))
+    assert (known["accuracy"], known["log_loss"]) == (1, -1)
 
 
 @pytest.mark.parametrize(

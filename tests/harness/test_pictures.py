@@ -84,6 +84,11 @@ def test_boxes_in_one_place_all_have_their_names():
     assert all((page == ground).all(2).sum() > 200 for ground in grounds)
 
 
+def test_a_thousand_boxes_in_one_place_are_drawn_with_the_names_that_there_is_room_for():
+    page = drawn(np.zeros((96, 96, 3), np.uint8), np.array([(0.3, 0.3, 0.6, 0.6)] * 1100), np.arange(1100) % 2, ["one", "two"])
+    assert page.shape == (480, 480, 3) and all((page[-40:] == ImageColor.getrgb(COLOURS[label])).all(2).sum() > 200 for label in (0, 1))
+
+
 def test_points_show_on_their_own_colour():
     methods, blank = Registry.discover().task_type("keypoints").methods, np.full((96, 96, 3), TRUE, np.uint8)
     (_, truth), _ = methods.picture(blank, np.array([[0.5, 0.5, 1, 1, -1]], np.float32), np.full((1, 3), 0.5, np.float32), ["a"])

@@ -185,6 +185,8 @@ def annotation_files(root: Path, task_type: str, prefix: str, name: str) -> dict
             others = [each.stem for each in chosen if _split_of(each.relative_to(root)) != split]
             wanted = "+".join([max(splits[split].stem, file.stem, key=len), *others])  # the longer name cannot start both
             hint = f"Say which, by what their names start with: annotations={wanted}."
+            if splits[split].stem == file.stem:
+                hint = f"They have the same name: move one of them out of {root}."
             raise DataError(f"{name} has two annotation files for {split}: {both}", subject=name, hint=hint)
         splits[split] = file
     return splits

@@ -401,6 +401,11 @@ def test_each_type_reads_its_file_and_a_prefix_names_another(registry, root):
     with pytest.raises(DataError, match="has no annotation file that starts with mine") as raised:
         registry.task(f"coco/{root}[annotations=mine]")
     assert raised.value.hint.startswith("There are: annotations/instances_minitrain_train.json, annotations/instances_train2017.json, ")
+    (root / "old").mkdir()
+    (root / "old/instances_val2017.json").write_text("{}")
+    with pytest.raises(DataError, match="two annotation files for validation") as raised:
+        registry.task(f"coco/{root}[annotations=instances_train+instances_val]")
+    assert raised.value.hint == f"They have the same name: move one of them out of {root}."  # no prefix tells them apart
 
 
 @pytest.mark.parametrize(

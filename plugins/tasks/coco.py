@@ -6,7 +6,8 @@ Lin et al. 2014, Microsoft COCO: common objects in context (arXiv 1405.0312); th
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -191,20 +192,22 @@ def _resolve(name: Name, registry: Registry) -> Task:
     if not root.is_dir():
         raise UnknownName(f"{name}: there is no folder {root}", subject=str(name), hint=f"Write {coco.form}.")
     files = annotation_files(root, facts["type"], str(own.get("annotations", "")), str(name))
+    images = image_files(root)
     return Task(
         name=str(name),
         summary=f"{root.name}, a folder in the form of COCO.",
         load=partial(load, root, files, facts["type"], own),
-        images=None if facts["type"] == "keypoints" or "train" not in files else _count(root, files["train"]),
-        files=(*files.values(), *image_files(root)),  # any of them may be listed
+        images=None if facts["type"] == "keypoints" or "train" not in files else _count(images, root, files["train"]),
+        files=(*files.values(), *images),  # any of them may be listed
         code=code_of(load),
         **facts,
     )
 
 
-def _count(root: Path, file: Path) -> int | None:
-    """The images of the likeliest folder that has any."""
-    return next((len(found) for folder in image_folders(root, file) if (found := image_files(folder))), None)
+def _count(images: Sequence[Path], root: Path, file: Path) -> int | None:
+    """How many of the images below the root are in the likeliest folder that has any."""
+    counts = (sum(str(image).startswith(f"{folder}{os.sep}") for image in images) for folder in image_folders(root, file))
+    return next((count for count in counts if count), None)
 
 
 coco = Provider(

@@ -26,6 +26,7 @@ def ray_session():
     ray.shutdown()
 
 
+@pytest.hookimpl(optionalhook=True)  # tests run without pytest-xdist too
 def pytest_xdist_make_scheduler(config, log):
     """On several processes files stay whole, for their fixtures, and those that need Ray together, so that there is still one Ray."""
     from xdist.scheduler import LoadFileScheduling

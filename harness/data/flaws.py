@@ -33,8 +33,10 @@ class Flawed:
     left_out: Mapping[str, int]
 
     @classmethod
-    def of(cls, given: Mapping[str, int], kept: Mapping[str, int], flaws: Iterable[Flaw]) -> Flawed:
-        flawed = min(len({flaw.name for flaw in flaws}), sum(given.values()))  # some are about the file that lists the images
+    def of(cls, given: Mapping[str, int], kept: Mapping[str, int], flaws: Mapping[str, Iterable[Flaw]]) -> Flawed:
+        """All by split, as images of several may have the same name."""
+        names = {split: {flaw.name for flaw in found} for split, found in flaws.items()}
+        flawed = sum(min(len(names[split]), count) for split, count in given.items())  # some are about the file that lists the images
         return cls(flawed, dict(given), {split: count - kept[split] for split, count in given.items()})
 
     def __str__(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from registry.cache import cache_folder
 from registry.errors import DataError
 from registry.identity import digest
 
-_VERSION = 4
+_VERSION = 5
 """Raised when decoding, resizing or what is kept beside them changes."""
 
 
@@ -38,7 +38,7 @@ class PreparedSplit:
 class Prepared:
     """A task ready to train on. ``decoded``: how many images had to be decoded for it, 0 where the node had them already.
 
-    ``flaws``: what was wrong with its annotations, image by image; ``given``: how many images each split had before some were left out.
+    ``flaws``: what was wrong with its annotations, image by image; ``flawed``: of how many images, None where nothing was.
     """
 
     key: str
@@ -48,12 +48,7 @@ class Prepared:
     outputs: int
     decoded: int = 0
     flaws: tuple[Flaw, ...] = ()
-    given: Mapping[str, int] = field(default_factory=dict)
-
-    @property
-    def flawed(self) -> Flawed | None:
-        """How many of its images have flawed annotations; None for none."""
-        return Flawed.of(self.given, {"train": len(self.train), "test": len(self.test)}, self.flaws) if self.flaws else None
+    flawed: Flawed | None = None
 
 
 def prepare(task: Task, task_type: TaskType, image_size: int, threads: int = 1) -> Prepared:
@@ -68,7 +63,8 @@ def prepare(task: Task, task_type: TaskType, image_size: int, threads: int = 1) 
     facts = json.loads((folder / "facts.json").read_text())
     train, test = (_map(folder, name) for name in ("train", "test"))
     flaws = tuple(Flaw(**flaw) for flaw in facts["flaws"])
-    return Prepared(key, train, test, tuple(facts["classes"]), facts["outputs"], decoded, flaws, facts["given"])
+    flawed = Flawed(**facts["flawed"]) if flaws else None
+    return Prepared(key, train, test, tuple(facts["classes"]), facts["outputs"], decoded, flaws, flawed)
 
 
 def _map(folder: Path, name: str) -> PreparedSplit:
@@ -98,7 +94,8 @@ class Usable:
 
     @property
     def flawed(self) -> Flawed:
-        return Flawed.of(self.given, {name: len(split.images) for name, split in self.splits.items()}, self.flaws)
+        kept = {name: len(split.images) for name, split in self.splits.items()}
+        return Flawed.of(self.given, kept, {name: self.found[name].flaws for name in self.splits})
 
 
 def usable(task: Task, task_type: TaskType, image_size: int) -> Usable:
@@ -149,7 +146,7 @@ def _decode_into(folder: Path, task: Task, task_type: TaskType, image_size: int,
         finally:
             temporary.unlink(missing_ok=True)
         np.save(folder / f"{name}.targets.npy", kept.found[name].targets)
-    facts = {"task": task.name, "classes": kept.classes, "outputs": outputs, "given": kept.given}
+    facts = {"task": task.name, "classes": kept.classes, "outputs": outputs, "flawed": asdict(kept.flawed)}
     # Written last: its presence says that the rest is whole.
     (folder / "facts.json").write_text(json.dumps({**facts, "flaws": [asdict(flaw) for flaw in kept.flaws]}))
     return sum(len(split.images) for split in kept.splits.values())

@@ -91,7 +91,7 @@ def test_every_flaw_is_told_by_image_and_handled_as_said(registry, name):
     about = [(flaw.name, flaw.what, flaw.handled) for flaw in prepared.flaws]
     assert about == [(f"{card.name}: train image {row} (scene_{row})", what, handled) for row, what, handled in HANDLED[card.type]]
     left_out = LEFT_OUT[card.type]
-    assert (len(prepared.train), len(prepared.test), prepared.given) == (TRAIN - len(left_out), TEST, GIVEN)
+    assert (len(prepared.train), len(prepared.test)) == (TRAIN - len(left_out), TEST)
     assert prepared.flawed == Flawed(len(about), GIVEN, {"train": len(left_out), "test": 0})
     kept = [row for row in range(TRAIN) if row not in left_out]
     for place, row in enumerate(kept):  # images stay beside their own targets
@@ -176,13 +176,20 @@ def test_what_a_tasks_own_loading_found_is_told_too(registry):
     assert str(prepared.flawed) == "flawed annotations in 1 of 7 images, 1 of 5 train images left out"
     carved = prepare(Task(name="own/carved", load=lambda: splits["train"]), registry.task_type("classification"), 8)
     assert [flaw.name for flaw in carved.flaws] == ["own/carved: scan 6"]  # once, not for each part
-    assert carved.given == {"train": 4, "test": 1}
+    assert carved.flawed.given == {"train": 4, "test": 1}
+
+
+def test_images_of_two_splits_with_the_same_name_are_two(registry):
+    split = Split([np.full((8, 8, 3), value, np.uint8) for value in range(3)], [1.0, 2.0, None], ["0.jpg", "1.jpg", "2.jpg"])
+    card = Task(name="own/twice", load=lambda: {"train": split, "test": split}, type="regression")
+    flawed = prepare(card, registry.task_type("regression"), 8).flawed
+    assert str(flawed) == "flawed annotations in 2 of 6 images, 1 of 3 train and 1 of 3 test images left out"
 
 
 def test_a_task_without_flaws_says_nothing(registry, tmp_path):
     card = registry.task(f"parquet/{write_parquet(tmp_path, 'detection')}[type=detection]")
     prepared = prepare(card, registry.task_type("detection"), 32)
-    assert (prepared.flaws, prepared.flawed, prepared.given) == ((), None, GIVEN)
+    assert (prepared.flaws, prepared.flawed) == ((), None)
     assert known(card, registry.task_type("detection")) == Flawed(0, GIVEN, {"train": 0, "test": 0})
 
 

@@ -48,7 +48,8 @@ def command(kind: str, patterns: tuple[str, ...], limit: int | None, plugins: tu
     shown = cards[:limit] if limit else cards
     columns = [column for name in COLUMNS[wanted.value] for column in _columns(name)]
     rows = [[value for name in COLUMNS[wanted.value] for value in _values(card, name, registry)] for card in shown]
-    Table(f"{len(cards):,} {wanted.plural}", columns, rows, _notes(registry, wanted, len(cards), len(shown))).print(format_)
+    title = f"{len(cards):,} {wanted.value if len(cards) == 1 else wanted.plural}"
+    Table(title, columns, rows, _notes(registry, wanted, len(cards), len(shown))).print(format_)
 
 
 def read_kind(text: str) -> Kind:

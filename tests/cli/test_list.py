@@ -39,7 +39,8 @@ def test_metrics_are_shown_with_their_direction_and_widths_by_their_name(capsys,
     rows = [" ".join(line.split()) for line in out.splitlines()]
     for words in ("multilabel multilabel synthetic auroc ↑ 3 labels 24", "regression regression synthetic mae ↓ 24"):
         assert any(row.startswith(f"rendered/{words}") for row in rows), out
-    assert "nme ↓, pck ↑, auc ↑" in run_headwater(capsys, "list", "task-types", "keypoints").out
+    out = run_headwater(capsys, "list", "task-types", "keypoints").out
+    assert "nme ↓, pck ↑, auc ↑" in out and out.split()[:2] == ["1", "task-type"]
     (row,) = json.loads(run_headwater(capsys, "list", "tasks", "sklearn/digits", "--format", "json").out)
     assert (row["metric"], row["classes"]) == ("accuracy", 10)
 

@@ -168,7 +168,8 @@ def _is_as_measured(job: Recorded, task: Task, task_type: TaskType, registry: Re
 
 def _changed(job: Recorded, task: Task) -> DataError:
     message = f"the data of {task.name}, or the code that reads and measures them, are others now than when job {job.job} was measured"
-    cells = f"SELECT job, source, adaptation FROM cells WHERE task = '{task.name}'"
+    quoted = task.name.replace("'", "''")
+    cells = f"SELECT job, source, adaptation FROM cells WHERE task = '{quoted}'"
     hint = f'Give the same headwater run again, and look at its new cells: headwater query "{cells}" --store {job.store}'
     return DataError(message, subject=task.name, hint=hint)
 

@@ -57,7 +57,7 @@ def command(names: tuple[str, ...], picture: str | None, images: int, plugins: t
             registry = Registry.discover(plugins)
             report_problems(registry)
         for card in cards_named(registry, name):
-            Table(_title(card), ["fact", "value"], _facts(card, registry)).print(format_)
+            Table(_title(card), ["fact", "value"], _facts(card, registry, in_words=format_ not in ("json", "csv"))).print(format_)
 
 
 def _jobs(names: Sequence[str]) -> Sequence[str]:
@@ -104,14 +104,15 @@ def _title(card: Card) -> str:
     return f"{card.name} ({kind_of(card).value})"
 
 
-def _facts(card: Card, registry: Registry) -> list[list[Any]]:
+def _facts(card: Card, registry: Registry, in_words: bool) -> list[list[Any]]:
+    """``in_words``: metrics with their directions, and classes under what their type calls them; programs want neither."""
     from registry import SourceModel, Task, TaskType, directed, kind_of
 
     facts = {key: value for key, value in card.facts().items() if key not in ("methods", "noun")}  # of a task type: code, a word
     if isinstance(card, TaskType):
-        facts["metrics"] = tuple(directed(metric.name, metric.sign) for metric in card.metrics)
+        facts["metrics"] = tuple(directed(metric.name, metric.sign) if in_words else metric.name for metric in card.metrics)
     if isinstance(card, Task):
-        facts = _of_its_type(facts, card, registry)
+        facts = _of_its_type(facts, card, registry) if in_words else facts
         facts["annotations"] = _flawed(card, registry)
     if isinstance(card, SourceModel):
         facts["parameters"] = card.parameters or _counted(card)

@@ -58,7 +58,7 @@ def facts_of(name: Name, registry: Registry, form: Form) -> tuple[dict[str, Any]
     _check(name, registry, form, task_type)
     facts: dict[str, Any] = {key: value for key, value in said.items() if value is not None and (key in FACTS or key in COLUMNS)}
     facts["type"] = task_type.name
-    facts["conventions"] = {key: value for key, value in said.items() if key in task_type.conventions}
+    facts["conventions"] = {key: value for key, value in said.items() if value is not None and key in task_type.conventions}
     if "classes" in facts:
         facts["classes"] = tuple(split_list(str(facts["classes"]), "+"))
     return facts, {key: value for key, value in said.items() if value is not None and key in form.own and key not in COLUMNS}

@@ -145,9 +145,15 @@ def _keypoints(listing: Listing, images: Mapping[Any, Image], category: str, mar
         objects = listing.objects(key)
         single = [each for each in objects.single if each["category_id"] == wanted]
         given += len(single)
+        # Most data sets have many: one flaw an image says it.
+        bare = [each for each in single if not _is_labelled(each.get("keypoints") or [])]
+        if bare and key in images:
+            flaws.append(Flaw(objects.image, f"has {counted(len(bare), 'object')} without labelled points", "left out"))
         for each in single if key in images else ():
+            if each in bare:
+                continue
             name, box = f"{objects.image} (annotation {each.get('id')})", crop_of(each, images[key].size, margin)
-            problem = _wrong(each.get("keypoints") or [], len(points))
+            problem = _wrong(each["keypoints"], len(points))
             if problem or box is None:
                 flaws.append(Flaw(name, f"has {problem or 'no box in the image'}", "left out"))
                 continue
@@ -158,12 +164,15 @@ def _keypoints(listing: Listing, images: Mapping[Any, Image], category: str, mar
     return Split(Crops(files, boxes), targets, names, flaws, points, given)
 
 
+def _is_labelled(flat: Any) -> bool:
+    """Whether any of an object's keypoints is, or they are none at all."""
+    return not are_numbers(flat) or any(flat[2::3])
+
+
 def _wrong(flat: Any, points: int) -> str:
     """What is wrong with an object's keypoints, if anything is."""
     if not are_numbers(flat):
         return "keypoints that are no numbers"
-    if not any(flat[2::3]):
-        return "no labelled points"
     return "" if len(flat) == 3 * points else f"{len(flat)} numbers for {points} points"
 
 

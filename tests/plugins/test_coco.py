@@ -191,7 +191,7 @@ MALFORMED = {
         ({"keypoints": 5}, "has keypoints that are no numbers"),
         ({"keypoints": "abc"}, "has keypoints that are no numbers"),
         ({"keypoints": [None] * 12}, "has keypoints that are no numbers"),
-        ({"keypoints": None}, "has no labelled points"),
+        ({"keypoints": None}, "has 1 object without labelled points"),
         ({"bbox": "none"}, "has no box in the image"),
     ],
 }
@@ -371,7 +371,7 @@ def test_objects_without_points_or_of_the_wrong_number_are_flaws(registry, tmp_p
     whole = registry.task(f"coco/{root}[type=keypoints,category=square]").load()["train"]
     names = [f"{coco('train')['annotations'][place]['image_id'] - 1:012d}.jpg" for place in (first, second, third)]
     assert [(flaw.name, flaw.what) for flaw in whole.flaws] == [
-        (f"{names[0]} (annotation {first + 1})", "has no labelled points"),
+        (names[0], "has 1 object without labelled points"),
         (f"{names[1]} (annotation {second + 1})", "has 3 numbers for 4 points"),
         (f"{names[2]} (annotation {third + 1})", "has no box in the image"),
     ]
@@ -476,7 +476,8 @@ def test_options_of_another_type_and_out_of_range_are_refused(registry, root, op
 
 
 def test_an_option_that_is_none_is_not_said(registry, root):
-    card = registry.task(f"coco/{root}[type=keypoints,category=disc,margin=none,domain=none]")
+    card = registry.task(f"coco/{root}[type=keypoints,category=disc,margin=none,domain=none,mirrored=none]")
+    assert "mirrored" not in card.conventions
     assert card.load.args[-1] == {"category": "disc"} and card.domain is None
 
 

@@ -25,20 +25,20 @@ def digest(*parts: Any) -> str:
     return hashlib.blake2b(text.encode(), digest_size=_LENGTH // 2).hexdigest()
 
 
-def code_of(function: Callable[..., Any]) -> str:
+def code_of(function: Callable[..., Any], without: tuple[str, ...] = ()) -> str:
     """A fingerprint of the module a plugin's function stands in, comments and docstrings stripped.
 
     The whole module counts, and so do those of its own package that it imports, and theirs (of a file in no package: those beside
     it), since a plugin's helpers decide its result as much as its entry point. Where there is no file (a notebook), the function's own
-    source, or else its bytecode, stands in.
+    source, or else its bytecode, stands in. Functions named in ``without``, and what only they import, decide nothing.
     """
     function = inspect.unwrap(function)
     try:
         path = inspect.getsourcefile(function)
         if path and Path(path).is_file():
-            return _fingerprint(path, Path(path).stat().st_mtime_ns)
+            return _fingerprint(path, Path(path).stat().st_mtime_ns, without)
         source = inspect.getsource(function)
-        return digest(_stripped("\n".join(_dedent(source.splitlines()))))
+        return digest(ast.dump(_stripped("\n".join(_dedent(source.splitlines())), without)))
     except (OSError, TypeError, SyntaxError):
         code = getattr(function, "__code__", None)
         return digest(code.co_code.hex(), repr(code.co_consts)) if code else digest(repr(function))
@@ -50,37 +50,37 @@ def _dedent(lines: list[str]) -> list[str]:
 
 
 @lru_cache
-def _fingerprint(path: str, mtime_ns: int) -> str:
+def _fingerprint(path: str, mtime_ns: int, without: tuple[str, ...]) -> str:
     """Of a module and of what it imports from its own package."""
-    own, *others = _modules(path)
+    own, *others = _modules(path, without)
     return digest(own[1], *(fingerprint for _, fingerprint in sorted(others))) if others else own[1]
 
 
-def _modules(path: str) -> list[tuple[str, str]]:
+def _modules(path: str, without: tuple[str, ...]) -> list[tuple[str, str]]:
     """(name relative to the first, fingerprint) of a module and all that it imports from its package, itself first."""
     found: dict[str, str] = {}
     waiting = [path]
     while waiting:
         if (one := waiting.pop()) not in found:
-            found[one], imported = _read(one, Path(one).stat().st_mtime_ns)
+            found[one], imported = _read(one, Path(one).stat().st_mtime_ns, without)
             waiting += imported
     return [(os.path.relpath(one, Path(path).parent), fingerprint) for one, fingerprint in found.items()]
 
 
 @lru_cache
-def _read(path: str, mtime_ns: int) -> tuple[str, list[str]]:
+def _read(path: str, mtime_ns: int, without: tuple[str, ...]) -> tuple[str, list[str]]:
     """A module's fingerprint, and the files of those that it imports from its package."""
     # Kept, since parsing every plugin would cost more than all the rest of ``headwater list``.
     try:
-        kept = cache_folder("code") / digest("with imports", path, mtime_ns)
+        kept = cache_folder("code") / digest("with imports", path, mtime_ns, without)
         if kept.is_file():
             fingerprint, *imported = kept.read_text().split("\n")
             if all(Path(one).is_file() for one in imported):
                 return fingerprint, imported
     except (OSError, HeadwaterError):
         kept = None
-    source = Path(path).read_text(encoding="utf-8")
-    fingerprint, imported = digest(_stripped(source)), _imported(ast.parse(source), Path(path))
+    tree = _stripped(Path(path).read_text(encoding="utf-8"), without)
+    fingerprint, imported = digest(ast.dump(tree)), _imported(tree, Path(path))
     if kept:
         with suppress(OSError):  # a cache that cannot be written only costs time
             write_atomically(kept, lambda temporary: temporary.write_text("\n".join([fingerprint, *imported])))
@@ -107,15 +107,18 @@ def _imported(tree: ast.Module, path: Path) -> list[str]:
     return sorted(str(file) for file in files if file.is_file() and file != path)
 
 
-def _stripped(source: str) -> str:
+def _stripped(source: str, without: tuple[str, ...]) -> ast.Module:
+    """Without docstrings, and without functions of these names, of a module or of its classes."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
+        if without and isinstance(node, ast.Module | ast.ClassDef):
+            node.body = [one for one in node.body if not (isinstance(one, ast.FunctionDef) and one.name in without)]
         if (
             isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
             and ast.get_docstring(node, clean=False) is not None
         ):
             node.body = node.body[1:]
-    return ast.dump(tree)
+    return tree
 
 
 def digest_files(files: Iterable[Path]) -> str:

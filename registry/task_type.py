@@ -210,6 +210,7 @@ def task_type(name: str, *, metrics: Sequence[Metric], **facts: Any) -> Callable
             )
         if missing := sorted(methods.__abstractmethods__):
             raise BadPlugin(f"{name} lacks {', '.join(missing)}", subject=name, hint="See headwater's page on task types.")
-        return TaskType(name=name, summary=first_line(methods), methods=methods(), metrics=tuple(metrics), code=code_of(methods), **facts)
+        code = code_of(methods, without=("picture",))  # another colour is no other measurement
+        return TaskType(name=name, summary=first_line(methods), methods=methods(), metrics=tuple(metrics), code=code, **facts)
 
     return make

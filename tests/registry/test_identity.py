@@ -57,13 +57,31 @@ def test_a_helper_beside_a_plugin_counts_and_so_does_what_it_imports(tmp_path):
     assert first != code("direct", "start = 1", "start = 1")
 
 
+def test_what_a_task_type_draws_is_no_other_measurement(tmp_path):
+    def code(name: str, draws: str, colour: str, loss: str) -> str:
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "colours.py").write_text(colour)
+        (folder / "losses.py").write_text(loss)
+        methods = "class methods:\n    def loss(self):\n        from losses import loss\n"
+        (folder / "plugin.py").write_text(f"{methods}    def picture(self):\n        from colours import red\n        {draws}\n")
+        space: dict = {"__name__": f"plugin_{name}"}
+        exec(compile((folder / "plugin.py").read_text(), str(folder / "plugin.py"), "exec"), space)
+        return code_of(space["methods"].picture, without=("picture",))
+
+    first = code("one", "return red", "red = 1", "loss = 1")
+    assert first == code("other_picture", "return [red]", "red = 1", "loss = 1")
+    assert first == code("other_colour", "return red", "red = 2", "loss = 1")
+    assert first != code("other_loss", "return red", "red = 1", "loss = 2")
+
+
 def test_modules_that_import_each_other_have_a_fingerprint(tmp_path):
     package = tmp_path / "lab"
     package.mkdir()
     (package / "__init__.py").write_text("")
     (package / "one.py").write_text("from lab import two\ndef f():\n    return 1\n")
     (package / "two.py").write_text("from . import one\nimport json\n")
-    names = {name for name, _ in _modules(str(package / "one.py"))}
+    names = {name for name, _ in _modules(str(package / "one.py"), ())}
     assert names == {"one.py", "two.py"}
 
 

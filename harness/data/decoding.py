@@ -35,6 +35,8 @@ def decode(image: Any, size: int, *, whole: bool = False) -> np.ndarray:
 
 def shape_of(image: Any, name: str) -> tuple[int, int]:
     """(width, height) as it is stored, from its header; raises DataError naming the image for what is none."""
+    if isinstance(size := getattr(image, "size", None), tuple):  # it knows without being opened
+        return size
     try:
         return _open(image).size
     except Exception as error:  # PIL raises a different class for every way a file can be broken

@@ -6,17 +6,41 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from plugins.tasks._coco_file import four
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Box = tuple[int, int, int, int]
 """left, top, right, bottom, in whole pixels."""
 
 
 @dataclass(frozen=True)
-class Crops(Sequence[Any]):
-    """Parts of images, opened when asked for."""
+class Crop:
+    """A part of an image, which is opened when numpy asks for its pixels."""
+
+    file: Path
+    box: Box
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """width, height."""
+        left, top, right, bottom = self.box
+        return right - left, bottom - top
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        import numpy as np
+        from PIL import Image
+
+        with Image.open(self.file) as image:
+            return np.asarray(image.convert("RGB").crop(self.box), dtype=dtype)
+
+
+@dataclass(frozen=True)
+class Crops(Sequence[Crop]):
+    """Parts of images."""
 
     files: Sequence[Path]
     boxes: Sequence[Box]
@@ -25,10 +49,7 @@ class Crops(Sequence[Any]):
         return len(self.files)
 
     def __getitem__(self, row: Any) -> Any:
-        from PIL import Image
-
-        with Image.open(self.files[row]) as image:
-            return image.convert("RGB").crop(self.boxes[row])
+        return Crop(self.files[row], self.boxes[row])
 
 
 def crop_of(annotation: Mapping[str, Any], size: tuple[int, int], margin: float) -> Box | None:

@@ -345,6 +345,7 @@ def test_every_object_with_points_is_an_image_of_its_own(registry, tmp_path):
         assert name.startswith(f"{each.number:012d}.jpg (annotation ")
         assert target == [[px - left, py - top, 2.0] for px, py, _ in shape.points()]
         pixels = np.asarray(image).astype(int)
+        assert image.size == pixels.shape[1::-1]
         close = np.abs(pixels - each.image()[top : top + pixels.shape[0], left : left + pixels.shape[1]])
         assert close.mean() < 20  # JPEG
 

@@ -93,7 +93,7 @@ def test_one_executor_serves_all_rungs_and_ends_what_the_budget_does_not_reach(t
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(RayExecutor, "__init__", counted)
         keys = {"image_size": 8, "training": {"epochs": 2, "batch_size": 4}, "plugins": [str(PLUGIN)], "store": tmp_path / "s.duckdb"}
-        asked = {"selector": "search[estimators=]", "sizes": [12], "control": Control(), "budget": 60.0}
+        asked = {"selector": "search[estimators=]", "sizes": [12], "control": Control(), "budget": 600.0}
         selection = hw.select("toy/shades", "toy/fixed,toy/random", **asked, **keys)
         assert len(selection.tested) >= 2
         assert len(made) == 1

@@ -42,6 +42,11 @@ class Metric:
         return 1 if self.higher_is_better else -1
 
     @property
+    def directed(self) -> str:
+        """Its name as people are shown it."""
+        return directed(self.name, self.sign)
+
+    @property
     def bounds(self) -> tuple[float, float]:
         """Between what it lies once its sign makes higher better."""
         return (self.low, self.high) if self.higher_is_better else (-self.high, -self.low)

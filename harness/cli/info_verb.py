@@ -106,11 +106,11 @@ def _title(card: Card) -> str:
 
 def _facts(card: Card, registry: Registry, in_words: bool) -> list[list[Any]]:
     """``in_words``: metrics with their directions, and classes under what their type calls them; programs want neither."""
-    from registry import SourceModel, Task, TaskType, directed, kind_of
+    from registry import SourceModel, Task, TaskType, kind_of
 
     facts = {key: value for key, value in card.facts().items() if key not in ("methods", "noun")}  # of a task type: code, a word
     if isinstance(card, TaskType):
-        facts["metrics"] = tuple(directed(metric.name, metric.sign) if in_words else metric.name for metric in card.metrics)
+        facts["metrics"] = tuple(metric.directed if in_words else metric.name for metric in card.metrics)
     if isinstance(card, Task):
         facts = _of_its_type(facts, card, registry) if in_words else facts
         facts["annotations"] = _flawed(card, registry)
@@ -124,16 +124,12 @@ def _facts(card: Card, registry: Registry, in_words: bool) -> list[list[Any]]:
 
 def _of_its_type(facts: dict[str, Any], task: Task, registry: Registry) -> dict[str, Any]:
     """With the metric's direction, and what its type calls classes; as they are where the type is unknown."""
-    from registry import directed
-    from registry.errors import HeadwaterError
+    from harness.cli.in_words import type_of
 
-    try:
-        task_type = registry.task_type(task.type)
-        metric = task_type.metric(task.metric)
-    except (HeadwaterError, KeyError):  # headwater check says what is wrong
+    if (known := type_of(task, registry)) is None:
         return facts
-    named = facts | {"metric": directed(metric.name, metric.sign)}
-    return {task_type.noun if key == "classes" else key: value for key, value in named.items()}
+    task_type, metric = known
+    return {task_type.noun if key == "classes" else key: value for key, value in (facts | {"metric": metric.directed}).items()}
 
 
 def _flawed(task: Task, registry: Registry) -> str:

@@ -91,17 +91,14 @@ def _values(card: Card, name: str, registry: Registry) -> list[Any]:
 
 
 def _in_words(card: Any, name: str, registry: Registry) -> str:
-    from registry import directed
-    from registry.errors import HeadwaterError
+    from harness.cli.in_words import type_of
 
     if name == "metrics":
-        return ", ".join(directed(metric.name, metric.sign) for metric in card.metrics)
-    try:
-        task_type = registry.task_type(card.type)
-        metric = task_type.metric(card.metric)
-    except (HeadwaterError, KeyError):  # an unknown type, or metric: headwater check says so
+        return ", ".join(metric.directed for metric in card.metrics)
+    if (known := type_of(card, registry)) is None:
         return str(_value(card, name) or "")
-    return directed(metric.name, metric.sign) if name == "metric" else task_type.counted(card.classes)
+    task_type, metric = known
+    return metric.directed if name == "metric" else task_type.counted(card.classes)
 
 
 def _value(card: Card, name: str) -> Any:

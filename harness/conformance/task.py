@@ -9,7 +9,7 @@ import numpy as np
 from harness.conformance.check import Check, Seen, broken
 from harness.conformance.contents import content
 from harness.conformance.elsewhere import answer_elsewhere, task_digest
-from registry import Kind, Registry, Split, Task, TaskType, directed
+from registry import Kind, Registry, Split, Task, TaskType
 
 THUMBNAIL = 32
 """Side, in pixels, at which images are decoded to see that they can be."""
@@ -47,7 +47,7 @@ class _Subject:
         return splits_of(self.card)
 
     def card_is_sound(self) -> str:
-        metrics = {metric.name: directed(metric.name, metric.sign) for metric in self.type.metrics}
+        metrics = {metric.name: metric.directed for metric in self.type.metrics}
         if self.card.metric and self.card.metric not in metrics:
             raise broken(f"{self.card.type} has no metric {self.card.metric!r}", f"Its metrics: {', '.join(metrics)}.")
         domains = self.registry.cards[Kind.DOMAIN]

@@ -12,7 +12,7 @@ import numpy as np
 
 from harness.conformance.check import Check, broken, finite
 from harness.conformance.toys import network
-from registry import Annotations, Encoded, Kind, Probe, Pyramid, Registry, Split, Task, TaskType, TaskTypeMethods, directed
+from registry import Annotations, Encoded, Kind, Probe, Pyramid, Registry, Split, Task, TaskType, TaskTypeMethods
 from registry.errors import HeadwaterError
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class _Subject:
             raise broken(f"its metrics are {', '.join(names) or 'none'}", "List each that measure returns, once; the first is the default.")
         if self.card.probed_as and self.card.probed_as not in self.registry.cards[Kind.TASK_TYPE]:
             raise broken(f"probed_as={self.card.probed_as!r} is no task type", "See: headwater list task-types.")
-        shown = ", ".join(directed(metric.name, metric.sign) for metric in self.card.metrics)
+        shown = ", ".join(metric.directed for metric in self.card.metrics)
         if self.given is None:
             return f"{shown} · tried on nothing: name a task of the type beside it, or register one"
         return f"{shown} · on {self.task.name}"

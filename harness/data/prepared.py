@@ -85,17 +85,14 @@ class Usable:
     classes: tuple[str, ...]
 
     @property
-    def given(self) -> dict[str, int]:
-        return {name: given_of(split) for name, split in self.splits.items()}
-
-    @property
     def flaws(self) -> tuple[Flaw, ...]:
         return tuple(flaw for name in self.splits for flaw in self.found[name].flaws)
 
     @property
     def flawed(self) -> Flawed:
+        given = {name: given_of(split) for name, split in self.splits.items()}
         kept = {name: len(split.images) for name, split in self.splits.items()}
-        return Flawed.of(self.given, kept, {name: self.found[name].flaws for name in self.splits})
+        return Flawed.of(given, kept, {name: self.found[name].flaws for name in self.splits})
 
 
 def usable(task: Task, task_type: TaskType, image_size: int) -> Usable:

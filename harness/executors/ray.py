@@ -42,7 +42,7 @@ class _Slot:
 
 
 class RayExecutor:
-    """Runs jobs on Ray actors; starts Ray if none is running, and stops only what it started."""
+    """Runs jobs on actors of the Ray at ``address``, or of one of its own; leaves only a Ray that it connected to."""
 
     def __init__(
         self, files: Path, plugins: Sequence[PluginLike], resources: Resources, limits: Limits, jobs: int, address: str | None = None

@@ -75,16 +75,14 @@ class Writing:
         over = keep & (np.abs(clipped - corners) > 1).any(1)  # up to a pixel: data sets that count from 1, or to the last pixel
         named = ", ".join(sorted({repr(categories[row]) for row in np.flatnonzero(unknown).tolist()})[:3])
         left, flaws = "left out", []
-        for which, before, after, handled in (
-            (empty, "empty ", "", left),
-            (outside, "", " outside the image", left),
-            (unknown, "", f" of no known category ({named})", left),
-            (over, "", " partly outside the image", "clipped"),
+        for which, what, where, handled in (
+            (empty, "empty box", "", left),
+            (outside, "box", " outside the image", left),
+            (unknown, "box", f" of no known category ({named})", left),
+            (over, "box", " partly outside the image", "clipped"),
         ):
             if number := int(which.sum()):
-                flaws.append(
-                    (f"has {_count(number, f'{before}box')}{after}", f"{handled}{'' if keep.any() else ', and with it the image'}")
-                )
+                flaws.append((f"has {_count(number, what)}{where}", f"{handled}{'' if keep.any() else ', and with it the image'}"))
         if not keep.any():
             return Read(np.zeros((0, 5), np.float32), tuple(flaws), left_out=True, written=numbers)
         encoded = np.concatenate([clipped / sides, labels[:, None]], axis=1)[keep]

@@ -75,8 +75,8 @@ class Detector(FCOS):
         detections = found.logits.new_zeros(count, MOST, 6)
         detections[..., 5] = -1
         for row, one in enumerate(kept):
-            found_here = torch.cat([one["boxes"] / found.side, one["scores"][:, None], one["labels"][:, None]], dim=1)
-            detections[row, : len(found_here)] = found_here
+            best = torch.cat([one["boxes"] / found.side, one["scores"][:, None], one["labels"][:, None]], dim=1)
+            detections[row, : len(best)] = best
         # What is no number is below every score, and an image of it would read as one in which nothing is.
         numbers = torch.stack([value.flatten(1).isfinite().all(1) for value in said.values()]).all(0)
         return detections.where(numbers[:, None, None], torch.nan)

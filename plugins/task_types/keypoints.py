@@ -29,10 +29,6 @@ WIDTH = 64
 """Channels of the head: what two CPU cores bear."""
 NAMED = 5
 """Points named in a flaw."""
-DRAWN = 256
-"""Pixels that the side of a picture has at least."""
-TRUE, PREDICTED = (60, 220, 90), (255, 90, 60)
-"""Colours of points."""
 
 
 @task_type(
@@ -199,11 +195,12 @@ class keypoints(TaskTypeMethods):
         import torch
 
         from plugins.task_types._points import VISIBLE
+        from plugins.task_types._points_drawn import PREDICTED, TRUE, drawn
 
         nme = self.measure(torch.from_numpy(prediction[None]), torch.from_numpy(target[None]))["nme"]
         visible = target[:, VISIBLE] > 0
-        truth = _drawn(image, target[visible, :2], TRUE)
-        return [("truth", truth), (f"prediction, nme {nme:.3f}", _drawn(image, prediction[:, :2], PREDICTED))]
+        truth = drawn(image, target[visible, :2], TRUE)
+        return [("truth", truth), (f"prediction, nme {nme:.3f}", drawn(image, prediction[:, :2], PREDICTED))]
 
 
 def _errors(predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -236,17 +233,3 @@ def _usual(counts: Any) -> int:
 def _named(points: Sequence[int], classes: Sequence[str]) -> str:
     named = ", ".join(classes[point] if classes else str(point) for point in points[:NAMED]) + ", …" * (len(points) > NAMED)
     return f"{len(points)} point{'s' * (len(points) > 1)} ({named})"
-
-
-def _drawn(image: np.ndarray, places: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
-    """Dots at places (M, 2) on the image, enlarged so that they can be told apart; dark around, so that they show on their own colour."""
-    import numpy as np
-    import torch
-    from torchvision.utils import draw_keypoints
-
-    factor = -(-DRAWN // len(image))
-    large = torch.from_numpy(np.ascontiguousarray(image.repeat(factor, 0).repeat(factor, 1))).permute(2, 0, 1)
-    points = torch.from_numpy(np.ascontiguousarray(places, dtype=np.float32))[None] * large.shape[1]
-    ringed = draw_keypoints(large, points, colors=(0, 0, 0), radius=4)
-    drawn: np.ndarray = draw_keypoints(ringed, points, colors=colour, radius=3).permute(1, 2, 0).numpy()
-    return drawn

@@ -145,13 +145,12 @@ def _keypoints(listing: Listing, images: Mapping[Any, Image], category: str, mar
         objects = listing.objects(key)
         single = [each for each in objects.single if each["category_id"] == wanted]
         given += len(single)
-        # Most data sets have many: one flaw an image says it.
-        bare = [each for each in single if not _is_labelled(each.get("keypoints") or [])]
-        if bare and key in images:
-            flaws.append(Flaw(objects.image, f"has {counted(len(bare), 'object')} without labelled points", "left out"))
-        for each in single if key in images else ():
-            if each in bare:
-                continue
+        if key not in images:
+            continue
+        labelled = [each for each in single if _is_labelled(each.get("keypoints") or [])]
+        if bare := len(single) - len(labelled):  # most data sets have many: one flaw an image says it
+            flaws.append(Flaw(objects.image, f"has {counted(bare, 'object')} without labelled points", "left out"))
+        for each in labelled:
             name, box = f"{objects.image} (annotation {each.get('id')})", crop_of(each, images[key].size, margin)
             problem = _wrong(each["keypoints"], len(points))
             if problem or box is None:
@@ -165,7 +164,7 @@ def _keypoints(listing: Listing, images: Mapping[Any, Image], category: str, mar
 
 
 def _is_labelled(flat: Any) -> bool:
-    """Whether any of an object's keypoints is, or they are none at all."""
+    """Whether some of an object's keypoints are labelled, or what stands there is something else."""
     return not are_numbers(flat) or any(flat[2::3])
 
 

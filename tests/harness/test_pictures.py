@@ -15,7 +15,7 @@ from harness.recorded import recorded, seen
 from harness.run import Control
 from plugins.task_types._boxes_drawn import COLOURS, drawn
 from plugins.task_types._maps_drawn import colour
-from plugins.task_types.keypoints import TRUE
+from plugins.task_types._points_drawn import TRUE
 from registry import Registry
 from registry.errors import BadSpec, HeadwaterError
 from tests.harness.toy import keys

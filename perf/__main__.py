@@ -13,12 +13,18 @@ BENCHMARKS = ("startup", "fine_tune", "overhead", "estimators", "probe")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m perf", description="Headwater's speed beside the plain thing.")
-    parser.add_argument("benchmark", nargs="*", help=f"any of {', '.join(BENCHMARKS)}; by default all")
+    parser = argparse.ArgumentParser(
+        prog="python -m perf", description="Headwater's speed beside the plain thing."
+    )
+    parser.add_argument(
+        "benchmark", nargs="*", help=f"any of {', '.join(BENCHMARKS)}; by default all"
+    )
     chosen = parser.parse_args().benchmark or BENCHMARKS
     if unknown := [name for name in chosen if name not in BENCHMARKS]:
         parser.error(f"there is no benchmark {unknown[0]!r}; there are {', '.join(BENCHMARKS)}")
-    print(f"{platform.system()} {platform.machine()}, Python {platform.python_version()}", flush=True)
+    print(
+        f"{platform.system()} {platform.machine()}, Python {platform.python_version()}", flush=True
+    )
     met = [_show(name) for name in chosen]
     return 0 if all(met) else 1
 

@@ -38,7 +38,9 @@ class Recipe:
     device: str
 
 
-def fine_tune(backbone: nn.Module, width: int, data: Data, recipe: Recipe, *, channels_last: bool) -> float:
+def fine_tune(
+    backbone: nn.Module, width: int, data: Data, recipe: Recipe, *, channels_last: bool
+) -> float:
     """Train a copy of ``backbone`` under a new head; validate each epoch, test once. Returns test accuracy."""
     device = recipe.device
     torch.manual_seed(0)
@@ -47,7 +49,10 @@ def fine_tune(backbone: nn.Module, width: int, data: Data, recipe: Recipe, *, ch
     model = model.to(memory_format=layout)
     matrices = [parameter for parameter in model.parameters() if parameter.ndim > 1]
     others = [parameter for parameter in model.parameters() if parameter.ndim <= 1]
-    groups = [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    groups = [
+        {"params": matrices, "weight_decay": recipe.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
     optimiser = torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
     steps = math.ceil(len(data.train[1]) / recipe.batch_size) * recipe.epochs
     warm = max(1, round(recipe.warm_up * steps))
@@ -74,7 +79,12 @@ def fine_tune(backbone: nn.Module, width: int, data: Data, recipe: Recipe, *, ch
 
 
 @torch.inference_mode()
-def accuracy(model: nn.Module, split: tuple[np.ndarray, np.ndarray], recipe: Recipe, layout: torch.memory_format) -> float:
+def accuracy(
+    model: nn.Module,
+    split: tuple[np.ndarray, np.ndarray],
+    recipe: Recipe,
+    layout: torch.memory_format,
+) -> float:
     model.eval()
     correct = torch.zeros((), device=recipe.device)
     for images, targets in _batches(split, recipe, layout, shuffle=False):
@@ -84,7 +94,9 @@ def accuracy(model: nn.Module, split: tuple[np.ndarray, np.ndarray], recipe: Rec
 
 
 @torch.inference_mode()
-def extract(backbone: nn.Module, splits: list[tuple[np.ndarray, np.ndarray]], recipe: Recipe) -> list[Tensor]:
+def extract(
+    backbone: nn.Module, splits: list[tuple[np.ndarray, np.ndarray]], recipe: Recipe
+) -> list[Tensor]:
     """(N, D) float32 features of each split."""
     model = copy.deepcopy(backbone).to(recipe.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     found = []
@@ -98,14 +110,25 @@ def extract(backbone: nn.Module, splits: list[tuple[np.ndarray, np.ndarray]], re
 
 
 def _batches(
-    split: tuple[np.ndarray, np.ndarray], recipe: Recipe, layout: torch.memory_format, *, shuffle: bool
+    split: tuple[np.ndarray, np.ndarray],
+    recipe: Recipe,
+    layout: torch.memory_format,
+    *,
+    shuffle: bool,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     images, targets = split
     order = np.random.permutation(len(targets)) if shuffle else np.arange(len(targets))
-    mean, std = (torch.tensor(values, device=recipe.device).view(3, 1, 1) * 255 for values in (MEAN, STD))
+    mean, std = (
+        torch.tensor(values, device=recipe.device).view(3, 1, 1) * 255 for values in (MEAN, STD)
+    )
     for start in range(0, len(order), recipe.batch_size):
         rows = order[start : start + recipe.batch_size]
-        pixels = torch.from_numpy(images[rows]).to(recipe.device).permute(0, 3, 1, 2).contiguous(memory_format=layout)
+        pixels = (
+            torch.from_numpy(images[rows])
+            .to(recipe.device)
+            .permute(0, 3, 1, 2)
+            .contiguous(memory_format=layout)
+        )
         yield (pixels.float() - mean) / std, torch.from_numpy(targets[rows]).to(recipe.device)
 
 
@@ -122,4 +145,6 @@ def _augment(images: Tensor, mirror: bool) -> Tensor:
 
 
 def _precision(device: str) -> torch.autocast:
-    return torch.autocast(device, dtype=torch.bfloat16, enabled=device == "cuda" and torch.cuda.is_bf16_supported())
+    return torch.autocast(
+        device, dtype=torch.bfloat16, enabled=device == "cuda" and torch.cuda.is_bf16_supported()
+    )

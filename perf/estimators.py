@@ -67,22 +67,43 @@ def _of(setting: Setting) -> list[Figure]:
     print(f"  {setting}", flush=True)
     costs = _elsewhere(_against_floor, setting)
     for floor in ("floor", "floor in float64"):
-        print(f"    logme / {floor}: {ratio(costs['logme'], costs[floor]):.3f} ({spread(costs['logme'], costs[floor])})", flush=True)
+        print(
+            f"    logme / {floor}: {ratio(costs['logme'], costs[floor]):.3f} ({spread(costs['logme'], costs[floor])})",
+            flush=True,
+        )
     seconds = _elsewhere(_suite, setting)
     for name, (taken, score, note) in seconds.items():
         print(f"    {name:<14} {taken:8.3f} s   {score:.6g}  {note}", flush=True)
     memory = {name: _elsewhere(_memory, setting, name) for name in seconds}
-    print("    GB above the inputs: " + ", ".join(f"{name} {taken:.2f}" for name, taken in memory.items()), flush=True)
+    print(
+        "    GB above the inputs: "
+        + ", ".join(f"{name} {taken:.2f}" for name, taken in memory.items()),
+        flush=True,
+    )
     return [
-        Figure(f"{setting}: logme / (float64 XᵀX + eigendecomposition)", ratio(costs["logme"], costs["floor"]), "×", MOST_OVER_FLOOR),
-        Figure(f"{setting}: all {len(seconds)} estimators", sum(taken for taken, *_ in seconds.values()), "s", setting.most_seconds),
+        Figure(
+            f"{setting}: logme / (float64 XᵀX + eigendecomposition)",
+            ratio(costs["logme"], costs["floor"]),
+            "×",
+            MOST_OVER_FLOOR,
+        ),
+        Figure(
+            f"{setting}: all {len(seconds)} estimators",
+            sum(taken for taken, *_ in seconds.values()),
+            "s",
+            setting.most_seconds,
+        ),
         Figure(f"{setting}: most memory above the inputs", max(memory.values()), "GB", MOST_MEMORY),
-        Figure(f"{setting}: the usual public code of {len(PLAIN)} of them, at least", _plain(setting), "s CPU"),
+        Figure(
+            f"{setting}: the usual public code of {len(PLAIN)} of them, at least",
+            _plain(setting),
+            "s CPU",
+        ),
     ]
 
 
 def _cards() -> dict[str, Any]:
-    from registry import Kind, Registry
+    from headwater.registry import Kind, Registry
 
     cards = Registry.discover().cards[Kind.ESTIMATOR]
     return {name: card for name, card in cards.items() if card.origin.startswith("plugins.")}
@@ -90,7 +111,7 @@ def _cards() -> dict[str, Any]:
 
 def _warm(cards: dict[str, Any]) -> None:
     """Import what they import, and start BLAS's threads."""
-    from registry import Evidence
+    from headwater.registry import Evidence
 
     features, labels, probabilities = Setting(600, 40, 4, 10, 0).inputs()
     for card in cards.values():
@@ -99,7 +120,7 @@ def _warm(cards: dict[str, Any]) -> None:
 
 def _against_floor(setting: Setting) -> dict[str, list[float]]:
     """LogME, statistics and all, beside the least that it cannot do without, from the same float32 features; rounds of seconds."""
-    from registry import Evidence
+    from headwater.registry import Evidence
 
     logme = _cards()["logme"]
     _warm({"logme": logme})
@@ -126,7 +147,7 @@ def _seconds(work: Callable[[], object]) -> float:
 
 def _suite(setting: Setting) -> dict[str, tuple[float, float, str]]:
     """All estimators on one evidence: what they share is worked out once, by the first to ask. Medians of three rounds."""
-    from registry import Evidence
+    from headwater.registry import Evidence
 
     cards = _cards()
     _warm(cards)
@@ -139,17 +160,22 @@ def _suite(setting: Setting) -> dict[str, tuple[float, float, str]]:
             score = card.of(evidence)
             taken[name] = (time.perf_counter() - began, float(score), score.note)
         rounds.append(taken)
-    return {name: (statistics.median(taken[name][0] for taken in rounds), *rounds[0][name][1:]) for name in cards}
+    return {
+        name: (statistics.median(taken[name][0] for taken in rounds), *rounds[0][name][1:])
+        for name in cards
+    }
 
 
 def _memory(setting: Setting, name: str) -> float:
     """GB of an estimator by itself above the inputs."""
-    from registry import Evidence
+    from headwater.registry import Evidence
 
     card = _cards()[name]
     _warm({name: card})
     features, labels, probabilities = setting.inputs()
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew: making the inputs had one of its own
+    Path("/proc/self/clear_refs").write_text(
+        "5"
+    )  # the peak starts anew: making the inputs had one of its own
     before = _resident("VmRSS")
     card.of(Evidence.of(features, labels, probabilities))
     return _resident("VmHWM") - before
@@ -165,7 +191,9 @@ def _plain(setting: Setting) -> float:
     """Processor seconds of the public code together; those that run out of memory or patience count what they got to."""
     total = 0.0
     for name in PLAIN:
-        taken, outcome = _elsewhere(_plain_one, setting, name, lost=(float(PATIENCE), f"more than {PATIENCE} s"))
+        taken, outcome = _elsewhere(
+            _plain_one, setting, name, lost=(float(PATIENCE), f"more than {PATIENCE} s")
+        )
         total += taken
         print(f"    public {name:<11} {taken:8.1f} s of processor time   {outcome}", flush=True)
     return total

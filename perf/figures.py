@@ -21,7 +21,11 @@ class Figure:
         return self.target is None or self.value <= self.target
 
     def __str__(self) -> str:
-        held = "" if self.target is None else f"   target ≤ {self.target:g} {self.unit}: {'met' if self.met else 'MISSED'}"
+        held = (
+            ""
+            if self.target is None
+            else f"   target ≤ {self.target:g} {self.unit}: {'met' if self.met else 'MISSED'}"
+        )
         return f"{self.name:<66} {self.value:8.3f} {self.unit}{held}"
 
 

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import torch
 
-import headwater as hw  # first: it claims the package names
-from harness.data.subset import subset
-from harness.job import Job
-from harness.worker import Worker
-from leaderboard.records import JobKind, State
+import headwater as hw
+from headwater.harness.data.subset import subset
+from headwater.harness.planning.job import Job
+from headwater.harness.running.worker import Worker
+from headwater.leaderboard.store.records import JobKind, State
 from perf import bare
 from perf.figures import Figure, interleaved, ratio, spread
 
@@ -47,8 +47,18 @@ class Comparison:
     def _jobs(self, folder: Path) -> Iterator[Job]:
         """A cell that trains, under fine_tune's loop, and the job that extracts the same source's features."""
         training = {key: self.setting[key] for key in ("epochs", "batch_size")}
-        spec = {"sources": [SOURCE], "tasks": [self.setting["task"]], "seeds": 1, "references": [], "plugins": [PLUGIN]}
-        spec |= {"image_size": self.setting["image_size"], "training": training, "store": folder / "store.duckdb"}
+        spec = {
+            "sources": [SOURCE],
+            "tasks": [self.setting["task"]],
+            "seeds": 1,
+            "references": [],
+            "plugins": [PLUGIN],
+        }
+        spec |= {
+            "image_size": self.setting["image_size"],
+            "training": training,
+            "store": folder / "store.duckdb",
+        }
         for adaptation, kind in (("fine_tune", JobKind.ADAPT), ("linear_probe", JobKind.FEATURES)):
             planned = hw.plan(hw.Spec.of(spec, adaptations=[adaptation]))
             yield next(job for job in planned.jobs.values() if job.kind is kind)
@@ -56,14 +66,19 @@ class Comparison:
     def _data(self, job: Job) -> bare.Data:
         train, test = self.prepared.train, self.prepared.test
         rows = subset(train.targets, job.record.size, 0, job.validation)
-        parts = [(train.images[part], train.targets[part]) for part in (rows.train, rows.validation)]
+        parts = [
+            (train.images[part], train.targets[part]) for part in (rows.train, rows.validation)
+        ]
         return bare.Data(parts[0], parts[1], (test.images[:], test.targets), self.prepared.outputs)
 
     @property
     def recipe(self) -> bare.Recipe:
         training = self.jobs[JobKind.ADAPT].training
         assert training is not None
-        chosen = {key: getattr(training, key) for key in ("epochs", "batch_size", "learning_rate", "weight_decay", "warm_up")}
+        chosen = {
+            key: getattr(training, key)
+            for key in ("epochs", "batch_size", "learning_rate", "weight_decay", "warm_up")
+        }
         return bare.Recipe(**chosen, mirror=self.task.mirror, device=self.device)
 
     def cell(self, kind: JobKind) -> None:
@@ -71,12 +86,20 @@ class Comparison:
         assert outcome.state is State.DONE, outcome.reason
 
     def loop(self, channels_last: bool) -> None:
-        bare.fine_tune(self.backbone, self.width, self.data, self.recipe, channels_last=channels_last)
+        bare.fine_tune(
+            self.backbone, self.width, self.data, self.recipe, channels_last=channels_last
+        )
 
     def extraction(self) -> None:
-        bare.extract(self.backbone, [(split.images, split.targets) for split in (self.prepared.train, self.prepared.test)], self.recipe)
+        bare.extract(
+            self.backbone,
+            [(split.images, split.targets) for split in (self.prepared.train, self.prepared.test)],
+            self.recipe,
+        )
 
-    def clocked(self, work: Callable[[], None], clocks: dict[str, list[float]], name: str) -> Callable[[], float]:
+    def clocked(
+        self, work: Callable[[], None], clocks: dict[str, list[float]], name: str
+    ) -> Callable[[], float]:
         """``work`` as it would be in a process of its own, in wall seconds; processor seconds go to ``clocks``."""
 
         def run() -> float:
@@ -88,7 +111,10 @@ class Comparison:
                 torch.cuda.synchronize()
             wall, processor = time.perf_counter() - began, time.process_time() - spent
             clocks.setdefault(name, []).append(processor)
-            print(f"  {name:<6} {wall:7.3f} s of wall time, {processor:7.3f} s of processor time", flush=True)
+            print(
+                f"  {name:<6} {wall:7.3f} s of wall time, {processor:7.3f} s of processor time",
+                flush=True,
+            )
             return wall
 
         return run
@@ -108,30 +134,66 @@ def _training(comparison: Comparison) -> list[Figure]:
         "plain": lambda: comparison.loop(channels_last=False),
     }
     wall, spent = _compare(comparison, works)
-    print(f"  fine-tune: wall ratios {spread(wall['cell'], wall['bare'])}, processor {spread(spent['cell'], spent['bare'])}", flush=True)
+    print(
+        f"  fine-tune: wall ratios {spread(wall['cell'], wall['bare'])}, processor {spread(spent['cell'], spent['bare'])}",
+        flush=True,
+    )
     images = len(comparison.data.train[1]) * comparison.recipe.epochs
     return [
-        Figure("fine-tune cell / bare loop, wall time", ratio(wall["cell"], wall["bare"]), "×", MOST),
-        Figure("fine-tune cell / bare loop, processor time", ratio(spent["cell"], spent["bare"]), "×", MOST),
-        Figure("fine-tune cell / bare loop without channels-last, wall time", ratio(wall["cell"], wall["plain"]), "×"),
+        Figure(
+            "fine-tune cell / bare loop, wall time", ratio(wall["cell"], wall["bare"]), "×", MOST
+        ),
+        Figure(
+            "fine-tune cell / bare loop, processor time",
+            ratio(spent["cell"], spent["bare"]),
+            "×",
+            MOST,
+        ),
+        Figure(
+            "fine-tune cell / bare loop without channels-last, wall time",
+            ratio(wall["cell"], wall["plain"]),
+            "×",
+        ),
         *(
-            Figure(f"{what}: training images a second, evaluation included", images / statistics.median(wall[name]), "img/s")
-            for name, what in (("cell", "fine-tune cell"), ("bare", "bare loop"), ("plain", "bare loop without channels-last"))
+            Figure(
+                f"{what}: training images a second, evaluation included",
+                images / statistics.median(wall[name]),
+                "img/s",
+            )
+            for name, what in (
+                ("cell", "fine-tune cell"),
+                ("bare", "bare loop"),
+                ("plain", "bare loop without channels-last"),
+            )
         ),
     ]
 
 
 def _extraction(comparison: Comparison) -> list[Figure]:
-    wall, _ = _compare(comparison, {"cell": lambda: comparison.cell(JobKind.FEATURES), "bare": comparison.extraction})
+    wall, _ = _compare(
+        comparison,
+        {"cell": lambda: comparison.cell(JobKind.FEATURES), "bare": comparison.extraction},
+    )
     images = len(comparison.prepared.train) + len(comparison.prepared.test)
     return [
-        Figure("feature extraction / bare loop, wall time", ratio(wall["cell"], wall["bare"]), "×", MOST),
-        Figure("feature extraction: images a second", images / statistics.median(wall["cell"]), "img/s"),
-        Figure("bare extraction: images a second", images / statistics.median(wall["bare"]), "img/s"),
+        Figure(
+            "feature extraction / bare loop, wall time",
+            ratio(wall["cell"], wall["bare"]),
+            "×",
+            MOST,
+        ),
+        Figure(
+            "feature extraction: images a second", images / statistics.median(wall["cell"]), "img/s"
+        ),
+        Figure(
+            "bare extraction: images a second", images / statistics.median(wall["bare"]), "img/s"
+        ),
     ]
 
 
-def _compare(comparison: Comparison, works: dict[str, Callable[[], None]]) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+def _compare(
+    comparison: Comparison, works: dict[str, Callable[[], None]]
+) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
     """Wall and processor seconds of each work in each round, the first round, which warms up, left out."""
     spent: dict[str, list[float]] = {}
     ways = {name: comparison.clocked(work, spent, name) for name, work in works.items()}

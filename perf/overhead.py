@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import headwater as hw
-from harness.executors.base import Event, Finished
-from harness.job import Job
-from harness.run import Control, Report
-from leaderboard.records import JobKind, Outcome, State
+from headwater.harness.planning.job import Job
+from headwater.harness.running.executors.base import Event, Finished
+from headwater.harness.running.run import Control, Report
+from headwater.leaderboard.store.records import JobKind, Outcome, State
 from perf.figures import Figure
 
 CELLS = 1000
@@ -41,7 +41,9 @@ class Stopwatch:
 
     def see(self, event: Event) -> None:
         if isinstance(event, Finished) and event.bundle[0].kind is JobKind.ADAPT:
-            (outcome,) = event.outcomes  # each cell under options of its own, so that none is done together with another
+            (outcome,) = (
+                event.outcomes
+            )  # each cell under options of its own, so that none is done together with another
             fresh = all(event.slot != slot for _, slot, _ in self.ends)
             self.ends.append((time.perf_counter(), event.slot, outcome))
             if fresh or len(self.ends) == CELLS:
@@ -70,7 +72,11 @@ def _processor_seconds() -> float:
     family = [os.getpid()]
     for process in family:
         family += children.get(process, [])
-    return sum(ticks.get(process, 0) for process in family) / os.sysconf("SC_CLK_TCK") if ticks else float("nan")
+    return (
+        sum(ticks.get(process, 0) for process in family) / os.sysconf("SC_CLK_TCK")
+        if ticks
+        else float("nan")
+    )
 
 
 def measure() -> list[Figure]:
@@ -85,7 +91,13 @@ def measure() -> list[Figure]:
 
 def _run(folder: Path, watch: Stopwatch) -> Report:
     turns = [f"perf/nothing[turn={turn}]" for turn in range(1, CELLS + 1)]
-    keys = {"sources": ["perf/tiny"], "tasks": ["perf/dots"], "adaptations": turns, "sizes": [12], "references": []}
+    keys = {
+        "sources": ["perf/tiny"],
+        "tasks": ["perf/dots"],
+        "adaptations": turns,
+        "sizes": [12],
+        "references": [],
+    }
     keys |= {"seeds": 1, "image_size": 8, "plugins": [PLUGIN], "store": folder / "store.duckdb"}
     return hw.run(keys, control=Control(executor="ray"), watcher=watch)
 
@@ -97,14 +109,24 @@ def _figures(watch: Stopwatch, began: float, total: float) -> list[Figure]:
     held = watch.slots * wall / len(counted) * 1e3
     inside = sum(float(outcome.choice["seconds"]) for _, _, outcome in counted) / len(counted) * 1e3
     worker = sum(outcome.seconds for _, _, outcome in counted) / len(counted) * 1e3
-    print(f"  {len(counted)} of {CELLS} cells counted, on {watch.slots} slots; {inside:.3f} ms inside the adaptation")
+    print(
+        f"  {len(counted)} of {CELLS} cells counted, on {watch.slots} slots; {inside:.3f} ms inside the adaptation"
+    )
     return [
         Figure("overhead of a trivial cell", held - inside, "ms", MOST_MS),
         Figure("of it the worker: subset, metrics, predictions", worker - inside, "ms"),
         Figure("of it the machinery: dispatch, transport, recording", held - worker, "ms"),
-        Figure("processor time a cell, of the driver, Ray and the workers together", _spent(watch, warm) / len(counted) * 1e3, "ms"),
+        Figure(
+            "processor time a cell, of the driver, Ray and the workers together",
+            _spent(watch, warm) / len(counted) * 1e3,
+            "ms",
+        ),
         Figure("wall time a cell, all slots together", wall / len(counted) * 1e3, "ms"),
-        Figure("until every slot had done a cell (Ray and torch started)", watch.ends[warm][0] - began, "s"),
+        Figure(
+            "until every slot had done a cell (Ray and torch started)",
+            watch.ends[warm][0] - began,
+            "s",
+        ),
         Figure("the whole run, start and end included", total, "s"),
     ]
 

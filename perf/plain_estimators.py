@@ -22,7 +22,10 @@ def logme(features, labels, probabilities):
         outside, t = max(y @ y - components.sum(), 1e-12), 1.0
         for _ in range(100):
             gamma = (sigma / (sigma + t)).sum()
-            weights, residual = (sigma * components / (t + sigma) ** 2).sum(), (components / (1 + sigma / t) ** 2).sum() + outside
+            weights, residual = (
+                (sigma * components / (t + sigma) ** 2).sum(),
+                (components / (1 + sigma / t) ** 2).sum() + outside,
+            )
             alpha, beta = gamma / weights, (count - gamma) / residual
             t, before = alpha / beta, t
             if abs(t - before) <= 1e-3 * before:
@@ -43,7 +46,9 @@ def leep(features, labels, probabilities):
     one_hot = np.eye(labels.max() + 1)[labels]
     joint = (probabilities[:, :, None] * one_hot[:, None, :]).mean(0)
     given = joint / joint.sum(1, keepdims=True)
-    return np.log((probabilities[:, :, None] * given[None]).sum(1)[np.arange(len(labels)), labels]).mean()
+    return np.log(
+        (probabilities[:, :, None] * given[None]).sum(1)[np.arange(len(labels)), labels]
+    ).mean()
 
 
 def hscore(features, labels, probabilities):
@@ -71,7 +76,9 @@ def transrate(features, labels, probabilities):
     """A determinant of D × D for all images and for each class."""
 
     def rate(rows):
-        return 0.5 * np.linalg.slogdet(np.eye(rows.shape[1]) + rows.T @ rows / (len(rows) * 1e-4))[1]
+        return (
+            0.5 * np.linalg.slogdet(np.eye(rows.shape[1]) + rows.T @ rows / (len(rows) * 1e-4))[1]
+        )
 
     features = features - features.mean(0, dtype=np.float64)
     return rate(features) - np.mean([rate(features[labels == c]) for c in range(labels.max() + 1)])
@@ -90,7 +97,11 @@ def gbc(features, labels, probabilities):
         for j in classes:
             if i != j:
                 spread = (spreads[i] + spreads[j]) / 2
-                logs = np.log(spread).sum() - 0.5 * np.log(spreads[i]).sum() - 0.5 * np.log(spreads[j]).sum()
+                logs = (
+                    np.log(spread).sum()
+                    - 0.5 * np.log(spreads[i]).sum()
+                    - 0.5 * np.log(spreads[j]).sum()
+                )
                 total += np.exp(-((means[i] - means[j]) ** 2 / spread).sum() / 8 - 0.5 * logs)
     return -total
 
@@ -113,7 +124,9 @@ def knn(features, labels, probabilities):
     distances = squares[:, None] - 2 * features @ features.T + squares
     np.fill_diagonal(distances, np.inf)
     nearest = labels[np.argsort(distances, 1)[:, :5]]
-    return np.mean([np.bincount(row).argmax() == label for row, label in zip(nearest, labels, strict=True)])
+    return np.mean(
+        [np.bincount(row).argmax() == label for row, label in zip(nearest, labels, strict=True)]
+    )
 
 
 def sfda(features, labels, probabilities):
@@ -124,7 +137,9 @@ def sfda(features, labels, probabilities):
     for c in range(len(means)):
         own = labels == c
         share = softened[own, c][:, None]
-        features[own] = share * features[own] + (1 - share) * (means.sum(0) - means[c]) / (len(means) - 1)
+        features[own] = share * features[own] + (1 - share) * (means.sum(0) - means[c]) / (
+            len(means) - 1
+        )
     return _fisher(features, labels, shrinkage)[0][np.arange(len(labels)), labels].mean()
 
 
@@ -134,7 +149,9 @@ def _fisher(features, labels, shrinkage):
 
     shares = np.bincount(labels) / len(labels)
     means = np.stack([features[labels == c].mean(0) for c in range(len(shares))])
-    within = sum(share * np.cov(features[labels == c].T, bias=True) for c, share in enumerate(shares))
+    within = sum(
+        share * np.cov(features[labels == c].T, bias=True) for c, share in enumerate(shares)
+    )
     if shrinkage is None:
         shrinkage = max(np.exp(-5 * np.linalg.eigvalsh(within)[-1]), 1e-10)
     diagonal = np.eye(len(within))
@@ -143,7 +160,11 @@ def _fisher(features, labels, shrinkage):
     total = (1 - shrinkage) * total + shrinkage * np.trace(total) / len(total) * diagonal
     _, axes = eigh(total - shrunk, shrunk)
     weights = means @ axes @ axes.T
-    return softmax(features @ weights.T - 0.5 * np.diag(means @ weights.T) + np.log(shares), axis=1), shrinkage, means
+    return (
+        softmax(features @ weights.T - 0.5 * np.diag(means @ weights.T) + np.log(shares), axis=1),
+        shrinkage,
+        means,
+    )
 
 
 def nleep(features, labels, probabilities):
@@ -152,9 +173,18 @@ def nleep(features, labels, probabilities):
     from sklearn.mixture import GaussianMixture
 
     features = PCA(0.8, svd_solver="full").fit_transform(features.astype(np.float64))
-    posteriors = GaussianMixture(5 * (labels.max() + 1), random_state=0).fit(features).predict_proba(features)
-    given = np.stack([posteriors[labels == c].sum(0) for c in range(labels.max() + 1)]) / posteriors.sum(0)
+    posteriors = (
+        GaussianMixture(5 * (labels.max() + 1), random_state=0)
+        .fit(features)
+        .predict_proba(features)
+    )
+    given = np.stack(
+        [posteriors[labels == c].sum(0) for c in range(labels.max() + 1)]
+    ) / posteriors.sum(0)
     return np.log((posteriors @ given.T)[np.arange(len(labels)), labels]).mean()
 
 
-PLAIN = {function.__name__: function for function in (logme, leep, hscore, hscore_reg, transrate, gbc, parc, knn, sfda, nleep)}
+PLAIN = {
+    function.__name__: function
+    for function in (logme, leep, hscore, hscore_reg, transrate, gbc, parc, knn, sfda, nleep)
+}

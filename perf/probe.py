@@ -18,12 +18,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-import headwater  # noqa: F401  first: it claims the package names
-from harness.data.subset import Subset, subset
+from headwater.harness.data.subset import Subset, subset
+from headwater.plugins.adaptations.linear_probe import STRENGTHS
+from headwater.plugins.linear import Problem, scores
+from headwater.plugins.logistic import logistic
 from perf.figures import Figure, ratio, spread
-from plugins.adaptations.linear_probe import STRENGTHS
-from plugins.linear import Problem, scores
-from plugins.logistic import logistic
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 WEIGHTS = ("imagenet", "inat_birds")
@@ -68,13 +67,26 @@ class Source:
         from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
         table = parquet.read_table(SHARED / "fashion_mnist" / "train.parquet").slice(0, IMAGES)
-        images = [Image.open(io.BytesIO(image["bytes"])).convert("RGB").resize((64, 64)) for image in table["image"].to_pylist()]
+        images = [
+            Image.open(io.BytesIO(image["bytes"])).convert("RGB").resize((64, 64))
+            for image in table["image"].to_pylist()
+        ]
         network = timm.create_model("mobilenetv2_100", num_classes=0).eval()
-        network.load_state_dict(load_file(SHARED / "weights" / f"mobilenetv2_100.{weights}.safetensors"), strict=False)
-        mean, deviation = (torch.tensor(values)[:, None, None] for values in (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD))
-        pixels = torch.from_numpy(np.stack([np.asarray(image) for image in images])).permute(0, 3, 1, 2) / 255
+        network.load_state_dict(
+            load_file(SHARED / "weights" / f"mobilenetv2_100.{weights}.safetensors"), strict=False
+        )
+        mean, deviation = (
+            torch.tensor(values)[:, None, None]
+            for values in (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
+        )
+        pixels = (
+            torch.from_numpy(np.stack([np.asarray(image) for image in images])).permute(0, 3, 1, 2)
+            / 255
+        )
         with torch.inference_mode():
-            features = torch.cat([network(part) for part in ((pixels - mean) / deviation).split(100)])
+            features = torch.cat(
+                [network(part) for part in ((pixels - mean) / deviation).split(100)]
+            )
         return cls(features.numpy(), np.asarray(table["label"].to_pylist()))
 
     def subsets(self) -> Iterator[Subset]:
@@ -93,10 +105,20 @@ def sweep(sources: Sequence[Source]) -> Accuracies:
     for source in sources:
         subsets = list(source.subsets())
         classes = int(source.labels.max()) + 1
-        problems = [Problem(source.features, rows.train, source.labels[rows.train], classes) for rows in subsets]
-        for rows, path in zip(subsets, logistic(problems, STRENGTHS, iterations=ITERATIONS), strict=True):
+        problems = [
+            Problem(source.features, rows.train, source.labels[rows.train], classes)
+            for rows in subsets
+        ]
+        for rows, path in zip(
+            subsets, logistic(problems, STRENGTHS, iterations=ITERATIONS), strict=True
+        ):
             predicted = scores(path, source.features[rows.validation]).argmax(2)
-            found.append([float(accuracy) for accuracy in (predicted == source.labels[rows.validation]).mean(1)])
+            found.append(
+                [
+                    float(accuracy)
+                    for accuracy in (predicted == source.labels[rows.validation]).mean(1)
+                ]
+            )
     return found
 
 
@@ -110,22 +132,32 @@ def _fits(source: Source, rows: Subset) -> list[float]:
     from sklearn.preprocessing import StandardScaler
 
     scaler = StandardScaler().fit(source.features[rows.train])
-    train, validation = (scaler.transform(source.features[part]) for part in (rows.train, rows.validation))
+    train, validation = (
+        scaler.transform(source.features[part]) for part in (rows.train, rows.validation)
+    )
     targets, expected = source.labels[rows.train], source.labels[rows.validation]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a capped solver is the budget, not a mistake
-        models = [LogisticRegression(C=strength, max_iter=ITERATIONS).fit(train, targets) for strength in STRENGTHS]
+        models = [
+            LogisticRegression(C=strength, max_iter=ITERATIONS).fit(train, targets)
+            for strength in STRENGTHS
+        ]
     return [float((model.predict(validation) == expected).mean()) for model in models]
 
 
 def measure() -> list[Figure]:
     figures = compare("synthetic features", [Source.synthetic(seed) for seed in (1, 2)])
     if (SHARED / "weights").is_dir():
-        figures = compare("mobilenetv2's features", [Source.real(weights) for weights in WEIGHTS]) + figures
+        figures = (
+            compare("mobilenetv2's features", [Source.real(weights) for weights in WEIGHTS])
+            + figures
+        )
     return figures
 
 
-def compare(what: str, sources: Sequence[Source], threads: int = 1, rounds: int = ROUNDS) -> list[Figure]:
+def compare(
+    what: str, sources: Sequence[Source], threads: int = 1, rounds: int = ROUNDS
+) -> list[Figure]:
     """Ratios of time and differences of validation accuracy, in rounds whose sides stand next to each other."""
     from threadpoolctl import threadpool_limits
 
@@ -151,12 +183,22 @@ def _compare(what: str, sources: Sequence[Source], threads: int, rounds: int) ->
             wall[name].append(time.perf_counter() - began)
             processor[name].append(time.process_time() - busy)
             print(
-                f"  {name:<5} {wall[name][-1]:7.3f} s, {processor[name][-1]:7.3f} s of processor, {threads} thread(s), {what}", flush=True
+                f"  {name:<5} {wall[name][-1]:7.3f} s, {processor[name][-1]:7.3f} s of processor, {threads} thread(s), {what}",
+                flush=True,
             )
     figures = []
     for kind, seconds in (("wall", wall), ("processor", processor)):
-        print(f"  sweep / loop, {kind} time: {spread(seconds['sweep'], seconds['loop'])}", flush=True)
-        figures.append(Figure(f"{what}: probe sweep / loop, {kind} time", ratio(seconds["sweep"], seconds["loop"]), "×", MOST))
+        print(
+            f"  sweep / loop, {kind} time: {spread(seconds['sweep'], seconds['loop'])}", flush=True
+        )
+        figures.append(
+            Figure(
+                f"{what}: probe sweep / loop, {kind} time",
+                ratio(seconds["sweep"], seconds["loop"]),
+                "×",
+                MOST,
+            )
+        )
     return figures + _differences(what, found["sweep"], found["loop"])
 
 
@@ -164,10 +206,17 @@ def _differences(what: str, ours: Accuracies, theirs: Accuracies) -> list[Figure
     """Points of validation accuracy between the two, mean over cells: of the strengths that each chooses, and of each strength."""
     chosen = [100 * (max(mine) - max(other)) for mine, other in zip(ours, theirs, strict=True)]
     each = 100 * (np.mean(ours, axis=0) - np.mean(theirs, axis=0))
-    print(f"  points by strength: {', '.join(f'{strength:g}: {points:+.2f}' for strength, points in zip(STRENGTHS, each, strict=True))}")
+    print(
+        f"  points by strength: {', '.join(f'{strength:g}: {points:+.2f}' for strength, points in zip(STRENGTHS, each, strict=True))}"
+    )
     mean = statistics.mean(chosen)
     return [
-        Figure(f"{what}: accuracy of the chosen strengths apart ({mean:+.2f})", abs(mean), "points", APART),
+        Figure(
+            f"{what}: accuracy of the chosen strengths apart ({mean:+.2f})",
+            abs(mean),
+            "points",
+            APART,
+        ),
         Figure("the same, of the cell where it is largest", max(map(abs, chosen)), "points"),
         Figure("the same, of one strength, the largest of 7", float(np.abs(each).max()), "points"),
     ]

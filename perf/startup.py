@@ -12,7 +12,11 @@ from pathlib import Path
 
 from perf.figures import Figure, interleaved, ratio
 
-COMMANDS = {"--help": ["--help"], "list sources": ["list", "sources"], "list tasks": ["list", "tasks"]}
+COMMANDS = {
+    "--help": ["--help"],
+    "list sources": ["list", "sources"],
+    "list tasks": ["list", "tasks"],
+}
 ROUNDS = 11
 MOST_SECONDS = 0.3
 MOST_AGAIN = 2.0
@@ -46,7 +50,9 @@ def measure() -> list[Figure]:
 def _command(*words: str, folder: Path | None = None) -> Callable[[], float]:
     def run() -> float:
         began = time.perf_counter()
-        done = subprocess.run([sys.executable, *words], cwd=folder, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [sys.executable, *words], cwd=folder, capture_output=True, text=True, check=False
+        )
         seconds = time.perf_counter() - began
         if done.returncode:
             raise RuntimeError(f"{' '.join(words)} failed: {done.stderr[-500:]}")
@@ -68,8 +74,14 @@ def _commands() -> list[Figure]:
     seconds = interleaved(ways, ROUNDS)
     figures = [Figure("python -c pass, median", statistics.median(seconds["python"]), "s")]
     for name in list(ways)[1:]:
-        figures.append(Figure(f"headwater {name}, median", statistics.median(seconds[name]), "s", MOST_SECONDS))
-        figures.append(Figure(f"headwater {name} / python -c pass", ratio(seconds[name], seconds["python"]), "×"))
+        figures.append(
+            Figure(f"headwater {name}, median", statistics.median(seconds[name]), "s", MOST_SECONDS)
+        )
+        figures.append(
+            Figure(
+                f"headwater {name} / python -c pass", ratio(seconds[name], seconds["python"]), "×"
+            )
+        )
     return figures
 
 
@@ -85,7 +97,12 @@ def _again() -> list[Figure]:
     assert "ray" not in imported, "Ray was imported although nothing was left to do"
     print(f"  second run: heavy packages imported: {', '.join(imported) or 'none'}")
     return [
-        Figure("second run of a finished benchmark of 100 cells, median", statistics.median(seconds), "s", MOST_AGAIN),
+        Figure(
+            "second run of a finished benchmark of 100 cells, median",
+            statistics.median(seconds),
+            "s",
+            MOST_AGAIN,
+        ),
         Figure("packages it imports of ray, torch, timm, datasets", len(imported), "", 0),
     ]
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from math import log
 from typing import TYPE_CHECKING
 
-from registry import Record
+from headwater.registry import Record
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,16 +57,22 @@ class Calibration:
         below = [(near, other) for other in sizes if near and other < near]
         pairs = below or [(other, near) for other in sizes if near and other > near]
         shortened = max((_missed(table, *pair) for pair in pairs), default=1.0)
-        return cls(slope, spread, seed, _by_image(own), shortened, odds_of(float(own["quality"].mean())))
+        return cls(
+            slope, spread, seed, _by_image(own), shortened, odds_of(float(own["quality"].mean()))
+        )
 
-    def trust(self, images: float, share: float, validation: float, metric: float | None = None) -> float:
+    def trust(
+        self, images: float, share: float, validation: float, metric: float | None = None
+    ) -> float:
         """The weight of a measured value against what was believed before any, by the variance of each. ``share``: of the training that
         was seen. ``validation``: the share of the images that it is read on, where no record tells how noisy that is."""
         if not self.spread:
             return 0.0
         image = self.odds / validation if self.image is None else self.image
         worse = 1.0 if metric is None else odds_of(metric) / self.odds
-        noise = (self.seed + image / max(1.0, images)) * worse + self.shortened * self.spread * (1 / share - 1)
+        noise = (self.seed + image / max(1.0, images)) * worse + self.shortened * self.spread * (
+            1 / share - 1
+        )
         return self.spread / (self.spread + noise)
 
 
@@ -80,7 +86,9 @@ def _table(rows: Sequence[Record], predicted: np.ndarray) -> pd.DataFrame:
     import pandas as pd
 
     columns = ("source", "task", "setting", "quality", "setup", "size", "validation")
-    table = pd.DataFrame([[getattr(row, name) for name in columns] for row in rows], columns=list(columns))
+    table = pd.DataFrame(
+        [[getattr(row, name) for name in columns] for row in rows], columns=list(columns)
+    )
     best = table.groupby("setting")["quality"].transform("max").abs().replace(0.0, 1.0)
     numbers = table.astype({"size": float, "validation": float})
     return numbers.assign(
@@ -129,7 +137,11 @@ def _by_image(table: pd.DataFrame) -> float | None:
     """Validation variance times images: binomial, the best of several epochs, and whatever else makes validation miss the test."""
     known = table.dropna(subset=["gap", "size"])
     degrees = len(known) - known["setting"].nunique()
-    return float((_centred(known, "gap") ** 2 * known["size"]).sum() / degrees) if degrees > 0 else None
+    return (
+        float((_centred(known, "gap") ** 2 * known["size"]).sum() / degrees)
+        if degrees > 0
+        else None
+    )
 
 
 def _missed(table: pd.DataFrame, size: float, smaller: float) -> float:
@@ -137,12 +149,17 @@ def _missed(table: pd.DataFrame, size: float, smaller: float) -> float:
     pair, own = ["task", "source"], _upper(table[table["size"] == size])
     _, spread, seed = _fitted(own)
     rows = table[table["size"] == smaller].merge(own[pair].drop_duplicates(), on=pair)
-    large, small = (one.groupby(pair)["relative"].agg(mean="mean", count="size") for one in (own, rows))
+    large, small = (
+        one.groupby(pair)["relative"].agg(mean="mean", count="size") for one in (own, rows)
+    )
     both = large.join(small, rsuffix="_small", how="inner")
     degrees = len(both) - both.index.get_level_values("task").nunique()
     if degrees <= 0 or not spread:
         return 1.0
     gap = both["mean"] - both["mean_small"]
     gap -= gap.groupby("task").transform("mean")
-    noise = seed * (1 / both["count"]).mean() + _components(rows.assign(residual=rows["relative"]))[1] * (1 / both["count_small"]).mean()
+    noise = (
+        seed * (1 / both["count"]).mean()
+        + _components(rows.assign(residual=rows["relative"]))[1] * (1 / both["count_small"]).mean()
+    )
     return max(0.0, float((gap**2).sum()) / degrees - float(noise)) / spread / (size / smaller - 1)

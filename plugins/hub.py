@@ -18,7 +18,10 @@ def hub_or_cache() -> Iterator[None]:
     if constants.HF_HUB_OFFLINE or hub_answers():
         yield
         return
-    settings = [constants, *(module for name in ("datasets.config",) if (module := sys.modules.get(name)))]
+    settings = [
+        constants,
+        *(module for name in ("datasets.config",) if (module := sys.modules.get(name))),
+    ]
     for module in settings:
         module.HF_HUB_OFFLINE = True  # type: ignore[attr-defined]
     try:
@@ -34,6 +37,8 @@ def hub_answers() -> bool:
 
     try:
         get_session().head(constants.ENDPOINT, timeout=PATIENCE)
-    except Exception:  # the client's own error tree has changed between its versions; any of it means no answer
+    except (
+        Exception
+    ):  # the client's own error tree has changed between its versions; any of it means no answer
         return False
     return True

@@ -1,7 +1,7 @@
 """Linear classifiers, and linear regression, on frozen features: many problems over the same features, solved together.
 
 A problem is some rows of one feature matrix. Each is standardised by its own rows, and solved for a whole path of
-strengths: ridge in closed form, multinomial logistic regression by `plugins.logistic`. Strengths mean what
+strengths: ridge in closed form, multinomial logistic regression by `headwater.plugins.logistic`. Strengths mean what
 scikit-learn's ``C`` means (``alpha`` = 1/strength for ridge); intercepts are not penalised.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from registry.errors import DataError
+from headwater.registry.errors import DataError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,7 +71,9 @@ def scores(path: Sequence[Classifier], features: np.ndarray) -> np.ndarray:
     import numpy as np
 
     weight = np.concatenate([found.weight for found in path])
-    found = (weight @ (features - path[0].mean).T).reshape(len(path), -1, len(features)).swapaxes(1, 2)
+    found = (
+        (weight @ (features - path[0].mean).T).reshape(len(path), -1, len(features)).swapaxes(1, 2)
+    )
     shifted: np.ndarray = found + np.stack([found.bias for found in path])[:, None]
     return shifted
 
@@ -95,18 +97,31 @@ class Standardised:
         import numpy as np
         import torch
 
-        data = torch.from_numpy(np.ascontiguousarray(problem.features[problem.rows])).to(device, kind)
+        data = torch.from_numpy(np.ascontiguousarray(problem.features[problem.rows])).to(
+            device, kind
+        )
         mean = data.mean(0)
         data = data.sub_(mean)
         scale = data.square().mean(0).sqrt()
         if not bool(scale.isfinite().all()):
-            raise DataError("the features hold values that are no numbers, or too large for float32", hint="Look at the source's weights.")
+            raise DataError(
+                "the features hold values that are no numbers, or too large for float32",
+                hint="Look at the source's weights.",
+            )
         flat = scale <= CONSTANT * mean.abs()
         data = data.mul_(torch.where(flat, 0.0, 1 / scale))
-        targets = torch.from_numpy(np.asarray(problem.targets, dtype=np.int64 if problem.targets.ndim == 1 else np.float64)).to(device)
+        targets = torch.from_numpy(
+            np.asarray(problem.targets, dtype=np.int64 if problem.targets.ndim == 1 else np.float64)
+        ).to(device)
         basis, energies = principal_axes(data) if rotated else (None, None)
         return cls(
-            data if basis is None else data @ basis, targets, problem.classes, mean, torch.where(flat, torch.inf, scale), basis, energies
+            data if basis is None else data @ basis,
+            targets,
+            problem.classes,
+            mean,
+            torch.where(flat, torch.inf, scale),
+            basis,
+            energies,
         )
 
     @property
@@ -121,7 +136,11 @@ class Standardised:
         """(n, C) float64: the numbers; for classes ±1, one against the rest."""
         import torch
 
-        return self.targets if self.targets.ndim > 1 else torch.nn.functional.one_hot(self.targets, self.classes).double() * 2 - 1
+        return (
+            self.targets
+            if self.targets.ndim > 1
+            else torch.nn.functional.one_hot(self.targets, self.classes).double() * 2 - 1
+        )
 
     def classifier(self, weight: Tensor, bias: Tensor) -> Classifier:
         """A solution (C, d) in these coordinates as one on the features themselves."""
@@ -144,7 +163,9 @@ def principal_axes(data: Tensor) -> tuple[Tensor, Tensor]:
     return data.T @ (vectors[:, held] / energies[held].sqrt()), energies[held]
 
 
-def ridge(problems: Sequence[Problem], strengths: Sequence[float], *, device: str = "cpu") -> list[list[Classifier]]:
+def ridge(
+    problems: Sequence[Problem], strengths: Sequence[float], *, device: str = "cpu"
+) -> list[list[Classifier]]:
     """For each problem its classifiers by strength: least squares on columns of numbers; for classes on ±1, one against the rest.
 
     One eigendecomposition, in float64, serves all strengths of a problem.
@@ -158,8 +179,14 @@ def ridge(problems: Sequence[Problem], strengths: Sequence[float], *, device: st
         if here.energies is None:
             energies, axes = torch.linalg.eigh(here.data.T @ here.data)
         else:
-            energies, axes = here.energies, torch.eye(len(here.energies), dtype=torch.float64, device=device)
+            energies, axes = (
+                here.energies,
+                torch.eye(len(here.energies), dtype=torch.float64, device=device),
+            )
         along = axes.T @ (here.data.T @ (columns - bias))
-        return [here.classifier((axes @ (along / (energies.clamp(min=0) + 1 / s)[:, None])).T, bias) for s in strengths]
+        return [
+            here.classifier((axes @ (along / (energies.clamp(min=0) + 1 / s)[:, None])).T, bias)
+            for s in strengths
+        ]
 
     return [path(problem) for problem in problems]

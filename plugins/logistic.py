@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Self
 
-from plugins.linear import Classifier, Problem, Standardised
+from headwater.plugins.linear import Classifier, Problem, Standardised
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,7 +42,12 @@ LEAST_SPREAD = 1e-4
 
 
 def logistic(
-    problems: Sequence[Problem], strengths: Sequence[float], *, iterations: int = 200, tolerance: float = 3e-3, device: str = "cpu"
+    problems: Sequence[Problem],
+    strengths: Sequence[float],
+    *,
+    iterations: int = 200,
+    tolerance: float = 3e-3,
+    device: str = "cpu",
 ) -> list[list[Classifier]]:
     """For each problem its classifiers by strength, after at most so many iterations for each."""
     import torch
@@ -51,11 +56,17 @@ def logistic(
     order = sorted(strengths)
     found: list[list[Classifier]] = [[] for _ in problems]
     for group in _groups(problems):
-        ready = [Standardised.of(problems[index], kind, device, rotated=not _own_width(problems[index])) for index in group]
+        ready = [
+            Standardised.of(problems[index], kind, device, rotated=not _own_width(problems[index]))
+            for index in group
+        ]
         solutions = _Walk(_Batch.of(ready), order, iterations, tolerance).solutions()
         for index, here, thetas in zip(group, ready, solutions, strict=True):
             width = here.data.shape[1]
-            at = {strength: here.classifier(theta[:, :width], theta[:, -1]) for strength, theta in zip(order, thetas, strict=True)}
+            at = {
+                strength: here.classifier(theta[:, :width], theta[:, -1])
+                for strength, theta in zip(order, thetas, strict=True)
+            }
             found[index] = [at[strength] for strength in strengths]
     return found
 
@@ -70,10 +81,17 @@ def _groups(problems: Sequence[Problem]) -> Iterator[list[int]]:
     """Which problems are solved in step: those that padding makes equal at little cost."""
     group: list[int] = []
     rows = size = 0
-    for index in sorted(range(len(problems)), key=lambda index: (-len(problems[index].rows), index)):
+    for index in sorted(
+        range(len(problems)), key=lambda index: (-len(problems[index].rows), index)
+    ):
         problem = problems[index]
         alike = size <= SMALL or len(problem.rows) >= ALIKE * rows
-        if group and alike and _own_width(problem) == _own_width(problems[group[0]]) and (len(group) + 1) * size <= MOST:
+        if (
+            group
+            and alike
+            and _own_width(problem) == _own_width(problems[group[0]])
+            and (len(group) + 1) * size <= MOST
+        ):
             group.append(index)
             continue
         if group:
@@ -90,7 +108,9 @@ class _Rows:
 
     def kept(self, rows: Tensor) -> Self:
         mine = {f.name: getattr(self, f.name) for f in fields(self) if not f.metadata.get("shared")}
-        return replace(self, **{name: value[rows] for name, value in mine.items() if value is not None})
+        return replace(
+            self, **{name: value[rows] for name, value in mine.items() if value is not None}
+        )
 
 
 @dataclass
@@ -119,7 +139,10 @@ class _Batch(_Rows):
         import torch
 
         first = ready[0].data
-        rows, width = max(len(here.data) for here in ready), max(here.data.shape[1] for here in ready)
+        rows, width = (
+            max(len(here.data) for here in ready),
+            max(here.data.shape[1] for here in ready),
+        )
         data = first.new_zeros(len(ready), rows, width + 1)
         targets = ready[0].targets.new_zeros(len(ready), 1, rows)
         counted = first.new_zeros(len(ready), rows)
@@ -128,18 +151,34 @@ class _Batch(_Rows):
             data[index, :count, :own], data[index, :count, -1] = here.data, 1.0
             targets[index, 0, :count], targets[index, 0, count:] = here.targets, here.targets[0]
             counted[index, :count] = 1.0
-        absent = torch.stack([torch.where(here.present, 0.0, -torch.inf) for here in ready]).to(first)[:, :, None]
+        absent = torch.stack([torch.where(here.present, 0.0, -torch.inf) for here in ready]).to(
+            first
+        )[:, :, None]
         counts = counted.sum(1)
         axes, energies, rest = _curvature(ready, counts, width)
-        return cls(data, targets, counted, absent, counts, absent.isfinite().sum((1, 2)).to(first), energies, rest, axes)
+        return cls(
+            data,
+            targets,
+            counted,
+            absent,
+            counts,
+            absent.isfinite().sum((1, 2)).to(first),
+            energies,
+            rest,
+            axes,
+        )
 
     def evaluate(self, theta: Tensor, penalty: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Objective (B,), gradient (B, C, d + 1), and the rows' mean weight in the Hessian (B,), at theta (B, C, d + 1)."""
         logs = (theta @ self.data.mT).add_(self.absent).log_softmax(1)
         losses = -logs.gather(1, self.targets)[:, 0]
         residual = logs.exp_()
-        spread = ((1 - residual.square().sum(1)) * self.counted).sum(1) / (self.rows * (self.classes - 1).clamp(min=1))
-        residual.scatter_add_(1, self.targets, residual.new_full((1, 1, 1), -1.0).expand_as(self.targets))
+        spread = ((1 - residual.square().sum(1)) * self.counted).sum(1) / (
+            self.rows * (self.classes - 1).clamp(min=1)
+        )
+        residual.scatter_add_(
+            1, self.targets, residual.new_full((1, 1, 1), -1.0).expand_as(self.targets)
+        )
         gradient, body = residual @ self.data, theta[..., :-1]
         gradient[..., :-1] += penalty[:, None, None] * body
         value = (losses * self.counted).sum(1) + 0.5 * penalty * body.square().sum((1, 2))
@@ -152,12 +191,16 @@ class _Batch(_Rows):
             result = gradient * along[:, None]
         else:
             off = 1 / (spread * self.rest + penalty)
-            result = ((gradient @ self.axes) * (along - off[:, None])[:, None]) @ self.axes.T + gradient * off[:, None, None]
+            result = (
+                (gradient @ self.axes) * (along - off[:, None])[:, None]
+            ) @ self.axes.T + gradient * off[:, None, None]
         result[..., -1] = gradient[..., -1] / (spread * self.rows)[:, None]
         return result
 
 
-def _curvature(ready: Sequence[Standardised], counts: Tensor, width: int) -> tuple[Tensor | None, Tensor, Tensor]:
+def _curvature(
+    ready: Sequence[Standardised], counts: Tensor, width: int
+) -> tuple[Tensor | None, Tensor, Tensor]:
     """Axes, energies and rest of a batch.
 
     Where the coordinates are principal axes all is known. Else the leading axes of some of the first problem's rows
@@ -167,12 +210,22 @@ def _curvature(ready: Sequence[Standardised], counts: Tensor, width: int) -> tup
 
     first, pad = ready[0], torch.nn.functional.pad
     if first.energies is not None:
-        energies = torch.stack([pad(here.energies, (0, width + 1 - len(here.energies))) for here in ready if here.energies is not None])
+        energies = torch.stack(
+            [
+                pad(here.energies, (0, width + 1 - len(here.energies)))
+                for here in ready
+                if here.energies is not None
+            ]
+        )
         return None, energies, torch.zeros_like(counts)
     some = first.data[:: -(-len(first.data) // PROBE_ROWS)]
     axes, energies = _leading_axes(some, min(AXES, *some.shape))
     rest = (some.square().sum() - energies.sum()).clamp(min=0) / max(1, width - len(energies))
-    return pad(axes, (0, 0, 0, 1)), energies * (counts / len(some))[:, None], rest * (counts / len(some))
+    return (
+        pad(axes, (0, 0, 0, 1)),
+        energies * (counts / len(some))[:, None],
+        rest * (counts / len(some)),
+    )
 
 
 def _leading_axes(data: Tensor, count: int) -> tuple[Tensor, Tensor]:
@@ -205,8 +258,13 @@ class _Memory(_Rows):
     def with_step(self, move: Tensor, change: Tensor) -> _Memory:
         import torch
 
-        moves, changes = (torch.cat([old[:, -MEMORY + 1 :], new[:, None]], 1) for old, new in ((self.moves, move), (self.changes, change)))
-        before = torch.nn.functional.pad(self.products[:, -MEMORY + 1 :, -MEMORY + 1 :], (0, 0, 0, 1))
+        moves, changes = (
+            torch.cat([old[:, -MEMORY + 1 :], new[:, None]], 1)
+            for old, new in ((self.moves, move), (self.changes, change))
+        )
+        before = torch.nn.functional.pad(
+            self.products[:, -MEMORY + 1 :, -MEMORY + 1 :], (0, 0, 0, 1)
+        )
         return _Memory(moves, changes, torch.cat([before, _along(moves.flatten(2), change)], 2))
 
     def penalised(self, more: Tensor) -> None:
@@ -225,11 +283,15 @@ class _Memory(_Rows):
         moves, changes, products = self.moves.flatten(2), self.changes.flatten(2), self.products
         diagonal = products.diagonal(dim1=1, dim2=2)
         held = (diagonal > 0)[..., None]
-        system = torch.where(held & held.mT, products, 0.0) + torch.diag_embed((~held[..., 0]).to(products))
+        system = torch.where(held & held.mT, products, 0.0) + torch.diag_embed(
+            (~held[..., 0]).to(products)
+        )
         shares = torch.linalg.solve_triangular(system, _along(moves, gradient) * held, upper=True)
         result = first(gradient - (shares.mT @ changes).view_as(gradient))
         back = (diagonal[..., None] * shares - _along(changes, result)) * held
-        return result + (torch.linalg.solve_triangular(system.mT, back, upper=False).mT @ moves).view_as(gradient)
+        return result + (
+            torch.linalg.solve_triangular(system.mT, back, upper=False).mT @ moves
+        ).view_as(gradient)
 
 
 @dataclass
@@ -267,20 +329,29 @@ def _dot(a: Tensor, b: Tensor) -> Tensor:
 class _Walk:
     """B problems on their way along the strengths; each goes on to the next as soon as it is done with one."""
 
-    def __init__(self, batch: _Batch, strengths: Sequence[float], iterations: int, tolerance: float) -> None:
+    def __init__(
+        self, batch: _Batch, strengths: Sequence[float], iterations: int, tolerance: float
+    ) -> None:
         import torch
 
         self.batch, self.iterations, self.tolerance = batch, iterations, tolerance
         count, classes, width = len(batch.data), batch.absent.shape[1], batch.data.shape[2]
         # One column more, of zeros: the penalty of a problem that is through, which is about to be dropped.
         doubled = torch.where(batch.classes == 2, 2.0, 1.0).to(batch.rows)
-        self.penalties = torch.nn.functional.pad(doubled[:, None] / torch.tensor(strengths).to(batch.rows), (0, 1))
+        self.penalties = torch.nn.functional.pad(
+            doubled[:, None] / torch.tensor(strengths).to(batch.rows), (0, 1)
+        )
         self.found = batch.data.new_zeros(count, len(strengths), classes, width)
-        theta, level = batch.data.new_zeros(count, classes, width), torch.zeros_like(batch.targets[:, 0, 0])
+        theta, level = (
+            batch.data.new_zeros(count, classes, width),
+            torch.zeros_like(batch.targets[:, 0, 0]),
+        )
         zeros, ones = batch.rows * 0, torch.ones_like(batch.rows)
         value, gradient, spread = batch.evaluate(theta, self.penalties[:, 0])
         index = torch.arange(count, device=theta.device)
-        self.state = _State(index, theta, value, value, gradient, spread, level, level * 0, ones, theta, zeros)
+        self.state = _State(
+            index, theta, value, value, gradient, spread, level, level * 0, ones, theta, zeros
+        )
         self.memory = _Memory.none(theta)
         self.rounding = 10 * torch.finfo(theta.dtype).eps
 
@@ -305,9 +376,18 @@ class _Walk:
         taken = value <= at.value + 1e-4 * at.stride * at.slope + self.rounding * at.value.abs()
         wide = taken[:, None, None]
         if bool(taken.any()):
-            self.memory = self.memory.with_step(torch.where(wide, theta - at.theta, 0.0), torch.where(wide, gradient - at.gradient, 0.0))
-        at.theta, at.gradient = torch.where(wide, theta, at.theta), torch.where(wide, gradient, at.gradient)
-        at.value, at.spread = torch.where(taken, value, at.value), torch.where(taken, spread, at.spread)
+            self.memory = self.memory.with_step(
+                torch.where(wide, theta - at.theta, 0.0),
+                torch.where(wide, gradient - at.gradient, 0.0),
+            )
+        at.theta, at.gradient = (
+            torch.where(wide, theta, at.theta),
+            torch.where(wide, gradient, at.gradient),
+        )
+        at.value, at.spread = (
+            torch.where(taken, value, at.value),
+            torch.where(taken, spread, at.spread),
+        )
         at.passes += 1
         at.stride = torch.where(taken, 1.0, at.stride * 0.4)
         self._turn(taken)
@@ -332,7 +412,11 @@ class _Walk:
             fresh = done
             if not bool(left.all()):
                 rows = left.nonzero()[:, 0]
-                self.batch, self.state, fresh = self.batch.kept(rows), self.state.kept(rows), done[rows]
+                self.batch, self.state, fresh = (
+                    self.batch.kept(rows),
+                    self.state.kept(rows),
+                    done[rows],
+                )
                 self.memory = self.memory.kept(rows)
             if not bool(fresh.any()):
                 return
@@ -343,7 +427,11 @@ class _Walk:
 
         at, before, rows = self.state, self.penalty, done.nonzero()[:, 0]
         self.found[at.index[rows], at.level[rows]] = at.theta[rows]
-        at.level, at.passes, at.stride = at.level + done, at.passes * ~done, torch.where(done, 1.0, at.stride)
+        at.level, at.passes, at.stride = (
+            at.level + done,
+            at.passes * ~done,
+            torch.where(done, 1.0, at.stride),
+        )
         more = torch.where(done, self.penalty - before, 0.0)
         at.value = at.value + 0.5 * more * at.theta[..., :-1].square().sum((1, 2))
         at.gradient[..., :-1] += more[:, None, None] * at.theta[..., :-1]
@@ -354,12 +442,17 @@ class _Walk:
         if not self.memory.moves.shape[1]:
             return self.batch.precondition(self.state.gradient, spread, penalty)
         trust = self._trust(penalty)[:, None, None]
-        return self.memory.over_hessian(self.state.gradient, lambda rest: trust * self.batch.precondition(rest, spread, penalty))
+        return self.memory.over_hessian(
+            self.state.gradient, lambda rest: trust * self.batch.precondition(rest, spread, penalty)
+        )
 
     def _trust(self, penalty: Tensor) -> Tensor:
         """(B,) how far the last step found the curvature from what the preconditioner takes it for; 1 where there was none."""
         import torch
 
         move, change = self.memory.moves[:, -1], self.memory.changes[:, -1]
-        product, taken_for = _dot(move, change), _dot(change, self.batch.precondition(change, self.state.spread, penalty))
+        product, taken_for = (
+            _dot(move, change),
+            _dot(change, self.batch.precondition(change, self.state.spread, penalty)),
+        )
         return torch.where((product > 0) & (taken_for > 0), product / taken_for, 1.0)

@@ -1,6 +1,6 @@
 """The model behind ``learned_prior`` and ``search``: a ridge regression of standing on what is known of a source before training.
 
-A row is one record; its target is the source's standing in its setting (see ``plugins.standing``), less ½. Columns:
+A row is one record; its target is the source's standing in its setting (see ``headwater.plugins.standing``), less ½. Columns:
 
 - the source's domain relation to the task: within-domain, including, cross-domain, not known;
 - the logarithm of its images, and the same again where it is within the domain;
@@ -23,9 +23,9 @@ from math import log10, sqrt
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
-from plugins.calibration import Calibration
-from plugins.standing import standing_of, standings
-from registry import Question, Record
+from headwater.plugins.calibration import Calibration
+from headwater.plugins.standing import standing_of, standings
+from headwater.registry import Question, Record
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,32 +55,53 @@ class PriorModel:
     estimators: tuple[str, ...]
 
     @classmethod
-    def learn(cls, records: Sequence[Record], estimators: Sequence[str] = (), size: int | None = None) -> PriorModel | None:
+    def learn(
+        cls, records: Sequence[Record], estimators: Sequence[str] = (), size: int | None = None
+    ) -> PriorModel | None:
         """From records of other targets; None where they cover fewer than three tasks. ``estimators``: those to count on, of which
         every setting knows the scores; ``size``: the images that the calibration is for."""
         import numpy as np
 
         kept = standings(records)
-        rows = sorted((record for record in records if record.setting in kept), key=lambda record: (record.setting, record.source))
+        rows = sorted(
+            (record for record in records if record.setting in kept),
+            key=lambda record: (record.setting, record.source),
+        )
         tasks = np.array([record.task for record in rows])
         if len(set(tasks)) < FEWEST_TASKS:
             return None
         described = _described(rows, estimators)
         names = sorted({name for row in described for name in row})
         settings = np.unique([record.setting for record in rows], return_inverse=True)[1]
-        columns = _centred(np.array([[row.get(name, 0.0) for name in names] for row in described]), settings)
+        columns = _centred(
+            np.array([[row.get(name, 0.0) for name in names] for row in described]), settings
+        )
         target = np.array([kept[record.setting][record.source] - 0.5 for record in rows])
         shares = _equal_tasks(tasks, settings)
         pairs = [(effect, other) for effect in PENALTIES for other in PENALTIES]
-        penalties = np.array([[pair[0] if name.startswith(_EFFECTS) else pair[1] for name in names] for pair in pairs])
+        penalties = np.array(
+            [
+                [pair[0] if name.startswith(_EFFECTS) else pair[1] for name in names]
+                for pair in pairs
+            ]
+        )
         predicted = _left_out(columns, target, tasks, shares, penalties)
-        losses = np.stack([((target - predicted)[:, tasks == task] ** 2).mean(axis=1) for task in np.unique(tasks)])
+        losses = np.stack(
+            [
+                ((target - predicted)[:, tasks == task] ** 2).mean(axis=1)
+                for task in np.unique(tasks)
+            ]
+        )
         chosen = _chosen(losses, pairs)
         weights = _solved(*_normal(columns, target, shares), penalties[chosen]).mean(axis=0)
         calibration = Calibration.of(rows, predicted[chosen].mean(axis=0), size)
         errors = tuple(losses[:, chosen[0]].tolist())
         return cls(
-            dict(zip(names, weights.tolist(), strict=True)), tuple(pairs[at] for at in chosen), errors, calibration, tuple(estimators)
+            dict(zip(names, weights.tolist(), strict=True)),
+            tuple(pairs[at] for at in chosen),
+            errors,
+            calibration,
+            tuple(estimators),
         )
 
     def tells_more(self, than: PriorModel) -> bool:
@@ -88,7 +109,9 @@ class PriorModel:
         gains = [other - own for own, other in zip(self.errors, than.errors, strict=True)]
         return fmean(gains) > stdev(gains) / sqrt(len(gains))
 
-    def predict(self, question: Question, estimates: Mapping[str, Mapping[str, float]] | None = None) -> dict[str, float]:
+    def predict(
+        self, question: Question, estimates: Mapping[str, Mapping[str, float]] | None = None
+    ) -> dict[str, float]:
         """The expected standing of each source the question is about; ``estimates``: estimator -> source -> score."""
         said = estimates or {}
         rows = [
@@ -101,7 +124,11 @@ class PriorModel:
                 source_images=source.images,
                 task_images=question.task.images,
                 base=source.chain.base if source.chain else None,
-                estimates={name: scores[source.name] for name, scores in said.items() if source.name in scores},
+                estimates={
+                    name: scores[source.name]
+                    for name, scores in said.items()
+                    if source.name in scores
+                },
             )
             for source in question.sources
         ]
@@ -116,17 +143,31 @@ def _described(rows: Sequence[Record], estimators: Iterable[str]) -> list[dict[s
     for row in rows:
         settings.setdefault(row.setting, []).append(row)
     ranked = {
-        (setting, estimator): standing_of({row.source: row.estimates[estimator] for row in own if estimator in row.estimates})
+        (setting, estimator): standing_of(
+            {row.source: row.estimates[estimator] for row in own if estimator in row.estimates}
+        )
         for setting, own in settings.items()
         for estimator in estimators
     }
-    return [_facts(row) | {f"by {name}": ranked[row.setting, name].get(row.source, 0.5) - 0.5 for name in estimators} for row in rows]
+    return [
+        _facts(row)
+        | {
+            f"by {name}": ranked[row.setting, name].get(row.source, 0.5) - 0.5
+            for name in estimators
+        }
+        for row in rows
+    ]
 
 
 def _facts(row: Record) -> dict[str, float]:
     relation = row.relation if row.relation in _RELATIONS else "not known"
     size = log10(1 + (row.source_images or 0)) / _MAGNITUDE
-    facts = {f"is {relation}": 1.0, f"source {row.source}": 1.0, f"base {row.base or row.source}": 1.0, "images": size}
+    facts = {
+        f"is {relation}": 1.0,
+        f"source {row.source}": 1.0,
+        f"base {row.base or row.source}": 1.0,
+        "images": size,
+    }
     if row.source_images is None:
         facts["images not known"] = 1.0
     if relation == "within-domain":
@@ -138,7 +179,9 @@ def _centred(columns: np.ndarray, settings: np.ndarray) -> np.ndarray:
     import numpy as np
 
     counts = np.bincount(settings).astype(float)
-    means = np.stack([np.bincount(settings, column) for column in columns.T], axis=1) / counts[:, None]
+    means = (
+        np.stack([np.bincount(settings, column) for column in columns.T], axis=1) / counts[:, None]
+    )
     return columns - means[settings]
 
 
@@ -151,7 +194,9 @@ def _equal_tasks(tasks: np.ndarray, settings: np.ndarray) -> np.ndarray:
     return np.array([1 / held[task] for task in tasks])
 
 
-def _normal(columns: np.ndarray, target: np.ndarray, shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _normal(
+    columns: np.ndarray, target: np.ndarray, shares: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """The normal equations of min Σ share · (target − columns w)²."""
     weighted = columns * shares[:, None]
     return weighted.T @ columns, weighted.T @ target
@@ -161,10 +206,18 @@ def _solved(gram: np.ndarray, moment: np.ndarray, penalties: np.ndarray) -> np.n
     """(choices, columns) weights that minimise the squares and Σ penalty · w², by (choices, columns) penalties."""
     import numpy as np
 
-    return np.linalg.solve(gram + penalties[:, :, None] * np.eye(len(moment)), moment[:, None])[..., 0]
+    return np.linalg.solve(gram + penalties[:, :, None] * np.eye(len(moment)), moment[:, None])[
+        ..., 0
+    ]
 
 
-def _left_out(columns: np.ndarray, target: np.ndarray, tasks: np.ndarray, shares: np.ndarray, penalties: np.ndarray) -> np.ndarray:
+def _left_out(
+    columns: np.ndarray,
+    target: np.ndarray,
+    tasks: np.ndarray,
+    shares: np.ndarray,
+    penalties: np.ndarray,
+) -> np.ndarray:
     """(choices, rows) what is predicted of each task from the others."""
     import numpy as np
 

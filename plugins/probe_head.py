@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from registry import Context
-from registry.errors import NotApplicable
+from headwater.registry import Context
+from headwater.registry.errors import NotApplicable
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from plugins.linear import Classifier
+    from headwater.plugins.linear import Classifier
 
 STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """Inverse regularisation strengths tried."""
@@ -33,9 +33,14 @@ def start_as_probe(context: Context) -> None:
     from torch import nn
 
     head = context.head
-    if not isinstance(head, nn.Linear) or head.bias is None or context.task.type != "classification":
+    if (
+        not isinstance(head, nn.Linear)
+        or head.bias is None
+        or context.task.type != "classification"
+    ):
         raise NotApplicable(
-            f"probe_first is for classification by a linear head, {context.task.name} has another", subject=context.task.name
+            f"probe_first is for classification by a linear head, {context.task.name} has another",
+            subject=context.task.name,
         )
     features, targets = _frozen(context)
     if not len(features):
@@ -52,15 +57,19 @@ def cross_validated(features: np.ndarray, targets: np.ndarray, classes: int) -> 
     import numpy as np
     import torch
 
-    from plugins.linear import Problem, log_softmax, scores
-    from plugins.logistic import logistic
+    from headwater.plugins.linear import Problem, log_softmax, scores
+    from headwater.plugins.logistic import logistic
 
     fold_of = np.empty(len(targets), dtype=np.int64)
-    fold_of[np.argsort(targets, kind="stable")] = np.arange(len(targets)) % FOLDS  # dealt out class by class
+    fold_of[np.argsort(targets, kind="stable")] = (
+        np.arange(len(targets)) % FOLDS
+    )  # dealt out class by class
     folds = [fold for fold in range(FOLDS) if 0 < (fold_of == fold).sum() < len(targets)]
     rows = [np.flatnonzero(fold_of != fold) for fold in folds] + [np.arange(len(targets))]
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    *held_out, whole = logistic([Problem(features, some, targets[some], classes) for some in rows], STRENGTHS, device=device)
+    *held_out, whole = logistic(
+        [Problem(features, some, targets[some], classes) for some in rows], STRENGTHS, device=device
+    )
     loss = np.zeros(len(STRENGTHS))
     for fold, path in zip(folds, held_out, strict=True):
         left = np.flatnonzero(fold_of == fold)
@@ -77,7 +86,14 @@ def _frozen(context: Context) -> tuple[np.ndarray, np.ndarray]:
     training = context.backbone.training
     context.backbone.eval()
     with torch.no_grad():
-        looks = [(context.backbone(batch.images).float().cpu().numpy(), batch.targets.cpu().numpy()) for batch in context.images()]
+        looks = [
+            (context.backbone(batch.images).float().cpu().numpy(), batch.targets.cpu().numpy())
+            for batch in context.images()
+        ]
     context.backbone.train(training)
-    features, targets = zip(*looks, strict=True) if looks else ((np.empty((0, 0), np.float32),), (np.empty(0, np.int64),))
+    features, targets = (
+        zip(*looks, strict=True)
+        if looks
+        else ((np.empty((0, 0), np.float32),), (np.empty(0, np.int64),))
+    )
     return np.concatenate(features), np.concatenate(targets)

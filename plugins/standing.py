@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from registry import Record
+from headwater.registry import Record
 
 
 def standings(records: Iterable[Record]) -> dict[str, dict[str, float]]:
@@ -15,7 +15,11 @@ def standings(records: Iterable[Record]) -> dict[str, dict[str, float]]:
     qualities: dict[str, dict[str, float]] = {}
     for record in records:
         qualities.setdefault(record.setting, {})[record.source] = record.quality
-    return {setting: standing_of(known) for setting, known in sorted(qualities.items()) if len(known) > 1}
+    return {
+        setting: standing_of(known)
+        for setting, known in sorted(qualities.items())
+        if len(known) > 1
+    }
 
 
 def standing_of(values: Mapping[str, float]) -> dict[str, float]:
@@ -24,7 +28,10 @@ def standing_of(values: Mapping[str, float]) -> dict[str, float]:
     first = {value: place for place, value in reversed(list(enumerate(ordered)))}
     last = {value: place for place, value in enumerate(ordered)}
     others = len(ordered) - 1
-    return {name: (first[value] + last[value]) / (2 * others) if others else 0.5 for name, value in values.items()}
+    return {
+        name: (first[value] + last[value]) / (2 * others) if others else 0.5
+        for name, value in values.items()
+    }
 
 
 def mean_standing(records: Iterable[Record]) -> dict[str, float]:
@@ -35,5 +42,8 @@ def mean_standing(records: Iterable[Record]) -> dict[str, float]:
     for setting, known in standings(records).items():
         for source, standing in known.items():
             by_source.setdefault(source, {}).setdefault(tasks[setting], []).append(standing)
-    means = {source: [sum(own) / len(own) for own in by_task.values()] for source, by_task in by_source.items()}
+    means = {
+        source: [sum(own) / len(own) for own in by_task.values()]
+        for source, by_task in by_source.items()
+    }
     return {source: sum(own) / len(own) for source, own in means.items()}

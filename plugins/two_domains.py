@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from registry import Batch, Context, Objective, ParameterGroup, SourceData
-from registry.errors import NotApplicable
+from headwater.registry import Batch, Context, Objective, ParameterGroup, SourceData
+from headwater.registry.errors import NotApplicable
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -49,12 +49,16 @@ class TwoDomains:
     @property
     def width(self) -> int:
         """D, which a chain's own classifier, a linear layer, is made for."""
-        return next(parameter.shape[1] for parameter in self.data.head.parameters() if parameter.ndim > 1)
+        return next(
+            parameter.shape[1] for parameter in self.data.head.parameters() if parameter.ndim > 1
+        )
 
     def groups(self, *others: nn.Module) -> Sequence[ParameterGroup]:
         """Everything trained, each parameter once."""
         modules = [self.network, *([] if self.data.shares_classes else [self.data.head]), *others]
-        return [ParameterGroup([parameter for module in modules for parameter in module.parameters()])]
+        return [
+            ParameterGroup([parameter for module in modules for parameter in module.parameters()])
+        ]
 
     def look(self, target: Batch) -> Seen:
         """Take the source's next batch, and pass both."""
@@ -66,9 +70,15 @@ class TwoDomains:
     def task_loss(self, seen: Seen, labelled: bool) -> Tensor:
         """The source's, and where the target's labels are known, the target's too."""
         loss = self.data.loss(self.data.head(seen.source_features), seen.source.targets)
-        return loss + self.context.loss(self.head(seen.target_features), seen.target.targets) if labelled else loss
+        return (
+            loss + self.context.loss(self.head(seen.target_features), seen.target.targets)
+            if labelled
+            else loss
+        )
 
-    def aligned(self, labelled: bool, penalty: Penalty, others: Iterable[nn.Module] = ()) -> Objective:
+    def aligned(
+        self, labelled: bool, penalty: Penalty, others: Iterable[nn.Module] = ()
+    ) -> Objective:
         """Both tasks learned, and a penalty on how the two domains' features differ; it is computed in float32."""
         import torch
 
@@ -76,14 +86,19 @@ class TwoDomains:
             seen = self.look(batch)
             tasks = self.task_loss(seen, labelled)
             with torch.autocast(batch.images.device.type, enabled=False):
-                return tasks + penalty(seen.source_features.float(), seen.target_features.float(), step)
+                return tasks + penalty(
+                    seen.source_features.float(), seen.target_features.float(), step
+                )
 
         return Objective(self.network, self.groups(*others), loss=loss)
 
 
 def source_data(context: Context, name: str) -> SourceData:
     if context.source_data is None:
-        raise NotApplicable(f"{name}: {context.source.name} has no registered data, as a chain has", subject=context.source.name)
+        raise NotApplicable(
+            f"{name}: {context.source.name} has no registered data, as a chain has",
+            subject=context.source.name,
+        )
     return context.source_data
 
 

@@ -1,18 +1,44 @@
 """What can be benchmarked: cards, appearance domains, discovery, names. Needs neither torch nor ray."""
 
-from registry.adaptation import Adaptation, Batch, Context, Features, Objective, ParameterGroup, Solution, SourceData, adaptation
-from registry.annotations import Annotations, Encoded, Flaw
-from registry.card import Card, Kind
-from registry.discovery import Problem, Registry, kind_of
-from registry.domains import Domain
-from registry.estimator import Estimator, Score, Shape, estimator
-from registry.evidence import Evidence
-from registry.names import Name
-from registry.provider import Provider
-from registry.selector import Question, Record, Selector, last_for_the_rest, selector
-from registry.source_model import Chain, SourceModel, source_model
-from registry.task import Split, Task, task
-from registry.task_type import Metric, Probe, Pyramid, TaskType, TaskTypeMethods, directed, task_type
+from headwater.registry.cards.adaptation import (
+    Adaptation,
+    Batch,
+    Context,
+    Features,
+    Objective,
+    ParameterGroup,
+    Solution,
+    SourceData,
+    adaptation,
+)
+from headwater.registry.cards.annotations import Annotations, Encoded
+from headwater.registry.cards.card import Card, Kind
+from headwater.registry.cards.domains import Domain
+from headwater.registry.cards.estimator import Estimator, Score, estimator
+from headwater.registry.cards.flaw import Flaw
+from headwater.registry.cards.provider import Provider
+from headwater.registry.cards.selector import (
+    Question,
+    Record,
+    Selector,
+    last_for_the_rest,
+    selector,
+)
+from headwater.registry.cards.source_model import Chain, SourceModel, source_model
+from headwater.registry.cards.task import Split, Task, task
+from headwater.registry.cards.task_type import (
+    Metric,
+    Probe,
+    Pyramid,
+    TaskType,
+    TaskTypeMethods,
+    directed,
+    task_type,
+)
+from headwater.registry.discovery import Problem, Registry, kind_of
+from headwater.registry.evidence.evidence import Evidence
+from headwater.registry.evidence.shape import Shape
+from headwater.registry.names import Name
 
 __all__ = [
     "Adaptation",

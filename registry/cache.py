@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from registry.errors import HeadwaterError
+from headwater.registry.errors import HeadwaterError
 
 
 def cache_folder(*parts: str) -> Path:
@@ -21,7 +21,11 @@ def cache_folder(*parts: str) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         message = f"the cache folder {folder} cannot be made: {error.strerror}"
-        raise HeadwaterError(message, subject=str(folder), hint="Set HEADWATER_CACHE to a folder that can be written to.") from error
+        raise HeadwaterError(
+            message,
+            subject=str(folder),
+            hint="Set HEADWATER_CACHE to a folder that can be written to.",
+        ) from error
     return folder
 
 

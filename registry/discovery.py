@@ -20,18 +20,18 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar, cast
 
-from registry.adaptation import Adaptation
-from registry.card import Card, Kind
-from registry.domains import Domain, containing
-from registry.errors import BadPlugin, HeadwaterError, UnknownName
-from registry.estimator import Estimator
-from registry.names import Name, did_you_mean, glob_matches, is_glob, split_list
-from registry.options import check_options
-from registry.provider import Provider
-from registry.selector import Selector
-from registry.source_model import SourceModel
-from registry.task import Task
-from registry.task_type import TaskType
+from headwater.registry.cards.adaptation import Adaptation
+from headwater.registry.cards.card import Card, Kind
+from headwater.registry.cards.domains import Domain, containing
+from headwater.registry.cards.estimator import Estimator
+from headwater.registry.cards.provider import Provider
+from headwater.registry.cards.selector import Selector
+from headwater.registry.cards.source_model import SourceModel
+from headwater.registry.cards.task import Task
+from headwater.registry.cards.task_type import TaskType
+from headwater.registry.errors import BadPlugin, HeadwaterError, UnknownName
+from headwater.registry.names import Name, did_you_mean, glob_matches, is_glob, split_list
+from headwater.registry.options import check_options
 
 ENTRY_POINTS = "headwater.plugins"
 PluginLike = str | Path | Card | ModuleType
@@ -88,7 +88,9 @@ class Registry:
 
     def _add_own(self, plugin: PluginLike) -> None:
         if isinstance(plugin, Card | ModuleType):
-            self._admit(getattr(plugin, "__name__", "") or getattr(plugin, "name", ""), lambda: plugin)
+            self._admit(
+                getattr(plugin, "__name__", "") or getattr(plugin, "name", ""), lambda: plugin
+            )
             return
         for file in _files(Path(plugin)):
             self._admit(str(file), partial(import_file, file))
@@ -104,15 +106,22 @@ class Registry:
                     self.providers.append(replace(member, origin=label))
         except HeadwaterError as error:
             self.problems.append(Problem(label, error.message))
-        except (Exception, SystemExit) as error:  # a plugin is foreign code: whatever it raises stays its own
+        except (
+            Exception,
+            SystemExit,
+        ) as error:  # a plugin is foreign code: whatever it raises stays its own
             self.problems.append(Problem(label, f"{type(error).__name__}: {error}"))
 
     def _add(self, card: Card, label: str) -> None:
         known = self.cards[kind_of(card)]
         if (other := known.get(card.name)) is not None:
-            if replace(other, origin="") == replace(card, origin=""):  # the same card, imported by a second plugin
+            if replace(other, origin="") == replace(
+                card, origin=""
+            ):  # the same card, imported by a second plugin
                 return
-            raise BadPlugin(f"the {kind_of(card)} {card.name!r} is already registered by {other.origin}")
+            raise BadPlugin(
+                f"the {kind_of(card)} {card.name!r} is already registered by {other.origin}"
+            )
         known[card.name] = replace(card, origin=label)
         if isinstance(card, Estimator):  # each is also a rule to choose by
             self._add(Selector.of_estimator(card), label)
@@ -148,7 +157,11 @@ class Registry:
 
     def find(self, kind: Kind, patterns: str | Iterable[str]) -> list[Card]:
         """The cards of names and globs, each once and in order; raises UnknownName where one matches nothing."""
-        texts = [part for text in ([patterns] if isinstance(patterns, str) else patterns) for part in split_list(text)]
+        texts = [
+            part
+            for text in ([patterns] if isinstance(patterns, str) else patterns)
+            for part in split_list(text)
+        ]
         found: dict[str, Card] = {}
         for text in texts:
             for card in self._matching(kind, text):
@@ -161,7 +174,11 @@ class Registry:
         listed = {card.name: card for card in self.all(kind)}
         matches = glob_matches(listed, text)
         if not matches:
-            raise UnknownName(f"No {kind} matches {text!r}", subject=text, hint=f"See what there is: headwater list {kind.plural}")
+            raise UnknownName(
+                f"No {kind} matches {text!r}",
+                subject=text,
+                hint=f"See what there is: headwater list {kind.plural}",
+            )
         return [listed[name] for name in matches]
 
     def all(self, kind: Kind) -> Iterator[Card]:
@@ -175,7 +192,11 @@ class Registry:
         names = [card.name for card in self.all(kind)]
         forms = [provider.form for provider in self.providers if provider.kind is kind]
         also = f" or any {', '.join(forms)}" if forms else ""
-        broken = f" {len(self.problems)} plugin(s) could not be loaded; headwater list shows why." if self.problems else ""
+        broken = (
+            f" {len(self.problems)} plugin(s) could not be loaded; headwater list shows why."
+            if self.problems
+            else ""
+        )
         return UnknownName(
             f"{text!r} is not a known {kind}.{did_you_mean(text, names)}",
             subject=text,
@@ -223,10 +244,16 @@ def _with_options(card: Card, options: dict[str, Any]) -> Card:
 
 
 def _bundled() -> list[str]:
-    found = importlib.util.find_spec("plugins")
+    found = importlib.util.find_spec("headwater.plugins")
     locations = (found and found.submodule_search_locations) or ()
-    names = (info.name for info in pkgutil.walk_packages(locations, "plugins.") if not info.ispkg)
-    return sorted(name for name in names if not name.rpartition(".")[2].startswith("_"))  # as in a user's folder
+    names = (
+        info.name
+        for info in pkgutil.walk_packages(locations, "headwater.plugins.")
+        if not info.ispkg
+    )
+    return sorted(
+        name for name in names if not name.rpartition(".")[2].startswith("_")
+    )  # as in a user's folder
 
 
 def _files(path: Path) -> list[Path]:
@@ -235,7 +262,9 @@ def _files(path: Path) -> list[Path]:
     if path.is_dir():
         return sorted(file for file in path.rglob("*.py") if not file.name.startswith(("_", ".")))
     raise BadPlugin(
-        f"there is no plugin at {path}", subject=str(path), hint="Give a .py file or a folder of them: headwater new source my/model"
+        f"there is no plugin at {path}",
+        subject=str(path),
+        hint="Give a .py file or a folder of them: headwater new source my/model",
     )
 
 

@@ -13,8 +13,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from registry.cache import cache_folder, write_atomically
-from registry.errors import HeadwaterError
+from headwater.registry.cache import cache_folder, write_atomically
+from headwater.registry.errors import HeadwaterError
 
 _LENGTH = 20  # hex digits: 80 bits, no collision among billions of jobs
 
@@ -64,7 +64,9 @@ def _modules(path: str, without: tuple[str, ...]) -> list[tuple[str, str]]:
         if (one := waiting.pop()) not in found:
             found[one], imported = _read(one, Path(one).stat().st_mtime_ns, without)
             waiting += imported
-    return [(os.path.relpath(one, Path(path).parent), fingerprint) for one, fingerprint in found.items()]
+    return [
+        (os.path.relpath(one, Path(path).parent), fingerprint) for one, fingerprint in found.items()
+    ]
 
 
 @lru_cache
@@ -83,7 +85,9 @@ def _read(path: str, mtime_ns: int, without: tuple[str, ...]) -> tuple[str, list
     fingerprint, imported = digest(ast.dump(tree)), _imported(tree, Path(path))
     if kept:
         with suppress(OSError):  # a cache that cannot be written only costs time
-            write_atomically(kept, lambda temporary: temporary.write_text("\n".join([fingerprint, *imported])))
+            write_atomically(
+                kept, lambda temporary: temporary.write_text("\n".join([fingerprint, *imported]))
+            )
     return fingerprint, imported
 
 
@@ -98,11 +102,17 @@ def _imported(tree: ast.Module, path: Path) -> list[str]:
         if isinstance(node, ast.Import):
             names |= {tuple(alias.name.split(".")) for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            above = path.parents[node.level - 1].relative_to(package).parts if node.level and package in path.parents else ()
+            above = (
+                path.parents[node.level - 1].relative_to(package).parts
+                if node.level and package in path.parents
+                else ()
+            )
             module = (*above, *(node.module or "").split(".")) if node.module else above
             names |= {module, *((*module, alias.name) for alias in node.names)}
     files = {
-        package.joinpath(*name).with_suffix(".py") for name in names if name and name[: len(within)] == within and len(name) > len(within)
+        package.joinpath(*name).with_suffix(".py")
+        for name in names
+        if name and name[: len(within)] == within and len(name) > len(within)
     }
     return sorted(str(file) for file in files if file.is_file() and file != path)
 
@@ -112,7 +122,11 @@ def _stripped(source: str, without: tuple[str, ...]) -> ast.Module:
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if without and isinstance(node, ast.Module | ast.ClassDef):
-            node.body = [one for one in node.body if not (isinstance(one, ast.FunctionDef) and one.name in without)]
+            node.body = [
+                one
+                for one in node.body
+                if not (isinstance(one, ast.FunctionDef) and one.name in without)
+            ]
         if (
             isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
             and ast.get_docstring(node, clean=False) is not None

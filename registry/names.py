@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from registry.errors import BadName
+from headwater.registry.errors import BadName
 
 Value: TypeAlias = bool | int | float | str | None
 
@@ -28,11 +28,17 @@ class Name:
         text = text.strip()
         stem, bracket, rest = text.partition("[")
         if not stem or (bracket and not rest.endswith("]")):
-            raise BadName(f"{text!r} is not a name", subject=text, hint="Write NAME or NAME[option=value,option=value].")
+            raise BadName(
+                f"{text!r} is not a name",
+                subject=text,
+                hint="Write NAME or NAME[option=value,option=value].",
+            )
         pairs = [_pair(part, text) for part in split_list(rest[:-1])] if bracket else []
         repeated = {key for key, _ in pairs if sum(key == other for other, _ in pairs) > 1}
         if repeated:
-            raise BadName(f"{text!r} gives {min(repeated)} twice", subject=text, hint="Give each option once.")
+            raise BadName(
+                f"{text!r} gives {min(repeated)} twice", subject=text, hint="Give each option once."
+            )
         return cls(stem.strip(), tuple(sorted(pairs)))
 
     @classmethod
@@ -48,7 +54,11 @@ class Name:
 def _pair(part: str, text: str) -> tuple[str, Value]:
     key, equals, value = part.partition("=")
     if not equals or not _OPTION.fullmatch(key.strip()):
-        raise BadName(f"{part!r} in {text!r} is not option=value", subject=text, hint="Write NAME[option=value].")
+        raise BadName(
+            f"{part!r} in {text!r} is not option=value",
+            subject=text,
+            hint="Write NAME[option=value].",
+        )
     return key.strip(), read_value(value.strip())
 
 
@@ -83,7 +93,9 @@ def _split(text: str, separator: str) -> Iterator[str]:
             yield text[start:position]
             start = position + 1
     if depth:
-        raise BadName(f"{text!r} has an unmatched bracket", subject=text, hint="Close every [ with a ].")
+        raise BadName(
+            f"{text!r} has an unmatched bracket", subject=text, hint="Close every [ with a ]."
+        )
     yield text[start:]
 
 
@@ -106,5 +118,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(word, known, n=2, cutoff=0.7)
     if not close:
         tails = {name.rpartition("/")[2]: name for name in known}
-        close = [tails[tail] for tail in difflib.get_close_matches(word.rpartition("/")[2], tails, n=2, cutoff=0.75)]
+        close = [
+            tails[tail]
+            for tail in difflib.get_close_matches(word.rpartition("/")[2], tails, n=2, cutoff=0.75)
+        ]
     return f" Did you mean {' or '.join(close)}?" if close else ""

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import nn
 
-_TRUNKS = frozenset({"blocks", "body", "encoder", "features", "layers", "levels", "network", "stages", "trunk"})
+_TRUNKS = frozenset(
+    {"blocks", "body", "encoder", "features", "layers", "levels", "network", "stages", "trunk"}
+)
 """What the containers of a network's stages are called, where its ``feature_info`` does not say."""
 
 
@@ -79,7 +81,11 @@ def _trunks(network: nn.Module) -> set[str]:
 
     known: Any = getattr(network, "feature_info", None) or ()
     named = {str(info["module"]).partition(".")[0] for info in known if "." in str(info["module"])}
-    containers = {name for name, child in network.named_children() if isinstance(child, nn.Sequential | nn.ModuleList) and len(child) > 1}
+    containers = {
+        name
+        for name, child in network.named_children()
+        if isinstance(child, nn.Sequential | nn.ModuleList) and len(child) > 1
+    }
     return containers & {name for name in named | _TRUNKS if not name.startswith(("stem", "head"))}
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from registry.errors import BadSpec
+from headwater.registry.errors import BadSpec
 
 KeysAt = Callable[[list[Any]], Sequence[str]]
 """The keys of the section at a place."""
@@ -16,7 +16,13 @@ KeysAt = Callable[[list[Any]], Sequence[str]]
 _M = TypeVar("_M", bound=BaseModel)
 
 
-def validated(model: type[_M], keys: Mapping[str, Any], overrides: Mapping[str, Any], where: str, keys_at: KeysAt) -> _M:
+def validated(
+    model: type[_M],
+    keys: Mapping[str, Any],
+    overrides: Mapping[str, Any],
+    where: str,
+    keys_at: KeysAt,
+) -> _M:
     """A model of these keys, ``overrides`` winning and sections merged key by key; raises BadSpec explaining every mistake."""
     merged = dict(keys)
     for key, value in overrides.items():
@@ -25,14 +31,24 @@ def validated(model: type[_M], keys: Mapping[str, Any], overrides: Mapping[str, 
     try:
         return model.model_validate(merged)
     except ValidationError as error:
-        raise BadSpec("\n".join(explain(detail, where, keys_at) for detail in error.errors()), subject=where) from None
+        raise BadSpec(
+            "\n".join(explain(detail, where, keys_at) for detail in error.errors()), subject=where
+        ) from None
 
 
 def explain(detail: Any, where: str, keys_at: KeysAt) -> str:
     """One of ``ValidationError.errors()`` in the words of the file; ``keys_at`` lists the keys of the section at a place."""
-    place = [part for part in detail["loc"] if not (isinstance(part, str) and part.startswith(("literal", "constrained", "function-")))]
+    place = [
+        part
+        for part in detail["loc"]
+        if not (isinstance(part, str) and part.startswith(("literal", "constrained", "function-")))
+    ]
     place = [part for part in place if part not in ("int", "str")]
-    key = ".".join(str(part) for part in place).replace(".", "[", 1) + "]" if _indexed(place) else ".".join(map(str, place))
+    key = (
+        ".".join(str(part) for part in place).replace(".", "[", 1) + "]"
+        if _indexed(place)
+        else ".".join(map(str, place))
+    )
     if detail["type"] == "extra_forbidden":
         known = keys_at(place[:-1])
         close = difflib.get_close_matches(str(place[-1]), known, n=1)

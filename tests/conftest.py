@@ -8,9 +8,17 @@ import tempfile
 import pytest
 
 # Before anything asks for the cache: tests neither read nor fill the user's own.
-os.environ["HEADWATER_CACHE"] = os.environ.get("HEADWATER_TEST_CACHE") or tempfile.mkdtemp(prefix="headwater-test-cache-")
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # networks this small are slower on more, and each process of the tests would have as many
-for name in [name for name in os.environ if name.startswith("HEADWATER_") and name not in ("HEADWATER_CACHE", "HEADWATER_TEST_CACHE")]:
+os.environ["HEADWATER_CACHE"] = os.environ.get("HEADWATER_TEST_CACHE") or tempfile.mkdtemp(
+    prefix="headwater-test-cache-"
+)
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # networks this small are slower on more, and each process of the tests would have as many
+for name in [
+    name
+    for name in os.environ
+    if name.startswith("HEADWATER_") and name not in ("HEADWATER_CACHE", "HEADWATER_TEST_CACHE")
+]:
     del os.environ[name]
 
 
@@ -19,7 +27,7 @@ def ray_session():
     """Ray as the executor starts it, kept for all tests that need it."""
     import ray
 
-    from harness.executors.ray import connect
+    from headwater.harness.running.executors.ray import connect
 
     connect(None)
     yield

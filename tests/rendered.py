@@ -46,11 +46,20 @@ class Shape:
         if KINDS[self.kind] == "disc":
             return across**2 + down**2 <= self.radius**2
         inside = (np.abs(across) <= self.radius) & (np.abs(down) <= self.radius)
-        return inside if KINDS[self.kind] == "square" else inside & (2 * np.abs(across) <= down + self.radius)
+        return (
+            inside
+            if KINDS[self.kind] == "square"
+            else inside & (2 * np.abs(across) <= down + self.radius)
+        )
 
     def box(self) -> list[float]:
         """x, y, width, height: all of its pixels."""
-        return [float(self.x - self.radius), float(self.y - self.radius), 2.0 * self.radius + 1, 2.0 * self.radius + 1]
+        return [
+            float(self.x - self.radius),
+            float(self.y - self.radius),
+            2.0 * self.radius + 1,
+            2.0 * self.radius + 1,
+        ]
 
     def outline(self) -> list[float]:
         """The corners of a polygon, x and y in turn, in the coordinates of pixel corners."""
@@ -60,12 +69,20 @@ class Shape:
         if KINDS[self.kind] == "triangle":
             return [self.x + 0.5, top, left + width, top + height, left, top + height]
         angles = np.linspace(0, 2 * np.pi, 16, endpoint=False)
-        circle = np.stack([np.cos(angles), np.sin(angles)], 1) * (self.radius + 0.5) + (self.x + 0.5, self.y + 0.5)
+        circle = np.stack([np.cos(angles), np.sin(angles)], 1) * (self.radius + 0.5) + (
+            self.x + 0.5,
+            self.y + 0.5,
+        )
         return [float(value) for value in circle.ravel()]
 
     def points(self) -> list[list[float]]:
         """(4, 3): the centre, and the middles of three sides of its box, each visible."""
-        at = [(self.x, self.y), (self.x - self.radius, self.y), (self.x + self.radius, self.y), (self.x, self.y + self.radius)]
+        at = [
+            (self.x, self.y),
+            (self.x - self.radius, self.y),
+            (self.x + self.radius, self.y),
+            (self.x, self.y + self.radius),
+        ]
         return [[float(x), float(y), 2.0] for x, y in at]
 
 
@@ -101,7 +118,10 @@ class Scene:
         return depth
 
     def objects(self) -> dict[str, list[Any]]:
-        return {"bbox": [shape.box() for shape in self.shapes], "category": [KINDS[shape.kind] for shape in self.shapes]}
+        return {
+            "bbox": [shape.box() for shape in self.shapes],
+            "category": [KINDS[shape.kind] for shape in self.shapes],
+        }
 
     def points(self) -> list[list[float]]:
         """(4, 3), of the largest shape."""
@@ -124,17 +144,29 @@ def scene(number: int) -> Scene:
     random = np.random.default_rng(1000 + number)
     shapes: list[Shape] = []
     for place in range(1 + number % 3):
-        shape = _placed(random, (number + place) % len(KINDS) if place == 0 else int(random.integers(len(KINDS))), place, shapes)
+        shape = _placed(
+            random,
+            (number + place) % len(KINDS) if place == 0 else int(random.integers(len(KINDS))),
+            place,
+            shapes,
+        )
         shapes += [shape] if shape else []
     return Scene(number, tuple(shapes))
 
 
-def _placed(random: np.random.Generator, kind: int, place: int, others: Sequence[Shape]) -> Shape | None:
+def _placed(
+    random: np.random.Generator, kind: int, place: int, others: Sequence[Shape]
+) -> Shape | None:
     """A shape that lies within the frame and clear of the others; None where there is no room for it."""
     for _ in range(50):
         radius = int(random.integers(9, 13) if place == 0 else random.integers(4, 8))
-        x, y = int(random.integers(radius + 1, WIDTH - radius - 1)), int(random.integers(radius + 1, HEIGHT - radius - 1))
-        if all(max(abs(x - other.x), abs(y - other.y)) > radius + other.radius + 1 for other in others):
+        x, y = (
+            int(random.integers(radius + 1, WIDTH - radius - 1)),
+            int(random.integers(radius + 1, HEIGHT - radius - 1)),
+        )
+        if all(
+            max(abs(x - other.x), abs(y - other.y)) > radius + other.radius + 1 for other in others
+        ):
             return Shape(kind, x, y, radius, round(float(random.uniform(1, 2)), 3))
     return None
 
@@ -178,7 +210,13 @@ def regression():
     return _splits(Scene.covered)
 
 
-@hw.task("rendered/segmentation", domain="synthetic", type="segmentation", classes=("ground", *KINDS), images=TRAIN)
+@hw.task(
+    "rendered/segmentation",
+    domain="synthetic",
+    type="segmentation",
+    classes=("ground", *KINDS),
+    images=TRAIN,
+)
 def segmentation():
     """What each pixel shows."""
     return _splits(Scene.mask)
@@ -216,21 +254,34 @@ def millimetres(depth: np.ndarray) -> np.ndarray:
 
 
 def write_parquet(
-    folder: Path, task_type: str, change: Callable[[int, dict[str, Any]], dict[str, Any]] = lambda row, values: values
+    folder: Path,
+    task_type: str,
+    change: Callable[[int, dict[str, Any]], dict[str, Any]] = lambda row, values: values,
 ) -> Path:
     """FOLDER/{train,test}.parquet as the Hub's data sets of that type are; ``change(row, values)`` may spoil a row."""
     import datasets
 
     datasets.disable_progress_bars()
     column, feature, target = _columns()[task_type]
-    features = datasets.Features({"image_id": datasets.Value("string"), "image": datasets.Image(), column: feature})
+    features = datasets.Features(
+        {"image_id": datasets.Value("string"), "image": datasets.Image(), column: feature}
+    )
     folder.mkdir(parents=True, exist_ok=True)
     for split in SPLITS:
         rows = [
-            change(row, {"image_id": f"scene_{each.number}", "image": {"bytes": encoded(each.image())}, column: target(each)})
+            change(
+                row,
+                {
+                    "image_id": f"scene_{each.number}",
+                    "image": {"bytes": encoded(each.image())},
+                    column: target(each),
+                },
+            )
             for row, each in enumerate(scenes(split))
         ]
-        data = datasets.Dataset.from_dict({key: [row[key] for row in rows] for key in features}, features=features)
+        data = datasets.Dataset.from_dict(
+            {key: [row[key] for row in rows] for key in features}, features=features
+        )
         data.to_parquet(folder / f"{split}.parquet")
     return folder
 
@@ -240,21 +291,38 @@ def _columns() -> dict[str, tuple[str, Any, Callable[[Scene], Any]]]:
     import datasets
 
     kind, number = datasets.ClassLabel(names=list(KINDS)), datasets.Value("float32")
-    objects = {"bbox": datasets.List(datasets.List(number, length=4)), "category": datasets.List(kind)}
+    objects = {
+        "bbox": datasets.List(datasets.List(number, length=4)),
+        "category": datasets.List(kind),
+    }
     return {
         "classification": ("label", kind, Scene.kind),
         "multilabel": ("labels", datasets.List(kind), Scene.kinds),
         "regression": ("target", number, Scene.covered),
-        "segmentation": ("annotation", datasets.Image(), lambda each: {"bytes": encoded(each.mask())}),
+        "segmentation": (
+            "annotation",
+            datasets.Image(),
+            lambda each: {"bytes": encoded(each.mask())},
+        ),
         "detection": ("objects", objects, Scene.objects),
         "keypoints": ("keypoints", datasets.List(datasets.List(number)), Scene.points),
-        "depth": ("depth_map", datasets.Image(), lambda each: {"bytes": encoded(millimetres(each.depth()))}),
+        "depth": (
+            "depth_map",
+            datasets.Image(),
+            lambda each: {"bytes": encoded(millimetres(each.depth()))},
+        ),
     }
 
 
 def write_voc(root: Path, *, sets: bool = True) -> Path:
     """A VOCdevkit folder: objects of every scene, masks with the void frame. Without ``sets`` it has no ImageSets."""
-    for folder in ("JPEGImages", "Annotations", "SegmentationClass", "ImageSets/Main", "ImageSets/Segmentation"):
+    for folder in (
+        "JPEGImages",
+        "Annotations",
+        "SegmentationClass",
+        "ImageSets/Main",
+        "ImageSets/Segmentation",
+    ):
         if sets or not folder.startswith("ImageSets"):
             (root / folder).mkdir(parents=True, exist_ok=True)
     for split in SPLITS:
@@ -263,7 +331,9 @@ def write_voc(root: Path, *, sets: bool = True) -> Path:
             (root / f"Annotations/{each.number:06d}.xml").write_text(_xml(each))
             _palette(each.mask()).save(root / f"SegmentationClass/{each.number:06d}.png")
         for folder in ("Main", "Segmentation") if sets else ():
-            (root / f"ImageSets/{folder}/{split}.txt").write_text("".join(f"{each.number:06d}\n" for each in scenes(split)))
+            (root / f"ImageSets/{folder}/{split}.txt").write_text(
+                "".join(f"{each.number:06d}\n" for each in scenes(split))
+            )
     return root
 
 
@@ -290,7 +360,14 @@ def coco(split: str) -> dict[str, Any]:
     """A COCO file's content: boxes, polygons and the four points of every shape; category ids do not start at 0 and have a gap."""
     images, annotations = [], []
     for each in scenes(split):
-        images.append({"id": each.number + 1, "file_name": f"{each.number:012d}.jpg", "width": WIDTH, "height": HEIGHT})
+        images.append(
+            {
+                "id": each.number + 1,
+                "file_name": f"{each.number:012d}.jpg",
+                "width": WIDTH,
+                "height": HEIGHT,
+            }
+        )
         for shape in each.shapes:
             area = float(shape.mask().sum())
             points = [int(value) for point in shape.points() for value in point]
@@ -308,7 +385,10 @@ def coco(split: str) -> dict[str, Any]:
                 }
             )
     skeleton = {"keypoints": list(POINTS), "skeleton": []}
-    categories = [{"id": 3 + 2 * index, "name": kind, "supercategory": "shape", **skeleton} for index, kind in enumerate(KINDS)]
+    categories = [
+        {"id": 3 + 2 * index, "name": kind, "supercategory": "shape", **skeleton}
+        for index, kind in enumerate(KINDS)
+    ]
     return {"images": images, "annotations": annotations, "categories": categories}
 
 
@@ -319,7 +399,9 @@ def write_coco(root: Path, *, flat: bool = False, kind: str = "instances") -> Pa
         folder.mkdir(parents=True, exist_ok=True)
         for each in scenes(split):
             (folder / f"{each.number:012d}.jpg").write_bytes(encoded(each.image(), "JPEG"))
-        file = folder / "_annotations.coco.json" if flat else root / f"annotations/{kind}_{year}.json"
+        file = (
+            folder / "_annotations.coco.json" if flat else root / f"annotations/{kind}_{year}.json"
+        )
         file.parent.mkdir(exist_ok=True)
         file.write_text(json.dumps(coco(split)))
     return root

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from harness.cli import _VERBS
-from harness.cli.run_verb import command as run_command
-from harness.spec import SECTIONS, Spec
 from headwater import Registry, Store
-from registry import Kind
+from headwater.harness.cli import _VERBS
+from headwater.harness.cli.run_verb import command as run_command
+from headwater.harness.planning.spec import SECTIONS, Spec
+from headwater.registry import Kind
 
 HOME = Path(__file__).resolve().parent.parent
 DOCS = HOME / "docs"
@@ -24,8 +24,16 @@ def page(name: str) -> str:
 
 
 def spec_keys() -> list[tuple[str, object]]:
-    keys = [(key, field.get_default()) for key, field in Spec.model_fields.items() if key not in SECTIONS]
-    return keys + [(f"{name}.{key}", field.get_default()) for name, model in SECTIONS.items() for key, field in model.model_fields.items()]
+    keys = [
+        (key, field.get_default())
+        for key, field in Spec.model_fields.items()
+        if key not in SECTIONS
+    ]
+    return keys + [
+        (f"{name}.{key}", field.get_default())
+        for name, model in SECTIONS.items()
+        for key, field in model.model_fields.items()
+    ]
 
 
 def row_of(key: str) -> str:
@@ -61,12 +69,23 @@ def test_every_spec_key_is_documented_with_its_default(key: str, default: object
         assert shown == as_toml(default)
 
 
-@pytest.mark.parametrize("option", [option for parameter in run_command.params for option in parameter.opts if option.startswith("--")])
+@pytest.mark.parametrize(
+    "option",
+    [
+        option
+        for parameter in run_command.params
+        for option in parameter.opts
+        if option.startswith("--")
+    ],
+)
 def test_every_option_of_run_is_documented(option: str) -> None:
     assert re.search(rf"`{option}[ `]", page("running.md"))
 
 
-@pytest.mark.parametrize("verb", [verb for verb in _VERBS if importlib.util.find_spec(f"harness.cli.{verb}_verb")])
+@pytest.mark.parametrize(
+    "verb",
+    [verb for verb in _VERBS if importlib.util.find_spec(f"headwater.harness.cli.{verb}_verb")],
+)
 def test_every_verb_is_documented(verb: str) -> None:
     assert f"`headwater {verb}`" in page("commands.md")
 
@@ -75,11 +94,17 @@ def test_every_table_and_view_is_documented_with_its_columns(tmp_path: Path) -> 
     store = Store(tmp_path / "new.duckdb")
     with store.writing():
         pass
-    rows = {match[1]: line for line in page("sql.md").splitlines() if (match := re.match(r"\| `(\w+)` \|", line))}
+    rows = {
+        match[1]: line
+        for line in page("sql.md").splitlines()
+        if (match := re.match(r"\| `(\w+)` \|", line))
+    }
     for (name,) in store.sql("SELECT table_name FROM information_schema.tables").rows:
         assert name in rows, f"docs/sql.md says nothing of {name}"
         columns = {column for column, *_ in store.sql(f"DESCRIBE {name}").rows}
-        assert columns <= set(re.findall(r"`(\w+)`", rows[name])), f"docs/sql.md leaves out columns of {name}"
+        assert columns <= set(re.findall(r"`(\w+)`", rows[name])), (
+            f"docs/sql.md leaves out columns of {name}"
+        )
 
 
 def test_every_recipe_of_the_cookbook_runs(tmp_path: Path) -> None:
@@ -97,16 +122,20 @@ def test_every_bundled_plugin_is_documented() -> None:
     text = page("plugins.md")
     for kind in Kind:
         for card in registry.cards[kind].values():
-            if card.origin.startswith("plugins."):
-                assert f"`{card.name}`" in text, f"docs/plugins.md says nothing of the {kind} {card.name}"
+            if card.origin.startswith("headwater.plugins."):
+                assert f"`{card.name}`" in text, (
+                    f"docs/plugins.md says nothing of the {kind} {card.name}"
+                )
     for provider in registry.providers:
-        if provider.origin.startswith("plugins."):
-            assert re.search(rf"`{provider.prefix}[/\[]", text), f"docs/plugins.md says nothing of {provider.form}"
+        if provider.origin.startswith("headwater.plugins."):
+            assert re.search(rf"`{provider.prefix}[/\[]", text), (
+                f"docs/plugins.md says nothing of {provider.form}"
+            )
 
 
 def test_every_adaptation_has_a_page_with_its_options() -> None:
     for card in Registry.discover().cards[Kind.ADAPTATION].values():
-        if card.origin.startswith("plugins."):
+        if card.origin.startswith("headwater.plugins."):
             text = page(f"adaptations/{card.name}.md")
             for option, default in card.options().items():
                 assert f"| `{option}` | {default} |" in text
@@ -114,15 +143,19 @@ def test_every_adaptation_has_a_page_with_its_options() -> None:
 
 def test_every_estimator_has_a_page_with_its_options_and_stands_in_the_overview() -> None:
     for card in Registry.discover().cards[Kind.ESTIMATOR].values():
-        if card.origin.startswith("plugins."):
+        if card.origin.startswith("headwater.plugins."):
             text = page(f"estimators/{card.name}.md")
             assert f"[{card.name}]({card.name}.md)" in page("estimators/index.md")
             for option, default in card.options().items():
-                assert f"| `{option}` | {default} |" in text, f"docs/estimators/{card.name}.md says nothing of {option}"
+                assert f"| `{option}` | {default} |" in text, (
+                    f"docs/estimators/{card.name}.md says nothing of {option}"
+                )
 
 
 def readme_model() -> str:
-    blocks = re.findall(r"```python\n(.*?)```", (HOME / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    blocks = re.findall(
+        r"```python\n(.*?)```", (HOME / "README.md").read_text(encoding="utf-8"), re.DOTALL
+    )
     return next(block for block in blocks if "@hw.source_model" in block)
 
 
@@ -134,7 +167,11 @@ def test_the_model_of_the_readme_has_ten_lines_or_fewer_and_registers(tmp_path: 
     registry = Registry.discover(plugins=[file])
     assert registry.problems == []
     card = registry.source("lab/resnet18-xray")
-    assert (card.architecture, card.domain, card.scratch) == ("resnet18", "medical", "scratch/resnet18")
+    assert (card.architecture, card.domain, card.scratch) == (
+        "resnet18",
+        "medical",
+        "scratch/resnet18",
+    )
     assert card.weights == str(tmp_path / "xray18.safetensors")
 
 
@@ -150,11 +187,15 @@ def test_examples_of_the_plugin_guide_register(block: str, tmp_path: Path) -> No
     before = Registry.discover()
     registry = Registry.discover(plugins=[file])
     assert registry.problems == before.problems
-    own = [card for kind in Kind for card in registry.cards[kind].values() if card.origin == str(file)]
+    own = [
+        card for kind in Kind for card in registry.cards[kind].values() if card.origin == str(file)
+    ]
     assert own or any(provider.origin == str(file) for provider in registry.providers)
 
 
 def test_links_between_pages_lead_somewhere() -> None:
     for source in [*DOCS.rglob("*.md"), HOME / "README.md"]:
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)", source.read_text(encoding="utf-8")):
+        for target in re.findall(
+            r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)", source.read_text(encoding="utf-8")
+        ):
             assert (source.parent / target).exists(), f"{source.name} links to {target}"

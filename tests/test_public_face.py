@@ -19,7 +19,9 @@ def test_all_is_sorted_and_complete() -> None:
 @pytest.mark.parametrize("name", headwater.__all__)
 def test_every_public_name_resolves(name: str) -> None:
     found = getattr(headwater, name)
-    assert getattr(found, "__name__", "").rpartition(".")[2] == name or not hasattr(found, "__name__")
+    assert getattr(found, "__name__", "").rpartition(".")[2] == name or not hasattr(
+        found, "__name__"
+    )
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
@@ -29,5 +31,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 def test_importing_headwater_imports_neither_torch_nor_ray() -> None:
     script = "import sys, headwater; print(sorted({'torch', 'ray', 'timm', 'datasets', 'duckdb'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "[]"

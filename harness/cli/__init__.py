@@ -35,13 +35,17 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in _VERBS:
             return None
-        return importlib.import_module(f"harness.cli.{name}_verb").command
+        return importlib.import_module(f"headwater.harness.cli.{name}_verb").command
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in _VERBS:
-            from registry.names import did_you_mean
+            from headwater.registry.names import did_you_mean
 
-            raise click.UsageError(f"No such command {args[0]!r}.{did_you_mean(args[0], _VERBS)}", ctx)
+            raise click.UsageError(
+                f"No such command {args[0]!r}.{did_you_mean(args[0], _VERBS)}", ctx
+            )
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -49,7 +53,10 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(_VERBS.items()))
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "HEADWATER"})
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "HEADWATER"},
+)
 @click.version_option(package_name="headwater")
 def cli() -> None:
     """Which source model should I start from for this target task, and how do I know?"""
@@ -57,11 +64,15 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; a HeadwaterError becomes a message, an interrupt exit status 130."""
-    from registry.errors import HeadwaterError
+    from headwater.registry.errors import HeadwaterError
 
     debug = "--debug" in sys.argv or bool(os.environ.get("HEADWATER_DEBUG"))
     try:
-        status = cli.main(args=[arg for arg in sys.argv[1:] if arg != "--debug"], prog_name="headwater", standalone_mode=False)
+        status = cli.main(
+            args=[arg for arg in sys.argv[1:] if arg != "--debug"],
+            prog_name="headwater",
+            standalone_mode=False,
+        )
     except HeadwaterError as error:
         if debug:
             raise

@@ -10,31 +10,50 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import format_option, plugin_option
-from harness.cli.run_verb import Duration
-from harness.cli.spec_options import chosen_options, overrides_of
+from headwater.harness.cli.options import format_option, plugin_option
+from headwater.harness.cli.run_verb import Duration
+from headwater.harness.cli.spec_options import chosen_options, overrides_of
 
 if TYPE_CHECKING:
-    from harness.adapt import Saved
-    from leaderboard.tables import Table
+    from headwater.harness.results.save import Saved
+    from headwater.leaderboard.show.tables import Table
 
 KEYS = ("image_size", "validation", "store")
 SECTIONS = ("training", "pretraining", "tuning", "resources")
 
 
-@click.command(help="Fine-tune one source on TASK, and save the network with all that is needed to use it.")
+@click.command(
+    help="Fine-tune one source on TASK, and save the network with all that is needed to use it."
+)
 @click.argument("task")
 @click.option("--source", required=True, help="The source model, by its name.")
-@click.option("--save", required=True, type=click.Path(path_type=Path), help="The file to write, safetensors.")
-@click.option("--adaptation", default="fine_tune", show_default=True, help="How the source is adapted.")
-@click.option("--size", default="full", show_default=True, metavar="full|N", help="Training images, those for choices included.")
+@click.option(
+    "--save", required=True, type=click.Path(path_type=Path), help="The file to write, safetensors."
+)
+@click.option(
+    "--adaptation", default="fine_tune", show_default=True, help="How the source is adapted."
+)
+@click.option(
+    "--size",
+    default="full",
+    show_default=True,
+    metavar="full|N",
+    help="Training images, those for choices included.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 @chosen_options(KEYS, SECTIONS)
 @plugin_option
-@click.option("--executor", type=click.Choice(["ray", "inline"]), default="ray", help="inline: in this process.")
+@click.option(
+    "--executor",
+    type=click.Choice(["ray", "inline"]),
+    default="ray",
+    help="inline: in this process.",
+)
 @click.option("--address", help="The address of a Ray cluster.")
-@click.option("--timeout", type=Duration(), help="Limit of one job: 90s, 10m, 2h. Not with --executor inline.")
+@click.option(
+    "--timeout", type=Duration(), help="Limit of one job: 90s, 10m, 2h. Not with --executor inline."
+)
 @click.option("--rerun", is_flag=True, help="Train again what the store holds already.")
 @format_option
 def command(
@@ -49,12 +68,14 @@ def command(
     format_: str,
     **values: Any,
 ) -> int:
-    from harness.adapt import adapt
-    from harness.progress import watcher_for
-    from harness.run import Control
+    from headwater.harness.results.save import adapt
+    from headwater.harness.running.progress import watcher_for
+    from headwater.harness.running.run import Control
 
     if values["timeout"] and values["executor"] == "inline":
-        raise click.UsageError("--timeout needs --executor ray: a job in this process cannot be ended.")
+        raise click.UsageError(
+            "--timeout needs --executor ray: a job in this process cannot be ended."
+        )
     control = Control(
         rerun="all" if values["rerun"] else "failed",
         executor=values["executor"],
@@ -92,20 +113,28 @@ def _console() -> Any:
 
 def values_table(saved: Saved) -> Table:
     """Validation and test with their intervals; notes on the file and how to load it."""
-    from leaderboard.tables import Column, Table
-    from registry import directed
+    from headwater.leaderboard.show.tables import Column, Table
+    from headwater.registry import directed
 
     facts = saved.facts
     columns = [
         Column("split", rank=0),
         Column("metric", show=lambda metric: directed(metric, saved.values[0].sign), rank=0),
         Column("value", show=".3f", rank=0),
-        Column("between", "95 %", lambda pair: f"[{pair[0]:.3f}, {pair[1]:.3f}]" if None not in pair else "", rank=0, only="text"),
+        Column(
+            "between",
+            "95 %",
+            lambda pair: f"[{pair[0]:.3f}, {pair[1]:.3f}]" if None not in pair else "",
+            rank=0,
+            only="text",
+        ),
         Column("low", only="data"),
         Column("high", only="data"),
         Column("images", show=",d", rank=0),
     ]
-    rows = [[v.split, v.metric, v.value, (v.low, v.high), v.low, v.high, v.images] for v in saved.values]
+    rows = [
+        [v.split, v.metric, v.value, (v.low, v.high), v.low, v.high, v.images] for v in saved.values
+    ]
     title = f"{facts.adaptation} · {facts.train_images:,} images · seed {facts.seed}"
     return Table(title, columns, rows, list(_notes(saved)))
 
@@ -118,5 +147,9 @@ def _notes(saved: Saved) -> Iterator[str]:
         yield f"{epochs}{took}; it was chosen on validation, whose value is therefore a little high"
     yield from saved.flaws
     what = f"{f'{saved.width}, ' if saved.width else ''}{facts.image_size} px, {saved.path.stat().st_size / 1e6:.1f} MB"
-    yield f"saved {saved.path} ({what}), read back and checked on test images" if saved.new else f"{saved.path} ({what}) was there already"
+    yield (
+        f"saved {saved.path} ({what}), read back and checked on test images"
+        if saved.new
+        else f"{saved.path} ({what}) was there already"
+    )
     yield f'use: model = headwater.load_adapted("{saved.path}"); model.predict(["photo.jpg"])'

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import DEFAULT_STORE, format_option
-from harness.cli.run_verb import run_options, run_spec
-from harness.cli.spec_options import overrides_of
+from headwater.harness.cli.options import DEFAULT_STORE, format_option
+from headwater.harness.cli.run_verb import run_options, run_spec
+from headwater.harness.cli.spec_options import overrides_of
 
 if TYPE_CHECKING:
-    from harness.spec import Spec
-    from leaderboard.anatomy import Anatomy
+    from headwater.harness.planning.spec import Spec
+    from headwater.leaderboard.anatomy.readings import Anatomy
 
 _READING = {"store", "tasks", "adaptations", "sources"}
 """With these alone nothing runs: what is stored is read, filtered by them."""
@@ -25,24 +25,41 @@ _READING = {"store", "tasks", "adaptations", "sources"}
     "Without SPEC: read what --store holds, filtered by --sources, --tasks and --adaptations."
 )
 @run_options
-@click.option("--out", type=click.Path(path_type=Path), help="Folder of the plots and their page; by default beside the store.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder of the plots and their page; by default beside the store.",
+)
 @format_option
-def command(spec: Path | None, plugins: tuple[Path, ...], dry_run: bool, out: Path | None, format_: str, **values: Any) -> int:
-    from leaderboard.anatomy import anatomies
-    from leaderboard.standings import Filter
-    from leaderboard.store import Store
+def command(
+    spec: Path | None,
+    plugins: tuple[Path, ...],
+    dry_run: bool,
+    out: Path | None,
+    format_: str,
+    **values: Any,
+) -> int:
+    from headwater.leaderboard.anatomy.readings import anatomies
+    from headwater.leaderboard.gains.standings import Filter
+    from headwater.leaderboard.store.store import Store
 
     overrides = overrides_of(values)
     if spec is None and set(overrides) <= _READING:
         store = Store(overrides.get("store", DEFAULT_STORE))
-        wanted = {key: ",".join(overrides.get(f"{key}s", [])) for key in ("source", "task", "adaptation")}
-        found = anatomies(store, Filter(task=wanted["task"], adaptation=wanted["adaptation"]), wanted["source"])
+        wanted = {
+            key: ",".join(overrides.get(f"{key}s", [])) for key in ("source", "task", "adaptation")
+        }
+        found = anatomies(
+            store, Filter(task=wanted["task"], adaptation=wanted["adaptation"]), wanted["source"]
+        )
         return _show(found, store, out, format_)
     read = _with_analyses(spec, overrides)
     status, plan = run_spec(read, plugins, dry_run, values, then="")
     if dry_run or status == 130:
         return status
-    sources, setups = ({getattr(job.record, key) for job in plan.cells} for key in ("source", "setup"))
+    sources, setups = (
+        {getattr(job.record, key) for job in plan.cells} for key in ("source", "setup")
+    )
     store = Store(read.store)
     found = [one.under(setups) for one in anatomies(store) if one.source in sources]
     return _show([one for one in found if len(one.rows)], store, out, format_) or status
@@ -50,18 +67,20 @@ def command(spec: Path | None, plugins: tuple[Path, ...], dry_run: bool, out: Pa
 
 def _with_analyses(spec: Path | None, overrides: dict[str, Any]) -> Spec:
     """The spec, with every analysis where it names none."""
-    from harness.analyses import SETTINGS
-    from harness.spec import Spec
+    from headwater.harness.planning.analyses import SETTINGS
+    from headwater.harness.planning.spec import Spec
 
     read = Spec.read(spec, **overrides) if spec else Spec.of(overrides, where="options")
     if read.anatomy.analyses:
         return read
-    return read.model_copy(update={"anatomy": read.anatomy.model_copy(update={"analyses": tuple(SETTINGS)})})
+    return read.model_copy(
+        update={"anatomy": read.anatomy.model_copy(update={"analyses": tuple(SETTINGS)})}
+    )
 
 
 def _show(found: Sequence[Anatomy], store: Any, out: Path | None, format_: str) -> int:
     """Print what was read; draw it too where people read it, or where a folder is named."""
-    from leaderboard.anatomy_table import heading, readings_table, summary_tables
+    from headwater.leaderboard.show.anatomy_table import heading, readings_table, summary_tables
 
     if format_ in ("json", "csv"):
         readings_table(found).print(format_)
@@ -74,14 +93,16 @@ def _show(found: Sequence[Anatomy], store: Any, out: Path | None, format_: str) 
                 table.title = ""  # a narrow table would fold it
                 table.print(format_)
     if format_ == "table" or out:
-        _draw(found, out or store.path.with_name(f"{store.path.stem}-anatomy"), asked=out is not None)
+        _draw(
+            found, out or store.path.with_name(f"{store.path.stem}-anatomy"), asked=out is not None
+        )
     return 0
 
 
 def _draw(found: Sequence[Anatomy], folder: Path, asked: bool) -> None:
-    from leaderboard.plots import check_matplotlib
-    from leaderboard.plots.page import write_page
-    from registry.errors import HeadwaterError
+    from headwater.leaderboard.show.plots import check_matplotlib
+    from headwater.leaderboard.show.plots.page import write_page
+    from headwater.registry.errors import HeadwaterError
 
     try:
         check_matplotlib()

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.info_verb import cards_named
-from harness.cli.list_verb import report_problems
-from harness.cli.options import format_option, plugin_option
+from headwater.harness.cli.info_verb import cards_named
+from headwater.harness.cli.list_verb import report_problems
+from headwater.harness.cli.options import format_option, plugin_option
 
 if TYPE_CHECKING:
-    from harness.conformance import Result
-    from leaderboard.tables import Table
-    from registry import Card, Flaw, Registry
+    from headwater.harness.conformance import Result
+    from headwater.leaderboard.show.tables import Table
+    from headwater.registry import Card, Flaw, Registry
 
 KINDS = 8
 """Kinds of flaws that are printed."""
@@ -28,13 +28,15 @@ IMAGES = 4
 WIDTH = 100
 
 
-@click.command(help="Run the conformance suite on a plugin file or folder, or on anything by its name. Exit status 1 where a check fails.")
+@click.command(
+    help="Run the conformance suite on a plugin file or folder, or on anything by its name. Exit status 1 where a check fails."
+)
 @click.argument("targets", metavar="NAME|FILE...", nargs=-1, required=True)
 @plugin_option
 @format_option
 def command(targets: tuple[str, ...], plugins: tuple[Path, ...], format_: str) -> int:
-    from harness.conformance import checks, examine
-    from registry import Task
+    from headwater.harness.conformance import checks, examine
+    from headwater.registry import Task
 
     registry, cards = _chosen(targets, plugins)
     beside = [card for card in cards if isinstance(card, Task)]
@@ -53,8 +55,8 @@ def command(targets: tuple[str, ...], plugins: tuple[Path, ...], format_: str) -
 
 def _chosen(targets: tuple[str, ...], plugins: tuple[Path, ...]) -> tuple[Registry, list[Card]]:
     """The registry with all plugins in it, and the cards to check: a file's own, or those named."""
-    from harness.conformance import own_cards
-    from registry import Registry
+    from headwater.harness.conformance import own_cards
+    from headwater.registry import Registry
 
     files = [Path(target) for target in targets if target.endswith(".py") or Path(target).is_dir()]
     names = [target for target in targets if Path(target) not in files]
@@ -78,14 +80,19 @@ def _line(card: Card, results: list[Result], width: int) -> str:
 
 def _flaws(card: Card, flaws: Sequence[Flaw]) -> Iterator[str]:
     """Flaws by what is wrong, with the first images of each."""
-    from harness.data.flaws import grouped
+    from headwater.harness.data.flaws import grouped
 
     groups = grouped(flaws)
     for group in groups[:KINDS]:
         names = [_about(card, name) for name in group.names]
         more = f", and {len(names) - IMAGES:,} more" if len(names) > IMAGES else ""
         yield f"    {len(names):,} × {group.what}: {group.handled}"
-        yield from textwrap.wrap(f"{', '.join(names[:IMAGES])}{more}", WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)
+        yield from textwrap.wrap(
+            f"{', '.join(names[:IMAGES])}{more}",
+            WIDTH,
+            initial_indent=" " * 6,
+            subsequent_indent=" " * 6,
+        )
     if len(groups) > KINDS:
         yield f"    and {len(groups) - KINDS} more kind{'s' * (len(groups) > KINDS + 1)}"
     if any(len(group.names) > IMAGES for group in groups) or len(groups) > KINDS:
@@ -98,13 +105,25 @@ def _about(card: Card, name: str) -> str:
 
 def _table(seen: Sequence[tuple[Card, list[Result]]]) -> Table:
     """A row for each check, followed by one for each flaw that it came upon; ``then``: what to do, or how the flaw was handled."""
-    from leaderboard.tables import Table
+    from headwater.leaderboard.show.tables import Table
 
     rows: list[list[Any]] = []
     for card, results in seen:
         for result in results:
-            rows.append([card.name, result.check.name, result.passed, "", str(result.message), result.hint])
-            rows += [[card.name, result.check.name, True, _about(card, flaw.name), flaw.what, flaw.handled] for flaw in result.flaws]
+            rows.append(
+                [card.name, result.check.name, result.passed, "", str(result.message), result.hint]
+            )
+            rows += [
+                [
+                    card.name,
+                    result.check.name,
+                    True,
+                    _about(card, flaw.name),
+                    flaw.what,
+                    flaw.handled,
+                ]
+                for flaw in result.flaws
+            ]
     return Table("", ["card", "check", "passed", "about", "message", "then"], rows)
 
 

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import click
 
-from harness.cli.options import format_option, size_option, store_option
+from headwater.harness.cli.options import format_option, size_option, store_option
 
 
-@click.command(help="What the recorded outcomes say of the findings F1 to F12; one by name is explained in full: headwater findings F3.")
+@click.command(
+    help="What the recorded outcomes say of the findings F1 to F12; one by name is explained in full: headwater findings F3."
+)
 @click.argument("ids", nargs=-1, metavar="[F3 ...]")
 @store_option
 @click.option("--task", default="", help="Target tasks: names and globs, with commas.")
@@ -18,10 +20,10 @@ from harness.cli.options import format_option, size_option, store_option
 @size_option("Training images as asked for; F8 compares all sizes.")
 @format_option
 def command(ids: tuple[str, ...], store: Path, format_: str, **wanted: str) -> None:
-    from leaderboard.findings import examine
-    from leaderboard.findings.table import explanation, findings_table, targets_table
-    from leaderboard.standings import Filter
-    from leaderboard.store import Store
+    from headwater.leaderboard.findings import examine
+    from headwater.leaderboard.gains.standings import Filter
+    from headwater.leaderboard.show.findings_table import explanation, findings_table, targets_table
+    from headwater.leaderboard.store.store import Store
 
     answers = examine(Store(store), ids, Filter(**wanted))
     in_full = len(ids) == 1

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from registry import Metric, Registry, Task, TaskType
+    from headwater.registry import Metric, Registry, Task, TaskType
 
 
 def type_of(task: Task, registry: Registry) -> tuple[TaskType, Metric] | None:
     """A task's type and metric; None where either is unknown, of which ``headwater check`` says more."""
-    from registry.errors import HeadwaterError
+    from headwater.registry.errors import HeadwaterError
 
     try:
         task_type = registry.task_type(task.type)

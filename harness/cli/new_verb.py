@@ -9,22 +9,37 @@ from pathlib import Path
 import click
 
 
-@click.command(help="Write a working plugin file of a kind to start from; an existing file is never overwritten.")
-@click.argument("kind", type=click.Choice(["source", "task", "adaptation", "estimator", "selector", "task-type"]))
+@click.command(
+    help="Write a working plugin file of a kind to start from; an existing file is never overwritten."
+)
+@click.argument(
+    "kind",
+    type=click.Choice(["source", "task", "adaptation", "estimator", "selector", "task-type"]),
+)
 @click.argument("name")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="The file to write; by default called after NAME.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The file to write; by default called after NAME.",
+)
 def command(kind: str, name: str, out: Path | None) -> None:
-    from harness.templates import TEMPLATES
-    from registry import Kind, Registry
-    from registry.errors import BadName
+    from headwater.harness.conformance.templates import TEMPLATES
+    from headwater.registry import Kind, Registry
+    from headwater.registry.errors import BadName
 
     if not re.fullmatch(r"[A-Za-z0-9][\w.\-]*(/[A-Za-z0-9][\w.\-]*)*", name):
         hint = "Letters, digits, - _ . and / between parts, such as lab/resnet18-xray."
         raise BadName(f"{name!r} cannot be a name", subject=name, hint=hint)
     registry = Registry.discover()
-    taken = registry.cards[Kind(kind)].get(name) or next((p for p in registry.providers if p.kind == kind and p.owns(name)), None)
+    taken = registry.cards[Kind(kind)].get(name) or next(
+        (p for p in registry.providers if p.kind == kind and p.owns(name)), None
+    )
     if taken:
-        raise BadName(f"{name!r} is taken by {taken.origin}", subject=name, hint="Put a name of your own in front: lab/...")
+        raise BadName(
+            f"{name!r} is taken by {taken.origin}",
+            subject=name,
+            hint="Put a name of your own in front: lab/...",
+        )
     identifier = _identifier(name)
     path = out or Path(f"{identifier}.py")
     text = TEMPLATES[kind].replace("NAME", name).replace("FUNCTION", identifier)
@@ -32,10 +47,18 @@ def command(kind: str, name: str, out: Path | None) -> None:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise BadName(f"{path} exists already", subject=str(path), hint="Choose another file: --out FILE.") from None
+        raise BadName(
+            f"{path} exists already", subject=str(path), hint="Choose another file: --out FILE."
+        ) from None
     except OSError as error:
-        raise BadName(f"{path} cannot be written: {error.strerror}", subject=str(path), hint="Choose another file: --out FILE.") from None
-    click.echo(f"wrote {path}\n next: headwater check {path} · headwater list {kind}s --plugin {path}")
+        raise BadName(
+            f"{path} cannot be written: {error.strerror}",
+            subject=str(path),
+            hint="Choose another file: --out FILE.",
+        ) from None
+    click.echo(
+        f"wrote {path}\n next: headwater check {path} · headwater list {kind}s --plugin {path}"
+    )
 
 
 def _identifier(name: str) -> str:

@@ -15,20 +15,33 @@ DEFAULT_STORE = Path("headwater.duckdb")
 
 
 def format_option(function: F) -> F:
-    return click.option("--format", "format_", type=click.Choice(FORMATS), default="table", show_default=True, help="How to print.")(
-        function
-    )
+    return click.option(
+        "--format",
+        "format_",
+        type=click.Choice(FORMATS),
+        default="table",
+        show_default=True,
+        help="How to print.",
+    )(function)
 
 
 def store_option(function: F) -> F:
     return click.option(
-        "--store", type=click.Path(path_type=Path), default=DEFAULT_STORE, show_default=True, help="The DuckDB file of outcomes."
+        "--store",
+        type=click.Path(path_type=Path),
+        default=DEFAULT_STORE,
+        show_default=True,
+        help="The DuckDB file of outcomes.",
     )(function)
 
 
 def plugin_option(function: F) -> F:
     return click.option(
-        "--plugin", "plugins", multiple=True, type=click.Path(path_type=Path), help="A plugin file or a folder of them; may repeat."
+        "--plugin",
+        "plugins",
+        multiple=True,
+        type=click.Path(path_type=Path),
+        help="A plugin file or a folder of them; may repeat.",
     )(function)
 
 

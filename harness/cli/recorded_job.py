@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from harness.recorded import Recorded
-    from leaderboard import Store
+    from headwater.harness.results.cell import Recorded
+    from headwater.leaderboard import Store
 
 _JOB = re.compile(r"[0-9a-f]{8,20}")
 _SHORT = 8
@@ -25,31 +25,43 @@ def is_job(name: str) -> bool:
 
 def print_job(store: Store, name: str, plugins: Sequence[Path], format_: str) -> None:
     """A job's facts, its metrics, and of a done cell those of each class; as data they are facts too."""
-    from harness.recorded import recorded, signs
-    from leaderboard.tables import Column, Table
-    from registry import directed
+    from headwater.harness.results.cell import recorded, signs
+    from headwater.leaderboard.show.tables import Column, Table
+    from headwater.registry import directed
 
     job = recorded(store, name)
     facts = [[key, value] for key, value in job.facts.items() if value not in (None, "")]
     by_class, classes, notes = _by_class(job, plugins)
     if format_ in ("json", "csv"):
-        metrics = {split: {found.metric: getattr(found, split) for found in job.metrics} for split in ("validation", "test")}
-        Table(f"job {job.job}", ["fact", "value"], [*facts, ["metrics", metrics], ["by_class", by_class]], notes).print(format_)
+        metrics = {
+            split: {found.metric: getattr(found, split) for found in job.metrics}
+            for split in ("validation", "test")
+        }
+        Table(
+            f"job {job.job}",
+            ["fact", "value"],
+            [*facts, ["metrics", metrics], ["by_class", by_class]],
+            notes,
+        ).print(format_)
         return
     Table(f"job {job.job}", ["fact", "value"], facts).print(format_)
     if job.metrics:
         sign = signs(job, plugins)
-        metric = Column("metric", show=lambda name: directed(name, sign[name]) if name in sign else name, rank=0)
+        metric = Column(
+            "metric", show=lambda name: directed(name, sign[name]) if name in sign else name, rank=0
+        )
         Table("metrics", [metric, "validation", "test"], job.metrics, notes).print(format_)
     if by_class:
         plural, singular = classes
         Table(f"{plural}, on test", [singular, *by_class], _class_rows(by_class)).print(format_)
 
 
-def _by_class(job: Recorded, plugins: Sequence[Path]) -> tuple[Mapping[str, Mapping[str, float]], tuple[str, str], list[str]]:
+def _by_class(
+    job: Recorded, plugins: Sequence[Path]
+) -> tuple[Mapping[str, Mapping[str, float]], tuple[str, str], list[str]]:
     """Metric -> class -> value, what its classes are called (points, point), and why there is none where there could be."""
-    from harness.recorded import seen
-    from registry.errors import HeadwaterError
+    from headwater.harness.results.cell import seen
+    from headwater.registry.errors import HeadwaterError
 
     if job.facts["kind"] != "adapt" or job.facts["state"] != "done" or job.predictions is None:
         return {}, ("", ""), []
@@ -65,10 +77,12 @@ def _class_rows(by_class: Mapping[str, Mapping[str, float]]) -> list[list[Any]]:
     return [[name, *(values.get(name) for values in by_class.values())] for name in classes]
 
 
-def draw_jobs(store: Store, names: Sequence[str], plugins: Sequence[Path], file: Path | None, images: int) -> None:
+def draw_jobs(
+    store: Store, names: Sequence[str], plugins: Sequence[Path], file: Path | None, images: int
+) -> None:
     """A picture of what cells predicted, and where it lies."""
-    from harness.pictures import sheet, write
-    from harness.recorded import recorded, seen
+    from headwater.harness.results.cell import recorded, seen
+    from headwater.harness.results.pictures import sheet, write
 
     cells = [seen(recorded(store, name), plugins) for name in names]
     path = file or Path(f"{'-'.join(cell.recorded.job[:_SHORT] for cell in cells)}.png")

@@ -9,14 +9,15 @@ from typing import Any, TypeVar
 import click
 from pydantic import BaseModel
 
-from harness.spec import SECTIONS, Spec
-from registry.errors import BadSpec
-from registry.names import split_list
+from headwater.harness.planning.spec import SECTIONS, Spec
+from headwater.registry.errors import BadSpec
+from headwater.registry.names import split_list
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _SECTIONS: dict[str, tuple[type[BaseModel], str]] = {
-    section: (model, "" if section in ("training", "resources") else f"{section}_") for section, model in SECTIONS.items()
+    section: (model, "" if section in ("training", "resources") else f"{section}_")
+    for section, model in SECTIONS.items()
 }
 _LISTS = ("sources", "tasks", "adaptations", "sizes", "seeds", "references", "plugins", "blocks")
 _TABLES = ("space",)
@@ -48,14 +49,24 @@ def chosen_options(keys: Collection[str], sections: Collection[str]) -> Callable
     return add
 
 
-def _options(model: Any, prefix: str, skip: tuple[str, ...] = (), group: str = "") -> list[Callable[[F], F]]:
+def _options(
+    model: Any, prefix: str, skip: tuple[str, ...] = (), group: str = ""
+) -> list[Callable[[F], F]]:
     made = []
     for key, field in model.model_fields.items():
         if key not in skip:
             name = f"{prefix}{key}"
             where = f" [{group}]" if group else ""
             flag = f"--{name.replace('_', '-')}"
-            made.append(click.option(flag, name, metavar="VALUE", envvar=f"HEADWATER_{name.upper()}", help=f"{field.description}{where}"))
+            made.append(
+                click.option(
+                    flag,
+                    name,
+                    metavar="VALUE",
+                    envvar=f"HEADWATER_{name.upper()}",
+                    help=f"{field.description}{where}",
+                )
+            )
     return made
 
 
@@ -66,7 +77,11 @@ def overrides_of(values: dict[str, str | None]) -> dict[str, Any]:
         if key not in _SECTIONS and (value := values.get(key)) is not None:
             found[key] = _read(key, value)
     for section, (model, prefix) in _SECTIONS.items():
-        given = {key: _read(key, text) for key in model.model_fields if (text := values.get(f"{prefix}{key}")) is not None}
+        given = {
+            key: _read(key, text)
+            for key in model.model_fields
+            if (text := values.get(f"{prefix}{key}")) is not None
+        }
         if given:
             found[section] = given
     return found

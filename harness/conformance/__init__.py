@@ -11,10 +11,10 @@ import importlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from harness.conformance.check import Check, Result, examine
-from registry import Card, Domain, Kind, Registry, Task, TaskType, kind_of
-from registry.discovery import PluginLike
-from registry.errors import BadPlugin
+from headwater.harness.conformance.check import Check, Result, examine
+from headwater.registry import Card, Domain, Kind, Registry, Task, TaskType, kind_of
+from headwater.registry.discovery import PluginLike
+from headwater.registry.errors import BadPlugin
 
 if TYPE_CHECKING:
     from _pytest.mark import ParameterSet
@@ -28,10 +28,12 @@ def checks(card: Card, registry: Registry, beside: Sequence[Task] = ()) -> list[
     if isinstance(card, Domain):
         return [Check(card.name, "within", lambda: _domain_is_known(card, registry))]
     if isinstance(card, TaskType):
-        from harness.conformance import task_type
+        from headwater.harness.conformance import task_type
 
         return task_type.checks(card, registry, beside)
-    made: list[Check] = importlib.import_module(f"harness.conformance.{kind.value}").checks(card, registry)
+    made: list[Check] = importlib.import_module(
+        f"headwater.harness.conformance.{kind.value}"
+    ).checks(card, registry)
     return made
 
 
@@ -44,7 +46,11 @@ def conformance_cases(plugin: PluginLike | Registry) -> list[ParameterSet]:
 
     registry = plugin if isinstance(plugin, Registry) else Registry.discover([plugin])
     cards = _all(registry) if isinstance(plugin, Registry) else own_cards(registry)
-    return [pytest.param(check, id=f"{check.card}-{check.name}") for card in cards for check in checks(card, registry)]
+    return [
+        pytest.param(check, id=f"{check.card}-{check.name}")
+        for card in cards
+        for check in checks(card, registry)
+    ]
 
 
 def own_cards(registry: Registry) -> list[Card]:
@@ -53,12 +59,20 @@ def own_cards(registry: Registry) -> list[Card]:
     known = {problem.plugin for problem in bundled.problems}
     for problem in registry.problems:
         if problem.plugin not in known:
-            raise BadPlugin(f"{problem.plugin}: {problem.reason}", subject=problem.plugin, hint="Mend the file and check it again.")
+            raise BadPlugin(
+                f"{problem.plugin}: {problem.reason}",
+                subject=problem.plugin,
+                hint="Mend the file and check it again.",
+            )
     derived = registry.cards[Kind.ESTIMATOR]  # an estimator's selector is not another card to check
     found = [card for card in _all(registry) if card.name not in bundled.cards[kind_of(card)]]
-    found = [card for card in found if not (kind_of(card) is Kind.SELECTOR and card.name in derived)]
+    found = [
+        card for card in found if not (kind_of(card) is Kind.SELECTOR and card.name in derived)
+    ]
     if not found:
-        hint = "Decorate a function at the file's top level: headwater new source my/model shows how."
+        hint = (
+            "Decorate a function at the file's top level: headwater new source my/model shows how."
+        )
         raise BadPlugin("the plugin registers nothing", hint=hint)
     return found
 
@@ -70,5 +84,8 @@ def _all(registry: Registry) -> list[Any]:
 def _domain_is_known(card: Domain, registry: Registry) -> str:
     unknown = [name for name in card.within if name not in registry.cards[Kind.DOMAIN]]
     if unknown:
-        raise BadPlugin(f"it is within {unknown[0]!r}, which is not a domain", hint="See: headwater list domains.")
+        raise BadPlugin(
+            f"it is within {unknown[0]!r}, which is not a domain",
+            hint="See: headwater list domains.",
+        )
     return f"within {', '.join(card.within)}" if card.within else "registered"

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from registry.errors import BadPlugin, HeadwaterError
+from headwater.registry.errors import BadPlugin, HeadwaterError
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from registry import Flaw
+    from headwater.registry import Flaw
 
 
 class Seen(str):
@@ -45,7 +45,11 @@ class Check:
             raise
         except Exception as error:  # a plugin is foreign code: whatever it raises is its failure
             message = f"raised {type(error).__name__}: {error}"
-            raise BadPlugin(message, subject=self.card, hint="Run it by itself in Python to see the whole traceback.") from error
+            raise BadPlugin(
+                message,
+                subject=self.card,
+                hint="Run it by itself in Python to see the whole traceback.",
+            ) from error
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,9 @@ def meaning(target: Any) -> bytes:
     if isinstance(target, Mapping):
         target = [[key, value] for key, value in sorted(target.items())]
     if isinstance(target, list | tuple):
-        return hashlib.blake2b(b"[" + b"".join(meaning(part) for part in target), digest_size=16).digest()
+        return hashlib.blake2b(
+            b"[" + b"".join(meaning(part) for part in target), digest_size=16
+        ).digest()
     return hashlib.blake2b(repr(target).encode(), digest_size=16).digest()
 
 

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from registry import Registry, SourceModel, Split, Task
-from registry.errors import BadPlugin
+from headwater.registry import Registry, SourceModel, Split, Task
+from headwater.registry.errors import BadPlugin
 
 if TYPE_CHECKING:
     from torch import nn
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 PATIENCE = 300
 """Seconds; a large network takes its time to load."""
 
-_PROGRAM = "import headwater, sys; from harness.conformance.elsewhere import answer; answer(sys.stdin.buffer.read())"
+_PROGRAM = "import headwater, sys; from headwater.harness.conformance.elsewhere import answer; answer(sys.stdin.buffer.read())"
 
 
 def answer_elsewhere(card: SourceModel | Task, registry: Registry) -> str:
@@ -27,11 +27,15 @@ def answer_elsewhere(card: SourceModel | Task, registry: Registry) -> str:
 
     request = cloudpickle.dumps((card.name, isinstance(card, SourceModel), registry.plugins))
     command = [sys.executable, "-P", "-W", "ignore", "-c", _PROGRAM]
-    done = subprocess.run(command, input=request, capture_output=True, timeout=PATIENCE, check=False)
+    done = subprocess.run(
+        command, input=request, capture_output=True, timeout=PATIENCE, check=False
+    )
     if done.returncode:
         reason = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
         raise BadPlugin(
-            f"another process cannot use it: {reason}", subject=card.name, hint="A plugin may not depend on what ran before it."
+            f"another process cannot use it: {reason}",
+            subject=card.name,
+            hint="A plugin may not depend on what ran before it.",
         )
     return str(json.loads(done.stdout.splitlines()[-1]))
 
@@ -42,11 +46,17 @@ def answer(request: bytes) -> None:
 
     name, is_source, plugins = cloudpickle.loads(request)
     registry = Registry.discover(plugins)
-    print(json.dumps(_source_digest(registry.source(name)) if is_source else _task_digest(registry.task(name))))
+    print(
+        json.dumps(
+            _source_digest(registry.source(name))
+            if is_source
+            else _task_digest(registry.task(name))
+        )
+    )
 
 
 def _source_digest(card: SourceModel) -> str:
-    from harness.measure.backbone import build
+    from headwater.harness.measure.backbone import build
 
     return weights_digest(build(card, card.input_size, seed=0))
 
@@ -67,14 +77,14 @@ def _byte() -> object:
 
 
 def _task_digest(card: Task) -> str:
-    from harness.data.splits import splits_of
+    from headwater.harness.data.splits import splits_of
 
     return task_digest(*splits_of(card))
 
 
 def task_digest(splits: Mapping[str, Split], classes: Sequence[str]) -> str:
     """Of every image and target of a task, in order."""
-    from harness.conformance.contents import content, meaning
+    from headwater.harness.conformance.contents import content, meaning
 
     whole = hashlib.blake2b(digest_size=16)
     for name, split in sorted(splits.items()):

@@ -6,10 +6,10 @@ from dataclasses import fields
 
 import numpy as np
 
-from harness.conformance.check import Check, broken
-from harness.conformance.toys import clusters
-from registry import Estimator, Evidence, Registry
-from registry.errors import NotApplicable
+from headwater.harness.conformance.check import Check, broken
+from headwater.harness.conformance.toys import clusters
+from headwater.registry import Estimator, Evidence, Registry
+from headwater.registry.errors import NotApplicable
 
 SHAPES = ((90, 8), (24, 64))
 """(N, D): more images than features, and fewer."""
@@ -32,7 +32,10 @@ def evidence(task_type: str, count: int, width: int, seed: int = 0) -> Evidence:
     """Separable features of a task type, with probabilities of a source's classes."""
     features, labels = clusters(count, width, seed)
     probabilities = np.random.default_rng(seed).dirichlet(np.ones(SOURCE_CLASSES), count)
-    targets = {"regression": features[:, :2] @ np.eye(2) + labels[:, None], "multilabel": np.eye(labels.max() + 1, dtype=int)[labels]}
+    targets = {
+        "regression": features[:, :2] @ np.eye(2) + labels[:, None],
+        "multilabel": np.eye(labels.max() + 1, dtype=int)[labels],
+    }
     return Evidence.of(features, targets.get(task_type, labels), probabilities, task_type)
 
 
@@ -41,7 +44,9 @@ class _Subject:
         self.card = card
 
     def _cases(self) -> list[Evidence]:
-        return [evidence(task_type, *shape) for task_type in self.card.task_types for shape in SHAPES]
+        return [
+            evidence(task_type, *shape) for task_type in self.card.task_types for shape in SHAPES
+        ]
 
     def stays_in_range(self) -> str:
         scores = [float(self.card.of(case)) for case in self._cases()]
@@ -57,15 +62,24 @@ class _Subject:
         for case, untouched in zip(self._cases(), self._cases(), strict=True):
             self.card.of(case)
             arrays = [f.name for f in fields(case) if f.name != "task_type"]
-            if changed := [name for name in arrays if not np.array_equal(getattr(case, name), getattr(untouched, name))]:
-                raise broken(f"it changes its {changed[0]}", "Other estimators read the same array: work on a copy.")
+            if changed := [
+                name
+                for name in arrays
+                if not np.array_equal(getattr(case, name), getattr(untouched, name))
+            ]:
+                raise broken(
+                    f"it changes its {changed[0]}",
+                    "Other estimators read the same array: work on a copy.",
+                )
         return "input untouched"
 
     def answers_or_says_why(self) -> str:
         """Features that are the same for all images are awkward rather than wrong."""
         said = []
         for case in (evidence(task_type, *SHAPES[0]) for task_type in self.card.task_types):
-            flat = Evidence.of(np.ones_like(case.features), case.labels, case.source_probabilities, case.task_type)
+            flat = Evidence.of(
+                np.ones_like(case.features), case.labels, case.source_probabilities, case.task_type
+            )
             try:
                 said.append(f"{float(self.card.of(flat)):.3g}")
             except NotApplicable as reason:

@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from harness.conformance.check import Check, broken
-from harness.conformance.toys import network, stripes
-from registry import Question, Record, Registry, Selector
-from registry.errors import NotApplicable
+from headwater.harness.conformance.check import Check, broken
+from headwater.harness.conformance.toys import network, stripes
+from headwater.registry import Question, Record, Registry, Selector
+from headwater.registry.errors import NotApplicable
 
 BUDGET = 60.0
 IMAGES = 150
@@ -17,7 +17,11 @@ EPOCHS = 4
 SECONDS = 0.01
 """What measuring one source on one image for one epoch costs here."""
 
-_FACTS = {"a": ("synthetic", 100, 0.7, "within-domain"), "b": ("aerial", 10_000, 0.6, "cross-domain"), "c": (None, None, None, None)}
+_FACTS = {
+    "a": ("synthetic", 100, 0.7, "within-domain"),
+    "b": ("aerial", 10_000, 0.6, "cross-domain"),
+    "c": (None, None, None, None),
+}
 _TASKS = {"toy/one": (0.6, 0.8, 0.7), "toy/two": (0.5, 0.4, 0.6), "toy/three": (0.7, 0.9, 0.8)}
 """Other tasks, and what the sources reached there."""
 
@@ -36,7 +40,14 @@ class _Subject:
     def __init__(self, card: Selector) -> None:
         self.card = card
         self.sources = [
-            replace(network, name=f"toy/{name}", domain=domain, images=images, accuracy=accuracy, parameters=images)
+            replace(
+                network,
+                name=f"toy/{name}",
+                domain=domain,
+                images=images,
+                accuracy=accuracy,
+                parameters=images,
+            )
             for name, (domain, images, accuracy, _) in _FACTS.items()
         ]
         self.relations = {f"toy/{name}": relation for name, (_, _, _, relation) in _FACTS.items()}
@@ -76,11 +87,15 @@ class _Subject:
         missing = [source.name for source in self.sources if source.name not in scores]
         if missing:
             raise broken(
-                f"it gives no score for {missing[0]}", "Score every source of question.sources; the last for one that is not known."
+                f"it gives no score for {missing[0]}",
+                "Score every source of question.sources; the last for one that is not known.",
             )
         bad = [name for name, score in scores.items() if not math.isfinite(score)]
         if bad:
-            raise broken(f"its score for {bad[0]} is {scores[bad[0]]}", "A score is a finite number, higher is better.")
+            raise broken(
+                f"its score for {bad[0]} is {scores[bad[0]]}",
+                "A score is a finite number, higher is better.",
+            )
 
     def ranks_all(self) -> str:
         self._check(self._rank(self._asked()))
@@ -93,9 +108,19 @@ class _Subject:
 
     def does_not_mind_the_order(self) -> str:
         asked = self._asked()
-        there, back = self._rank(asked), self._rank(replace(self._asked(), sources=self.sources[::-1], records=asked.records[::-1]))
-        if any(not math.isclose(there[name], back[name], rel_tol=1e-9, abs_tol=1e-12) for name in there):
-            raise broken("another order of the sources gets another answer", "Break ties by equal scores, or by name.")
+        there, back = (
+            self._rank(asked),
+            self._rank(
+                replace(self._asked(), sources=self.sources[::-1], records=asked.records[::-1])
+            ),
+        )
+        if any(
+            not math.isclose(there[name], back[name], rel_tol=1e-9, abs_tol=1e-12) for name in there
+        ):
+            raise broken(
+                "another order of the sources gets another answer",
+                "Break ties by equal scores, or by name.",
+            )
         return "order does not matter"
 
     def does_without_records(self) -> str:
@@ -117,7 +142,9 @@ class _Work:
         self.seconds += SECONDS
         return {"toy/a": _draw(f"{estimator} a"), "toy/b": _draw(f"{estimator} b")}
 
-    def measure(self, sources: Sequence[str], *, size: int | None = None, epochs: int | None = None) -> Mapping[str, float]:
+    def measure(
+        self, sources: Sequence[str], *, size: int | None = None, epochs: int | None = None
+    ) -> Mapping[str, float]:
         cost, found = (size or IMAGES) * (epochs or EPOCHS) * SECONDS, {}
         for source in sources:
             if self.seconds + cost <= BUDGET:

@@ -6,10 +6,10 @@ from functools import cached_property
 
 import numpy as np
 
-from harness.conformance.check import Check, Seen, broken
-from harness.conformance.contents import content
-from harness.conformance.elsewhere import answer_elsewhere, task_digest
-from registry import Kind, Registry, Split, Task, TaskType
+from headwater.harness.conformance.check import Check, Seen, broken
+from headwater.harness.conformance.contents import content
+from headwater.harness.conformance.elsewhere import answer_elsewhere, task_digest
+from headwater.registry import Kind, Registry, Split, Task, TaskType
 
 THUMBNAIL = 32
 """Side, in pixels, at which images are decoded to see that they can be."""
@@ -28,7 +28,10 @@ def checks(card: Task, registry: Registry) -> list[Check]:
         "disjoint": subject.splits_are_disjoint,
         "elsewhere": subject.same_elsewhere,
     }
-    return [Check(card.name, name, look, essential=name in ("card", "loads")) for name, look in named.items()]
+    return [
+        Check(card.name, name, look, essential=name in ("card", "loads"))
+        for name, look in named.items()
+    ]
 
 
 class _Subject:
@@ -42,14 +45,17 @@ class _Subject:
 
     @cached_property
     def loaded(self) -> tuple[dict[str, Split], tuple[str, ...]]:
-        from harness.data.splits import splits_of
+        from headwater.harness.data.splits import splits_of
 
         return splits_of(self.card)
 
     def card_is_sound(self) -> str:
         metrics = {metric.name: metric.directed for metric in self.type.metrics}
         if self.card.metric and self.card.metric not in metrics:
-            raise broken(f"{self.card.type} has no metric {self.card.metric!r}", f"Its metrics: {', '.join(metrics)}.")
+            raise broken(
+                f"{self.card.type} has no metric {self.card.metric!r}",
+                f"Its metrics: {', '.join(metrics)}.",
+            )
         domains = self.registry.cards[Kind.DOMAIN]
         if self.card.domain and self.card.domain not in domains:
             hint = f"Use one of: {', '.join(domains)}; or add a Domain to the plugin."
@@ -61,7 +67,7 @@ class _Subject:
         return f"{len(splits['train'].images):,} + {len(splits['test'].images):,} images"
 
     def labels_fit(self) -> str:
-        from harness.data.prepared import usable
+        from headwater.harness.data.prepared import usable
 
         kept = usable(self.card, self.type, THUMBNAIL)
         self.type.methods.outputs(kept.found["train"].targets, kept.classes)
@@ -69,7 +75,7 @@ class _Subject:
         return Seen(f"{fits} · {kept.flawed}" if kept.flaws else fits, kept.flaws)
 
     def decodes(self) -> str:
-        from harness.data.decoding import decode_all
+        from headwater.harness.data.decoding import decode_all
 
         for split in self.loaded[0].values():
             out = np.empty((len(split.images), THUMBNAIL, THUMBNAIL, 3), np.uint8)
@@ -80,13 +86,20 @@ class _Subject:
         splits, _ = self.loaded
         train = {content(splits["train"].images[row]) for row in range(len(splits["train"].images))}
         test = splits["test"]
-        shared = [test.names[row] for row in range(len(test.images)) if content(test.images[row]) in train]
+        shared = [
+            test.names[row] for row in range(len(test.images)) if content(test.images[row]) in train
+        ]
         if len(shared) > SHARED * len(test.images):
-            raise broken(f"{len(shared)} test images are in train too, {shared[0]} the first", "Take them out of one of the splits.")
+            raise broken(
+                f"{len(shared)} test images are in train too, {shared[0]} the first",
+                "Take them out of one of the splits.",
+            )
         return f"splits disjoint but for {len(shared)}" if shared else "splits disjoint"
 
     def same_elsewhere(self) -> str:
         if answer_elsewhere(self.card, self.registry) != task_digest(*self.loaded):
-            hint = "Seed whatever is random, sort what is listed, and depend on no time and no hash()."
+            hint = (
+                "Seed whatever is random, sort what is listed, and depend on no time and no hash()."
+            )
             raise broken("another process loads different data", hint)
         return "same in another process"

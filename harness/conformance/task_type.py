@@ -10,15 +10,26 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.conformance.check import Check, broken, finite
-from harness.conformance.toys import network
-from registry import Annotations, Encoded, Kind, Probe, Pyramid, Registry, Split, Task, TaskType, TaskTypeMethods
-from registry.errors import HeadwaterError
+from headwater.harness.conformance.check import Check, broken, finite
+from headwater.harness.conformance.toys import network
+from headwater.registry import (
+    Annotations,
+    Encoded,
+    Kind,
+    Probe,
+    Pyramid,
+    Registry,
+    Split,
+    Task,
+    TaskType,
+    TaskTypeMethods,
+)
+from headwater.registry.errors import HeadwaterError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from harness.measure.backbone import Backbone
+    from headwater.harness.measure.backbone import Backbone
 
 IMAGES = 6
 """Of the example's training images, from as many strata as there are."""
@@ -56,13 +67,21 @@ def checks(card: TaskType, registry: Registry, beside: Sequence[Task] = ()) -> l
         "picklable": subject.pickles,
     }
     essential = ("encodes", "strata", "predicts", "loss")
-    return [first, *(Check(card.name, name, look, essential=name in essential) for name, look in named.items())]
+    return [
+        first,
+        *(
+            Check(card.name, name, look, essential=name in essential)
+            for name, look in named.items()
+        ),
+    ]
 
 
 def example_of(card: TaskType, registry: Registry, beside: Sequence[Task]) -> Task | None:
     """A task of the type: one named beside it, or the last registered, which is a user's own where there is one."""
     registered = (task for task in registry.cards[Kind.TASK].values() if isinstance(task, Task))
-    return next((task for task in [*beside, *reversed(list(registered))] if task.type == card.name), None)
+    return next(
+        (task for task in [*beside, *reversed(list(registered))] if task.type == card.name), None
+    )
 
 
 @dataclass(frozen=True)
@@ -88,9 +107,15 @@ class _Subject:
     def card_is_sound(self) -> str:
         names = [metric.name for metric in self.card.metrics]
         if not names or len(set(names)) < len(names):
-            raise broken(f"its metrics are {', '.join(names) or 'none'}", "List each that measure returns, once; the first is the default.")
+            raise broken(
+                f"its metrics are {', '.join(names) or 'none'}",
+                "List each that measure returns, once; the first is the default.",
+            )
         if self.card.probed_as and self.card.probed_as not in self.registry.cards[Kind.TASK_TYPE]:
-            raise broken(f"probed_as={self.card.probed_as!r} is no task type", "See: headwater list task-types.")
+            raise broken(
+                f"probed_as={self.card.probed_as!r} is no task type",
+                "See: headwater list task-types.",
+            )
         shown = ", ".join(metric.directed for metric in self.card.metrics)
         if self.given is None:
             return f"{shown} · tried on nothing: name a task of the type beside it, or register one"
@@ -100,47 +125,67 @@ class _Subject:
 
     @cached_property
     def example(self) -> _Example:
-        from harness.data.decoding import decode
-        from harness.data.prepared import usable
-        from harness.pictures import chosen
+        from headwater.harness.data.decoding import decode
+        from headwater.harness.data.prepared import usable
+        from headwater.harness.results.pictures import chosen
 
         kept = usable(self.task, self.card, SIDE)
         splits, classes, train = kept.splits, kept.classes, kept.found["train"].targets
         rows = np.sort(chosen(self.methods.strata(train), IMAGES))
-        images = np.stack([decode(splits["train"].images[int(row)], SIDE, whole=self.card.dense) for row in rows])
+        images = np.stack(
+            [decode(splits["train"].images[int(row)], SIDE, whole=self.card.dense) for row in rows]
+        )
         return _Example(images, train[rows], classes, self.methods.outputs(train, classes))
 
     @cached_property
     def _loaded(self) -> tuple[Split, tuple[str, ...]]:
         """The training split as it stands, and the classes."""
-        from harness.data.splits import splits_of
+        from headwater.harness.data.splits import splits_of
 
         splits, classes = splits_of(self.task)
-        return splits["train"], classes or self.methods.classes([*splits["train"].targets, *splits["test"].targets], self.task)
+        return splits["train"], classes or self.methods.classes(
+            [*splits["train"].targets, *splits["test"].targets], self.task
+        )
 
     def _encode(self, change: Callable[[list[Any]], None] = lambda targets: None) -> Encoded:
         """The first images of the training split, their targets changed before."""
-        from harness.data.decoding import shape_of
+        from headwater.harness.data.decoding import shape_of
 
         split, classes = self._loaded
         targets = [split.targets[row] for row in range(min(IMAGES, len(split.targets)))]
         change(targets)
         shape = lambda row: shape_of(split.images[row], split.names[row])  # noqa: E731
-        return self.methods.encode(Annotations(self.task, targets, split.names[: len(targets)], classes, SIDE, shape))
+        return self.methods.encode(
+            Annotations(self.task, targets, split.names[: len(targets)], classes, SIDE, shape)
+        )
 
     def encodes(self) -> str:
         found, again = self._encode(), self._encode()
         if not isinstance(found, Encoded) or not isinstance(found.targets, np.ndarray):
-            raise broken(f"encode returned a {type(found).__name__}", "Return hw.Encoded(targets): one numpy array, of one shape an image.")
+            raise broken(
+                f"encode returned a {type(found).__name__}",
+                "Return hw.Encoded(targets): one numpy array, of one shape an image.",
+            )
         if found.targets.dtype.kind not in "biuf":
-            raise broken(f"its targets are of type {found.targets.dtype}", "Encode them as numbers, padded to one shape.")
-        if not np.array_equal(found.targets, again.targets, equal_nan=found.targets.dtype.kind == "f"):
-            raise broken("the same targets are encoded differently twice", "Draw no random numbers in encode.")
+            raise broken(
+                f"its targets are of type {found.targets.dtype}",
+                "Encode them as numbers, padded to one shape.",
+            )
+        if not np.array_equal(
+            found.targets, again.targets, equal_nan=found.targets.dtype.kind == "f"
+        ):
+            raise broken(
+                "the same targets are encoded differently twice",
+                "Draw no random numbers in encode.",
+            )
         left = IMAGES if found.rows is None else len(found.rows)
         if found.rows is not None and not (np.diff(found.rows) > 0).all():
             raise broken("rows of the images kept do not ascend", "Keep the images in their order.")
         if len(found.targets) > left:
-            raise broken(f"{len(found.targets)} targets of {left} images", "Return one for each image that is kept.")
+            raise broken(
+                f"{len(found.targets)} targets of {left} images",
+                "Return one for each image that is kept.",
+            )
         if self.example.outputs < 1:
             raise broken(f"outputs is {self.example.outputs}", "It is the width of the head.")
         return f"targets {self.example.targets.shape[1:]} {found.targets.dtype}"
@@ -163,7 +208,10 @@ class _Subject:
     def strata_fit(self) -> str:
         strata = np.asarray(self.methods.strata(self.example.targets))
         if strata.shape != (len(self.example.targets),) or strata.dtype.kind not in "iu":
-            raise broken(f"strata of {len(self.example.targets)} images are {strata.shape} {strata.dtype}", "Return (N,) whole numbers.")
+            raise broken(
+                f"strata of {len(self.example.targets)} images are {strata.shape} {strata.dtype}",
+                "Return (N,) whole numbers.",
+            )
         return ""
 
     # -- the network --------------------------------------------------------------------------------------
@@ -171,7 +219,7 @@ class _Subject:
     def _network(self, seed: int = 0) -> tuple[Backbone, nn.Module]:
         import torch
 
-        from harness.measure.backbone import Backbone, width_of
+        from headwater.harness.measure.backbone import Backbone, width_of
 
         torch.manual_seed(seed)
         backbone = Backbone(network.network(SIDE), dense=self.card.dense)
@@ -202,9 +250,20 @@ class _Subject:
 
         backbone, head = self._network()
         found = self._predictions(backbone, head)
-        if not isinstance(found, torch.Tensor) or not found.is_floating_point() or len(found) != len(self.example.targets):
-            what = f"{tuple(found.shape)} {found.dtype}" if isinstance(found, torch.Tensor) else f"a {type(found).__name__}"
-            raise broken(f"its head says {what} of {len(self.example.targets)} images", "In evaluation mode: one float tensor, (B, ...).")
+        if (
+            not isinstance(found, torch.Tensor)
+            or not found.is_floating_point()
+            or len(found) != len(self.example.targets)
+        ):
+            what = (
+                f"{tuple(found.shape)} {found.dtype}"
+                if isinstance(found, torch.Tensor)
+                else f"a {type(found).__name__}"
+            )
+            raise broken(
+                f"its head says {what} of {len(self.example.targets)} images",
+                "In evaluation mode: one float tensor, (B, ...).",
+            )
         alone = self._predictions(backbone, head, images=1)
         if alone.shape[1:] != found.shape[1:]:
             message = f"predictions are {tuple(found.shape[1:])} in a batch and {tuple(alone.shape[1:])} alone"
@@ -212,7 +271,10 @@ class _Subject:
         if not finite(found):
             raise broken("predictions are not finite", "Look at the head in evaluation mode.")
         if float(found.abs().max()) > KEPT:
-            raise broken(f"predictions reach {float(found.abs().max()):.3g}, they are kept up to {KEPT:g}", "Predict in other units.")
+            raise broken(
+                f"predictions reach {float(found.abs().max()):.3g}, they are kept up to {KEPT:g}",
+                "Predict in other units.",
+            )
         on = f"maps of {len(Pyramid(()).strides)} strides" if self.card.dense else "vectors"
         return f"predictions {tuple(found.shape[1:])} from {on}"
 
@@ -226,16 +288,25 @@ class _Subject:
                 module.p = 0.0
         values = []
         for times in (1, 2):
-            images, targets = (torch.cat([whole] * times) for whole in (self._images, self._targets))
+            images, targets = (
+                torch.cat([whole] * times) for whole in (self._images, self._targets)
+            )
             values.append(self.methods.loss(head.train()(backbone.train()(images)), targets))
         once = values[0]
         if once.ndim or not once.requires_grad or not finite(once.detach()):
-            raise broken(f"its loss is {once.detach()}", "Return one number that can be differentiated.")
+            raise broken(
+                f"its loss is {once.detach()}", "Return one number that can be differentiated."
+            )
         once.backward()
         first, second = (float(value.detach()) for value in values)
-        gradients = [parameter.grad for parameter in head.parameters() if parameter.grad is not None]
+        gradients = [
+            parameter.grad for parameter in head.parameters() if parameter.grad is not None
+        ]
         if not gradients or not all(finite(gradient) for gradient in gradients):
-            raise broken("its loss gives the head no finite gradient", "Is it made of the head's outputs, without detach()?")
+            raise broken(
+                "its loss gives the head no finite gradient",
+                "Is it made of the head's outputs, without detach()?",
+            )
         if not math.isclose(first, second, rel_tol=CLOSE, abs_tol=CLOSE):
             message = f"the loss of a batch is {first:.4g}, of the batch twice over {second:.4g}"
             raise broken(message, "Return a mean over images, not a sum.")
@@ -275,12 +346,22 @@ class _Subject:
             message = f"measure returns {', '.join(found)}; its card lists {', '.join(wanted)}"
             raise broken(message, "metrics= of the decorator lists what measure returns.")
         for name, value in found.items():
-            if not isinstance(value, float | int) or not wanted[name].low - ROUNDING <= value <= wanted[name].high + ROUNDING:
-                raise broken(f"{name} is {value!r}", f"It is a number from {wanted[name].low:g} to {wanted[name].high:g}.")
+            if (
+                not isinstance(value, float | int)
+                or not wanted[name].low - ROUNDING <= value <= wanted[name].high + ROUNDING
+            ):
+                raise broken(
+                    f"{name} is {value!r}",
+                    f"It is a number from {wanted[name].low:g} to {wanted[name].high:g}.",
+                )
         self._tally_adds_up(found)
-        for name, values in self.methods.by_class(self._kept, self._targets, self.example.classes).items():
+        for name, values in self.methods.by_class(
+            self._kept, self._targets, self.example.classes
+        ).items():
             if strangers := set(values) - set(self.example.classes):
-                raise broken(f"{name} by class is of {sorted(strangers)[0]!r}", "Its keys are class names.")
+                raise broken(
+                    f"{name} by class is of {sorted(strangers)[0]!r}", "Its keys are class names."
+                )
         return "measures"
 
     def _tally_adds_up(self, measured: Mapping[str, float]) -> None:
@@ -290,7 +371,9 @@ class _Subject:
         for name, value in self.methods.tallied(tally.sum(0)).items():
             if not math.isclose(value, measured[name], rel_tol=CLOSE, abs_tol=ROUNDING):
                 message = f"{name} is {measured[name]:.6g}, from the sums of its tally {value:.6g}"
-                raise broken(message, "Return None from tally where a metric is more than sums over images.")
+                raise broken(
+                    message, "Return None from tally where a metric is more than sums over images."
+                )
 
     @property
     def _kept(self) -> Tensor:
@@ -299,10 +382,16 @@ class _Subject:
     def direction_is_right(self) -> str:
         """The default metric, on the images trained on, is not clearly worse after the loss fell."""
         metric = self.card.metrics[0]
-        before, after = (float(self.methods.measure(found, self._targets)[metric.name]) for found in self._learned[1:])
+        before, after = (
+            float(self.methods.measure(found, self._targets)[metric.name])
+            for found in self._learned[1:]
+        )
         if metric.sign * (after - before) < -DOUBT * max(1.0, abs(before)):
             message = f"{metric.name} goes from {before:.4g} to {after:.4g} on the images that are trained on, {metric_words(metric.sign)}"
-            raise broken(message, "Say higher_is_better=… as it is, or look whether loss and metric want the same.")
+            raise broken(
+                message,
+                "Say higher_is_better=… as it is, or look whether loss and metric want the same.",
+            )
         return ""
 
     def augments(self) -> str:
@@ -310,25 +399,39 @@ class _Subject:
         import torch
         from torchvision.transforms import v2
 
-        from harness.measure.augmentation import Together
+        from headwater.harness.measure.augmentation import Together
 
         if not self.card.dense or self.methods.augmentation(True) is None:
             return ""
         generator = torch.Generator().manual_seed(0)
-        still = {"as it is": v2.Identity(), "mirrored twice": v2.Compose([v2.RandomHorizontalFlip(1.0)] * 2)}
+        still = {
+            "as it is": v2.Identity(),
+            "mirrored twice": v2.Compose([v2.RandomHorizontalFlip(1.0)] * 2),
+        }
         for how, transform in still.items():
             _, targets = Together(self.methods, transform)(self._images, self._targets, generator)
-            if not torch.allclose(targets.double(), self._targets.double(), rtol=1e-3, atol=1e-3, equal_nan=True):
-                raise broken(f"a target {how} comes back changed", "Look at annotate and annotated: one undoes the other.")
+            if not torch.allclose(
+                targets.double(), self._targets.double(), rtol=1e-3, atol=1e-3, equal_nan=True
+            ):
+                raise broken(
+                    f"a target {how} comes back changed",
+                    "Look at annotate and annotated: one undoes the other.",
+                )
         for mirror in (False, True):
             transform = self.methods.augmentation(mirror)
             assert transform is not None
             _, targets = Together(self.methods, transform)(self._images, self._targets, generator)
             if targets.shape != self._targets.shape or targets.dtype != self._targets.dtype:
-                raise broken(f"moved targets are {tuple(targets.shape)} {targets.dtype}", "annotated returns them as encode does.")
+                raise broken(
+                    f"moved targets are {tuple(targets.shape)} {targets.dtype}",
+                    "annotated returns them as encode does.",
+                )
             backbone, head = self._network()
             if not finite(self.methods.loss(head(backbone(self._images)), targets).detach()):
-                raise broken("the loss of moved targets is not a number", "All of an image's target may move out of it.")
+                raise broken(
+                    "the loss of moved targets is not a number",
+                    "All of an image's target may move out of it.",
+                )
         return "augments"
 
     def probe_fits(self) -> str:
@@ -336,46 +439,77 @@ class _Subject:
         if probe is None:
             return ""
         if not isinstance(probe, Probe) or len(probe.labels) != len(probe.image):
-            raise broken("probe does not return a hw.Probe of as many labels as images", "One of each for every row to be scored.")
+            raise broken(
+                "probe does not return a hw.Probe of as many labels as images",
+                "One of each for every row to be scored.",
+            )
         if not self.card.probed_as:
-            raise broken("estimators are not told what its probe's labels are", "probed_as='classification', or another task type.")
+            raise broken(
+                "estimators are not told what its probe's labels are",
+                "probed_as='classification', or another task type.",
+            )
         image = np.asarray(probe.image)
-        if len(image) and ((np.diff(image) < 0).any() or image[0] < 0 or image[-1] >= len(self.example.targets)):
-            raise broken("images of its probe do not ascend from 0 to N - 1", "Sort its rows by image.")
+        if len(image) and (
+            (np.diff(image) < 0).any() or image[0] < 0 or image[-1] >= len(self.example.targets)
+        ):
+            raise broken(
+                "images of its probe do not ascend from 0 to N - 1", "Sort its rows by image."
+            )
         if probe.places is not None and not ((probe.places >= 0) & (probe.places <= 1)).all():
-            raise broken("places of its probe lie outside the image", "x and y are shares of the side, from 0 to 1.")
+            raise broken(
+                "places of its probe lie outside the image",
+                "x and y are shares of the side, from 0 to 1.",
+            )
         return f"{len(image)} probed as {self.card.probed_as}"
 
     def pictures(self) -> str:
         example, count = self.example, 0
         for row, prediction in enumerate(self._kept.numpy()):
-            panels = self.methods.picture(example.images[row].copy(), example.targets[row].copy(), prediction, example.classes)
+            panels = self.methods.picture(
+                example.images[row].copy(), example.targets[row].copy(), prediction, example.classes
+            )
             count = len(panels)
             for title, panel in panels:
                 if not isinstance(title, str) or not _is_image(panel):
-                    what = f"{panel.shape} {panel.dtype}" if isinstance(panel, np.ndarray) else f"a {type(panel).__name__}"
-                    raise broken(f"a panel of its picture is {what}", "Panels are (title, (H, W, 3) uint8).")
+                    what = (
+                        f"{panel.shape} {panel.dtype}"
+                        if isinstance(panel, np.ndarray)
+                        else f"a {type(panel).__name__}"
+                    )
+                    raise broken(
+                        f"a panel of its picture is {what}", "Panels are (title, (H, W, 3) uint8)."
+                    )
         if not count:
-            raise broken("its picture has no panels", "Return at least one: (title, (H, W, 3) uint8).")
+            raise broken(
+                "its picture has no panels", "Return at least one: (title, (H, W, 3) uint8)."
+            )
         return f"{count} panel{'s' * (count > 1)}"
 
     def is_deterministic(self) -> str:
         one, other = (self._predictions(*self._network()) for _ in range(2))
         if not one.equal(other):
             raise broken(
-                "the same seed gives different predictions", "Draw random numbers from torch's global generator, and none in evaluation."
+                "the same seed gives different predictions",
+                "Draw random numbers from torch's global generator, and none in evaluation.",
             )
         first, second = (list(self.methods.measure(one, self._targets).values()) for _ in range(2))
         if not np.array_equal(first, second, equal_nan=True):
-            raise broken("the same predictions are measured differently twice", "Draw no random numbers in measure.")
+            raise broken(
+                "the same predictions are measured differently twice",
+                "Draw no random numbers in measure.",
+            )
         return "deterministic"
 
     def pickles(self) -> str:
         from ray import cloudpickle
 
         again = cloudpickle.loads(cloudpickle.dumps(self.card))  # as Ray does
-        if again.metrics != self.card.metrics or not np.array_equal(again.methods.strata(self.example.targets), self._strata):
-            raise broken("a pickled copy says other things", "Keep what it needs in the plugin's file.")
+        if again.metrics != self.card.metrics or not np.array_equal(
+            again.methods.strata(self.example.targets), self._strata
+        ):
+            raise broken(
+                "a pickled copy says other things", "Keep what it needs in the plugin's file."
+            )
         return "picklable"
 
     @property
@@ -384,7 +518,12 @@ class _Subject:
 
 
 def _is_image(panel: Any) -> bool:
-    return isinstance(panel, np.ndarray) and panel.dtype == np.uint8 and panel.ndim == 3 and panel.shape[2] == 3
+    return (
+        isinstance(panel, np.ndarray)
+        and panel.dtype == np.uint8
+        and panel.ndim == 3
+        and panel.shape[2] == 3
+    )
 
 
 def metric_words(sign: int) -> str:

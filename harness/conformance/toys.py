@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from registry import Split, source_model, task
+from headwater.registry import Split, source_model, task
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -17,7 +17,13 @@ WIDTH = 8
 
 
 @source_model(
-    "toy/network", domain="synthetic", task_type="classification", pretrained_on=["toy"], images=100, input_size=SIDE, random=True
+    "toy/network",
+    domain="synthetic",
+    task_type="classification",
+    pretrained_on=["toy"],
+    images=100,
+    input_size=SIDE,
+    random=True,
 )
 def network() -> nn.Module:
     """Two convolutions, a stem and a stage, pooled to eight features."""
@@ -38,7 +44,13 @@ def network() -> nn.Module:
     return Toy()
 
 
-@task("toy/stripes", domain="synthetic", metric="accuracy", classes=["flat", "across", "down"], mirror=False)
+@task(
+    "toy/stripes",
+    domain="synthetic",
+    metric="accuracy",
+    classes=["flat", "across", "down"],
+    mirror=False,
+)
 def stripes() -> dict[str, Split]:
     """Noisy images that are plain, striped across or striped down."""
     return {"train": _split(30, seed=0), "test": _split(12, seed=1)}
@@ -58,4 +70,6 @@ def clusters(count: int, width: int, seed: int = 0) -> tuple[np.ndarray, np.ndar
     generator = np.random.default_rng(seed)
     labels = np.arange(count) % CLASSES
     centres = np.random.default_rng(99).normal(size=(CLASSES, width)) * 3
-    return (centres[labels] + generator.normal(size=(count, width))).astype(np.float32), labels.astype(np.int64)
+    return (centres[labels] + generator.normal(size=(count, width))).astype(
+        np.float32
+    ), labels.astype(np.int64)

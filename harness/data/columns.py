@@ -7,18 +7,28 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from registry.errors import DataError
+from headwater.registry.errors import DataError
 
 if TYPE_CHECKING:
     from datasets import Features
 
-    from registry import Task
+    from headwater.registry import Task
 
 IMAGES = ("image", "img", "photo", "picture", "rgb", "pixel_values", "input")
 """What image columns are called where several columns are images."""
 
 BOXES = ("bbox", "bboxes", "boxes", "box")
-CATEGORIES = ("category", "categories", "label", "labels", "class", "classes", "category_id", "class_id", "class_label")
+CATEGORIES = (
+    "category",
+    "categories",
+    "label",
+    "labels",
+    "class",
+    "classes",
+    "category_id",
+    "class_id",
+    "class_label",
+)
 """What the boxes and classes of objects are called within their column."""
 
 
@@ -44,9 +54,13 @@ class _Wanted:
 
 def columns_of(features: Features, task: Task) -> Columns:
     """The image and the target column of a task. Raises DataError that lists the columns and says what to type."""
-    if missing := [column for column in (task.image, task.label) if column and column not in features]:
+    if missing := [
+        column for column in (task.image, task.label) if column and column not in features
+    ]:
         raise DataError(
-            f"{task.name} has no column {missing[0]!r}. It has: {shown(features)}", subject=task.name, hint="Name one of its columns."
+            f"{task.name} has no column {missing[0]!r}. It has: {shown(features)}",
+            subject=task.name,
+            hint="Name one of its columns.",
         )
     wanted = WANTED.get(task.type) or _of_another_type(task.type)
     image = task.image or _one(_images(features, task.label, wanted), "image", features, task)
@@ -64,16 +78,30 @@ def _images(features: Features, label: str, wanted: _Wanted) -> list[str]:
     """The columns that may be the image: those called like one come first."""
     import datasets
 
-    found = [column for column, feature in features.items() if isinstance(feature, datasets.Image) and column != label]
+    found = [
+        column
+        for column, feature in features.items()
+        if isinstance(feature, datasets.Image) and column != label
+    ]
     named = [name for name in IMAGES if name in found][:1]
-    return named or [column for column in found if not re.search(wanted.names, column.lower())] or found
+    return (
+        named
+        or [column for column in found if not re.search(wanted.names, column.lower())]
+        or found
+    )
 
 
 def _targets(features: Features, image: str, wanted: _Wanted) -> list[str]:
     """The columns that may be the target: the only one that can hardly be anything else, or the one that is called so."""
-    fitting = {column: feature for column, feature in features.items() if column != image and wanted.fits(feature)}
+    fitting = {
+        column: feature
+        for column, feature in features.items()
+        if column != image and wanted.fits(feature)
+    }
     sure = [column for column, feature in fitting.items() if wanted.surely(feature)]
-    if wanted is WANTED["classification"] and sure:  # a ClassLabel says what it is, and of two the user must say which
+    if (
+        wanted is WANTED["classification"] and sure
+    ):  # a ClassLabel says what it is, and of two the user must say which
         return sure
     return _named(fitting, wanted.names) or sure
 
@@ -88,20 +116,34 @@ def _named(columns: Mapping[str, Any], names: str) -> list[str]:
 def _one(candidates: list[str], role: str, features: Features, task: Task) -> str:
     if len(candidates) == 1:
         return candidates[0]
-    problem = f"no {role} column" if not candidates else f"{len(candidates)} {role} columns ({', '.join(candidates)})"
+    problem = (
+        f"no {role} column"
+        if not candidates
+        else f"{len(candidates)} {role} columns ({', '.join(candidates)})"
+    )
     kind = f" for {task.type}" if role == "label" else ""
     hint = f'Say which: [{role}=COLUMN] after its name, or {role}="COLUMN" in @hw.task.'
     if role == "label" and not candidates:
         hint = _another_type(features, "", task) or hint
-    raise DataError(f"{task.name} has {problem}{kind}. Its columns: {shown(features)}", subject=task.name, hint=hint)
+    raise DataError(
+        f"{task.name} has {problem}{kind}. Its columns: {shown(features)}",
+        subject=task.name,
+        hint=hint,
+    )
 
 
 def _another_type(features: Features, image: str, task: Task) -> str:
     """What to type where the columns are plainly those of another task type; "" where they are not."""
     for name, wanted in WANTED.items():
-        fitting = {column: feature for column, feature in features.items() if column != image and wanted.fits(feature)}
+        fitting = {
+            column: feature
+            for column, feature in features.items()
+            if column != image and wanted.fits(feature)
+        }
         if task.label:
-            fitting = {column: feature for column, feature in fitting.items() if column == task.label}
+            fitting = {
+                column: feature for column, feature in fitting.items() if column == task.label
+            }
         found = list(fitting) if task.label else _named(fitting, wanted.names)
         if name != task.type and found:
             return (
@@ -120,7 +162,12 @@ def _of_another_type(name: str) -> _Wanted:
     def anything(feature: Any) -> bool:
         return True
 
-    return _Wanted("whatever it takes", anything, anything, f"^{re.escape(name)}s?$|^target$|^labels?$|^annotations?$")
+    return _Wanted(
+        "whatever it takes",
+        anything,
+        anything,
+        f"^{re.escape(name)}s?$|^target$|^labels?$|^annotations?$",
+    )
 
 
 def _inside(feature: Any) -> Any:
@@ -145,7 +192,9 @@ def _map(feature: Any) -> bool:
 
 
 def _points(feature: Any) -> bool:
-    return is_a(feature, "Array2D") or _number(_inside(feature)) or _number(_inside(_inside(feature)))
+    return (
+        is_a(feature, "Array2D") or _number(_inside(feature)) or _number(_inside(_inside(feature)))
+    )
 
 
 def _objects(feature: Any) -> bool:
@@ -157,12 +206,16 @@ def object_keys(feature: Any) -> tuple[str, str] | None:
     inside = feature if isinstance(feature, Mapping) else _inside(feature)
     if not isinstance(inside, Mapping):
         return None
-    found = [next((name for name in names if name in inside), None) for names in (BOXES, CATEGORIES)]
+    found = [
+        next((name for name in names if name in inside), None) for names in (BOXES, CATEGORIES)
+    ]
     return (found[0], found[1]) if found[0] and found[1] else None
 
 
 WANTED: dict[str, _Wanted] = {
-    "detection": _Wanted("objects with bbox and category", _objects, _objects, "objects|annotation|instances|boxes|."),
+    "detection": _Wanted(
+        "objects with bbox and category", _objects, _objects, "objects|annotation|instances|boxes|."
+    ),
     "segmentation": _Wanted(
         "a mask for each image",
         _map,
@@ -170,7 +223,10 @@ WANTED: dict[str, _Wanted] = {
         r"^annotations?$|^masks?$|^labels?$|segment|semantic|mask|annotat|label|^gt$|^target$",
     ),
     "depth": _Wanted(
-        "a depth map for each image", _map, lambda feature: is_a(feature, "Image"), r"^depth_?map$|^depth$|depth|disparity|^target$"
+        "a depth map for each image",
+        _map,
+        lambda feature: is_a(feature, "Image"),
+        r"^depth_?map$|^depth$|depth|disparity|^target$",
     ),
     "keypoints": _Wanted(
         "points of each image",

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from registry.errors import DataError
+from headwater.registry.errors import DataError
 
 _CHUNK = 1024
 
@@ -24,11 +24,21 @@ def decode(image: Any, size: int, *, whole: bool = False) -> np.ndarray:
     opened = _open(image).convert("RGB")
     if whole:
         finer = min(opened.size) < size
-        return np.asarray(opened.resize((size, size), Image.Resampling.BICUBIC if finer else Image.Resampling.BOX, reducing_gap=None))
+        return np.asarray(
+            opened.resize(
+                (size, size),
+                Image.Resampling.BICUBIC if finer else Image.Resampling.BOX,
+                reducing_gap=None,
+            )
+        )
     scale = size / min(opened.size)
     width, height = (max(size, round(side * scale)) for side in opened.size)
     if opened.size != (width, height):
-        opened = opened.resize((width, height), Image.Resampling.BICUBIC if scale > 1 else Image.Resampling.BOX, reducing_gap=None)
+        opened = opened.resize(
+            (width, height),
+            Image.Resampling.BICUBIC if scale > 1 else Image.Resampling.BOX,
+            reducing_gap=None,
+        )
     left, top = (width - size) // 2, (height - size) // 2
     return np.asarray(opened.crop((left, top, left + size, top + size)))
 
@@ -44,7 +54,11 @@ def shape_of(image: Any, name: str) -> tuple[int, int]:
 
 
 def _undecodable(name: str, error: Exception) -> DataError:
-    return DataError(f"{name} cannot be decoded: {error}", subject=name, hint="Repair or remove that image and run again.")
+    return DataError(
+        f"{name} cannot be decoded: {error}",
+        subject=name,
+        hint="Repair or remove that image and run again.",
+    )
 
 
 def _open(image: Any) -> Image.Image:
@@ -62,7 +76,15 @@ def _open(image: Any) -> Image.Image:
     return Image.fromarray(array)
 
 
-def decode_all(images: Sequence[Any], names: Sequence[str], size: int, out: np.ndarray, threads: int, *, whole: bool = False) -> None:
+def decode_all(
+    images: Sequence[Any],
+    names: Sequence[str],
+    size: int,
+    out: np.ndarray,
+    threads: int,
+    *,
+    whole: bool = False,
+) -> None:
     """Decode every image into ``out`` (N, size, size, 3); raises DataError naming the first that is broken."""
 
     def one(row: int) -> None:

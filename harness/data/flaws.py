@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from registry.cache import cache_folder, write_atomically
-from registry.identity import digest
+from headwater.registry.cache import cache_folder, write_atomically
+from headwater.registry.identity import digest
 
 if TYPE_CHECKING:
-    from registry import Flaw, Task, TaskType
+    from headwater.registry import Flaw, Task, TaskType
 
 
 _ASIDE = re.compile(r" \(((?:[^()]|\([^()]*\))*)\)")
@@ -33,14 +33,24 @@ class Flawed:
     left_out: Mapping[str, int]
 
     @classmethod
-    def of(cls, given: Mapping[str, int], kept: Mapping[str, int], flaws: Mapping[str, Iterable[Flaw]]) -> Flawed:
+    def of(
+        cls, given: Mapping[str, int], kept: Mapping[str, int], flaws: Mapping[str, Iterable[Flaw]]
+    ) -> Flawed:
         """All by split, as images of several may have the same name."""
         names = {split: {flaw.name for flaw in found} for split, found in flaws.items()}
-        flawed = sum(min(len(names[split]), count) for split, count in given.items())  # some are about the file that lists the images
-        return cls(flawed, dict(given), {split: count - kept[split] for split, count in given.items()})
+        flawed = sum(
+            min(len(names[split]), count) for split, count in given.items()
+        )  # some are about the file that lists the images
+        return cls(
+            flawed, dict(given), {split: count - kept[split] for split, count in given.items()}
+        )
 
     def __str__(self) -> str:
-        out = " and ".join(f"{count:,} of {self.given[split]:,} {split}" for split, count in self.left_out.items() if count)
+        out = " and ".join(
+            f"{count:,} of {self.given[split]:,} {split}"
+            for split, count in self.left_out.items()
+            if count
+        )
         said = f"flawed annotations in {self.flawed:,} of {sum(self.given.values()):,} images"
         return f"{said}, {out} images left out" if out else said
 
@@ -64,7 +74,8 @@ def grouped(flaws: Sequence[Flaw]) -> list[Group]:
     for flaw in flaws:
         found.setdefault((_kind(flaw.what), flaw.handled), []).append(flaw)
     groups = [
-        Group(_together([flaw.what for flaw in same]), handled, tuple(flaw.name for flaw in same)) for (_, handled), same in found.items()
+        Group(_together([flaw.what for flaw in same]), handled, tuple(flaw.name for flaw in same))
+        for (_, handled), same in found.items()
     ]
     return sorted(groups, key=lambda group: -len(group.names))
 
@@ -80,14 +91,19 @@ def _together(whats: Sequence[str]) -> str:
         return whats[0]
     bare = [_ASIDE.sub("", what) for what in whats]
     if bare != list(whats):  # what stands in brackets is listed, not counted
-        asides = dict.fromkeys(part for what in whats for aside in _ASIDE.findall(what) for part in aside.split(", "))
+        asides = dict.fromkeys(
+            part for what in whats for aside in _ASIDE.findall(what) for part in aside.split(", ")
+        )
         named, more = [part for part in asides if part != "…"], "…" in asides
         return f"{_together(bare)} ({', '.join(named[:LISTED])}{', …' if more or len(named) > LISTED else ''})"
     numbers = [[int(number.replace(",", "")) for number in _NUMBER.findall(what)] for what in whats]
     largest = whats[max(range(len(whats)), key=lambda row: numbers[row])]
     if len({len(row) for row in numbers}) > 1:
         return largest
-    ranges = (f"{min(column):,}–{max(column):,}" if min(column) < max(column) else None for column in zip(*numbers, strict=True))
+    ranges = (
+        f"{min(column):,}–{max(column):,}" if min(column) < max(column) else None
+        for column in zip(*numbers, strict=True)
+    )
     return _NUMBER.sub(lambda number: next(ranges) or number[0], largest)
 
 

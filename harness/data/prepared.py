@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock
 
-from harness.data.decoding import decode_all, shape_of
-from harness.data.flaws import Flawed, remember
-from harness.data.splits import given_of, rows_of, splits_of
-from registry import Annotations, Encoded, Flaw, Split, Task, TaskType
-from registry.cache import cache_folder
-from registry.errors import DataError
-from registry.identity import digest
+from headwater.harness.data.decoding import decode_all, shape_of
+from headwater.harness.data.flaws import Flawed, remember
+from headwater.harness.data.splits import given_of, rows_of, splits_of
+from headwater.registry import Annotations, Encoded, Flaw, Split, Task, TaskType
+from headwater.registry.cache import cache_folder
+from headwater.registry.errors import DataError
+from headwater.registry.identity import digest
 
 _VERSION = 5
 """Raised when decoding, resizing or what is kept beside them changes."""
@@ -64,13 +64,17 @@ def prepare(task: Task, task_type: TaskType, image_size: int, threads: int = 1) 
     train, test = (_map(folder, name) for name in ("train", "test"))
     flaws = tuple(Flaw(**flaw) for flaw in facts["flaws"])
     flawed = Flawed(**facts["flawed"]) if flaws else None
-    return Prepared(key, train, test, tuple(facts["classes"]), facts["outputs"], decoded, flaws, flawed)
+    return Prepared(
+        key, train, test, tuple(facts["classes"]), facts["outputs"], decoded, flaws, flawed
+    )
 
 
 def _map(folder: Path, name: str) -> PreparedSplit:
     images = np.load(folder / f"{name}.images.npy", mmap_mode="r")
     # Copy-on-write: torch takes no read-only arrays. Nobody writes.
-    return PreparedSplit(images, np.load(folder / f"{name}.targets.npy", mmap_mode="c").view(np.ndarray))
+    return PreparedSplit(
+        images, np.load(folder / f"{name}.targets.npy", mmap_mode="c").view(np.ndarray)
+    )
 
 
 @dataclass(frozen=True)
@@ -98,9 +102,16 @@ class Usable:
 def usable(task: Task, task_type: TaskType, image_size: int) -> Usable:
     """How many are flawed is remembered. Raises DataError for annotations that cannot be understood, or leave no image of a split."""
     splits, classes = splits_of(task)
-    classes = classes or task_type.methods.classes([*splits["train"].targets, *splits["test"].targets], task)
-    found = {name: _encoded(task, task_type, image_size, split, name, classes) for name, split in splits.items()}
-    kept = Usable({name: _kept(split, found[name]) for name, split in splits.items()}, found, classes)
+    classes = classes or task_type.methods.classes(
+        [*splits["train"].targets, *splits["test"].targets], task
+    )
+    found = {
+        name: _encoded(task, task_type, image_size, split, name, classes)
+        for name, split in splits.items()
+    }
+    kept = Usable(
+        {name: _kept(split, found[name]) for name, split in splits.items()}, found, classes
+    )
     remember(task, task_type, kept.flawed)
     return kept
 
@@ -109,7 +120,14 @@ def _kept(split: Split, found: Encoded) -> Split:
     return split if found.rows is None else rows_of(split, found.rows)
 
 
-def _encoded(task: Task, task_type: TaskType, image_size: int, split: Split, name: str, classes: tuple[str, ...]) -> Encoded:
+def _encoded(
+    task: Task,
+    task_type: TaskType,
+    image_size: int,
+    split: Split,
+    name: str,
+    classes: tuple[str, ...],
+) -> Encoded:
     if not len(split.images) and not split.flaws:
         raise DataError(f"{task.name} has no images in its {name} split", subject=task.name)
 
@@ -118,16 +136,24 @@ def _encoded(task: Task, task_type: TaskType, image_size: int, split: Split, nam
 
     found = Encoded(np.empty(0))
     if len(split.images):
-        found = task_type.methods.encode(Annotations(task, split.targets, split.names, classes, image_size, shape))
+        found = task_type.methods.encode(
+            Annotations(task, split.targets, split.names, classes, image_size, shape)
+        )
     found = replace(found, flaws=(*split.flaws, *found.flaws))
     if not len(found.targets):
         why = f": {found.flaws[0].name} {found.flaws[0].what}" if found.flaws else ""
         hint = "Is it of another type (type=…), or written in another way than its type expects?"
-        raise DataError(f"{task.name}: no image of its {name} split can be used{why}", subject=task.name, hint=hint)
+        raise DataError(
+            f"{task.name}: no image of its {name} split can be used{why}",
+            subject=task.name,
+            hint=hint,
+        )
     return found
 
 
-def _decode_into(folder: Path, task: Task, task_type: TaskType, image_size: int, threads: int) -> int:
+def _decode_into(
+    folder: Path, task: Task, task_type: TaskType, image_size: int, threads: int
+) -> int:
     """Decode both splits and say how many images that were."""
     kept = usable(task, task_type, image_size)
     folder.mkdir(parents=True, exist_ok=True)
@@ -137,15 +163,24 @@ def _decode_into(folder: Path, task: Task, task_type: TaskType, image_size: int,
         temporary = folder / f".{name}.{os.getpid()}.npy"
         images = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
         try:
-            decode_all(split.images, split.names, image_size, images, threads, whole=task_type.dense)
+            decode_all(
+                split.images, split.names, image_size, images, threads, whole=task_type.dense
+            )
             images.flush()
             temporary.replace(folder / f"{name}.images.npy")
         finally:
             temporary.unlink(missing_ok=True)
         np.save(folder / f"{name}.targets.npy", kept.found[name].targets)
-    facts = {"task": task.name, "classes": kept.classes, "outputs": outputs, "flawed": asdict(kept.flawed)}
+    facts = {
+        "task": task.name,
+        "classes": kept.classes,
+        "outputs": outputs,
+        "flawed": asdict(kept.flawed),
+    }
     # Written last: its presence says that the rest is whole.
-    (folder / "facts.json").write_text(json.dumps({**facts, "flaws": [asdict(flaw) for flaw in kept.flaws]}))
+    (folder / "facts.json").write_text(
+        json.dumps({**facts, "flaws": [asdict(flaw) for flaw in kept.flaws]})
+    )
     return sum(len(split.images) for split in kept.splits.values())
 
 
@@ -153,4 +188,6 @@ def _outputs(task: Task, task_type: TaskType, targets: np.ndarray, classes: tupl
     try:
         return task_type.methods.outputs(targets, classes)
     except DataError as error:
-        raise DataError(f"{task.name}: {error.message}", subject=task.name, hint=error.hint) from None
+        raise DataError(
+            f"{task.name}: {error.message}", subject=task.name, hint=error.hint
+        ) from None

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from harness.data.columns import columns_of
-from harness.data.values import images_of, names_of, targets_of
-from registry import Split, Task
-from registry.errors import DataError
-from registry.task import HELD_OUT
+from headwater.harness.data.columns import columns_of
+from headwater.harness.data.values import images_of, names_of, targets_of
+from headwater.registry import Split, Task
+from headwater.registry.cards.task import HELD_OUT
+from headwater.registry.errors import DataError
 
 TEST_SHARE = 0.3
 """Share held out, by a fixed permutation, where a data set has no split of its own to test on."""
@@ -51,18 +51,30 @@ def _load(task: Task) -> Any:
 
 def _named(split: Split, name: str, task: Task) -> Split:
     if len(split.images) != len(split.targets):
-        message = f"{task.name}: {name} has {len(split.images)} images and {len(split.targets)} targets"
+        message = (
+            f"{task.name}: {name} has {len(split.images)} images and {len(split.targets)} targets"
+        )
         raise DataError(message, subject=task.name)
     labels = split.names or _RowNames(name, len(split.images))
-    given = len(split.images) + len({flaw.name for flaw in split.flaws} - set(labels)) if split.given is None else split.given
+    given = (
+        len(split.images) + len({flaw.name for flaw in split.flaws} - set(labels))
+        if split.given is None
+        else split.given
+    )
     flaws = [replace(flaw, name=f"{task.name}: {flaw.name}") for flaw in split.flaws]
-    return replace(split, names=[f"{task.name}: {label}" for label in labels], flaws=flaws, given=given)
+    return replace(
+        split, names=[f"{task.name}: {label}" for label in labels], flaws=flaws, given=given
+    )
 
 
 def _train_and_test(splits: dict[str, Split], task: Task) -> dict[str, Split]:
     if "train" not in splits:
         have = ", ".join(splits) or "none"
-        raise DataError(f"{task.name} has no train split (it has: {have})", subject=task.name, hint="Name one of its splits train.")
+        raise DataError(
+            f"{task.name} has no train split (it has: {have})",
+            subject=task.name,
+            hint="Name one of its splits train.",
+        )
     held_out = next((name for name in HELD_OUT if name in splits and splits[name].given), None)
     if held_out is None:
         return _carve(splits["train"])
@@ -78,7 +90,10 @@ def _carve(split: Split) -> dict[str, Split]:
     order = np.random.default_rng(0).permutation(len(split.images))
     cut = round(len(order) * TEST_SHARE)
     train, test = rows_of(split, order[cut:]), rows_of(split, order[:cut])
-    return {"train": replace(train, given=given_of(split) - cut), "test": replace(test, flaws=(), given=cut)}
+    return {
+        "train": replace(train, given=given_of(split) - cut),
+        "test": replace(test, flaws=(), given=cut),
+    }
 
 
 def given_of(split: Split) -> int:
@@ -105,8 +120,14 @@ def _in_memory(values: Sequence[Any]) -> bool:
 def _joined(one: Split, two: Split) -> Split:
     in_memory = _in_memory(one.targets) and _in_memory(two.targets)
     targets = [*one.targets, *two.targets] if in_memory else _Joined(one.targets, two.targets)
-    images, names, flaws = _Joined(one.images, two.images), [*one.names, *two.names], [*one.flaws, *two.flaws]
-    return Split(images, targets, names, flaws, one.classes or two.classes, given_of(one) + given_of(two))
+    images, names, flaws = (
+        _Joined(one.images, two.images),
+        [*one.names, *two.names],
+        [*one.flaws, *two.flaws],
+    )
+    return Split(
+        images, targets, names, flaws, one.classes or two.classes, given_of(one) + given_of(two)
+    )
 
 
 def _from_dataset(dataset: Any, task: Task, split: str) -> Split:
@@ -116,7 +137,10 @@ def _from_dataset(dataset: Any, task: Task, split: str) -> Split:
     datasets.disable_progress_bars()  # ours is the bar that counts
 
     if not isinstance(dataset, datasets.Dataset):
-        raise DataError(f"{task.name}: {split} is of type {type(dataset).__name__}, not a Dataset or a Split", subject=task.name)
+        raise DataError(
+            f"{task.name}: {split} is of type {type(dataset).__name__}, not a Dataset or a Split",
+            subject=task.name,
+        )
     found = columns_of(dataset.features, task)
     images, targets = images_of(dataset, found.image), targets_of(dataset, found.target)
     return Split(images, targets, names_of(dataset, split), classes=found.classes)

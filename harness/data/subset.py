@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from registry.errors import NotApplicable
+from headwater.registry.errors import NotApplicable
 
 LEAST = 2
 """Training images: batch norm cannot take one alone."""
@@ -34,14 +34,19 @@ def subset(strata: np.ndarray, size: str, seed: int, validation: float) -> Subse
     count = len(strata) if size == "full" else int(size)
     if count > len(strata):
         there = f"{len(strata)} training image{'s' * (len(strata) != 1)}"
-        raise NotApplicable(f"only {there}, {count} asked for", hint='Ask for fewer, or for "full".')
+        raise NotApplicable(
+            f"only {there}, {count} asked for", hint='Ask for fewer, or for "full".'
+        )
     order, place, turn = _dealt(strata, seed)
     validates = _validates(place[:count], turn[:count], validation)
     if count and not validates.any():
         validates[-1] = True  # fewer images than strata: one must still be there to choose on
     chosen = order[:count]
     if (left := int((~validates).sum())) < LEAST:
-        raise NotApplicable(f"{count} images leave {left} to train on, at least {LEAST} are needed", hint="Ask for more.")
+        raise NotApplicable(
+            f"{count} images leave {left} to train on, at least {LEAST} are needed",
+            hint="Ask for more.",
+        )
     return Subset(np.sort(chosen[~validates]), np.sort(chosen[validates]))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness.data.columns import is_a, object_keys
+from headwater.harness.data.columns import is_a, object_keys
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -33,7 +33,9 @@ def images_of(dataset: Dataset, column: str) -> Column:
     """A column of images, or of what can be read as them (paths, encoded bytes), undecoded."""
     import datasets
 
-    return Column(dataset.select_columns([column]).cast_column(column, datasets.Image(decode=False)), column)
+    return Column(
+        dataset.select_columns([column]).cast_column(column, datasets.Image(decode=False)), column
+    )
 
 
 def targets_of(dataset: Dataset, column: str) -> Sequence[Any]:
@@ -54,7 +56,10 @@ def _boxes(value: Any, boxes: str, categories: str) -> dict[str, Any] | None:
         return None
     if isinstance(value, Mapping):
         return {"bbox": value[boxes], "category": value[categories]}
-    return {"bbox": [each[boxes] for each in value], "category": [each[categories] for each in value]}
+    return {
+        "bbox": [each[boxes] for each in value],
+        "category": [each[categories] for each in value],
+    }
 
 
 def names_of(dataset: Dataset, split: str) -> Sequence[str]:
@@ -62,6 +67,9 @@ def names_of(dataset: Dataset, split: str) -> Sequence[str]:
     import datasets
 
     for name in NAMES:
-        if isinstance(feature := dataset.features.get(name), datasets.Value) and feature.dtype in ("string", "large_string"):
+        if isinstance(feature := dataset.features.get(name), datasets.Value) and feature.dtype in (
+            "string",
+            "large_string",
+        ):
             return [f"{split} image {row} ({value})" for row, value in enumerate(dataset[name])]
     return ()

@@ -11,56 +11,23 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from harness.data.prepared import Prepared
-from harness.data.subset import Subset, subset
-from harness.job import Job
-from harness.measure.augmentation import augmentation
-from harness.measure.backbone import save_state
-from harness.measure.batches import Batches, steps_per_epoch
-from harness.measure.contexts import context_of, shown
-from harness.measure.snapshot import Snapshots
-from harness.measure.tools import Findings, Progress, Tools, save_array
-from harness.measure.training import Judge, Report, Trained, go_on, predict, train
-from harness.measure.tuning import Enough, Setting, tune
-from harness.spec import Training
-from leaderboard.records import Measurement, Trial
-from registry import Adaptation, Objective, SourceModel, Task, TaskType
-from registry.errors import BadPlugin, NotApplicable
-from registry.names import Value
+from headwater.harness.measure.augmentation import augmentation
+from headwater.harness.measure.backbone import save_state
+from headwater.harness.measure.batches import Batches, steps_per_epoch
+from headwater.harness.measure.cell import Cell, cell_of
+from headwater.harness.measure.contexts import context_of, shown
+from headwater.harness.measure.snapshot import Snapshots
+from headwater.harness.measure.tools import Findings, Progress, Tools, save_array
+from headwater.harness.measure.training import Judge, Report, Trained, go_on, predict, train
+from headwater.harness.measure.tuning import Enough, Setting, tune
+from headwater.harness.planning.job import Job
+from headwater.leaderboard.store.records import Measurement, Trial
+from headwater.registry import Objective
+from headwater.registry.errors import BadPlugin
+from headwater.registry.names import Value
 
 HALF, COARSE = 1e4, 0.01
 """The largest number that is kept in half precision, and the share of the outputs' deviation that it may move one by."""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """What one training works on, as every trial and every analysis of it finds it."""
-
-    job: Job
-    source: SourceModel
-    task: Task
-    task_type: TaskType
-    card: Adaptation
-    options: Mapping[str, Value]
-    prepared: Prepared
-    chosen: Subset
-
-    def at(self, setting: Setting) -> Cell:
-        """The same cell under another recipe or other options."""
-        return replace(self, job=replace(self.job, training=setting.training), options=setting.options)
-
-    @property
-    def settings(self) -> Training:
-        assert self.job.training is not None, "the planner gives every image-trained cell its budget"
-        return self.job.training
-
-    @property
-    def seed(self) -> int:
-        return self.job.record.seed or 0
-
-    @property
-    def sees_labels(self) -> bool:
-        return self.card.sees_labels(self.options)
 
 
 @dataclass(frozen=True)
@@ -79,30 +46,23 @@ class Fitted:
     trials: tuple[Trial, ...] = ()
 
 
-def cell_of(job: Job, tools: Tools) -> Cell:
-    """A job's cell, images mapped; raises NotApplicable for a subset that the task cannot fill."""
-    record = job.record
-    source, task = tools.registry.source(record.source), tools.registry.task(record.task)
-    card, options = tools.registry.adaptation(record.adaptation)
-    task_type, prepared = tools.task_type(task), tools.prepared(task, job.image_size)
-    try:
-        chosen = subset(task_type.methods.strata(prepared.train.targets), record.size, record.seed or 0, job.validation)
-    except NotApplicable as error:
-        raise NotApplicable(f"{task.name}: {error.message}", subject=task.name, hint=error.hint) from None
-    return Cell(job, source, task, task_type, card, options, prepared, chosen)
-
-
 def adapt(job: Job, tools: Tools, report: Progress) -> Findings:
     """Train on images and measure; raises NotApplicable for a subset that the task cannot fill. Cells on features: `solving`."""
     cell = cell_of(job, tools)
-    fitted = fit_tuned(cell, tools, report) if job.tuning else fit(cell, tools, report, resumable=True)
+    fitted = (
+        fit_tuned(cell, tools, report) if job.tuning else fit(cell, tools, report, resumable=True)
+    )
     kept = _keep_network(fitted.cell, tools, fitted.network) if job.keep else {}
     return Findings(
-        metrics=(*measurements("validation", fitted.trained.measured), *measurements("test", fitted.tested)),
+        metrics=(
+            *measurements("validation", fitted.trained.measured),
+            *measurements("test", fitted.tested),
+        ),
         curves=fitted.trained.curves,
         images=fitted.images,
         train_images=len(cell.chosen),
-        artifacts=keep_predictions(job, tools, fitted.outputs, _on_validation(fitted, tools)) | kept,
+        artifacts=keep_predictions(job, tools, fitted.outputs, _on_validation(fitted, tools))
+        | kept,
         choice=dict(fitted.choice),
         trials=fitted.trials,
         earlier=fitted.trained.earlier,
@@ -121,7 +81,10 @@ def begin(cell: Cell, tools: Tools) -> Objective:
     head = device.place(head)
     objective = cell.card.method(context_of(cell, tools, backbone, head, steps), **cell.options)
     if not hasattr(objective, "network"):
-        raise BadPlugin(f"{cell.card.name} returned a {type(objective).__name__}, not an Objective", subject=cell.card.name)
+        raise BadPlugin(
+            f"{cell.card.name} returned a {type(objective).__name__}, not an Objective",
+            subject=cell.card.name,
+        )
     return objective
 
 
@@ -150,27 +113,50 @@ def fit_tuned(cell: Cell, tools: Tools, report: Progress) -> Fitted:
     return replace(fitted, images=found.images, choice=found.choice, trials=found.trials)
 
 
-def _trained(cell: Cell, tools: Tools, report: Report, enough: Enough = go_on, *, resumable: bool = False) -> tuple[nn.Module, Trained]:
-    settings, device, methods, prepared = cell.settings, tools.device, cell.task_type.methods, cell.prepared
+def _trained(
+    cell: Cell, tools: Tools, report: Report, enough: Enough = go_on, *, resumable: bool = False
+) -> tuple[nn.Module, Trained]:
+    settings, device, methods, prepared = (
+        cell.settings,
+        tools.device,
+        cell.task_type.methods,
+        cell.prepared,
+    )
     objective = begin(cell, tools)
     learn = Batches(prepared.train, cell.source, device)
     generator = torch.Generator().manual_seed(cell.seed)
     augment = augmentation(cell.settings, cell.task, cell.task_type)
 
     def validate() -> Mapping[str, float]:
-        outputs = predict(objective.network, learn.in_order(cell.chosen.validation, settings.batch_size), device)
-        return methods.measure(outputs, torch.from_numpy(prepared.train.targets[cell.chosen.validation]))
+        outputs = predict(
+            objective.network, learn.in_order(cell.chosen.validation, settings.batch_size), device
+        )
+        return methods.measure(
+            outputs, torch.from_numpy(prepared.train.targets[cell.chosen.validation])
+        )
 
     # A loss or a step of the plugin's own may remember what a snapshot does not hold: such a training begins anew.
     plain = objective.loss is None and objective.after_step is None
-    with Snapshots.of(cell.job, tools, generator) if resumable and plain else contextlib.nullcontext() as snapshots:
+    with (
+        Snapshots.of(cell.job, tools, generator)
+        if resumable and plain
+        else contextlib.nullcontext() as snapshots
+    ):
         trained = train(
             objective,
-            lambda: shown(learn.shuffled(cell.chosen.train, settings.batch_size, generator, augment), cell),
+            lambda: shown(
+                learn.shuffled(cell.chosen.train, settings.batch_size, generator, augment), cell
+            ),
             steps_per_epoch(len(cell.chosen.train), settings.batch_size),
             settings,
             methods.loss,
-            Judge(validate, cell.job.record.metric, cell.job.record.sign, enough, last=not cell.sees_labels),
+            Judge(
+                validate,
+                cell.job.record.metric,
+                cell.job.record.sign,
+                enough,
+                last=not cell.sees_labels,
+            ),
             device,
             report,
             snapshots,
@@ -180,7 +166,11 @@ def _trained(cell: Cell, tools: Tools, report: Report, enough: Enough = go_on, *
 
 def _tested(cell: Cell, tools: Tools, network: nn.Module, trained: Trained) -> Fitted:
     test = Batches(cell.prepared.test, cell.source, tools.device)
-    outputs = predict(network, test.in_order(np.arange(len(cell.prepared.test)), cell.settings.batch_size), tools.device)
+    outputs = predict(
+        network,
+        test.in_order(np.arange(len(cell.prepared.test)), cell.settings.batch_size),
+        tools.device,
+    )
     tested = cell.task_type.methods.measure(outputs, torch.from_numpy(cell.prepared.test.targets))
     return Fitted(cell, network, trained, outputs, tested, trained.images, {"epoch": trained.epoch})
 
@@ -189,7 +179,11 @@ def _on_validation(fitted: Fitted, tools: Tools) -> Tensor:
     """(N, ...) the chosen epoch's outputs on the validation images: choices between sources are made on them."""
     cell = fitted.cell
     batches = Batches(cell.prepared.train, cell.source, tools.device)
-    return predict(fitted.network, batches.in_order(cell.chosen.validation, cell.settings.batch_size), tools.device)
+    return predict(
+        fitted.network,
+        batches.in_order(cell.chosen.validation, cell.settings.batch_size),
+        tools.device,
+    )
 
 
 def measurements(split: str, values: Mapping[str, float]) -> list[Measurement]:
@@ -197,7 +191,10 @@ def measurements(split: str, values: Mapping[str, float]) -> list[Measurement]:
 
 
 def keep_predictions(job: Job, tools: Tools, test: Tensor, validation: Tensor) -> dict[str, str]:
-    paths = {"predictions": tools.files.predictions(job.id), "validation_predictions": tools.files.predictions(job.id, "validation")}
+    paths = {
+        "predictions": tools.files.predictions(job.id),
+        "validation_predictions": tools.files.predictions(job.id, "validation"),
+    }
     for path, outputs in zip(paths.values(), (test, validation), strict=True):
         save_array(path, kept(outputs))
     return {role: tools.files.relative(path) for role, path in paths.items()}
@@ -210,7 +207,9 @@ def kept(outputs: Tensor) -> np.ndarray:
     """
     half, finite = outputs.clamp(-HALF, HALF).to(torch.float16), outputs.isfinite()
     moved = (half.float() - outputs)[finite].abs()
-    coarse = moved.numel() and float(moved.max()) > COARSE * float(outputs[finite].std(correction=0))
+    coarse = moved.numel() and float(moved.max()) > COARSE * float(
+        outputs[finite].std(correction=0)
+    )
     array: np.ndarray = (outputs.float() if coarse else half).numpy()
     return array
 
@@ -218,5 +217,9 @@ def kept(outputs: Tensor) -> np.ndarray:
 def _keep_network(cell: Cell, tools: Tools, network: nn.Module) -> dict[str, str]:
     """Leave the trained network, and the settings that made it, for analyses."""
     path = tools.files.checkpoint(cell.job.id)
-    save_state(network, path, {"training": cell.settings.model_dump_json(), "options": json.dumps(dict(cell.options))})
+    save_state(
+        network,
+        path,
+        {"training": cell.settings.model_dump_json(), "options": json.dumps(dict(cell.options))},
+    )
     return {"network": tools.files.relative(path)}

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from harness.job import Job
-from harness.measure.anatomy.barrier import barrier
-from harness.measure.anatomy.block_shuffle import block_shuffle
-from harness.measure.anatomy.criticality import criticality
-from harness.measure.anatomy.distance import distance
-from harness.measure.anatomy.mistakes import mistakes
-from harness.measure.anatomy.networks import Networks
-from harness.measure.anatomy.similarity import similarity
-from harness.measure.tools import Findings, Progress, Tools
-from leaderboard.records import Reading
+from headwater.harness.measure.anatomy.barrier import barrier
+from headwater.harness.measure.anatomy.block_shuffle import block_shuffle
+from headwater.harness.measure.anatomy.criticality import criticality
+from headwater.harness.measure.anatomy.distance import distance
+from headwater.harness.measure.anatomy.mistakes import mistakes
+from headwater.harness.measure.anatomy.networks import Networks
+from headwater.harness.measure.anatomy.similarity import similarity
+from headwater.harness.measure.tools import Findings, Progress, Tools
+from headwater.harness.planning.job import Job
+from headwater.leaderboard.store.records import Reading
 
 ANALYSES: Mapping[str, Callable[[Networks, Mapping[str, Any]], list[Reading]]] = {
     "barrier": barrier,

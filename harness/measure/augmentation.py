@@ -11,10 +11,10 @@ from torch.nn import functional
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import Transform
 
-from harness.measure.batches import Augment
-from harness.spec import Training
-from registry import Task, TaskType
-from registry.task_type import TaskTypeMethods
+from headwater.harness.measure.batches import Augment
+from headwater.harness.planning.spec import Training
+from headwater.registry import Task, TaskType
+from headwater.registry.cards.task_type import TaskTypeMethods
 
 SHIFT = 0.1
 """Largest shift, as a share of the side."""
@@ -39,13 +39,17 @@ class Together:
     methods: TaskTypeMethods
     transform: Transform
 
-    def __call__(self, images: Tensor, targets: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def __call__(
+        self, images: Tensor, targets: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
         """images (B, 3, S, S) and encoded targets (B, ...) -> the same shapes."""
         # torchvision draws from the global generator only; ours goes on by one draw a batch, and so can be resumed.
         seed = int(torch.randint(2**62, (), generator=generator))
         with torch.random.fork_rng(range(torch.cuda.device_count())):
             torch.manual_seed(seed)
-            moved = [self._one(image, target) for image, target in zip(images, targets, strict=True)]
+            moved = [
+                self._one(image, target) for image, target in zip(images, targets, strict=True)
+            ]
         both = [torch.stack(values) for values in zip(*moved, strict=True)]
         return both[0].contiguous(memory_format=torch.channels_last), both[1]
 
@@ -60,7 +64,9 @@ class Affine:
 
     mirror: bool
 
-    def __call__(self, images: Tensor, targets: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def __call__(
+        self, images: Tensor, targets: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
         """images (B, 3, S, S) -> the same shape, borders repeated; targets as they are."""
         count = len(images)
         draw = torch.rand(4, count, generator=generator)
@@ -70,5 +76,9 @@ class Affine:
         theta = torch.zeros(count, 2, 3)
         theta[:, 0, 0], theta[:, 1, 1] = flip / zoom, 1 / zoom
         theta[:, :, 2] = (draw[1:3].T * 2 - 1) * 2 * SHIFT  # the grid spans -1..1, twice the side
-        grid = functional.affine_grid(theta.to(images.device), list(images.shape), align_corners=False)
-        return functional.grid_sample(images, grid, padding_mode="border", align_corners=False), targets
+        grid = functional.affine_grid(
+            theta.to(images.device), list(images.shape), align_corners=False
+        )
+        return functional.grid_sample(
+            images, grid, padding_mode="border", align_corners=False
+        ), targets

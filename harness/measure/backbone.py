@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from harness.measure.pyramid import pyramid_of
-from registry import Pyramid, SourceModel
-from registry.errors import BadPlugin, HeadwaterError
+from headwater.harness.measure.pyramid import pyramid_of
+from headwater.registry import Pyramid, SourceModel
+from headwater.registry.errors import BadPlugin, HeadwaterError
 
 
 class Backbone(nn.Module):
@@ -43,16 +43,24 @@ def build(source: SourceModel, image_size: int, seed: int) -> Backbone:
         ) from error
     missing = [name for name in ("forward_features", "forward_head") if not hasattr(network, name)]
     if missing:
-        raise BadPlugin(f"{source.name} builds a {type(network).__name__} without {' and '.join(missing)}", subject=source.name)
+        raise BadPlugin(
+            f"{source.name} builds a {type(network).__name__} without {' and '.join(missing)}",
+            subject=source.name,
+        )
     return Backbone(network)
 
 
 def fed_as(given: SourceModel, backbone: Backbone, source: SourceModel) -> Backbone:
     """A source's backbone that takes images normalised as those of ``given``, and sees them normalised as its own."""
     if (given.mean, given.std) != (source.mean, source.std):
-        mean, std, own_mean, own_std = (torch.tensor(values)[:, None, None] for values in (given.mean, given.std, source.mean, source.std))
+        mean, std, own_mean, own_std = (
+            torch.tensor(values)[:, None, None]
+            for values in (given.mean, given.std, source.mean, source.std)
+        )
         scale, shift = std / own_std, (mean - own_mean) / own_std
-        backbone.register_forward_pre_hook(lambda _, images: (images[0] * scale.to(images[0]) + shift.to(images[0]),))
+        backbone.register_forward_pre_hook(
+            lambda _, images: (images[0] * scale.to(images[0]) + shift.to(images[0]),)
+        )
     return backbone
 
 
@@ -77,7 +85,13 @@ class BackboneCache:
         self.kept: dict[object, tuple[Backbone, dict[bool, int | Pyramid]]] = {}
 
     def get(
-        self, source: SourceModel, image_size: int, seed: int, checkpoint: Path | None, *, dense: bool = False
+        self,
+        source: SourceModel,
+        image_size: int,
+        seed: int,
+        checkpoint: Path | None,
+        *,
+        dense: bool = False,
     ) -> tuple[Backbone, int | Pyramid]:
         """A fresh copy and its width; ``checkpoint`` holds a chain's trained weights (safetensors). ``dense``: one that gives maps."""
         key = (source.identity(), image_size, seed if source.random else None, str(checkpoint))
@@ -103,9 +117,12 @@ def save_state(network: nn.Module, path: Path, facts: Mapping[str, str] | None =
     """A network's whole state as safetensors, with ``facts`` in its header; weights that modules share are written for each."""
     from safetensors.torch import save_file
 
-    from registry.cache import write_atomically
+    from headwater.registry.cache import write_atomically
 
-    state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in network.state_dict().items()}
+    state = {
+        name: tensor.detach().cpu().contiguous().clone()
+        for name, tensor in network.state_dict().items()
+    }
     write_atomically(path, lambda temporary: save_file(state, temporary, dict(facts or {})))
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.data.prepared import PreparedSplit
-from harness.measure.device import Device
-from registry import Batch, SourceModel
+from headwater.harness.data.prepared import PreparedSplit
+from headwater.harness.measure.device import Device
+from headwater.registry import Batch, SourceModel
 
 Augment = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
 """(images (B, 3, S, S), targets (B, ...), generator) -> both, of the same shapes."""
@@ -29,13 +29,18 @@ class Batches:
     def images(self, rows: np.ndarray) -> Tensor:
         """(B, 3, S, S) float32, normalised; channels-last, which is how the cache lies on disk."""
         pixels = torch.from_numpy(self.split.images[rows]).to(self.device.name, non_blocking=True)
-        mean, std = (torch.tensor(values, device=self.device.name) * 255 for values in (self.source.mean, self.source.std))
+        mean, std = (
+            torch.tensor(values, device=self.device.name) * 255
+            for values in (self.source.mean, self.source.std)
+        )
         return pixels.float().sub_(mean).div_(std).permute(0, 3, 1, 2)
 
     def targets(self, rows: np.ndarray) -> Tensor:
         return torch.from_numpy(self.split.targets[rows]).to(self.device.name, non_blocking=True)
 
-    def shuffled(self, rows: np.ndarray, size: int, generator: torch.Generator, augment: Augment | None) -> Iterator[Batch]:
+    def shuffled(
+        self, rows: np.ndarray, size: int, generator: torch.Generator, augment: Augment | None
+    ) -> Iterator[Batch]:
         """One epoch in random order. A last batch of one joins the one before: batch norm needs two."""
         order = rows[torch.randperm(len(rows), generator=generator).numpy()]
         for chunk in _chunks(order, size):

@@ -9,25 +9,27 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from harness.data.prepared import Prepared
-from harness.data.subset import subset
-from harness.measure.augmentation import augmentation
-from harness.measure.batches import Batches
-from harness.measure.probabilities import classifiers
-from harness.measure.tools import Tools
-from harness.spec import SOURCE_SEED
-from registry import Batch, Context, SourceData, Task
-from registry.adaptation import HIDDEN
-from registry.errors import NotApplicable
+from headwater.harness.data.prepared import Prepared
+from headwater.harness.data.subset import subset
+from headwater.harness.measure.augmentation import augmentation
+from headwater.harness.measure.batches import Batches
+from headwater.harness.measure.probabilities import classifiers
+from headwater.harness.measure.tools import Tools
+from headwater.harness.planning.spec import SOURCE_SEED
+from headwater.registry import Batch, Context, SourceData, Task
+from headwater.registry.cards.adaptation import HIDDEN
+from headwater.registry.errors import NotApplicable
 
 if TYPE_CHECKING:
-    from harness.measure.adapting import Cell
+    from headwater.harness.measure.cell import Cell
 
 LOOK = 128
 """Images at once where nothing is trained."""
 
 
-def context_of(cell: Cell, tools: Tools, backbone: nn.Module, head: nn.Module, steps: int) -> Context:
+def context_of(
+    cell: Cell, tools: Tools, backbone: nn.Module, head: nn.Module, steps: int
+) -> Context:
     """A cell's context; raises NotApplicable where the adaptation needs source data that it cannot use."""
     device = tools.device
     return Context(
@@ -48,14 +50,20 @@ def context_of(cell: Cell, tools: Tools, backbone: nn.Module, head: nn.Module, s
 def shown(batches: Iterator[Batch], cell: Cell) -> Iterator[Batch]:
     """The target's batches as the adaptation may see them: without labels where it is to do without."""
     for batch in batches:
-        yield batch if cell.sees_labels else Batch(batch.images, torch.full_like(batch.targets, HIDDEN), batch.rows)
+        yield (
+            batch
+            if cell.sees_labels
+            else Batch(batch.images, torch.full_like(batch.targets, HIDDEN), batch.rows)
+        )
 
 
 def _in_order(cell: Cell, tools: Tools) -> Iterator[Batch]:
     learn = Batches(cell.prepared.train, cell.source, tools.device)
     for start in range(0, len(cell.chosen.train), LOOK):
         rows = cell.chosen.train[start : start + LOOK]
-        yield from shown(iter([Batch(learn.images(rows), learn.targets(rows), torch.from_numpy(rows))]), cell)
+        yield from shown(
+            iter([Batch(learn.images(rows), learn.targets(rows), torch.from_numpy(rows))]), cell
+        )
 
 
 # -- the source's own data --------------------------------------------------------------------------------
@@ -63,23 +71,35 @@ def _in_order(cell: Cell, tools: Tools) -> Iterator[Batch]:
 
 def _source_data(cell: Cell, tools: Tools) -> SourceData:
     name, source = cell.card.name, cell.source
-    assert source.chain is not None and cell.job.checkpoint is not None, "the planner skips sources that are no chains"
+    assert source.chain is not None and cell.job.checkpoint is not None, (
+        "the planner skips sources that are no chains"
+    )
     if len(source.chain.tasks) > 1:
-        raise NotApplicable(f"{name} learns from one source task, {source.name} has {len(source.chain.tasks)}", subject=source.name)
+        raise NotApplicable(
+            f"{name} learns from one source task, {source.name} has {len(source.chain.tasks)}",
+            subject=source.name,
+        )
     task = tools.registry.task(source.chain.tasks[0])
     task_type, prepared = tools.task_type(task), tools.prepared(task, cell.job.image_size)
     heads = classifiers(tools.files.heads(cell.job.checkpoint))
     if not heads:
-        raise NotApplicable(f"{name} needs a source task of classes, {task.name} is {task.type}", subject=task.name)
+        raise NotApplicable(
+            f"{name} needs a source task of classes, {task.name} is {task.type}", subject=task.name
+        )
     order = _order(prepared, cell.prepared) if task.type == cell.task.type else None
     if order is None and not cell.sees_labels:
         raise NotApplicable(
-            f"{name} on an unlabelled target needs the source's classes: {task.name} and {cell.task.name} differ", subject=task.name
+            f"{name} on an unlabelled target needs the source's classes: {task.name} and {cell.task.name} differ",
+            subject=task.name,
         )
-    rows = subset(task_type.methods.strata(prepared.train.targets), "full", SOURCE_SEED, cell.job.validation).train
+    rows = subset(
+        task_type.methods.strata(prepared.train.targets), "full", SOURCE_SEED, cell.job.validation
+    ).train
     head = heads[0] if order is None else _in_classes(heads[0], order)
     batches = _endless(cell, tools, task, prepared, rows, order)
-    return SourceData(batches, tools.device.place(head), task_type.methods.loss, len(rows), order is not None)
+    return SourceData(
+        batches, tools.device.place(head), task_type.methods.loss, len(rows), order is not None
+    )
 
 
 def _order(source: Prepared, target: Prepared) -> np.ndarray | None:
@@ -98,10 +118,19 @@ def _in_classes(head: nn.Linear, order: np.ndarray) -> nn.Linear:
     return moved
 
 
-def _endless(cell: Cell, tools: Tools, task: Task, prepared: Prepared, rows: np.ndarray, order: np.ndarray | None) -> Iterator[Batch]:
+def _endless(
+    cell: Cell,
+    tools: Tools,
+    task: Task,
+    prepared: Prepared,
+    rows: np.ndarray,
+    order: np.ndarray | None,
+) -> Iterator[Batch]:
     learn, size = Batches(prepared.train, cell.source, tools.device), cell.settings.batch_size
     augment = augmentation(cell.settings, task, tools.task_type(task))
-    generator = torch.Generator().manual_seed(cell.seed)  # its own: the target's batches stay those of every other adaptation
+    generator = torch.Generator().manual_seed(
+        cell.seed
+    )  # its own: the target's batches stay those of every other adaptation
     moved: Callable[[Tensor], Tensor] = lambda targets: targets  # noqa: E731
     if order is not None:
         table = torch.from_numpy(order).to(tools.device.name)

@@ -40,7 +40,11 @@ class Device:
     @contextlib.contextmanager
     def precision(self) -> Iterator[None]:
         """bfloat16 where the device has it; float32 on a CPU, whose bits are to be the same everywhere."""
-        with torch.autocast(self.name, dtype=torch.bfloat16, enabled=self.name == "cuda" and torch.cuda.is_bf16_supported()):
+        with torch.autocast(
+            self.name,
+            dtype=torch.bfloat16,
+            enabled=self.name == "cuda" and torch.cuda.is_bf16_supported(),
+        ):
             yield
 
     def peak_memory_mb(self) -> float:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from harness.job import Job
-from harness.measure.features import rows_of
-from harness.measure.probing import probe_of
-from harness.measure.tools import Findings, Progress, Tools
-from leaderboard.records import Measurement
-from registry import Evidence
-from registry.errors import NotApplicable
+from headwater.harness.measure.features import rows_of
+from headwater.harness.measure.probing import probe_of
+from headwater.harness.measure.tools import Findings, Progress, Tools
+from headwater.harness.planning.job import Job
+from headwater.leaderboard.store.records import Measurement
+from headwater.registry import Evidence
+from headwater.registry.errors import NotApplicable
 
 
 def estimate(job: Job, tools: Tools, report: Progress) -> Findings:
@@ -18,13 +18,21 @@ def estimate(job: Job, tools: Tools, report: Progress) -> Findings:
     card, options = tools.registry.estimator(job.record.adaptation)
     evidence = tools.evidence(job, lambda: evidence_of(job, tools))
     task, size = tools.registry.task(job.record.task), job.record.size
-    if card.needs_source_probabilities and evidence.source_probabilities is None and tools.task_type(task).dense:
-        raise NotApplicable(f"{card.name} needs the source's own classes at places of an image, and it knows those of whole images only")
+    if (
+        card.needs_source_probabilities
+        and evidence.source_probabilities is None
+        and tools.task_type(task).dense
+    ):
+        raise NotApplicable(
+            f"{card.name} needs the source's own classes at places of an image, and it knows those of whole images only"
+        )
     score = card.of(evidence, **options)
     values = score.parts or {"score": float(score)}
     return Findings(
         metrics=tuple(Measurement("train", name, value) for name, value in values.items()),
-        train_images=len(tools.prepared(task, job.image_size).train) if size == "full" else int(size),
+        train_images=len(tools.prepared(task, job.image_size).train)
+        if size == "full"
+        else int(size),
         choice={"features": job.features},
         note=score.note,
     )
@@ -32,13 +40,22 @@ def estimate(job: Job, tools: Tools, report: Progress) -> Findings:
 
 def evidence_of(job: Job, tools: Tools) -> Evidence:
     """The features of the subset's images, or of places in them, with their labels and the source's probabilities."""
-    assert job.features is not None, "the planner gives every estimate a job that extracts its features"
+    assert job.features is not None, (
+        "the planner gives every estimate a job that extracts its features"
+    )
     task = tools.registry.task(job.record.task)
     prepared, task_type = tools.prepared(task, job.image_size), tools.task_type(task)
     rows = rows_of(job.record.size, job.record.seed, task, prepared, tools)
     if job.record.size not in ("full", str(len(rows))):
-        raise NotApplicable(f"{task.name}: only {len(rows)} training images, {job.record.size} asked for", subject=task.name)
-    extracted = rows_of(job.extracted, job.record.seed, task, prepared, tools) if job.extracted else np.arange(len(prepared.train))
+        raise NotApplicable(
+            f"{task.name}: only {len(rows)} training images, {job.record.size} asked for",
+            subject=task.name,
+        )
+    extracted = (
+        rows_of(job.extracted, job.record.seed, task, prepared, tools)
+        if job.extracted
+        else np.arange(len(prepared.train))
+    )
     places, labels = np.searchsorted(extracted, rows), prepared.train.targets[rows]
     if task_type.probed_as:
         probe = probe_of(task, task_type, prepared, rows)
@@ -47,6 +64,11 @@ def evidence_of(job: Job, tools: Tools) -> Evidence:
     features = np.load(tools.files.features(job.features, "train"), mmap_mode="r")
     path = tools.files.features(job.features, "probabilities")
     probabilities = np.load(path, mmap_mode="r") if path.is_file() else None
-    if not np.array_equal(places, np.arange(len(features))):  # of all of them the mapped file itself is what estimators stream
-        features, probabilities = features[places], None if probabilities is None else probabilities[places]
+    if not np.array_equal(
+        places, np.arange(len(features))
+    ):  # of all of them the mapped file itself is what estimators stream
+        features, probabilities = (
+            features[places],
+            None if probabilities is None else probabilities[places],
+        )
     return Evidence.of(features, labels, probabilities, task_type.probed_as or task.type)

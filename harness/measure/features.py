@@ -7,20 +7,22 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import torch
 
-from harness.data.prepared import Prepared, PreparedSplit
-from harness.data.subset import first
-from harness.job import Job
-from harness.measure.batches import Batches
-from harness.measure.probabilities import looking
-from harness.measure.probing import features_at, probe_of
-from harness.measure.tools import Findings, Progress, Tools, save_array
-from harness.measure.training import predict
-from registry import Probe, SourceModel, Task
+from headwater.harness.data.prepared import Prepared, PreparedSplit
+from headwater.harness.data.subset import first
+from headwater.harness.measure.batches import Batches
+from headwater.harness.measure.probabilities import looking
+from headwater.harness.measure.probing import features_at, probe_of
+from headwater.harness.measure.tools import Findings, Progress, Tools, save_array
+from headwater.harness.measure.training import predict
+from headwater.harness.planning.job import Job
+from headwater.registry import Probe, SourceModel, Task
 
 BATCH = 128
 
 
-def rows_of(size: str, seed: int | None, task: Task, prepared: Prepared, tools: Tools) -> np.ndarray:
+def rows_of(
+    size: str, seed: int | None, task: Task, prepared: Prepared, tools: Tools
+) -> np.ndarray:
     """The rows of the train split that a subset of this size holds, or all where there are fewer; ascending."""
     return first(tools.task_type(task).methods.strata(prepared.train.targets), size, seed or 0)
 
@@ -34,9 +36,20 @@ def extract(job: Job, tools: Tools, report: Progress) -> Findings:
     source, task = tools.registry.source(job.record.source), tools.registry.task(job.record.task)
     prepared, task_type = tools.prepared(task, job.image_size), tools.task_type(task)
     if not (subset := job.record.size):
-        return _pooled(job, {"train": (prepared.train, _all(prepared.train)), "test": (prepared.test, _all(prepared.test))}, source, tools)
+        return _pooled(
+            job,
+            {
+                "train": (prepared.train, _all(prepared.train)),
+                "test": (prepared.test, _all(prepared.test)),
+            },
+            source,
+            tools,
+        )
     rows = rows_of(subset, job.record.seed, task, prepared, tools)
-    if task_type.probed_as and (probe := probe_of(task, task_type, prepared, rows)).places is not None:
+    if (
+        task_type.probed_as
+        and (probe := probe_of(task, task_type, prepared, rows)).places is not None
+    ):
         return _at_places(job, probe, Batches(prepared.train, source, tools.device), rows, tools)
     return _pooled(job, {"train": (prepared.train, rows)}, source, tools)
 
@@ -45,13 +58,20 @@ def _all(split: PreparedSplit) -> np.ndarray:
     return np.arange(len(split))
 
 
-def _pooled(job: Job, splits: Mapping[str, tuple[PreparedSplit, np.ndarray]], source: SourceModel, tools: Tools) -> Findings:
+def _pooled(
+    job: Job,
+    splits: Mapping[str, tuple[PreparedSplit, np.ndarray]],
+    source: SourceModel,
+    tools: Tools,
+) -> Findings:
     network = looking(source, job, tools)
     tools.device.place(network)
     artifacts: dict[str, str] = {}
     images = 0
     for split, (data, rows) in splits.items():
-        found = predict(network, Batches(data, source, tools.device).in_order(rows, BATCH), tools.device).numpy()
+        found = predict(
+            network, Batches(data, source, tools.device).in_order(rows, BATCH), tools.device
+        ).numpy()
         images += len(rows)
         artifacts |= _kept(job, tools, split, found[:, : network.width])
         if split == "train" and found.shape[1] > network.width:
@@ -59,7 +79,9 @@ def _pooled(job: Job, splits: Mapping[str, tuple[PreparedSplit, np.ndarray]], so
     return Findings(images=images, artifacts=artifacts)
 
 
-def _at_places(job: Job, probe: Probe, batches: Batches, rows: np.ndarray, tools: Tools) -> Findings:
+def _at_places(
+    job: Job, probe: Probe, batches: Batches, rows: np.ndarray, tools: Tools
+) -> Findings:
     """Of the deepest map that the source would give a dense head; images without a place are not looked at."""
     network = tools.device.place(tools.backbone(batches.source, job, dense=True)[0]).eval()
     images = np.unique(probe.image)
@@ -72,10 +94,16 @@ def _at_places(job: Job, probe: Probe, batches: Batches, rows: np.ndarray, tools
                 maps = network(batches.images(rows[chunk]))[-1]
             yield chunk, maps.float().cpu().numpy()
 
-    return Findings(images=len(images), artifacts=_kept(job, tools, "train", features_at(probe, looks())))
+    return Findings(
+        images=len(images), artifacts=_kept(job, tools, "train", features_at(probe, looks()))
+    )
 
 
 def _kept(job: Job, tools: Tools, name: str, array: np.ndarray) -> dict[str, str]:
     path = tools.files.features(job.id, name)
     save_array(path, np.ascontiguousarray(array))
-    return {"probabilities" if name == "probabilities" else f"features_{name}": tools.files.relative(path)}
+    return {
+        "probabilities" if name == "probabilities" else f"features_{name}": tools.files.relative(
+            path
+        )
+    }

@@ -18,18 +18,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from harness.data.prepared import Prepared
-from harness.data.subset import Subset, subset
-from harness.job import Job
-from harness.measure.augmentation import augmentation
-from harness.measure.backbone import Backbone, save_state, save_weights, width_of
-from harness.measure.batches import Augment, Batches, steps_per_epoch
-from harness.measure.snapshot import Snapshots
-from harness.measure.tools import Findings, Progress, Tools
-from harness.measure.training import Judge, predict, train
-from leaderboard.records import Measurement
-from registry import Batch, Metric, Objective, ParameterGroup, SourceModel, Task, TaskType
-from registry.names import split_list
+from headwater.harness.data.prepared import Prepared
+from headwater.harness.data.subset import Subset, subset
+from headwater.harness.measure.augmentation import augmentation
+from headwater.harness.measure.backbone import Backbone, save_state, save_weights, width_of
+from headwater.harness.measure.batches import Augment, Batches, steps_per_epoch
+from headwater.harness.measure.snapshot import Snapshots
+from headwater.harness.measure.tools import Findings, Progress, Tools
+from headwater.harness.measure.training import Judge, predict, train
+from headwater.harness.planning.job import Job
+from headwater.leaderboard.store.records import Measurement
+from headwater.registry import Batch, Metric, Objective, ParameterGroup, SourceModel, Task, TaskType
+from headwater.registry.names import split_list
 
 BATCH = 128
 """Images at once in evaluation."""
@@ -65,7 +65,9 @@ class _Course:
         """Its metric on its validation images, higher is better."""
         rows = self.chosen.validation
         outputs = predict(self.network, self.batches.in_order(rows, BATCH), tools.device)
-        measured = self.task_type.methods.measure(outputs, torch.from_numpy(self.prepared.train.targets[rows]))
+        measured = self.task_type.methods.measure(
+            outputs, torch.from_numpy(self.prepared.train.targets[rows])
+        )
         return self.metric.sign * measured[self.metric.name]
 
 
@@ -80,7 +82,9 @@ def pretrain(job: Job, tools: Tools, report: Progress) -> Findings:
     torch.manual_seed(seed)
     courses = [_course(task, base, backbone, job, tools) for task in tasks]
     network = device.place(nn.ModuleList([backbone, *(course.head for course in courses)]))
-    steps = sum(steps_per_epoch(len(course.chosen.train), settings.batch_size) for course in courses)
+    steps = sum(
+        steps_per_epoch(len(course.chosen.train), settings.batch_size) for course in courses
+    )
     generator = torch.Generator().manual_seed(seed)
     turns: list[int] = []
 
@@ -92,17 +96,38 @@ def pretrain(job: Job, tools: Tools, report: Progress) -> Findings:
 
     def loss(batch: Batch, step: int) -> Tensor:
         course = courses[turns[step % steps]]
-        return course.weight * course.task_type.methods.loss(course.network(batch.images), batch.targets)
+        return course.weight * course.task_type.methods.loss(
+            course.network(batch.images), batch.targets
+        )
 
     def validate() -> Mapping[str, float]:
         values = [course.quality(tools) for course in courses]
-        mean = float(np.mean([unitless(value, course.metric) for course, value in zip(courses, values, strict=True)]))
-        return {"mean": mean} | {course.task.name: value for course, value in zip(courses, values, strict=True)}
+        mean = float(
+            np.mean(
+                [
+                    unitless(value, course.metric)
+                    for course, value in zip(courses, values, strict=True)
+                ]
+            )
+        )
+        return {"mean": mean} | {
+            course.task.name: value for course, value in zip(courses, values, strict=True)
+        }
 
     objective = Objective(network, [ParameterGroup(list(network.parameters()))], loss=loss)
     path = tools.files.checkpoint(job.id)
     with Snapshots.of(job, tools, generator) as snapshots:
-        trained = train(objective, batches, steps, settings, nn.Identity(), Judge(validate, "mean", 1), device, report, snapshots)
+        trained = train(
+            objective,
+            batches,
+            steps,
+            settings,
+            nn.Identity(),
+            Judge(validate, "mean", 1),
+            device,
+            report,
+            snapshots,
+        )
         save_weights(backbone, path)
         save_state(
             nn.ModuleList(course.head for course in courses),
@@ -110,11 +135,16 @@ def pretrain(job: Job, tools: Tools, report: Progress) -> Findings:
             {str(index): task.type for index, task in enumerate(tasks)},
         )
     return Findings(
-        metrics=tuple(Measurement("validation", name, value) for name, value in trained.measured.items()),
+        metrics=tuple(
+            Measurement("validation", name, value) for name, value in trained.measured.items()
+        ),
         curves=trained.curves,
         images=trained.images,
         train_images=sum(len(course.chosen) for course in courses),
-        artifacts={"checkpoint": tools.files.relative(path), "heads": tools.files.relative(tools.files.heads(job.id))},
+        artifacts={
+            "checkpoint": tools.files.relative(path),
+            "heads": tools.files.relative(tools.files.heads(job.id)),
+        },
         choice={"epoch": trained.epoch},
         earlier=trained.earlier,
     )
@@ -138,14 +168,26 @@ def unitless(quality: float, metric: Metric) -> float:
 def _course(task: Task, base: SourceModel, backbone: Backbone, job: Job, tools: Tools) -> _Course:
     task_type, prepared = tools.task_type(task), tools.prepared(task, job.image_size)
     methods = task_type.methods
-    chosen = subset(methods.strata(prepared.train.targets), "full", job.record.seed or 0, job.validation)
+    chosen = subset(
+        methods.strata(prepared.train.targets), "full", job.record.seed or 0, job.validation
+    )
     assert job.training is not None, "the planner gives every pre-training its budget"
     seen = Backbone(backbone.network, dense=task_type.dense)
     head = methods.head(width_of(seen, job.image_size), prepared.outputs)
     methods.acquaint(head, prepared.train.targets[chosen.train])
     augment = augmentation(job.training, task, task_type)
     batches = Batches(prepared.train, base, tools.device)
-    return _Course(task, task_type, prepared, chosen, batches, augment, seen, head, 1 / methods.chance(prepared.outputs))
+    return _Course(
+        task,
+        task_type,
+        prepared,
+        chosen,
+        batches,
+        augment,
+        seen,
+        head,
+        1 / methods.chance(prepared.outputs),
+    )
 
 
 def _endless(course: _Course, size: int, generator: torch.Generator) -> Iterator[Batch]:
@@ -155,5 +197,7 @@ def _endless(course: _Course, size: int, generator: torch.Generator) -> Iterator
 
 def _balanced_turns(courses: int, steps: int, generator: torch.Generator) -> list[int]:
     """Whose turn it is in each step: rounds of all tasks, each round in random order."""
-    rounds = [torch.randperm(courses, generator=generator) for _ in range(math.ceil(steps / courses))]
+    rounds = [
+        torch.randperm(courses, generator=generator) for _ in range(math.ceil(steps / courses))
+    ]
     return torch.cat(rounds)[:steps].tolist()

@@ -9,9 +9,9 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from harness.job import Job
-from harness.measure.tools import Tools
-from registry import SourceModel
+from headwater.harness.measure.tools import Tools
+from headwater.harness.planning.job import Job
+from headwater.registry import SourceModel
 
 
 class Looking(nn.Module):

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from harness.data.prepared import Prepared
-from harness.measure.pyramid import STRIDES
-from harness.pixels import PER_CLASS, cells_at, draw
-from registry import Probe, Task, TaskType
-from registry.errors import BadPlugin, NotApplicable
+from headwater.harness.data.pixels import PER_CLASS, cells_at, draw
+from headwater.harness.data.prepared import Prepared
+from headwater.harness.measure.pyramid import STRIDES
+from headwater.registry import Probe, Task, TaskType
+from headwater.registry.errors import BadPlugin, NotApplicable
 
 MOST = 4000
 """Places that are scored, where they have no classes to be balanced."""
@@ -28,28 +28,44 @@ def probe_of(task: Task, task_type: TaskType, prepared: Prepared, rows: np.ndarr
     given = task_type.methods.probe(targets if len(rows) == len(targets) else targets[rows])
     probe = _checked(given, task_type, len(rows))
     if not len(probe.labels):
-        raise NotApplicable(f"{task.name}: none of its {len(rows):,} images has anything to score", subject=task.name)
+        raise NotApplicable(
+            f"{task.name}: none of its {len(rows):,} images has anything to score",
+            subject=task.name,
+        )
     if probe.places is None:
         return probe
-    return _few(_apart(probe, prepared.train.images.shape[1] // STRIDES[-1]), task_type.probed_as == "classification")
+    return _few(
+        _apart(probe, prepared.train.images.shape[1] // STRIDES[-1]),
+        task_type.probed_as == "classification",
+    )
 
 
 def _checked(probe: Probe | None, task_type: TaskType, images: int) -> Probe:
     def broken(what: str) -> BadPlugin:
-        return BadPlugin(f"{task_type.name}.probe {what}", subject=task_type.name, hint="See hw.Probe.")
+        return BadPlugin(
+            f"{task_type.name}.probe {what}", subject=task_type.name, hint="See hw.Probe."
+        )
 
     if not isinstance(probe, Probe):
-        raise broken(f"returned a {type(probe).__name__}, though its card says probed_as={task_type.probed_as!r}")
+        raise broken(
+            f"returned a {type(probe).__name__}, though its card says probed_as={task_type.probed_as!r}"
+        )
     count, image = len(probe.labels), np.asarray(probe.image)
-    if image.shape != (count,) or (count and not (image[0] >= 0 and image[-1] < images and (np.diff(image) >= 0).all())):
-        raise broken(f"does not say in ascending order which of {images:,} images each of its {count:,} labels is of")
+    if image.shape != (count,) or (
+        count and not (image[0] >= 0 and image[-1] < images and (np.diff(image) >= 0).all())
+    ):
+        raise broken(
+            f"does not say in ascending order which of {images:,} images each of its {count:,} labels is of"
+        )
     if probe.places is None:
         return probe
     if not task_type.dense:
         raise broken("names places, though the type is not dense and looks at vectors of features")
     places = np.asarray(probe.places)
     if places.shape != (count, 2) or not ((places >= 0) & (places <= 1)).all():
-        raise broken(f"has places of shape {places.shape}, or outside of the image; wanted are {count:,} (x, y) from 0 to 1")
+        raise broken(
+            f"has places of shape {places.shape}, or outside of the image; wanted are {count:,} (x, y) from 0 to 1"
+        )
     return probe
 
 
@@ -71,7 +87,14 @@ def _few(probe: Probe, has_classes: bool) -> Probe:
     random, everything = np.random.default_rng(0), np.arange(len(probe.labels))
     if has_classes:
         labels = np.asarray(probe.labels).reshape(-1)
-        kept = np.sort(np.concatenate([draw(np.flatnonzero(labels == label), PER_CLASS, random) for label in np.unique(labels)]))
+        kept = np.sort(
+            np.concatenate(
+                [
+                    draw(np.flatnonzero(labels == label), PER_CLASS, random)
+                    for label in np.unique(labels)
+                ]
+            )
+        )
     else:
         kept = draw(everything, MOST, random)
     return _only(probe, kept)

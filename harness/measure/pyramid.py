@@ -8,8 +8,8 @@ from typing import Any, cast
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
-from registry import Pyramid
-from registry.errors import NotApplicable
+from headwater.registry import Pyramid
+from headwater.registry.errors import NotApplicable
 
 STRIDES = Pyramid(()).strides
 
@@ -26,18 +26,27 @@ def pyramid_of(network: nn.Module, images: Tensor) -> list[Tensor]:
     maps = _maps(network, images)
     if not maps:
         name = type(network).__name__
-        raise NotApplicable(f"{name} gives no feature maps (B, C, h, w), which dense tasks need", subject=name)
+        raise NotApplicable(
+            f"{name} gives no feature maps (B, C, h, w), which dense tasks need", subject=name
+        )
     wanted = [images.shape[-1] // stride for stride in STRIDES]
     if len({found.shape[-1] for found in maps}) == 1:  # a plain transformer
         depths = [round((level + 1) * len(maps) / len(wanted)) - 1 for level in range(len(wanted))]
-        return [_resized(maps[max(0, depth)], side) for depth, side in zip(depths, wanted, strict=True)]
-    return [*(_resized(_nearest(maps, side), side) for side in wanted[:-1]), _resized(maps[-1], wanted[-1])]
+        return [
+            _resized(maps[max(0, depth)], side) for depth, side in zip(depths, wanted, strict=True)
+        ]
+    return [
+        *(_resized(_nearest(maps, side), side) for side in wanted[:-1]),
+        _resized(maps[-1], wanted[-1]),
+    ]
 
 
 def _maps(network: nn.Module, images: Tensor) -> list[Tensor]:
     """(B, C, h, w), from first to last."""
     if hasattr(network, "forward_intermediates"):
-        final, maps = cast(tuple[Any, list[Tensor]], network.forward_intermediates(images, output_fmt="NCHW"))  # type: ignore[operator]
+        final, maps = cast(
+            tuple[Any, list[Tensor]], network.forward_intermediates(images, output_fmt="NCHW")
+        )  # type: ignore[operator]
     else:
         final, maps = network.forward_features(images), []  # type: ignore[operator]
     # Channels-last and token sequences come to maps on the way only; their final norm then stays the head's of pooled features.
@@ -54,7 +63,9 @@ def _is_map(final: Any, network: nn.Module) -> bool:
 
 def _nearest(maps: Sequence[Tensor], side: int) -> Tensor:
     """The deepest of the maps whose side is nearest to ``side``, in octaves."""
-    return min(reversed(maps), key=lambda found: max(found.shape[-1], side) / min(found.shape[-1], side))
+    return min(
+        reversed(maps), key=lambda found: max(found.shape[-1], side) / min(found.shape[-1], side)
+    )
 
 
 def _resized(found: Tensor, side: int) -> Tensor:

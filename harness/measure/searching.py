@@ -7,10 +7,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from harness.spec import Range, Tuning
-from harness.tuning_space import is_whole, keys_for
-from registry.errors import HeadwaterError
-from registry.names import Value
+from headwater.harness.planning.spec import Range, Tuning
+from headwater.harness.planning.tuning_space import is_whole, keys_for
+from headwater.registry.errors import HeadwaterError
+from headwater.registry.names import Value
 
 Config = dict[str, Value]
 
@@ -23,9 +23,13 @@ class Search(Protocol):
     def learn(self, quality: float | None) -> None: ...
 
 
-def search_for(tuning: Tuning, options: Mapping[str, Value], seed: int, recipe: Config, quality: float | None) -> Search:
+def search_for(
+    tuning: Tuning, options: Mapping[str, Value], seed: int, recipe: Config, quality: float | None
+) -> Search:
     """The search of a cell whose adaptation has ``options``; it begins with what the recipe was worth."""
-    domains = {key: _domain(tuning.space[key], is_whole(key, options)) for key in keys_for(tuning, options)}
+    domains = {
+        key: _domain(tuning.space[key], is_whole(key, options)) for key in keys_for(tuning, options)
+    }
     if tuning.search == "optuna" and domains:  # Ray refuses to search an empty space
         return OptunaSearch(domains, seed, tuning.trials, recipe, quality)
     return RandomSearch(domains, seed)
@@ -38,9 +42,16 @@ def _domain(choices: Sequence[Value] | Range, whole: bool) -> Any:
     if not isinstance(choices, Range):
         return tune.choice(list(choices))
     if whole:
-        low, high = round(choices.low), round(choices.high) + 1  # Ray leaves the upper bound of whole numbers out
+        low, high = (
+            round(choices.low),
+            round(choices.high) + 1,
+        )  # Ray leaves the upper bound of whole numbers out
         return tune.lograndint(low, high) if choices.log else tune.randint(low, high)
-    return tune.loguniform(choices.low, choices.high) if choices.log else tune.uniform(choices.low, choices.high)
+    return (
+        tune.loguniform(choices.low, choices.high)
+        if choices.log
+        else tune.uniform(choices.low, choices.high)
+    )
 
 
 class RandomSearch:
@@ -52,7 +63,10 @@ class RandomSearch:
         self.streams = {key: np.random.default_rng([seed, *key.encode()]) for key in domains}
 
     def suggest(self) -> Config:
-        return {key: domain.sample(random_state=self.streams[key]) for key, domain in self.domains.items()}
+        return {
+            key: domain.sample(random_state=self.streams[key])
+            for key, domain in self.domains.items()
+        }
 
     def learn(self, quality: float | None) -> None:
         return None
@@ -65,20 +79,35 @@ class OptunaSearch:
     depends on what was found, so that sources no longer meet the same configurations, only as many.
     """
 
-    def __init__(self, domains: Mapping[str, Any], seed: int, trials: int, recipe: Config, quality: float | None) -> None:
+    def __init__(
+        self,
+        domains: Mapping[str, Any],
+        seed: int,
+        trials: int,
+        recipe: Config,
+        quality: float | None,
+    ) -> None:
         try:
             import optuna
         except ImportError:
             raise HeadwaterError(
-                'tuning.search = "optuna" needs Optuna, which is not installed', hint="pip install 'headwater[optuna]'"
+                'tuning.search = "optuna" needs Optuna, which is not installed',
+                hint="pip install 'headwater[optuna]'",
             ) from None
         from ray.tune.search.optuna import OptunaSearch as Searcher
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(3, trials // 3))
-        self.searcher = Searcher(space=Searcher.convert_search_space(dict(domains)), metric="quality", mode="max", sampler=sampler)
+        self.searcher = Searcher(
+            space=Searcher.convert_search_space(dict(domains)),
+            metric="quality",
+            mode="max",
+            sampler=sampler,
+        )
         self.number = 0
-        if quality is not None and all(_holds(domain, recipe[key]) for key, domain in domains.items()):
+        if quality is not None and all(
+            _holds(domain, recipe[key]) for key, domain in domains.items()
+        ):
             self.searcher.add_evaluated_point(recipe, quality)
 
     def suggest(self) -> Config:

@@ -13,14 +13,14 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from harness.job import Job
-from harness.measure.device import Device
-from harness.measure.tools import Tools
-from leaderboard.records import CurvePoint
-from registry import Objective
-from registry.cache import write_atomically
-from registry.errors import TrainingError
-from registry.identity import digest
+from headwater.harness.measure.device import Device
+from headwater.harness.measure.tools import Tools
+from headwater.harness.planning.job import Job
+from headwater.leaderboard.store.records import CurvePoint
+from headwater.registry import Objective
+from headwater.registry.cache import write_atomically
+from headwater.registry.errors import TrainingError
+from headwater.registry.identity import digest
 
 EVERY_SECONDS = 30.0
 """How much of a training may be lost, epochs permitting: they are kept whole."""
@@ -74,7 +74,12 @@ class Engine:
     def _beside(self) -> list[torch.nn.Parameter]:
         """Parameters that are trained with the network without being its own."""
         own = {id(parameter) for parameter in self.objective.network.parameters()}
-        return [parameter for group in self.objective.groups for parameter in group.parameters if id(parameter) not in own]
+        return [
+            parameter
+            for group in self.objective.groups
+            for parameter in group.parameters
+            if id(parameter) not in own
+        ]
 
 
 class Snapshots:
@@ -84,7 +89,9 @@ class Snapshots:
     come again. Whatever else ends it, a kill or Ctrl-C, leaves the file for the next time.
     """
 
-    def __init__(self, path: Path, identity: str, generator: torch.Generator, every: float | None = None) -> None:
+    def __init__(
+        self, path: Path, identity: str, generator: torch.Generator, every: float | None = None
+    ) -> None:
         self.path, self.identity, self.generator = path, identity, generator
         self.every = EVERY_SECONDS if every is None else every
         self.due = time.monotonic() + self.every
@@ -92,7 +99,11 @@ class Snapshots:
     @classmethod
     def of(cls, job: Job, tools: Tools, generator: torch.Generator) -> Self:
         """A job's own; ``generator`` draws its batches. Another torch, or another kind of device, begins anew."""
-        return cls(tools.files.snapshot(job.id), digest("snapshot 1", job.id, torch.__version__, tools.device.name), generator)
+        return cls(
+            tools.files.snapshot(job.id),
+            digest("snapshot 1", job.id, torch.__version__, tools.device.name),
+            generator,
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -122,10 +133,21 @@ class Snapshots:
         random = {"batches": self.generator.get_state(), "torch": torch.get_rng_state()}
         if engine.device.name == "cuda":
             random["cuda"] = torch.cuda.get_rng_state()
-        curves = [[point.epoch, point.split, point.metric, float(point.value)] for point in so_far.curves]
+        curves = [
+            [point.epoch, point.split, point.metric, float(point.value)] for point in so_far.curves
+        ]
         measured = {name: float(value) for name, value in so_far.measured.items()}
-        values = vars(so_far) | {"curves": curves, "measured": measured, "quality": tuple(map(float, so_far.quality))}
-        kept = {"identity": self.identity, "engine": engine.state(), "random": random, "so_far": values}
+        values = vars(so_far) | {
+            "curves": curves,
+            "measured": measured,
+            "quality": tuple(map(float, so_far.quality)),
+        }
+        kept = {
+            "identity": self.identity,
+            "engine": engine.state(),
+            "random": random,
+            "so_far": values,
+        }
         with contextlib.suppress(OSError, RuntimeError):  # torch's own word for a failed write
             write_atomically(self.path, lambda temporary: torch.save(kept, temporary))
         now = time.monotonic()
@@ -134,6 +156,8 @@ class Snapshots:
     def _read(self) -> Mapping[str, Any] | None:
         try:
             kept = torch.load(self.path, map_location="cpu", weights_only=True)
-        except Exception:  # missing, cut short, not ours: in every case the training begins at its beginning
+        except (
+            Exception
+        ):  # missing, cut short, not ours: in every case the training begins at its beginning
             return None
         return kept if isinstance(kept, dict) and kept.get("identity") == self.identity else None

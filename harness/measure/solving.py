@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from harness.bundle import Bundle
-from harness.job import Job
-from harness.measure.adapting import Cell, cell_of, keep_predictions, measurements
-from harness.measure.tools import Findings, Progress, Tools
-from registry import Features, Solution
-from registry.errors import BadPlugin, NotApplicable
+from headwater.harness.measure.adapting import keep_predictions, measurements
+from headwater.harness.measure.cell import Cell, cell_of
+from headwater.harness.measure.tools import Findings, Progress, Tools
+from headwater.harness.planning.bundle import Bundle
+from headwater.harness.planning.job import Job
+from headwater.registry import Features, Solution
+from headwater.registry.errors import BadPlugin, NotApplicable
 
 
 def solve(bundle: Bundle, tools: Tools, report: Progress) -> list[Findings | Exception]:
@@ -47,7 +48,9 @@ def _cell(job: Job, tools: Tools) -> Cell | NotApplicable:
 
 def _features(cell: Cell, split: str, tools: Tools) -> np.ndarray:
     """(N, D) float32, mapped."""
-    assert cell.job.features is not None, "the planner gives every cell on features a job that extracts them"
+    assert cell.job.features is not None, (
+        "the planner gives every cell on features a job that extracts them"
+    )
     features: np.ndarray = np.load(tools.files.features(cell.job.features, split), mmap_mode="r")
     return features.view(np.ndarray)
 
@@ -55,10 +58,18 @@ def _features(cell: Cell, split: str, tools: Tools) -> np.ndarray:
 def _solutions(cells: Sequence[Cell], pool: np.ndarray) -> Sequence[Solution]:
     card = cells[0].card
     solutions = card.method([_shown(cell, pool) for cell in cells], **cells[0].options)
-    if not isinstance(solutions, Sequence) or not all(isinstance(solution, Solution) for solution in solutions):
-        raise BadPlugin(f"{card.name} returned a {type(solutions).__name__}, not a list of Solutions", subject=card.name)
+    if not isinstance(solutions, Sequence) or not all(
+        isinstance(solution, Solution) for solution in solutions
+    ):
+        raise BadPlugin(
+            f"{card.name} returned a {type(solutions).__name__}, not a list of Solutions",
+            subject=card.name,
+        )
     if len(solutions) != len(cells):
-        raise BadPlugin(f"{card.name} returned {len(solutions)} solutions for {len(cells)} cells", subject=card.name)
+        raise BadPlugin(
+            f"{card.name} returned {len(solutions)} solutions for {len(cells)} cells",
+            subject=card.name,
+        )
     return solutions
 
 
@@ -76,17 +87,26 @@ def _shown(cell: Cell, pool: np.ndarray) -> Features:
 
 
 def _values(cell: Cell, scores: np.ndarray, targets: np.ndarray) -> Mapping[str, float]:
-    return cell.task_type.methods.measure(torch.from_numpy(np.ascontiguousarray(scores)).float(), torch.from_numpy(targets))
+    return cell.task_type.methods.measure(
+        torch.from_numpy(np.ascontiguousarray(scores)).float(), torch.from_numpy(targets)
+    )
 
 
-def _measured(cell: Cell, solution: Solution, pool: np.ndarray, test: np.ndarray, tools: Tools) -> Findings:
+def _measured(
+    cell: Cell, solution: Solution, pool: np.ndarray, test: np.ndarray, tools: Tools
+) -> Findings:
     rows, targets = cell.chosen.validation, cell.prepared.train.targets
     on_test, on_validation = solution.predict(test), solution.predict(pool[rows])
-    validated, tested = _values(cell, on_validation, targets[rows]), _values(cell, on_test, cell.prepared.test.targets)
+    validated, tested = (
+        _values(cell, on_validation, targets[rows]),
+        _values(cell, on_test, cell.prepared.test.targets),
+    )
     choice: dict[str, Any] = dict(solution.choice)
     return Findings(
         metrics=(*measurements("validation", validated), *measurements("test", tested)),
         train_images=len(cell.chosen),
-        artifacts=keep_predictions(cell.job, tools, torch.from_numpy(on_test), torch.from_numpy(on_validation)),
+        artifacts=keep_predictions(
+            cell.job, tools, torch.from_numpy(on_test), torch.from_numpy(on_validation)
+        ),
         choice=choice,
     )

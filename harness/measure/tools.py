@@ -10,19 +10,21 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from harness.data.prepared import Prepared, prepare
-from harness.files import Files
-from harness.job import Job
-from harness.measure.backbone import Backbone, BackboneCache, fed_as
-from harness.measure.device import Device
-from leaderboard.records import CurvePoint, Measurement, Reading, Trial
-from registry import Evidence, Pyramid, Registry, SourceModel, Task, TaskType
+from headwater.harness.data.prepared import Prepared, prepare
+from headwater.harness.measure.backbone import Backbone, BackboneCache, fed_as
+from headwater.harness.measure.device import Device
+from headwater.harness.planning.files import Files
+from headwater.harness.planning.job import Job
+from headwater.leaderboard.store.records import CurvePoint, Measurement, Reading, Trial
+from headwater.registry import Evidence, Pyramid, Registry, SourceModel, Task, TaskType
 
 
 class Progress(Protocol):
     """Told after each epoch: (epoch, epochs, validation metric, images so far), and which trial of how many; may raise to stop."""
 
-    def __call__(self, epoch: int, epochs: int, value: float, images: int, trial: int = 0, trials: int = 0) -> None: ...
+    def __call__(
+        self, epoch: int, epochs: int, value: float, images: int, trial: int = 0, trials: int = 0
+    ) -> None: ...
 
 
 @dataclass
@@ -53,9 +55,13 @@ class Tools:
             self.flawed[task.name] = flawed.of_task(task.name)
         return self.mapped[key]
 
-    def backbone(self, source: SourceModel, job: Job, *, dense: bool = False) -> tuple[Backbone, int | Pyramid]:
+    def backbone(
+        self, source: SourceModel, job: Job, *, dense: bool = False
+    ) -> tuple[Backbone, int | Pyramid]:
         """A fresh copy of the job's source, weights loaded, and its width; ``dense``: one that gives maps."""
-        return self.backbones.get(source, job.image_size, job.record.seed or 0, self.checkpoint(job), dense=dense)
+        return self.backbones.get(
+            source, job.image_size, job.record.seed or 0, self.checkpoint(job), dense=dense
+        )
 
     def another(self, name: str, job: Job, *, dense: bool = False) -> Backbone:
         """A fresh copy of a source beside the job's own, to be fed as that one is.
@@ -66,7 +72,9 @@ class Tools:
         trained = job.beside.get(source.name)
         checkpoint = self.files.checkpoint(trained) if trained else None
         with torch.random.fork_rng(range(torch.cuda.device_count())):
-            backbone, _ = self.backbones.get(source, job.image_size, job.record.seed or 0, checkpoint, dense=dense)
+            backbone, _ = self.backbones.get(
+                source, job.image_size, job.record.seed or 0, checkpoint, dense=dense
+            )
         return fed_as(given, backbone, source)
 
     def evidence(self, job: Job, load: Callable[[], Evidence]) -> Evidence:
@@ -98,6 +106,6 @@ class Findings:
 
 
 def save_array(path: Path, array: np.ndarray) -> None:
-    from registry.cache import write_atomically
+    from headwater.registry.cache import write_atomically
 
     write_atomically(path, lambda temporary: np.save(temporary, array))

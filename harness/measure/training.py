@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from harness.measure.device import Device
-from harness.measure.snapshot import Engine, Snapshots, SoFar
-from harness.spec import Training
-from leaderboard.records import CurvePoint
-from registry import Batch, Objective, ParameterGroup
-from registry.errors import TrainingError
+from headwater.harness.measure.device import Device
+from headwater.harness.measure.snapshot import Engine, Snapshots, SoFar
+from headwater.harness.planning.spec import Training
+from headwater.leaderboard.store.records import CurvePoint
+from headwater.registry import Batch, Objective, ParameterGroup
+from headwater.registry.errors import TrainingError
 
 Report = Callable[[int, int, float, int], None]
 """(epoch, epochs, validation metric, images so far): called after each epoch; may raise to stop."""
@@ -79,14 +79,21 @@ def train(
     the metric of every epoch, is not a number.
     """
     optimiser = _optimiser(objective.groups, settings, device)
-    engine = Engine(objective, optimiser, _schedule(optimiser, settings, steps_per_epoch * settings.epochs), device)
+    engine = Engine(
+        objective,
+        optimiser,
+        _schedule(optimiser, settings, steps_per_epoch * settings.epochs),
+        device,
+    )
     so_far = snapshots.resume(engine) if snapshots else SoFar()
     earlier, enough = so_far.seconds, False
     while so_far.epoch < settings.epochs and not enough:
         began = time.perf_counter()
         mean_loss = _epoch(engine, epoch_of_batches(), loss, so_far)
         if not math.isfinite(mean_loss):
-            report(so_far.epoch, settings.epochs, math.nan, so_far.images)  # they were processed, for nothing
+            report(
+                so_far.epoch, settings.epochs, math.nan, so_far.images
+            )  # they were processed, for nothing
             raise TrainingError(
                 f"the loss became {mean_loss} in epoch {so_far.epoch}",
                 hint=f"Lower training.learning_rate (now {settings.learning_rate:g}).",
@@ -101,12 +108,27 @@ def train(
         report(so_far.epoch, settings.epochs, measured[judge.metric], so_far.images)
         enough = judge.enough(so_far.epoch, judge.quality(measured))
     if not so_far.best:
-        raise TrainingError(f"{judge.metric} on validation was not a number after any epoch", subject=judge.metric)
+        raise TrainingError(
+            f"{judge.metric} on validation was not a number after any epoch", subject=judge.metric
+        )
     objective.network.load_state_dict(so_far.weights)
-    return Trained(tuple(so_far.curves), so_far.best, so_far.epoch, so_far.images, so_far.measured, so_far.quality, earlier)
+    return Trained(
+        tuple(so_far.curves),
+        so_far.best,
+        so_far.epoch,
+        so_far.images,
+        so_far.measured,
+        so_far.quality,
+        earlier,
+    )
 
 
-def _epoch(engine: Engine, batches: Iterator[Batch], loss: Callable[[Tensor, Tensor], Tensor], so_far: SoFar) -> float:
+def _epoch(
+    engine: Engine,
+    batches: Iterator[Batch],
+    loss: Callable[[Tensor, Tensor], Tensor],
+    so_far: SoFar,
+) -> float:
     """One pass; returns the mean loss of its images."""
     objective, device = engine.objective, engine.device
     network = objective.network
@@ -114,7 +136,11 @@ def _epoch(engine: Engine, batches: Iterator[Batch], loss: Callable[[Tensor, Ten
     total, seen = torch.zeros((), device=device.name), 0
     for batch in batches:
         with device.precision():
-            value = objective.loss(batch, so_far.step) if objective.loss else loss(network(batch.images), batch.targets)
+            value = (
+                objective.loss(batch, so_far.step)
+                if objective.loss
+                else loss(network(batch.images), batch.targets)
+            )
         engine.optimiser.zero_grad(set_to_none=True)
         value.backward()
         engine.optimiser.step()
@@ -130,13 +156,28 @@ def _epoch(engine: Engine, batches: Iterator[Batch], loss: Callable[[Tensor, Ten
 
 
 def _note(
-    so_far: SoFar, network: nn.Module, loss: float, seconds: float, measured: Mapping[str, float], quality: tuple[float, float]
+    so_far: SoFar,
+    network: nn.Module,
+    loss: float,
+    seconds: float,
+    measured: Mapping[str, float],
+    quality: tuple[float, float],
 ) -> None:
     epoch = so_far.epoch
-    so_far.curves += [CurvePoint(epoch, "train", "loss", loss), CurvePoint(epoch, "train", "seconds", seconds)]
-    so_far.curves += [CurvePoint(epoch, "validation", name, value) for name, value in measured.items()]
+    so_far.curves += [
+        CurvePoint(epoch, "train", "loss", loss),
+        CurvePoint(epoch, "train", "seconds", seconds),
+    ]
+    so_far.curves += [
+        CurvePoint(epoch, "validation", name, value) for name, value in measured.items()
+    ]
     if quality >= so_far.quality:
-        so_far.quality, so_far.best, so_far.measured, so_far.weights = quality, epoch, measured, _copy(network)
+        so_far.quality, so_far.best, so_far.measured, so_far.weights = (
+            quality,
+            epoch,
+            measured,
+            _copy(network),
+        )
 
 
 def _copy(network: nn.Module) -> dict[str, Tensor]:
@@ -149,7 +190,9 @@ def _training_mode(network: nn.Module, frozen: Sequence[nn.Module]) -> None:
         module.eval()
 
 
-def _optimiser(groups: Sequence[ParameterGroup], settings: Training, device: Device) -> torch.optim.Optimizer:
+def _optimiser(
+    groups: Sequence[ParameterGroup], settings: Training, device: Device
+) -> torch.optim.Optimizer:
     split: dict[tuple[float, float], list[nn.Parameter]] = {}
     for group in groups:
         decay = settings.weight_decay if group.weight_decay is None else group.weight_decay
@@ -158,9 +201,14 @@ def _optimiser(groups: Sequence[ParameterGroup], settings: Training, device: Dev
             if parameter.requires_grad:
                 # Decay pulls matrices towards zero; on biases and norms it only hurts (Goyal et al. 2017, section 5.3).
                 split.setdefault((rate, decay if parameter.ndim > 1 else 0.0), []).append(parameter)
-    alike = [{"params": parameters, "lr": rate, "weight_decay": decay} for (rate, decay), parameters in split.items()]
+    alike = [
+        {"params": parameters, "lr": rate, "weight_decay": decay}
+        for (rate, decay), parameters in split.items()
+    ]
     if settings.optimiser == "sgd":
-        sgd = torch.optim.SGD(alike, lr=settings.learning_rate, momentum=0.9, nesterov=True, fused=True)
+        sgd = torch.optim.SGD(
+            alike, lr=settings.learning_rate, momentum=0.9, nesterov=True, fused=True
+        )
         for parameters in split.values():
             for parameter in parameters:
                 # Momentum starts at zero, as it would by itself; but the fused step fails where a parameter (a joint chain's
@@ -170,7 +218,9 @@ def _optimiser(groups: Sequence[ParameterGroup], settings: Training, device: Dev
     return torch.optim.AdamW(alike, lr=settings.learning_rate, fused=True)
 
 
-def _schedule(optimiser: torch.optim.Optimizer, settings: Training, steps: int) -> torch.optim.lr_scheduler.LambdaLR:
+def _schedule(
+    optimiser: torch.optim.Optimizer, settings: Training, steps: int
+) -> torch.optim.lr_scheduler.LambdaLR:
     """Linear warm-up, then a cosine to zero."""
     warm = max(1, round(settings.warm_up * steps)) if settings.warm_up else 0
 

@@ -14,14 +14,14 @@ from types import SimpleNamespace
 import torch
 from torch import nn
 
-from harness.measure.searching import Config, Search, search_for
-from harness.measure.tools import Progress
-from harness.measure.training import Report, Trained
-from harness.spec import Training, Tuning
-from harness.tuning_space import keys_for, longest
-from leaderboard.records import Trial
-from registry.errors import HeadwaterError, NotApplicable, TrainingError
-from registry.names import Value
+from headwater.harness.measure.searching import Config, Search, search_for
+from headwater.harness.measure.tools import Progress
+from headwater.harness.measure.training import Report, Trained
+from headwater.harness.planning.spec import Training, Tuning
+from headwater.harness.planning.tuning_space import keys_for, longest
+from headwater.leaderboard.store.records import Trial
+from headwater.registry.errors import HeadwaterError, NotApplicable, TrainingError
+from headwater.registry.names import Value
 
 ATTEMPTS = 100
 """Draws in search of a configuration that was not tried yet; a small space may hold no more."""
@@ -37,7 +37,10 @@ class Setting:
     options: Mapping[str, Value]
 
     def config(self, keys: list[str]) -> Config:
-        return {key: getattr(self.training, key) if key in Training.model_fields else self.options[key] for key in keys}
+        return {
+            key: getattr(self.training, key) if key in Training.model_fields else self.options[key]
+            for key in keys
+        }
 
     def changed(self, config: Config) -> Setting:
         recipe = {key: value for key, value in config.items() if key in Training.model_fields}
@@ -75,7 +78,12 @@ class Halving:
         from ray.tune.schedulers import AsyncHyperBandScheduler
 
         self.scheduler = AsyncHyperBandScheduler(
-            "epoch", "quality", "max", max_t=epochs, grace_period=min(tuning.grace, epochs), reduction_factor=tuning.reduction
+            "epoch",
+            "quality",
+            "max",
+            max_t=epochs,
+            grace_period=min(tuning.grace, epochs),
+            reduction_factor=tuning.reduction,
         )
 
     def begin(self, trial: int) -> Enough:
@@ -148,7 +156,9 @@ class _Tuner:
             setting = self.recipe.changed(config)
             network, trained = self.attempt(setting, report, self.halving.begin(number))
         except (TrainingError, NotApplicable, torch.OutOfMemoryError) as error:
-            self.errors.append(error.with_traceback(None))  # the frames would hold on to the network
+            self.errors.append(
+                error.with_traceback(None)
+            )  # the frames would hold on to the network
             state, reason = "failed", str(error).strip()
         else:
             quality, value = trained.quality[0], self.sign * trained.quality[0]
@@ -157,17 +167,35 @@ class _Tuner:
                 self.best = number, setting, network, trained
         self.images += seen.images
         self.known[tuple(config.items())] = quality
-        self.trials.append(Trial(number, config, seen.epoch, value, time.perf_counter() - began, state, reason=reason))
+        self.trials.append(
+            Trial(
+                number, config, seen.epoch, value, time.perf_counter() - began, state, reason=reason
+            )
+        )
         return quality
 
     def _failure(self) -> Exception:
-        error = next((error for error in self.errors if not isinstance(error, NotApplicable)), self.errors[0])
+        error = next(
+            (error for error in self.errors if not isinstance(error, NotApplicable)), self.errors[0]
+        )
         if not isinstance(error, HeadwaterError):
             return error
-        return type(error)(f"all {len(self.errors)} trials failed, one with: {error.message}", subject=error.subject, hint=error.hint)
+        return type(error)(
+            f"all {len(self.errors)} trials failed, one with: {error.message}",
+            subject=error.subject,
+            hint=error.hint,
+        )
 
 
-def tune(tuning: Tuning, recipe: Setting, defaults: Mapping[str, Value], seed: int, sign: int, attempt: Attempt, report: Progress) -> Tuned:
+def tune(
+    tuning: Tuning,
+    recipe: Setting,
+    defaults: Mapping[str, Value],
+    seed: int,
+    sign: int,
+    attempt: Attempt,
+    report: Progress,
+) -> Tuned:
     """Search a cell's space on validation and return the best trial; the first is the recipe as it stands.
 
     ``defaults`` are the adaptation's options; keys of the space that neither it nor [training] has are dropped. A trial

@@ -10,9 +10,9 @@ from functools import cached_property
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
-from harness.selecting.prediction import Prediction
-from harness.selecting.rungs import Sample
-from leaderboard.statistics import LEVEL
+from headwater.harness.selecting.prediction import Prediction
+from headwater.harness.selecting.rungs import Sample
+from headwater.leaderboard.statistics.bootstrap import LEVEL
 
 MOST = 100
 """Nobody runs more seeds than this to separate two sources."""
@@ -52,31 +52,54 @@ class Comparison:
     def ranks(self) -> list[tuple[int, int]]:
         """The best and the worst rank that the measurements allow: behind all that are better, before all that are worse."""
         count = len(self.sources)
-        return [(1 + int(self.better[:, at].sum()), count - int(self.better[at].sum())) for at in range(count)]
+        return [
+            (1 + int(self.better[:, at].sum()), count - int(self.better[at].sum()))
+            for at in range(count)
+        ]
 
     @property
     def ordered(self) -> list[str]:
         """The sources by how many were measured to be better; among equals as they were."""
         behind = self.better.sum(axis=0)
-        return [self.sources[at] for at in sorted(range(len(self.sources)), key=lambda at: int(behind[at]))]
+        return [
+            self.sources[at]
+            for at in sorted(range(len(self.sources)), key=lambda at: int(behind[at]))
+        ]
 
     @cached_property
     def tied(self) -> list[int]:
         """Those that cannot be told from the first."""
-        return [at for at in range(1, len(self.sources)) if not self.better[0, at] and not self.better[at, 0]]
+        return [
+            at
+            for at in range(1, len(self.sources))
+            if not self.better[0, at] and not self.better[at, 0]
+        ]
 
     def difference(self, one: int, other: int) -> Difference | None:
         """Row's less column's: over the same images where both reached the top, else as if they were independent; None: not told."""
         top, grid = self.prediction.top, self.prediction.grid
-        samples = [grid.get(self.sources[at], {}).get(top) for at in (one, other)] if top else [None, None]
+        samples = (
+            [grid.get(self.sources[at], {}).get(top) for at in (one, other)]
+            if top
+            else [None, None]
+        )
         if samples[0] and samples[1] and (found := paired(samples[0], samples[1])) is not None:
             return found
         a, b = (self.prediction.of(self.sources[at]) for at in (one, other))
-        if a.quality is None or b.quality is None or a.low is None or b.low is None or a.high is None or b.high is None:
+        if (
+            a.quality is None
+            or b.quality is None
+            or a.low is None
+            or b.low is None
+            or a.high is None
+            or b.high is None
+        ):
             return None
         mean = a.quality - b.quality
         down = math.hypot(a.quality - a.low, b.high - b.quality)
-        return Difference(mean, mean - down, mean + math.hypot(a.high - a.quality, b.quality - b.low))
+        return Difference(
+            mean, mean - down, mean + math.hypot(a.high - a.quality, b.quality - b.low)
+        )
 
     def more_seeds(self, one: int, other: int, validation: float) -> int | None:
         """How many more seeds would about separate two, if their difference stays as it is; None: none would, or it cannot be told.
@@ -98,7 +121,9 @@ def paired(one: Sample, other: Sample) -> Difference | None:
     """The difference over the images that both validated on, seed by seed; None where answers lack, the images are others, or are
     too few to have a spread."""
     seeds = sorted(set(one.answers) & set(other.answers))
-    if not seeds or any(not np.array_equal(one.answers[seed].rows, other.answers[seed].rows) for seed in seeds):
+    if not seeds or any(
+        not np.array_equal(one.answers[seed].rows, other.answers[seed].rows) for seed in seeds
+    ):
         return None
     pairs = [(one.answers[seed], other.answers[seed]) for seed in seeds]
     rows = np.concatenate([a.rows for a, _ in pairs])
@@ -110,17 +135,24 @@ def paired(one: Sample, other: Sample) -> Difference | None:
     if pairs[0][0].is_share:
         change = np.concatenate([a.right - b.right for a, b in pairs])
         share = distinct / len(rows)
-        centre, variance = _shares(float((change > 0).sum()) * share, float((change < 0).sum()) * share, distinct)
+        centre, variance = _shares(
+            float((change > 0).sum()) * share, float((change < 0).sum()) * share, distinct
+        )
     else:
         gaps = [gap[~np.isnan(gap)] for gap in (a.drawn - b.drawn for a, b in pairs)]
         if any(len(gap) < 2 for gap in gaps):
             return None
-        centre, variance = mean, float(np.mean([gap.var(ddof=1) for gap in gaps])) * len(pairs[0][0]) / distinct
+        centre, variance = (
+            mean,
+            float(np.mean([gap.var(ddof=1) for gap in gaps])) * len(pairs[0][0]) / distinct,
+        )
     by_images = variance * distinct / (len(rows) / len(seeds))
     by_seeds = max(0.0, float(np.var(differences, ddof=1)) - by_images) if len(seeds) > 1 else 0.0
     parts = [float(ndtri((1 + LEVEL) / 2)) * math.sqrt(variance)]
     if len(seeds) > 1:
-        parts.append(float(stdtrit(len(seeds) - 1, (1 + LEVEL) / 2)) * math.sqrt(by_seeds / len(seeds)))
+        parts.append(
+            float(stdtrit(len(seeds) - 1, (1 + LEVEL) / 2)) * math.sqrt(by_seeds / len(seeds))
+        )
     half = math.hypot(*parts)
     return Difference(mean, centre - half, centre + half, by_images, by_seeds, len(seeds))
 

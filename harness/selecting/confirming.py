@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from harness.selecting.live import Live
-from harness.selecting.rungs import Rung
+from headwater.harness.selecting.live import Live
+from headwater.harness.selecting.rungs import Rung
 
 
 def confirm(live: Live, scores: Mapping[str, float], count: int) -> None:
@@ -28,10 +28,17 @@ def confirm(live: Live, scores: Mapping[str, float], count: int) -> None:
 def _rungs(live: Live) -> list[Rung]:
     """From everything down to a third of the epochs on the smallest subset."""
     epochs = live.spec.training.epochs
-    return [Rung(images, count) for images in (live.images, *reversed(live.sizes)) for count in (epochs, math.ceil(epochs / 3))]
+    return [
+        Rung(images, count)
+        for images in (live.images, *reversed(live.sizes))
+        for count in (epochs, math.ceil(epochs / 3))
+    ]
 
 
 def by_selector(live: Live, scores: Mapping[str, float]) -> list[str]:
     """The sources that can be used, best first; those that the selector says nothing of are last."""
     lowest = min(scores.values(), default=0.0)
-    return sorted((name for name in live.sources if name not in live.failures), key=lambda name: -scores.get(name, lowest))
+    return sorted(
+        (name for name in live.sources if name not in live.failures),
+        key=lambda name: -scores.get(name, lowest),
+    )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.forecast import forecast
-from harness.job import Job
-from harness.selecting.live import Live
-from harness.selecting.rungs import Rung
+from headwater.harness.planning.forecast import forecast
+from headwater.harness.planning.job import Job
+from headwater.harness.selecting.live import Live
+from headwater.harness.selecting.rungs import Rung
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,11 @@ class Costs:
         """Seconds on all images, and whether they were measured; None where nothing like it was recorded."""
         live, full = self.live, Rung(self.live.images, self.live.spec.training.epochs)
         states = live.states()
-        done = [live.cells[source, full, seed] for seed in live.spec.seeds if (source, full, seed) in live.cells]
+        done = [
+            live.cells[source, full, seed]
+            for seed in live.spec.seeds
+            if (source, full, seed) in live.cells
+        ]
         if done and (seconds := states[done[0].id].seconds) is not None:
             return seconds, True
         cost = forecast(live.cells_of([source], full).cells[:1], live.history(), live.sources)

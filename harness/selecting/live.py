@@ -9,20 +9,21 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from harness.answers import Answers, answers_of
-from harness.data.prepared import Prepared as Data
-from harness.files import Files
-from harness.forecast import forecast
-from harness.job import Job
-from harness.plan import Plan, plan
-from harness.run import Control, Session, Watcher, execute, stand
-from harness.selecting.rungs import Rung, Sample
-from harness.spec import Spec
-from leaderboard import JobState, Spent, Store
-from leaderboard.records import JobKind, State
-from registry import Registry, Score, SourceModel
-from registry.errors import StoreMissing
-from registry.pool import pooled
+from headwater.harness.data.prepared import Prepared as Data
+from headwater.harness.planning.files import Files
+from headwater.harness.planning.forecast import forecast
+from headwater.harness.planning.job import Job
+from headwater.harness.planning.plan import Plan
+from headwater.harness.planning.planner import plan
+from headwater.harness.planning.spec import Spec
+from headwater.harness.results.answers import Answers, answers_of
+from headwater.harness.running.run import Control, Session, Watcher, execute, stand
+from headwater.harness.selecting.rungs import Rung, Sample
+from headwater.leaderboard import JobState, Spent, Store
+from headwater.leaderboard.store.records import JobKind, State
+from headwater.registry import Registry, Score, SourceModel
+from headwater.registry.errors import StoreMissing
+from headwater.registry.evidence.pool import pooled
 
 ESTIMATED = 1000
 """Training images that estimators look at, at most."""
@@ -81,22 +82,44 @@ class Live:
         """Scores by an estimator, where it is defined; pooled ones over the sources of this question."""
         size = "full" if self.images <= ESTIMATED else ESTIMATED
         seeds = [self.spec.seeds[0]]
-        made = self._plan(self._usable(self.sources), adaptations=[], estimators=[estimator], sizes=[size], seeds=seeds)
-        self._run(made, list(made.jobs.values()), f"{estimator} on {min(self.images, ESTIMATED):,} images")
+        made = self._plan(
+            self._usable(self.sources),
+            adaptations=[],
+            estimators=[estimator],
+            sizes=[size],
+            seeds=seeds,
+        )
+        self._run(
+            made, list(made.jobs.values()), f"{estimator} on {min(self.images, ESTIMATED):,} images"
+        )
         states = self.states()
         scored = [job for job in made.jobs.values() if job.kind is JobKind.ESTIMATE]
         for job in made.jobs.values():
             found = states.get(job.id)
             if job.kind is JobKind.FEATURES and found and found.state is State.DONE:
                 self.extractions[job.record.source] = job
-            elif job.kind is JobKind.FEATURES and found and found.state in (State.FAILED, State.SKIPPED):
+            elif (
+                job.kind is JobKind.FEATURES
+                and found
+                and found.state in (State.FAILED, State.SKIPPED)
+            ):
                 self.failures.setdefault(job.record.source, found.reason)
-            elif job.kind is JobKind.ESTIMATE and found and found.state in (State.FAILED, State.SKIPPED):
+            elif (
+                job.kind is JobKind.ESTIMATE
+                and found
+                and found.state in (State.FAILED, State.SKIPPED)
+            ):
                 self.unscored.setdefault(estimator, {})[job.record.source] = found.reason
-        self.scores[estimator] = scaled(self._parts([job for job in scored if job.id in states and states[job.id].state is State.DONE]))
+        self.scores[estimator] = scaled(
+            self._parts(
+                [job for job in scored if job.id in states and states[job.id].state is State.DONE]
+            )
+        )
         return dict(self.scores[estimator])
 
-    def measure(self, sources: Sequence[str], *, size: int | None = None, epochs: int | None = None) -> dict[str, float]:
+    def measure(
+        self, sources: Sequence[str], *, size: int | None = None, epochs: int | None = None
+    ) -> dict[str, float]:
         """Fine-tune and return each source's metric on validation, higher is better, averaged over the seeds."""
         rung = self.rung(size, epochs)
         made = self.cells_of(self._usable(sources), rung)
@@ -105,10 +128,18 @@ class Live:
         self._note(made, rung)
         found = {}
         for source in sources:
-            values = self._qualities([self.cells[source, rung, seed] for seed in self.spec.seeds if (source, rung, seed) in self.cells])
+            values = self._qualities(
+                [
+                    self.cells[source, rung, seed]
+                    for seed in self.spec.seeds
+                    if (source, rung, seed) in self.cells
+                ]
+            )
             if len(values) == len(self.spec.seeds):
                 found[source] = sum(values) / len(values)
-        self.unreached += len([source for source in sources if source not in found and source not in self.failures])
+        self.unreached += len(
+            [source for source in sources if source not in found and source not in self.failures]
+        )
         return found
 
     def rung(self, size: int | None, epochs: int | None) -> Rung:
@@ -126,15 +157,30 @@ class Live:
     def cells_of(self, sources: Sequence[str], rung: Rung) -> Plan:
         """The plan of a rung's cells."""
         size = "full" if rung.images == self.images else rung.images
-        return self._plan(sources, sizes=[size], training=self.spec.training.model_copy(update={"epochs": rung.epochs}))
+        return self._plan(
+            sources,
+            sizes=[size],
+            training=self.spec.training.model_copy(update={"epochs": rung.epochs}),
+        )
 
     def _plan(self, sources: Sequence[str], **changes: Any) -> Plan:
         if not sources:
             return Plan(self.spec, self.registry)
-        spec = Spec.of({key: getattr(self.spec, key) for key in Spec.model_fields}, sources=sources, **changes)
+        spec = Spec.of(
+            {key: getattr(self.spec, key) for key in Spec.model_fields}, sources=sources, **changes
+        )
         made = plan(spec, self.registry)
-        for name, job in made.jobs.items():  # what a task's card says of its images may still hold the test split
-            if job.record.size == "full" and job.images and (counted := made.tasks[job.record.task].images):
+        for (
+            name,
+            job,
+        ) in (
+            made.jobs.items()
+        ):  # what a task's card says of its images may still hold the test split
+            if (
+                job.record.size == "full"
+                and job.images
+                and (counted := made.tasks[job.record.task].images)
+            ):
                 made.jobs[name] = replace(job, images=round(job.images * self.images / counted))
         return made
 
@@ -146,14 +192,25 @@ class Live:
         tells what they cost are let begin, and ended when the budget is."""
         standing = stand(made, self.control)
         history, used, kept = self.history(), 0.0, dict[str, Job]()
-        speed = max((spent.images / spent.seconds for spent in history if spent.kind == JobKind.FEATURES and spent.seconds), default=0.0)
+        speed = max(
+            (
+                spent.images / spent.seconds
+                for spent in history
+                if spent.kind == JobKind.FEATURES and spent.seconds
+            ),
+            default=0.0,
+        )
         for source in order:
             cells = [job for job in made.cells if job.record.source == source]
             needed = {job.id: job for cell in cells for job in (cell, *self._below(cell, made))}
             todo = [job for job in standing.todo if job.id in needed and job.id not in kept]
             cost = forecast(todo, history, made.sources)
             # Without any precedent, what looking at images took tells about what training on them takes.
-            seconds = cost.seconds if cost.known or not speed else sum(STEP * (job.images or 0) / speed for job in todo)
+            seconds = (
+                cost.seconds
+                if cost.known or not speed
+                else sum(STEP * (job.images or 0) / speed for job in todo)
+            )
             used += seconds / self.slots
             if seconds and used > self.left:
                 break
@@ -167,7 +224,9 @@ class Live:
             return False
         usable = self._usable(sources)
         made = self.cells_of(usable, rung)
-        enough = {job.record.source for job in self._affordable(made, usable) if job.kind is JobKind.ADAPT}
+        enough = {
+            job.record.source for job in self._affordable(made, usable) if job.kind is JobKind.ADAPT
+        }
         return len(enough) >= min(2, len(usable))
 
     def _below(self, job: Job, made: Plan) -> Iterator[Job]:
@@ -218,7 +277,9 @@ class Live:
             if found and found.state is State.DONE and job.kind is JobKind.ADAPT:
                 self.cells[source, rung, job.record.seed or 0] = job
             elif found and found.state in (State.FAILED, State.SKIPPED):
-                owners = [cell.record.source for cell in made.cells if job.id in (cell.id, *cell.needs)]
+                owners = [
+                    cell.record.source for cell in made.cells if job.id in (cell.id, *cell.needs)
+                ]
                 for owner in owners:
                     self.failures.setdefault(owner, found.reason)
 
@@ -245,7 +306,9 @@ class Live:
         grid: dict[str, dict[Rung, Sample]] = {}
         found = self._measured(self.cells.values(), "validation")
         for source, rung in {(source, rung): None for source, rung, _ in self.cells}:
-            jobs = {seed: job for (s, r, seed), job in self.cells.items() if (s, r) == (source, rung)}
+            jobs = {
+                seed: job for (s, r, seed), job in self.cells.items() if (s, r) == (source, rung)
+            }
             qualities = {seed: self.sign * found[job.id][self.metric] for seed, job in jobs.items()}
             kept = {seed: self.answers(job, "validation") for seed, job in jobs.items()}
             answers = {seed: answers for seed, answers in kept.items() if answers is not None}

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import cast
 
-from harness.chains import without_target
-from registry import Kind, Registry, SourceModel, Task
-from registry.errors import BadName, BadSpec, HeadwaterError, UnknownName
-from registry.names import glob_matches, split_list
+from headwater.harness.planning.chains import without_target
+from headwater.registry import Kind, Registry, SourceModel, Task
+from headwater.registry.errors import BadName, BadSpec, HeadwaterError, UnknownName
+from headwater.registry.names import glob_matches, split_list
 
 COUNTED = 24
 """Sources whose parameters are counted only to be shown, at most."""
@@ -30,7 +30,11 @@ class Pool:
 
 
 def pool_of(
-    patterns: Sequence[str], task: Task, registry: Registry, max_parameters: int | None = None, licences: Sequence[str] = ()
+    patterns: Sequence[str],
+    task: Task,
+    registry: Registry,
+    max_parameters: int | None = None,
+    licences: Sequence[str] = (),
 ) -> Pool:
     """Resolve names and globs, and keep what is small enough and licensed so; raises UnknownName, or BadSpec where nothing is left."""
     pool = Pool()
@@ -40,15 +44,23 @@ def pool_of(
             pool.leave_out(source.name, "they were trained on nothing but this task")
         elif licences and (why := _unlicensed(seen, licences, registry)):
             pool.leave_out(seen.name, why)
-        elif (counted := _counted(seen, registry, max_parameters is not None)) is None and max_parameters is not None:
+        elif (
+            counted := _counted(seen, registry, max_parameters is not None)
+        ) is None and max_parameters is not None:
             pool.leave_out(seen.name, "their parameters are not known")
         elif max_parameters is not None and counted is not None and counted > max_parameters:
             pool.leave_out(seen.name, f"they have more than {max_parameters:,} parameters")
         elif seen.name not in {kept.name for kept in pool.sources}:
             pool.sources.append(replace(seen, parameters=counted))
     if not pool.sources:
-        whys = "; ".join(f"{len(names)}: {why}" for why, names in pool.left_out.items()) or "; ".join(pool.failed.values())
-        raise BadSpec(f"no source is left to choose from ({whys})", subject=",".join(patterns), hint="headwater list sources 'PATTERN*'")
+        whys = "; ".join(
+            f"{len(names)}: {why}" for why, names in pool.left_out.items()
+        ) or "; ".join(pool.failed.values())
+        raise BadSpec(
+            f"no source is left to choose from ({whys})",
+            subject=",".join(patterns),
+            hint="headwater list sources 'PATTERN*'",
+        )
     return pool
 
 
@@ -63,7 +75,9 @@ def _cards(patterns: Sequence[str], registry: Registry, pool: Pool) -> Iterator[
 
 
 def _unlicensed(source: SourceModel, licences: Sequence[str], registry: Registry) -> str:
-    licence = source.licence or (registry.source(source.chain.base).licence if source.chain else None)
+    licence = source.licence or (
+        registry.source(source.chain.base).licence if source.chain else None
+    )
     if licence is None:
         return LICENCE_UNKNOWN
     allowed = any(glob_matches([licence.lower()], pattern.lower()) for pattern in licences)
@@ -78,16 +92,19 @@ def _counted(source: SourceModel, registry: Registry, needed: bool) -> int | Non
         return _counted(registry.source(source.chain.base), registry, needed)
     if not needed:
         return None
-    from plugins.models.timm_models import counted_parameters
+    from headwater.plugins.models.timm_models import counted_parameters
 
     return counted_parameters(source)
 
 
 def with_parameters(sources: Sequence[SourceModel]) -> list[SourceModel]:
     """The cards, parameters counted where they are not known; of many only what was counted before, since each takes a moment."""
-    from plugins.models.timm_models import counted_parameters
+    from headwater.plugins.models.timm_models import counted_parameters
 
     unknown = [source for source in sources if source.parameters is None and not source.chain]
     if len(unknown) > COUNTED:
         return list(sources)
-    return [replace(source, parameters=counted_parameters(source)) if source in unknown else source for source in sources]
+    return [
+        replace(source, parameters=counted_parameters(source)) if source in unknown else source
+        for source in sources
+    ]

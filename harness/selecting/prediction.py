@@ -14,8 +14,8 @@ from functools import cached_property
 import numpy as np
 from scipy.special import stdtrit
 
-from harness.selecting.rungs import Grid, Rung, Sample
-from leaderboard.statistics import LEVEL
+from headwater.harness.selecting.rungs import Grid, Rung, Sample
+from headwater.leaderboard.statistics.bootstrap import LEVEL
 
 LEAST = 3
 """Measured sources that it takes to read a quality off an estimator's score."""
@@ -71,11 +71,15 @@ class Prediction:
             return self._bounded(sample.quality, parts, rung)
         if not len(gains):
             return Predicted(None, None, None, rung)
-        return self._bounded(sample.quality + float(gains.mean()), [*parts, _of_one_more(gains)], rung)
+        return self._bounded(
+            sample.quality + float(gains.mean()), [*parts, _of_one_more(gains)], rung
+        )
 
     def gains(self, rung: Rung) -> np.ndarray:
         """(m,) improvement from a rung to the top of the sources that were measured at both."""
-        both = [samples for samples in self.grid.values() if rung in samples and self.top in samples]
+        both = [
+            samples for samples in self.grid.values() if rung in samples and self.top in samples
+        ]
         return np.array([samples[self.top].quality - samples[rung].quality for samples in both])  # type: ignore[index]
 
     def by_seed(self, rung: Rung, seeds: int) -> Distances:
@@ -88,19 +92,38 @@ class Prediction:
 
     def seed_variance(self, rung: Rung) -> tuple[float, int]:
         """Variance between seeds beyond the images', pooled over the sources repeated at a rung, and its degrees of freedom."""
-        repeated = [s[rung] for s in self.grid.values() if rung in s and s[rung].seeds > 1 and s[rung].spread is not None]
+        repeated = [
+            s[rung]
+            for s in self.grid.values()
+            if rung in s and s[rung].seeds > 1 and s[rung].spread is not None
+        ]
         freedom = sum(sample.seeds - 1 for sample in repeated)
         if not freedom:
             return 0.0, 0
-        excess = sum((s.seeds - 1) * (np.var(list(s.qualities.values()), ddof=1) - s.image_variance) for s in repeated)
+        excess = sum(
+            (s.seeds - 1) * (np.var(list(s.qualities.values()), ddof=1) - s.image_variance)
+            for s in repeated
+        )
         return max(0.0, float(excess) / freedom), freedom
 
-    def _bounded(self, quality: float, parts: Sequence[Distances | None], rung: Rung | None, estimator: str = "") -> Predicted:
+    def _bounded(
+        self,
+        quality: float,
+        parts: Sequence[Distances | None],
+        rung: Rung | None,
+        estimator: str = "",
+    ) -> Predicted:
         quality = min(max(quality, self.bounds[0]), self.bounds[1])
         if any(part is None for part in parts):
             return Predicted(quality, None, None, rung, estimator)
         down, up = (math.sqrt(sum(part[side] ** 2 for part in parts if part)) for side in (0, 1))
-        return Predicted(quality, max(self.bounds[0], quality - down), min(self.bounds[1], quality + up), rung, estimator)
+        return Predicted(
+            quality,
+            max(self.bounds[0], quality - down),
+            min(self.bounds[1], quality + up),
+            rung,
+            estimator,
+        )
 
     # -- sources that were only estimated -----------------------------------------------------------------
 
@@ -108,14 +131,22 @@ class Prediction:
         """Read off a line through the measured sources' qualities over the first estimator's scores that allows it."""
         for estimator, scores in self.scores.items():
             points = [(scores[name], q) for name, q in self._known.items() if name in scores]
-            if source in scores and len(points) >= LEAST and (read := _line(np.array(points), scores[source])) is not None:
+            if (
+                source in scores
+                and len(points) >= LEAST
+                and (read := _line(np.array(points), scores[source])) is not None
+            ):
                 quality, half = read
                 return self._bounded(quality, [(half, half)], None, estimator)
         return NOTHING
 
     @cached_property
     def _known(self) -> dict[str, float]:
-        return {name: p.quality for name, samples in self.grid.items() if samples and (p := self._climbed(samples)).quality is not None}
+        return {
+            name: p.quality
+            for name, samples in self.grid.items()
+            if samples and (p := self._climbed(samples)).quality is not None
+        }
 
 
 def _of_one_more(gains: np.ndarray) -> Distances | None:
@@ -138,7 +169,9 @@ def _line(points: np.ndarray, at: float) -> tuple[float, float] | None:
         return None
     residuals = y - y.mean() - slope * centred
     variance = float(residuals @ residuals) / (len(x) - 2)
-    half = _quantile(len(x) - 2) * math.sqrt(variance * (1 + 1 / len(x) + (at - x.mean()) ** 2 / sxx))
+    half = _quantile(len(x) - 2) * math.sqrt(
+        variance * (1 + 1 / len(x) + (at - x.mean()) ** 2 / sxx)
+    )
     return float(y.mean() + slope * (at - x.mean())), half
 
 

@@ -8,8 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
-from harness.answers import Answers
-from leaderboard.statistics import LEVEL
+from headwater.harness.results.answers import Answers
+from headwater.leaderboard.statistics.bootstrap import LEVEL
 
 
 @dataclass(frozen=True, order=True)
@@ -68,7 +68,9 @@ class Sample:
         """Of one seed's quality, by its images; where there is a spread."""
         from scipy.special import ndtri
 
-        widths = [sum(around) for seed in self.answers if (around := self._around(seed)) is not None]
+        widths = [
+            sum(around) for seed in self.answers if (around := self._around(seed)) is not None
+        ]
         return float(np.mean([(width / 2 / ndtri((1 + LEVEL) / 2)) ** 2 for width in widths]))
 
 

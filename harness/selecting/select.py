@@ -8,25 +8,40 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
-from harness.data.prepared import Prepared as Data
-from harness.data.prepared import prepare
-from harness.data.subset import LEAST, subset
-from harness.forecast import Forecast
-from harness.run import Control, Session, Unwatched, Watcher, stand
-from harness.selecting.comparison import Comparison
-from harness.selecting.confirming import by_selector, confirm
-from harness.selecting.costs import Costs
-from harness.selecting.live import Live, Say
-from harness.selecting.pool import Pool, pool_of, with_parameters
-from harness.selecting.prediction import Predicted, Prediction
-from harness.selecting.relations import relation
-from harness.selecting.rungs import Rung
-from harness.spec import Spec, Training
-from leaderboard.recorded import Recorded
-from registry import Kind, Metric, Question, Registry, Selector, SourceModel, Task, TaskType
-from registry.discovery import PluginLike
-from registry.errors import BadPlugin, BadSpec, HeadwaterError, NotApplicable, StoreMissing
-from registry.names import Value
+from headwater.harness.data.prepared import Prepared as Data
+from headwater.harness.data.prepared import prepare
+from headwater.harness.data.subset import LEAST, subset
+from headwater.harness.planning.forecast import Forecast
+from headwater.harness.planning.spec import Spec, Training
+from headwater.harness.running.run import Control, Session, Unwatched, Watcher, stand
+from headwater.harness.selecting.comparison import Comparison
+from headwater.harness.selecting.confirming import by_selector, confirm
+from headwater.harness.selecting.costs import Costs
+from headwater.harness.selecting.live import Live, Say
+from headwater.harness.selecting.pool import Pool, pool_of, with_parameters
+from headwater.harness.selecting.prediction import Predicted, Prediction
+from headwater.harness.selecting.relations import relation
+from headwater.harness.selecting.rungs import Rung
+from headwater.leaderboard.selectors.history import Recorded
+from headwater.registry import (
+    Kind,
+    Metric,
+    Question,
+    Registry,
+    Selector,
+    SourceModel,
+    Task,
+    TaskType,
+)
+from headwater.registry.discovery import PluginLike
+from headwater.registry.errors import (
+    BadPlugin,
+    BadSpec,
+    HeadwaterError,
+    NotApplicable,
+    StoreMissing,
+)
+from headwater.registry.names import Value
 
 SIZES = (50, 150)
 """Subsets to measure on where nobody says otherwise, and below them all images."""
@@ -132,17 +147,45 @@ def select(
     from the store. Raises HeadwaterError for what cannot be asked; one source's failure only takes that one out.
     """
     patterns = (sources,) if isinstance(sources, str) else tuple(sources)
-    asked = Request(task, patterns, budget, selector, metric, sizes, max_parameters, licences, adaptation, confirm, keys)
+    asked = Request(
+        task,
+        patterns,
+        budget,
+        selector,
+        metric,
+        sizes,
+        max_parameters,
+        licences,
+        adaptation,
+        confirm,
+        keys,
+    )
     with Session() as session:
-        return answer(prepared(asked, plugins, control or Control(), watcher or Unwatched(), session, say))
+        return answer(
+            prepared(asked, plugins, control or Control(), watcher or Unwatched(), session, say)
+        )
 
 
 def prepared(
-    asked: Request, plugins: Sequence[PluginLike], control: Control, watcher: Watcher, session: Session, say: Say, *, look: bool = True
+    asked: Request,
+    plugins: Sequence[PluginLike],
+    control: Control,
+    watcher: Watcher,
+    session: Session,
+    say: Say,
+    *,
+    look: bool = True,
 ) -> Prepared:
     """The question's parts, checked; with ``look``, the task's images are decoded and counted."""
     # A spec wants a source: the pool is made with the registry, which comes of the spec's plugins.
-    keys = {"seeds": [0], **asked.keys, "name": "select", "tasks": [asked.task], "adaptations": [asked.adaptation], "references": []}
+    keys = {
+        "seeds": [0],
+        **asked.keys,
+        "name": "select",
+        "tasks": [asked.task],
+        "adaptations": [asked.adaptation],
+        "references": [],
+    }
     spec = Spec.of({**keys, "sources": ["-"]}, where="select")
     registry = Registry.discover((*spec.plugins, *plugins))
     with registry.remembering():
@@ -187,7 +230,11 @@ class Prepared:
 def _tasks(spec: Spec, registry: Registry) -> list[Task]:
     found = cast(list[Task], registry.find(Kind.TASK, spec.tasks))
     if len(found) != 1:
-        raise BadSpec(f"select takes one task; these are {len(found)}", subject=", ".join(task.name for task in found), hint="Name one.")
+        raise BadSpec(
+            f"select takes one task; these are {len(found)}",
+            subject=", ".join(task.name for task in found),
+            hint="Name one.",
+        )
     return found
 
 
@@ -196,7 +243,9 @@ def _metric(name: str, task: Task, task_type: TaskType) -> Metric:
         return task_type.metric(name)
     except KeyError:
         known = ", ".join(metric.name for metric in task_type.metrics)
-        raise BadSpec(f"{task.type} has no metric {name!r}", subject=name, hint=f"Its metrics: {known}.") from None
+        raise BadSpec(
+            f"{task.type} has no metric {name!r}", subject=name, hint=f"Its metrics: {known}."
+        ) from None
 
 
 def _counted(task: Task, task_type: TaskType, spec: Spec, data: Data | None) -> tuple[int, int]:
@@ -204,7 +253,9 @@ def _counted(task: Task, task_type: TaskType, spec: Spec, data: Data | None) -> 
     if data is None:
         return task.images or 0, LEAST
     strata, images = task_type.methods.strata(data.train.targets), len(data.train)
-    return images, next((n for n in range(LEAST, images + 1) if _can_train(strata, n, spec)), images)
+    return images, next(
+        (n for n in range(LEAST, images + 1) if _can_train(strata, n, spec)), images
+    )
 
 
 def _can_train(strata: Any, size: int, spec: Spec) -> bool:
@@ -219,7 +270,11 @@ def _sizes(asked: Sequence[int | str], images: int, smallest: int) -> list[int]:
     """The subsets below all images; raises BadSpec for what is no number of images."""
     for size in asked:
         if size != "full" and not (isinstance(size, int) and size > 0):
-            raise BadSpec(f"sizes: {size!r} is neither full nor a number of images", subject=str(size), hint="Write --sizes 50,150,full")
+            raise BadSpec(
+                f"sizes: {size!r} is neither full nor a number of images",
+                subject=str(size),
+                hint="Write --sizes 50,150,full",
+            )
     numbers = sorted({size for size in asked if isinstance(size, int)}) if asked else SIZES
     return [size for size in numbers if smallest <= size and (not images or size < images)]
 
@@ -258,9 +313,17 @@ def ranked(card: Selector, options: Mapping[str, Value], question: Question) -> 
     except HeadwaterError:
         raise
     except Exception as error:
-        raise BadPlugin(f"{card.name} raised {type(error).__name__}: {error}", subject=card.name, hint=_CHECK.format(card.name)) from error
+        raise BadPlugin(
+            f"{card.name} raised {type(error).__name__}: {error}",
+            subject=card.name,
+            hint=_CHECK.format(card.name),
+        ) from error
     if wrong := [name for name, score in scores.items() if not math.isfinite(score)]:
-        raise BadPlugin(f"{card.name}: its score for {wrong[0]} is no number", subject=card.name, hint=_CHECK.format(card.name))
+        raise BadPlugin(
+            f"{card.name}: its score for {wrong[0]} is no number",
+            subject=card.name,
+            hint=_CHECK.format(card.name),
+        )
     return scores
 
 
@@ -294,7 +357,11 @@ def answer(ready: Prepared) -> Selection:
 def _judged(ready: Prepared, scores: Mapping[str, float]) -> Selection:
     """The selector's order, but for what was measured to be better, and all that is known of it."""
     live, lowest = ready.live, min(scores.values(), default=0.0)
-    prediction = Prediction(live.samples(), live.scores, live.registry.task_type(ready.task.type).metric(live.metric).bounds)
+    prediction = Prediction(
+        live.samples(),
+        live.scores,
+        live.registry.task_type(ready.task.type).metric(live.metric).bounds,
+    )
     ordered = Comparison(by_selector(live, scores), prediction).ordered
     comparison = Comparison(ordered, prediction)
     measured = bool(prediction.grid)
@@ -302,10 +369,23 @@ def _judged(ready: Prepared, scores: Mapping[str, float]) -> Selection:
     costs = Costs(live)
     sources = with_parameters([live.sources[name] for name in ordered])
     candidates = [
-        Candidate(sources[at], scores.get(name, lowest), prediction.of(name), ranks[at], *costs.fine_tuning(name), costs.speed(name))
+        Candidate(
+            sources[at],
+            scores.get(name, lowest),
+            prediction.of(name),
+            ranks[at],
+            *costs.fine_tuning(name),
+            costs.speed(name),
+        )
         for at, name in enumerate(ordered)
     ]
-    tied = comparison.tied if measured else [at for at in range(1, len(ordered)) if scores.get(ordered[at]) == scores.get(ordered[0])]
+    tied = (
+        comparison.tied
+        if measured
+        else [
+            at for at in range(1, len(ordered)) if scores.get(ordered[at]) == scores.get(ordered[0])
+        ]
+    )
     counts: dict[Rung, int] = {}
     for samples in prediction.grid.values():
         for rung in samples:
@@ -322,7 +402,9 @@ def _judged(ready: Prepared, scores: Mapping[str, float]) -> Selection:
         top=prediction.top,
         tested=dict(sorted(counts.items())),
         tied=tied,
-        more_seeds={at: comparison.more_seeds(0, at, live.spec.validation) for at in tied} if measured else {},
+        more_seeds={at: comparison.more_seeds(0, at, live.spec.validation) for at in tied}
+        if measured
+        else {},
         seeds=live.spec.seeds,
         on_test=_on_test(live, ordered[0], prediction.top) if ordered and prediction.top else None,
         failures={**ready.pool.failed, **live.failures},
@@ -337,7 +419,10 @@ def _judged(ready: Prepared, scores: Mapping[str, float]) -> Selection:
 def _by_score(ordered: Sequence[str], scores: Mapping[str, float]) -> list[tuple[int, int]]:
     """Ranks by the selector's scores alone: equal ones share theirs."""
     values = [scores.get(name, -math.inf) for name in ordered]
-    return [(1 + sum(v > value for v in values), len(values) - sum(v < value for v in values)) for value in values]
+    return [
+        (1 + sum(v > value for v in values), len(values) - sum(v < value for v in values))
+        for value in values
+    ]
 
 
 def _on_test(live: Live, source: str, top: Rung) -> Tested | None:
@@ -355,15 +440,26 @@ def forecasts(ready: Prepared) -> Iterator[tuple[str, Forecast, int, int]]:
     live, epochs = ready.live, ready.live.spec.training.epochs
     for size in (*live.sizes, live.images):
         standing = stand(live.cells_of(list(live.sources), Rung(size, epochs)), live.control)
-        words = (f"all {size:,} images" if size else "all images") if size == live.images else f"{size:,} images"
-        yield f"every source on {words}, {epochs} epochs", standing.cost, standing.cells["done"], sum(standing.cells.values())
+        words = (
+            (f"all {size:,} images" if size else "all images")
+            if size == live.images
+            else f"{size:,} images"
+        )
+        yield (
+            f"every source on {words}, {epochs} epochs",
+            standing.cost,
+            standing.cells["done"],
+            sum(standing.cells.values()),
+        )
 
 
 def adapt_command(source: str, ready: Prepared) -> str:
     """The command that fine-tunes a source as this question would, and writes its network."""
     spec, plugins, plain = ready.live.spec, ready.live.registry.plugins, Spec.model_fields
     words = ["headwater", "adapt", ready.task.name, "--source", source]
-    words += ["--adaptation", ready.asked.adaptation] if ready.asked.adaptation != "fine_tune" else []
+    words += (
+        ["--adaptation", ready.asked.adaptation] if ready.asked.adaptation != "fine_tune" else []
+    )
     for key in ("image_size", "validation", "store"):
         if (value := getattr(spec, key)) != plain[key].default:
             words += [f"--{key.replace('_', '-')}", str(value)]
@@ -372,5 +468,9 @@ def adapt_command(source: str, ready: Prepared) -> str:
             words += [f"--{key.replace('_', '-')}", str(value)]
     words += ["--seed", str(spec.seeds[0])] if spec.seeds[0] else []
     for plugin in plugins:
-        words += ["--plugin", str(plugin)] if not hasattr(plugin, "__name__") and not hasattr(plugin, "summary") else []
+        words += (
+            ["--plugin", str(plugin)]
+            if not hasattr(plugin, "__name__") and not hasattr(plugin, "summary")
+            else []
+        )
     return shlex.join([*words, "--save", "model.safetensors"])

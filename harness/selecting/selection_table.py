@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from harness.progress import duration
-from harness.selecting.prediction import Predicted
-from harness.selecting.rungs import Rung
-from harness.selecting.select import Candidate, Selection
-from leaderboard.short_names import shortened
-from leaderboard.statistics import LEVEL
-from leaderboard.tables import Column, Table
-from registry import directed
+from headwater.harness.running.progress import duration
+from headwater.harness.selecting.prediction import Predicted
+from headwater.harness.selecting.rungs import Rung
+from headwater.harness.selecting.select import Candidate, Selection
+from headwater.leaderboard.show.short_names import shortened
+from headwater.leaderboard.show.tables import Column, Table
+from headwater.leaderboard.statistics.bootstrap import LEVEL
+from headwater.registry import directed
 
 NAMED = 3
 """Sources named one by one before the others are counted."""
@@ -26,23 +26,42 @@ def selection_table(selection: Selection) -> Table:
         Column("rank_best", only="data"),
         Column("rank_worst", only="data"),
         Column("source", show=lambda name: names.get(name, name), rank=0),
-        Column("predicted", f"predicted {directed(selection.metric, selection.sign)}", _interval, rank=0, only="text"),
+        Column(
+            "predicted",
+            f"predicted {directed(selection.metric, selection.sign)}",
+            _interval,
+            rank=0,
+            only="text",
+        ),
         Column("predicted", only="data"),
         Column("low", only="data"),
         Column("high", only="data"),
-        Column("measured_on", "read from", lambda found: _basis(found, selection), rank=1, only="text"),
+        Column(
+            "measured_on", "read from", lambda found: _basis(found, selection), rank=1, only="text"
+        ),
         Column("images", only="data"),
         Column("epochs", only="data"),
         Column("estimator", only="data"),
         Column("fine_tune", "fine-tune", _seconds, rank=1, only="text"),
         Column("fine_tune_seconds", only="data"),
         Column("fine_tune_measured", only="data"),
-        Column("images_per_second", "serves, img/s", lambda speed: f"≥ {speed:,.0f}" if speed else "", rank=3),
-        Column("parameters", "params", lambda count: f"{count / 1e6:.1f} M" if count else "", rank=2),
+        Column(
+            "images_per_second",
+            "serves, img/s",
+            lambda speed: f"≥ {speed:,.0f}" if speed else "",
+            rank=3,
+        ),
+        Column(
+            "parameters", "params", lambda count: f"{count / 1e6:.1f} M" if count else "", rank=2
+        ),
         Column("licence", rank=2),
         Column("score", only="data"),
     ]
-    return Table(_title(selection), columns, [_row(candidate, selection.sign) for candidate in selection.candidates])
+    return Table(
+        _title(selection),
+        columns,
+        [_row(candidate, selection.sign) for candidate in selection.candidates],
+    )
 
 
 def _row(candidate: Candidate, sign: int) -> list[Any]:
@@ -51,7 +70,18 @@ def _row(candidate: Candidate, sign: int) -> list[Any]:
     rung = (found.rung.images, found.rung.epochs) if found.rung else (None, None)
     cost = (candidate.seconds, candidate.measured)
     licence = source.licence or ""
-    head = [candidate.ranks, *candidate.ranks, source.name, values, *values, found, *rung, found.estimator or None, cost, *cost]
+    head = [
+        candidate.ranks,
+        *candidate.ranks,
+        source.name,
+        values,
+        *values,
+        found,
+        *rung,
+        found.estimator or None,
+        cost,
+        *cost,
+    ]
     return [*head, candidate.speed, source.parameters, licence, candidate.score]
 
 
@@ -91,7 +121,11 @@ def _on(rung: Rung, selection: Selection) -> str:
 
 def _briefly(rung: Rung, selection: Selection) -> str:
     """Its epochs, where it was trained for fewer than all."""
-    return "" if rung.epochs == selection.epochs else f" × {rung.epochs} epoch{'s' * (rung.epochs != 1)}"
+    return (
+        ""
+        if rung.epochs == selection.epochs
+        else f" × {rung.epochs} epoch{'s' * (rung.epochs != 1)}"
+    )
 
 
 def _seconds(cost: tuple[float | None, bool]) -> str:
@@ -123,8 +157,15 @@ def _tested(selection: Selection) -> str:
     tested = selection.tested.items()
     if not tested:
         return f"nothing was fine-tuned: the order is {selection.selector}'s word alone, and what it is worth here cannot be told"
-    parts = [f"{number}{f' of {count}' if at == 0 else ''} on {_images(rung, selection)}" for at, (rung, number) in enumerate(tested)]
-    seeds = f"{len(selection.seeds)} seeds" if len(selection.seeds) > 1 else "one seed, whose luck no interval here covers"
+    parts = [
+        f"{number}{f' of {count}' if at == 0 else ''} on {_images(rung, selection)}"
+        for at, (rung, number) in enumerate(tested)
+    ]
+    seeds = (
+        f"{len(selection.seeds)} seeds"
+        if len(selection.seeds) > 1
+        else "one seed, whose luck no interval here covers"
+    )
     return f"tested {', '.join(parts)}; {seeds}"
 
 
@@ -194,4 +235,6 @@ def _by_reason(reasons: dict[str, str] | Any) -> dict[str, list[str]]:
 
 def _some(sources: Sequence[str]) -> str:
     names = list(shortened(list(sources)).values())
-    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+    return ", ".join(names[:NAMED]) + (
+        f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    )

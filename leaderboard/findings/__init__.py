@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from leaderboard.findings._base import Answer, Finding, Part, Verdict
-from leaderboard.findings.catalogue import FINDINGS, examine
+from headwater.leaderboard.findings._base import Answer, Finding, Part, Verdict
+from headwater.leaderboard.findings.catalogue import FINDINGS, examine
 
 __all__ = ["FINDINGS", "Answer", "Finding", "Part", "Verdict", "examine"]

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 LEAST_TARGETS = 2
 """With one target, nothing is known of how targets differ, and the claims are about targets."""
 
-MENSINK = "Mensink et al., Factors of Influence for Transfer Learning (TPAMI 2022, arXiv 2103.13318)"
+MENSINK = (
+    "Mensink et al., Factors of Influence for Transfer Learning (TPAMI 2022, arXiv 2103.13318)"
+)
 NEYSHABUR = "Neyshabur, Sedghi, Zhang, What is being transferred in transfer learning? (NeurIPS 2020, arXiv 2008.11687)"
 
 
@@ -97,4 +99,6 @@ class Answer:
     def verdict(self) -> Verdict:
         """Supported where every part that decides is; else the gravest of their verdicts."""
         deciding = {part.verdict for part in self.parts if part.decides}
-        return next((verdict for verdict in _GRAVEST_FIRST if verdict in deciding), Verdict.SUPPORTED)
+        return next(
+            (verdict for verdict in _GRAVEST_FIRST if verdict in deciding), Verdict.SUPPORTED
+        )

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from leaderboard.findings._base import NEYSHABUR, Evidence, Finding, Part
-from leaderboard.findings.domains import PAIRED_RULE
-from leaderboard.findings.means import CORRELATION, SETTING, mean_part
-from leaderboard.findings.shares import HALF, share_part
+from headwater.leaderboard.findings._base import NEYSHABUR, Evidence, Finding, Part
+from headwater.leaderboard.findings.domains import PAIRED_RULE
+from headwater.leaderboard.findings.means import CORRELATION, SETTING, mean_part
+from headwater.leaderboard.findings.shares import HALF, share_part
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,9 +25,28 @@ def _f10(evidence: Evidence) -> list[Part]:
     jobs = _by_job(shuffle)
     distant = "no cross-domain gains over scratch: add a source of another domain than the target's"
     return [
-        mean_part(evidence.rows("f10_distant"), "gain", "even distant targets gain", "gain over scratch, cross-domain", lacking=distant),
-        mean_part(jobs, "shuffled", "feature reuse is not the only cause", "advantage on shuffled images", lacking=lacking),
-        mean_part(jobs, "shrinkage", "though it is one", "advantage on intact − on shuffled images", decides=False, lacking=lacking),
+        mean_part(
+            evidence.rows("f10_distant"),
+            "gain",
+            "even distant targets gain",
+            "gain over scratch, cross-domain",
+            lacking=distant,
+        ),
+        mean_part(
+            jobs,
+            "shuffled",
+            "feature reuse is not the only cause",
+            "advantage on shuffled images",
+            lacking=lacking,
+        ),
+        mean_part(
+            jobs,
+            "shrinkage",
+            "though it is one",
+            "advantage on intact − on shuffled images",
+            decides=False,
+            lacking=lacking,
+        ),
         mean_part(
             _rank_correlations(shuffle, ["block"], "advantage_abs"),
             "rho",
@@ -42,11 +61,18 @@ def _f10(evidence: Evidence) -> list[Part]:
 def _by_job(rows: pd.DataFrame) -> pd.DataFrame:
     """One row an analysis: its mean advantage over block sizes smaller than the image, and what the intact image has beyond that."""
     intact = rows["intact"].astype(bool)
-    shuffled = rows[~intact].groupby(_COORDINATES, dropna=False)[["advantage_abs", "advantage_rel"]].mean()
-    whole = rows[intact].groupby(_COORDINATES, dropna=False)[["advantage_abs", "advantage_rel"]].mean()
+    shuffled = (
+        rows[~intact].groupby(_COORDINATES, dropna=False)[["advantage_abs", "advantage_rel"]].mean()
+    )
+    whole = (
+        rows[intact].groupby(_COORDINATES, dropna=False)[["advantage_abs", "advantage_rel"]].mean()
+    )
     both = shuffled.join(whole, how="inner", rsuffix="_whole").reset_index()
-    return both.rename(columns={"advantage_abs": "shuffled_abs", "advantage_rel": "shuffled_rel"}).assign(
-        shrinkage_abs=both["advantage_abs_whole"] - both["advantage_abs"], shrinkage_rel=both["advantage_rel_whole"] - both["advantage_rel"]
+    return both.rename(
+        columns={"advantage_abs": "shuffled_abs", "advantage_rel": "shuffled_rel"}
+    ).assign(
+        shrinkage_abs=both["advantage_abs_whole"] - both["advantage_abs"],
+        shrinkage_rel=both["advantage_rel_whole"] - both["advantage_rel"],
     )
 
 
@@ -58,7 +84,9 @@ def _rank_correlations(rows: pd.DataFrame, along: list[str], value: str) -> pd.D
     found = []
     for key, part in rows.groupby(_COORDINATES, dropna=False):
         told = len(part) >= _FEWEST and part[along[0]].nunique() > 1 and part[value].nunique() > 1
-        found.append([*key, float(spearmanr(part[along[0]], part[value]).statistic) if told else np.nan])
+        found.append(
+            [*key, float(spearmanr(part[along[0]], part[value]).statistic) if told else np.nan]
+        )
     return pd.DataFrame(found, columns=[*_COORDINATES, "rho"])
 
 
@@ -74,9 +102,30 @@ def _f11(evidence: Evidence) -> list[Part]:
             unit="nats",
             lacking=lacking,
         ),
-        mean_part(rows, "transferred_ambiguity", "only P-T wrong", "ambiguity of those samples", unit="nats", judged=False),
-        mean_part(rows, "scratch_ambiguity", "only RI-T wrong", "ambiguity of those samples", unit="nats", judged=False),
-        mean_part(rows, "kappa", "agreement of the two", "Cohen's κ of P-T and RI-T", judged=False, within=CORRELATION),
+        mean_part(
+            rows,
+            "transferred_ambiguity",
+            "only P-T wrong",
+            "ambiguity of those samples",
+            unit="nats",
+            judged=False,
+        ),
+        mean_part(
+            rows,
+            "scratch_ambiguity",
+            "only RI-T wrong",
+            "ambiguity of those samples",
+            unit="nats",
+            judged=False,
+        ),
+        mean_part(
+            rows,
+            "kappa",
+            "agreement of the two",
+            "Cohen's κ of P-T and RI-T",
+            judged=False,
+            within=CORRELATION,
+        ),
     ]
 
 

@@ -6,22 +6,24 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from leaderboard.findings._base import Answer, Evidence, Finding
-from leaderboard.findings.anatomy import F10, F11, F12
-from leaderboard.findings.convergence import F9
-from leaderboard.findings.domains import F3, F4, F6
-from leaderboard.findings.screening import F8
-from leaderboard.findings.sources import F5, F7
-from leaderboard.findings.transfer import F1, F2
-from leaderboard.standings import Filter
-from leaderboard.store import Store
-from registry.errors import QueryError, UnknownName
-from registry.names import did_you_mean
+from headwater.leaderboard.findings._base import Answer, Evidence, Finding
+from headwater.leaderboard.findings.anatomy import F10, F11, F12
+from headwater.leaderboard.findings.convergence import F9
+from headwater.leaderboard.findings.domains import F3, F4, F6
+from headwater.leaderboard.findings.screening import F8
+from headwater.leaderboard.findings.sources import F5, F7
+from headwater.leaderboard.findings.transfer import F1, F2
+from headwater.leaderboard.gains.standings import Filter
+from headwater.leaderboard.store.store import Store
+from headwater.registry.errors import QueryError, UnknownName
+from headwater.registry.names import did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FINDINGS: dict[str, Finding] = {finding.id: finding for finding in (F1, F2, F3, F4, F5, F6, F7, F8, F9, F10, F11, F12)}
+FINDINGS: dict[str, Finding] = {
+    finding.id: finding for finding in (F1, F2, F3, F4, F5, F6, F7, F8, F9, F10, F11, F12)
+}
 
 
 def chosen(ids: Sequence[str]) -> list[Finding]:
@@ -30,7 +32,9 @@ def chosen(ids: Sequence[str]) -> list[Finding]:
     if unknown:
         hint = f"There are {', '.join(FINDINGS)}."
         raise UnknownName(
-            f"no finding is called {unknown[0]!r}.{did_you_mean(unknown[0].upper(), FINDINGS)}", subject=unknown[0], hint=hint
+            f"no finding is called {unknown[0]!r}.{did_you_mean(unknown[0].upper(), FINDINGS)}",
+            subject=unknown[0],
+            hint=hint,
         )
     wanted = {name.upper() for name in ids} or set(FINDINGS)
     return [finding for name, finding in FINDINGS.items() if name in wanted]
@@ -43,16 +47,22 @@ def examine(store: Store, ids: Sequence[str] = (), wanted: Filter | None = None)
     on ``size`` does not apply to it.
     """
     findings = chosen(ids)
-    evidence = gather(store, {view for finding in findings for view in finding.views}, wanted or Filter())
+    evidence = gather(
+        store, {view for finding in findings for view in finding.views}, wanted or Filter()
+    )
     return [Answer(finding, tuple(finding.examine(evidence))) for finding in findings]
 
 
 def gather(store: Store, views: set[str], wanted: Filter) -> Evidence:
     """The rows of views that a filter keeps, always in the same order; raises QueryError where it leaves none of those there are."""
     with store.reading() as connection:
-        frames = {view: connection.execute(f"FROM {view} ORDER BY ALL").df() for view in sorted(views)}
+        frames = {
+            view: connection.execute(f"FROM {view} ORDER BY ALL").df() for view in sorted(views)
+        }
     kept = {view: _kept(rows, wanted) for view, rows in frames.items()}
-    if all(rows.empty for rows in kept.values()) and not all(rows.empty for rows in frames.values()):
+    if all(rows.empty for rows in kept.values()) and not all(
+        rows.empty for rows in frames.values()
+    ):
         raise _nothing(store, frames.values(), wanted)
     return Evidence(kept)
 
@@ -64,8 +74,16 @@ def _kept(rows: pd.DataFrame, wanted: Filter) -> pd.DataFrame:
 def _nothing(store: Store, frames: Iterable[pd.DataFrame], wanted: Filter) -> QueryError:
     """What was asked for, and what there is of it."""
     asked = {key: value for key, value in vars(wanted).items() if value}
-    there: dict[str, list[str]] = {key: sorted({name for rows in frames for name in rows.get(key, ())}) for key in asked}
-    near = "".join(did_you_mean(value, there[key]) for key, value in asked.items() if value not in there[key])
+    there: dict[str, list[str]] = {
+        key: sorted({name for rows in frames for name in rows.get(key, ())}) for key in asked
+    }
+    near = "".join(
+        did_you_mean(value, there[key]) for key, value in asked.items() if value not in there[key]
+    )
     words = " ".join(f"--{key} {value}" for key, value in asked.items())
     hint = "; ".join(f"{key}: {', '.join(names[:12])}" for key, names in there.items())
-    return QueryError(f"nothing that findings rest on in {store.path} matches {words}.{near}", subject=words, hint=f"There is {hint}.")
+    return QueryError(
+        f"nothing that findings rest on in {store.path} matches {words}.{near}",
+        subject=words,
+        hint=f"There is {hint}.",
+    )

@@ -2,25 +2,65 @@
 
 from __future__ import annotations
 
-from leaderboard.findings._base import NEYSHABUR, Evidence, Finding, Part
-from leaderboard.findings.domains import PAIRED_RULE
-from leaderboard.findings.means import mean_part
-from leaderboard.findings.shares import share_part
+from headwater.leaderboard.findings._base import NEYSHABUR, Evidence, Finding, Part
+from headwater.leaderboard.findings.domains import PAIRED_RULE
+from headwater.leaderboard.findings.means import mean_part
+from headwater.leaderboard.findings.shares import share_part
 
 
 def _f9(evidence: Evidence) -> list[Part]:
     rows = evidence.rows("f09_convergence")
     lacking = 'no learning curves of a network and its scratch reference: run fine_tune, with references = ["scratch"]'
-    to_best, own = "to scratch's best validation metric, scratch − pre-trained", "to 95 % of own best, scratch − pre-trained"
+    to_best, own = (
+        "to scratch's best validation metric, scratch − pre-trained",
+        "to 95 % of own best, scratch − pre-trained",
+    )
     reached = rows["reached"].astype(float).groupby(rows["task"]).mean()
     return [
-        mean_part(rows, "difference_epochs", "pre-trained models converge faster", f"epochs {to_best}", unit="epochs", lacking=lacking),
-        mean_part(rows, "difference_own_epochs", "and to their own best", f"epochs {own}", unit="epochs", decides=False, lacking=lacking),
-        mean_part(rows, "difference_seconds", "in seconds of training", f"seconds {to_best}", unit="s", decides=False, lacking=lacking),
-        mean_part(rows, "epochs", "pre-trained", "epochs to scratch's best", unit="epochs", judged=False),
-        mean_part(rows, "scratch_epochs", "scratch", "epochs to scratch's best", unit="epochs", judged=False),
+        mean_part(
+            rows,
+            "difference_epochs",
+            "pre-trained models converge faster",
+            f"epochs {to_best}",
+            unit="epochs",
+            lacking=lacking,
+        ),
+        mean_part(
+            rows,
+            "difference_own_epochs",
+            "and to their own best",
+            f"epochs {own}",
+            unit="epochs",
+            decides=False,
+            lacking=lacking,
+        ),
+        mean_part(
+            rows,
+            "difference_seconds",
+            "in seconds of training",
+            f"seconds {to_best}",
+            unit="s",
+            decides=False,
+            lacking=lacking,
+        ),
+        mean_part(
+            rows, "epochs", "pre-trained", "epochs to scratch's best", unit="epochs", judged=False
+        ),
+        mean_part(
+            rows,
+            "scratch_epochs",
+            "scratch",
+            "epochs to scratch's best",
+            unit="epochs",
+            judged=False,
+        ),
         share_part(
-            reached, len(rows), "whether they get there", "of targets where most networks reach scratch's best", judged=False, above=0.5
+            reached,
+            len(rows),
+            "whether they get there",
+            "of targets where most networks reach scratch's best",
+            judged=False,
+            above=0.5,
         ),
     ]
 

@@ -6,18 +6,28 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from leaderboard.correlation import PartialRanks
-from leaderboard.findings._base import MENSINK, Evidence, Finding, Part, Verdict
-from leaderboard.findings.means import CORRELATION, absent, comparison, gains_of, mean_part, own_gains, settle
-from leaderboard.findings.shares import share_part
-from leaderboard.statistics import interval_of
+from headwater.leaderboard.findings._base import MENSINK, Evidence, Finding, Part, Verdict
+from headwater.leaderboard.findings.means import (
+    CORRELATION,
+    absent,
+    comparison,
+    gains_of,
+    mean_part,
+    own_gains,
+    settle,
+)
+from headwater.leaderboard.findings.shares import share_part
+from headwater.leaderboard.statistics.bootstrap import interval_of
+from headwater.leaderboard.statistics.correlation import PartialRanks
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _GROUP = ["task", "adaptation", "size", "seed", "setup", "metric", "architecture", "base"]
 """Rows that share these differ in the source step alone."""
-PAIRED_RULE = "supported where the interval of the mean lies above 0, contradicted where it lies below"
+PAIRED_RULE = (
+    "supported where the interval of the mean lies above 0, contradicted where it lies below"
+)
 _NEVER_TOGETHER = "{} cells never share a target, adaptation, size, seed, architecture and base"
 
 
@@ -28,14 +38,20 @@ def _f3(evidence: Evidence) -> list[Part]:
     lacking = absent(
         single,
         [
-            ("within-domain", relation == "within-domain", "add a source task of the target's domain"),
+            (
+                "within-domain",
+                relation == "within-domain",
+                "add a source task of the target's domain",
+            ),
             ("cross-domain", relation == "cross-domain", "add a source task of another domain"),
         ],
         _NEVER_TOGETHER.format("within- and cross-domain"),
     )
     pairs = evidence.rows("f03_domain")
     return [
-        mean_part(pairs, "difference", "within-domain gain is largest", "within − cross", lacking=lacking),
+        mean_part(
+            pairs, "difference", "within-domain gain is largest", "within − cross", lacking=lacking
+        ),
         *_domain_against_size(evidence.rows("f03_size")),
     ]
 
@@ -47,7 +63,9 @@ def _domain_against_size(rows: pd.DataFrame) -> list[Part]:
         ("gain follows domain, size held", "partial ρ of gain and domain match"),
         ("gain follows source size, domain held", "partial ρ of gain and source size"),
     )
-    lacking = "no gains with the source's domain and number of images known" if rows.empty else _TOGETHER
+    lacking = (
+        "no gains with the source's domain and number of images known" if rows.empty else _TOGETHER
+    )
     rows = rows[gains_of(rows, "gain").notna()]
     estimates = drawn = None
     if not rows.empty:
@@ -63,13 +81,37 @@ def _domain_against_size(rows: pd.DataFrame) -> list[Part]:
     for place, (claim, meaning) in enumerate(claims):
         decides = place == 0
         if estimates is None or drawn is None or np.isnan(estimates[place]):
-            parts.append(Part(claim, meaning, verdict=Verdict.NOT_ENOUGH if decides else None, decides=decides, missing=lacking * decides))
+            parts.append(
+                Part(
+                    claim,
+                    meaning,
+                    verdict=Verdict.NOT_ENOUGH if decides else None,
+                    decides=decides,
+                    missing=lacking * decides,
+                )
+            )
             continue
         targets = int(rows["task"].nunique())
-        low, high = np.clip(interval_of(estimates[place], drawn[place], targets), *((-2, 1) if decides else CORRELATION))
-        part = Part(claim, meaning, value=estimates[place], targets=targets, cells=len(rows), decides=decides)
+        low, high = np.clip(
+            interval_of(estimates[place], drawn[place], targets),
+            *((-2, 1) if decides else CORRELATION),
+        )
+        part = Part(
+            claim,
+            meaning,
+            value=estimates[place],
+            targets=targets,
+            cells=len(rows),
+            decides=decides,
+        )
         parts.append(
-            settle(part, float(low), float(high), int(decides), "more targets, or sources of more sizes in each domain, would tell")
+            settle(
+                part,
+                float(low),
+                float(high),
+                int(decides),
+                "more targets, or sources of more sizes in each domain, would tell",
+            )
         )
     return parts
 
@@ -77,7 +119,9 @@ def _domain_against_size(rows: pd.DataFrame) -> list[Part]:
 _TOGETHER = "domain and source size never vary apart: add a larger cross-domain source, or a second size within the target's domain"
 
 
-def _with_difference(ranks: PartialRanks, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _with_difference(
+    ranks: PartialRanks, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     domain, size = ranks.correlations(weights)
     return domain - np.abs(size), domain, size
 
@@ -86,11 +130,32 @@ def _f4(evidence: Evidence) -> list[Part]:
     gains, rows = evidence.rows("step_gains"), evidence.rows("f04_including")
     including = gains["domain_relation"] == "including"
     remedy = "add a source task whose domain contains the target's (headwater list domains)"
-    lacking = absent(gains, [("including", including, remedy)], "including cells are multi-source only: add one of a single task")
-    without = lacking if rows.empty else "no within-domain cells beside them: add a source task of the target's domain"
+    lacking = absent(
+        gains,
+        [("including", including, remedy)],
+        "including cells are multi-source only: add one of a single task",
+    )
+    without = (
+        lacking
+        if rows.empty
+        else "no within-domain cells beside them: add a source task of the target's domain"
+    )
     return [
-        mean_part(rows, "gain", "transfer is positive where the source's domain includes the target's", "gain, including", lacking=lacking),
-        mean_part(rows, "cost", "a broader source costs", "within − including", decides=False, lacking=without),
+        mean_part(
+            rows,
+            "gain",
+            "transfer is positive where the source's domain includes the target's",
+            "gain, including",
+            lacking=lacking,
+        ),
+        mean_part(
+            rows,
+            "cost",
+            "a broader source costs",
+            "within − including",
+            decides=False,
+            lacking=without,
+        ),
     ]
 
 
@@ -99,16 +164,29 @@ def _f6(evidence: Evidence) -> list[Part]:
     lacking = absent(
         gains,
         [
-            ("cross-task-type", gains["cross_task_type"].astype(bool), "add a source task of another type (headwater list task-types)"),
-            ("within-domain", gains["domain_relation"] == "within-domain", "add a source task of the target's domain"),
+            (
+                "cross-task-type",
+                gains["cross_task_type"].astype(bool),
+                "add a source task of another type (headwater list task-types)",
+            ),
+            (
+                "within-domain",
+                gains["domain_relation"] == "within-domain",
+                "add a source task of the target's domain",
+            ),
         ],
         "no source task is of the target's domain and of another type",
     )
     by_target = own_gains(rows, "gain").groupby(rows["task"]).mean()
-    claim, meaning = "within a domain, transfer across task types helps", "of targets whose mean gain is positive"
+    claim, meaning = (
+        "within a domain, transfer across task types helps",
+        "of targets whose mean gain is positive",
+    )
     return [
         share_part(by_target, len(rows), claim, meaning, published=0.65, lacking=lacking),
-        mean_part(rows, "gain", "by how much", "gain, across types within the domain", judged=False),
+        mean_part(
+            rows, "gain", "by how much", "gain, across types within the domain", judged=False
+        ),
     ]
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from leaderboard.findings._base import LEAST_TARGETS, Part, Verdict
-from leaderboard.statistics import Comparison, More
+from headwater.leaderboard.findings._base import LEAST_TARGETS, Part, Verdict
+from headwater.leaderboard.statistics.bootstrap import Comparison, More
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,7 +70,14 @@ def mean_part(
     decides = decides and judged
     if kept.empty:
         verdict = Verdict.NOT_ENOUGH if judged else None
-        return Part(claim, meaning, verdict=verdict, decides=decides, unit=unit, missing=lacking if judged else "")
+        return Part(
+            claim,
+            meaning,
+            verdict=verdict,
+            decides=decides,
+            unit=unit,
+            missing=lacking if judged else "",
+        )
     compared = comparison(kept, np.stack([values.to_numpy(), np.zeros(len(values))]))
     low, high = (float(bound) for bound in np.clip(compared.interval[0], *within))
     return settle(
@@ -91,20 +98,32 @@ def mean_part(
     )
 
 
-def settle(part: Part, low: float, high: float, wants: int, remedy: str = "", against: float = 0.0) -> Part:
+def settle(
+    part: Part, low: float, high: float, wants: int, remedy: str = "", against: float = 0.0
+) -> Part:
     """The part with its bounds, verdict and what is missing; ``wants`` 0 gives no verdict."""
     if part.targets < LEAST_TARGETS or np.isnan(low):
         verdict = Verdict.NOT_ENOUGH if wants else None
         lacks = f"needs {more_targets(max(1, LEAST_TARGETS - part.targets))}" if wants else ""
         return replace(part, verdict=verdict, missing=lacks)
     verdict = Verdict.of(low, high, against, wants) if wants else None
-    return replace(part, low=low, high=high, verdict=verdict, missing=remedy if verdict is Verdict.CANNOT_TELL else "")
+    return replace(
+        part,
+        low=low,
+        high=high,
+        verdict=verdict,
+        missing=remedy if verdict is Verdict.CANNOT_TELL else "",
+    )
 
 
 def comparison(rows: pd.DataFrame, values: np.ndarray) -> Comparison:
     """Values (S, C) of rows (C,) that name their task and, where they have one, their seed."""
     tasks = rows["task"].factorize()[0]
-    seeds = rows["seed"].fillna(-1).astype(int).to_numpy() if "seed" in rows.columns else np.zeros(len(rows), dtype=int)
+    seeds = (
+        rows["seed"].fillna(-1).astype(int).to_numpy()
+        if "seed" in rows.columns
+        else np.zeros(len(rows), dtype=int)
+    )
     return Comparison(values, tasks, seeds)
 
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from leaderboard.correlation import kendall
-from leaderboard.findings._base import MENSINK, Evidence, Finding, Part, Verdict
-from leaderboard.findings.domains import PAIRED_RULE
-from leaderboard.findings.means import CORRELATION, is_relative, mean_part, settle
-from leaderboard.statistics import DRAWS, interval_of, place_weights
+from headwater.leaderboard.findings._base import MENSINK, Evidence, Finding, Part, Verdict
+from headwater.leaderboard.findings.domains import PAIRED_RULE
+from headwater.leaderboard.findings.means import CORRELATION, is_relative, mean_part, settle
+from headwater.leaderboard.statistics.bootstrap import DRAWS, interval_of, place_weights
+from headwater.leaderboard.statistics.correlation import kendall
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,7 +50,9 @@ class _Setting:
 def _settings(rows: pd.DataFrame) -> list[_Setting]:
     """Those with three sources or more that have every seed."""
     found = []
-    for (task, *_), part in rows.assign(seed=rows["seed"].fillna(-1).astype(int)).groupby(["task", "adaptation", "setup", "metric"]):
+    for (task, *_), part in rows.assign(seed=rows["seed"].fillna(-1).astype(int)).groupby(
+        ["task", "adaptation", "setup", "metric"]
+    ):
         small, full, seen = (
             part.pivot(index="seed", columns="source", values=column).to_numpy(float)
             for column in ("small_score", "full_score", "small_validation")
@@ -58,7 +60,15 @@ def _settings(rows: pd.DataFrame) -> list[_Setting]:
         complete = ~(np.isnan(small) | np.isnan(full)).any(axis=0)
         if complete.sum() >= _FEWEST:
             seeds = sorted(part["seed"].unique())
-            found.append(_Setting(str(task), [int(s) for s in seeds], small[:, complete], full[:, complete], seen[:, complete]))
+            found.append(
+                _Setting(
+                    str(task),
+                    [int(s) for s in seeds],
+                    small[:, complete],
+                    full[:, complete],
+                    seen[:, complete],
+                )
+            )
     return found
 
 
@@ -66,7 +76,10 @@ def _order_kept(settings: list[_Setting]) -> tuple[float, np.ndarray]:
     """Mean tau-b over settings of source order at small and at full size, and the same in each draw of targets and seeds."""
     pairs = sorted({(setting.task, seed) for setting in settings for seed in setting.seeds})
     tasks = np.unique([task for task, _ in pairs], return_inverse=True)[1]
-    columns = [np.array([pairs.index((setting.task, seed)) for seed in setting.seeds]) for setting in settings]
+    columns = [
+        np.array([pairs.index((setting.task, seed)) for seed in setting.seeds])
+        for setting in settings
+    ]
     sums, counts = np.zeros(DRAWS), np.zeros(DRAWS)
     for weights in place_weights(tasks, DRAWS):
         for setting, own in zip(settings, columns, strict=True):
@@ -87,35 +100,70 @@ def _own_tau(setting: _Setting) -> float:
 
 def _tau(setting: _Setting, weights: np.ndarray) -> np.ndarray:
     """(draws,) tau-b of the sources' means under weights of seeds (draws, K), of which each draw holds some."""
-    parts = np.array_split(weights / weights.sum(axis=1, keepdims=True), max(1, len(weights) // _AT_ONCE))
+    parts = np.array_split(
+        weights / weights.sum(axis=1, keepdims=True), max(1, len(weights) // _AT_ONCE)
+    )
     return np.concatenate([kendall(part @ setting.small, part @ setting.full) for part in parts])
 
 
 def _f8(evidence: Evidence) -> list[Part]:
     rows = evidence.rows("f08_small")
     lacking = 'no target with both a small and a larger size: sizes = [50, "full"], say'
-    few = lacking if rows.empty else f"needs {_FEWEST} sources with the same seeds at both sizes of a target"
+    few = (
+        lacking
+        if rows.empty
+        else f"needs {_FEWEST} sources with the same seeds at both sizes of a target"
+    )
     return [
-        mean_part(rows, "difference", "effects are larger for small target sets", "gain(small) − gain(full)", lacking=lacking),
+        mean_part(
+            rows,
+            "difference",
+            "effects are larger for small target sets",
+            "gain(small) − gain(full)",
+            lacking=lacking,
+        ),
         *_screening_parts(rows, _settings(rows), few),
     ]
 
 
 def _screening_parts(rows: pd.DataFrame, settings: list[_Setting], few: str) -> list[Part]:
-    claim, meaning = "sources keep their order, so a small subset screens them", "τ of source order, small and full"
-    gained, lost = "a choice at the small size beats a random one", "what that choice loses on the best source"
+    claim, meaning = (
+        "sources keep their order, so a small subset screens them",
+        "τ of source order, small and full",
+    )
+    gained, lost = (
+        "a choice at the small size beats a random one",
+        "what that choice loses on the best source",
+    )
     if not settings:
-        return [Part(claim, meaning, missing=few), Part(gained, "choice − mean source, at full size", missing=few, decides=False)]
+        return [
+            Part(claim, meaning, missing=few),
+            Part(gained, "choice − mean source, at full size", missing=few, decides=False),
+        ]
     import pandas as pd
 
     tau, drawn = _order_kept(settings)
     targets = len({setting.task for setting in settings})
-    by_target = pd.DataFrame({"task": [s.task for s in settings], "tau": [_own_tau(s) for s in settings]})
+    by_target = pd.DataFrame(
+        {"task": [s.task for s in settings], "tau": [_own_tau(s) for s in settings]}
+    )
     if np.isnan(tau):
-        order = Part(claim, meaning, verdict=Verdict.NOT_ENOUGH, missing="every source does equally well at one of the sizes")
+        order = Part(
+            claim,
+            meaning,
+            verdict=Verdict.NOT_ENOUGH,
+            missing="every source does equally well at one of the sizes",
+        )
     else:
         known = by_target.dropna().groupby("task")["tau"].mean().to_dict()
-        part = Part(claim, meaning, value=tau, targets=targets, cells=sum(s.small.size for s in settings), by_target=known)
+        part = Part(
+            claim,
+            meaning,
+            value=tau,
+            targets=targets,
+            cells=sum(s.small.size for s in settings),
+            by_target=known,
+        )
         low, high = np.clip(interval_of(tau, drawn, targets), *CORRELATION)
         order = settle(part, float(low), float(high), 1, "more targets or seeds would tell")
     relative = is_relative(rows)
@@ -123,13 +171,29 @@ def _screening_parts(rows: pd.DataFrame, settings: list[_Setting], few: str) -> 
         {
             "task": [s.task for s in settings],
             "regret": [s.regret[0] / (s.scale if relative else 1) for s in settings],
-            "gained": [(s.regret[1] - s.regret[0]) / (s.scale if relative else 1) for s in settings],
+            "gained": [
+                (s.regret[1] - s.regret[0]) / (s.scale if relative else 1) for s in settings
+            ],
         }
     ).assign(metric="")
     return [
         order,
-        mean_part(losses, "gained", gained, "choice − mean source, at full size", decides=False, lacking=few),
-        mean_part(losses, "regret", lost, "regret of choosing at the small size", judged=False, within=(0, np.inf)),
+        mean_part(
+            losses,
+            "gained",
+            gained,
+            "choice − mean source, at full size",
+            decides=False,
+            lacking=few,
+        ),
+        mean_part(
+            losses,
+            "regret",
+            lost,
+            "regret of choosing at the small size",
+            judged=False,
+            within=(0, np.inf),
+        ),
     ]
 
 

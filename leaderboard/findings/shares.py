@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from leaderboard.findings._base import Part, Verdict
-from leaderboard.findings.means import more_targets, settle
-from leaderboard.statistics import more_to_settle, share_interval
+from headwater.leaderboard.findings._base import Part, Verdict
+from headwater.leaderboard.findings.means import more_targets, settle
+from headwater.leaderboard.statistics.bootstrap import more_to_settle, share_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,9 +30,18 @@ def share_part(
     values = by_target.dropna()
     part = Part(claim, meaning, unit="share", published=published, decides=judged, cells=cells)
     if values.empty:
-        return replace(part, cells=0, verdict=Verdict.NOT_ENOUGH if judged else None, missing=lacking if judged else "")
+        return replace(
+            part,
+            cells=0,
+            verdict=Verdict.NOT_ENOUGH if judged else None,
+            missing=lacking if judged else "",
+        )
     hits, targets = int((values > above).sum()), len(values)
     part = replace(part, value=hits / targets, targets=targets, by_target=values.to_dict())
     more = more_to_settle(hits, targets)
-    remedy = f"about {more_targets(more)} would tell, if the share stays" if more else "too close to one half to tell"
+    remedy = (
+        f"about {more_targets(more)} would tell, if the share stays"
+        if more
+        else "too close to one half to tell"
+    )
     return settle(part, *share_interval(hits, targets), 1 if judged else 0, remedy, HALF)

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from leaderboard.findings._base import MENSINK, Evidence, Finding, Part
-from leaderboard.findings.domains import PAIRED_RULE
-from leaderboard.findings.means import absent, mean_part
+from headwater.leaderboard.findings._base import MENSINK, Evidence, Finding, Part
+from headwater.leaderboard.findings.domains import PAIRED_RULE
+from headwater.leaderboard.findings.means import absent, mean_part
 
 
 def _f5(evidence: Evidence) -> list[Part]:
     gains, rows = evidence.rows("step_gains"), evidence.rows("f05_multi")
     multi = gains["multi_source"].astype(bool)
-    lacking = absent(gains, [("multi-source", multi, "chains.joint = true, or chain[base=…,on=TASK+TASK]")], "")
-    without = lacking or "no within-domain source of one task beside them: add one of the target's domain, on the same base"
+    lacking = absent(
+        gains, [("multi-source", multi, "chains.joint = true, or chain[base=…,on=TASK+TASK]")], ""
+    )
+    without = (
+        lacking
+        or "no within-domain source of one task beside them: add one of the target's domain, on the same base"
+    )
     return [
-        mean_part(rows, "gain", "multi-source transfer is good", "gain, multi-source", lacking=lacking),
         mean_part(
-            rows, "difference", "yet below the largest within-domain source", "multi − largest within-domain", wants=-1, lacking=without
+            rows, "gain", "multi-source transfer is good", "gain, multi-source", lacking=lacking
+        ),
+        mean_part(
+            rows,
+            "difference",
+            "yet below the largest within-domain source",
+            "multi − largest within-domain",
+            wants=-1,
+            lacking=without,
         ),
     ]
 
@@ -26,13 +38,27 @@ def _f7(evidence: Evidence) -> list[Part]:
     lacking = absent(
         single,
         [
-            ("larger-to-smaller", single["direction"] == "larger-to-smaller", "add a source task with more images than the target"),
-            ("smaller-to-larger", single["direction"] == "smaller-to-larger", "add a source task with fewer images than the target"),
+            (
+                "larger-to-smaller",
+                single["direction"] == "larger-to-smaller",
+                "add a source task with more images than the target",
+            ),
+            (
+                "smaller-to-larger",
+                single["direction"] == "smaller-to-larger",
+                "add a source task with fewer images than the target",
+            ),
         ],
         "no target has larger and smaller sources at one adaptation, size, seed, architecture and base: add a source task between",
     )
     return [
-        mean_part(rows, "difference", "transfer flows from larger to smaller data sets", "larger − smaller sources", lacking=lacking),
+        mean_part(
+            rows,
+            "difference",
+            "transfer flows from larger to smaller data sets",
+            "larger − smaller sources",
+            lacking=lacking,
+        ),
         mean_part(rows, "larger", "larger-to-smaller", "gain of larger sources", judged=False),
         mean_part(rows, "smaller", "smaller-to-larger", "gain of smaller sources", judged=False),
     ]

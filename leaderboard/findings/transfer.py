@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from leaderboard.findings._base import MENSINK, Evidence, Finding, Part
-from leaderboard.findings.means import SETTING, own_gains
-from leaderboard.findings.shares import share_part
+from headwater.leaderboard.findings._base import MENSINK, Evidence, Finding, Part
+from headwater.leaderboard.findings.means import SETTING, own_gains
+from headwater.leaderboard.findings.shares import share_part
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,7 +18,9 @@ def source_means(rows: pd.DataFrame) -> pd.DataFrame:
     """One row a source and setting, seeds averaged: ``gain`` and ``validation`` (higher is better)."""
     gains = rows.assign(gain=own_gains(rows, "gain"))
     keys = SETTING + (["base"] if "base" in rows.columns else [])
-    return gains.groupby([*keys, "source"], dropna=False)[["gain", "validation"]].mean().reset_index()
+    return (
+        gains.groupby([*keys, "source"], dropna=False)[["gain", "validation"]].mean().reset_index()
+    )
 
 
 def chosen_gain(means: pd.DataFrame) -> pd.Series:
@@ -44,9 +46,27 @@ def _f1(evidence: Evidence) -> list[Part]:
     lacking = 'no gains over scratch: headwater run, with references = ["scratch"]'
     of = "of targets where the source {} beats scratch"
     return [
-        share_part(chosen_gain(means), cells, "transfer beats training from scratch", of.format("best on validation"), lacking=lacking),
-        share_part(_spread(means, "median"), cells, "so does a middling source", of.format("of median gain"), judged=False),
-        share_part(_spread(means, "max"), cells, "as published: best on test itself", of.format("best on test"), judged=False),
+        share_part(
+            chosen_gain(means),
+            cells,
+            "transfer beats training from scratch",
+            of.format("best on validation"),
+            lacking=lacking,
+        ),
+        share_part(
+            _spread(means, "median"),
+            cells,
+            "so does a middling source",
+            of.format("of median gain"),
+            judged=False,
+        ),
+        share_part(
+            _spread(means, "max"),
+            cells,
+            "as published: best on test itself",
+            of.format("best on test"),
+            judged=False,
+        ),
     ]
 
 
@@ -57,10 +77,19 @@ def _f2(evidence: Evidence) -> list[Part]:
     of = "of targets where the chain {} beats its base"
     return [
         share_part(
-            chosen_gain(means), cells, "some source beats plain base pre-training", of.format("best on validation"), lacking=lacking
+            chosen_gain(means),
+            cells,
+            "some source beats plain base pre-training",
+            of.format("best on validation"),
+            lacking=lacking,
         ),
         share_part(
-            _spread(means, "max"), cells, "as published: best on test itself", of.format("best on test"), published=0.85, judged=False
+            _spread(means, "max"),
+            cells,
+            "as published: best on test itself",
+            of.format("best on test"),
+            published=0.85,
+            judged=False,
         ),
     ]
 

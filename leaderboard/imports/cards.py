@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from leaderboard.imports.mapping import TableMapping
-from leaderboard.rows import table_of
-from registry.errors import BadSpec
-from registry.names import did_you_mean
+from headwater.leaderboard.imports.mapping import TableMapping
+from headwater.leaderboard.store.rows import table_of
+from headwater.registry.errors import BadSpec
+from headwater.registry.names import did_you_mean
 
 if TYPE_CHECKING:
     import duckdb
@@ -23,18 +23,35 @@ _TASK = "name domain type metric images classes licence facts"
 
 def source_rows(values: pd.DataFrame, mapping: TableMapping) -> dict[str, dict[str, Any]]:
     """A row of ``source_models`` for each source of a table."""
-    return {name: _card(name, mapping, mapping.source(name).model_dump(), random=False) for name in sorted(values["source"].unique())}
+    return {
+        name: _card(name, mapping, mapping.source(name).model_dump(), random=False)
+        for name in sorted(values["source"].unique())
+    }
 
 
 def task_rows(values: pd.DataFrame, mapping: TableMapping) -> dict[str, dict[str, Any]]:
     """A row of ``tasks`` for each task of a table; its metric is the table's first."""
     metric = next(iter(mapping.metrics), "")
-    return {name: _card(name, mapping, mapping.task(name).model_dump(), metric=metric) for name in sorted(values["task"].unique())}
+    return {
+        name: _card(name, mapping, mapping.task(name).model_dump(), metric=metric)
+        for name in sorted(values["task"].unique())
+    }
 
 
-def _card(name: str, mapping: TableMapping, given: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-    known = {key: list(value) if isinstance(value, tuple) else value for key, value in given.items() if value is not None}
-    return {"name": name} | known | more | {"facts": json.dumps({"imported": mapping.name, "name": name} | known)}
+def _card(
+    name: str, mapping: TableMapping, given: Mapping[str, Any], **more: Any
+) -> dict[str, Any]:
+    known = {
+        key: list(value) if isinstance(value, tuple) else value
+        for key, value in given.items()
+        if value is not None
+    }
+    return (
+        {"name": name}
+        | known
+        | more
+        | {"facts": json.dumps({"imported": mapping.name, "name": name} | known)}
+    )
 
 
 def source_table(rows: Collection[Mapping[str, Any]]) -> pa.Table:
@@ -45,7 +62,9 @@ def task_table(rows: Collection[Mapping[str, Any]]) -> pa.Table:
     return table_of(_TASK, rows)
 
 
-def others(connection: duckdb.DuckDBPyConnection, table: str, names: Collection[str], mapping: TableMapping) -> set[str]:
+def others(
+    connection: duckdb.DuckDBPyConnection, table: str, names: Collection[str], mapping: TableMapping
+) -> set[str]:
     """Of these names, those whose card came from a run, or from another import: they stay."""
     found = connection.execute(
         f"SELECT name FROM {table} WHERE name IN (SELECT unnest(?::VARCHAR[])) AND coalesce(facts ->> 'imported', '') <> ?",
@@ -61,7 +80,9 @@ def check_domains(mapping: TableMapping, known: Collection[str]) -> None:
     given |= {f"tasks.{name}": facts.domain for name, facts in mapping.tasks.items()}
     for key, domain in given.items():
         if domain is not None and domain not in known:
-            message = f"{key}.domain = {domain!r}: there is no such domain.{did_you_mean(domain, known)}"
+            message = (
+                f"{key}.domain = {domain!r}: there is no such domain.{did_you_mean(domain, known)}"
+            )
             hint = f"There are {', '.join(sorted(known))}; a plugin adds one (hw.Domain): --plugin FILE."
             raise BadSpec(message, subject=domain, hint=hint)
 
@@ -72,7 +93,13 @@ def unused(mapping: TableMapping, values: pd.DataFrame) -> list[str]:
     there = {"sources": set(values["source"]), "tasks": set(values["task"])}
     for key, names in there.items():
         absent = [name for name in getattr(mapping, key) if name not in names]
-        said += [f"{key}.{name}: the table has no {name}.{did_you_mean(name, names)}" for name in absent]
+        said += [
+            f"{key}.{name}: the table has no {name}.{did_you_mean(name, names)}" for name in absent
+        ]
     estimators = set(values.loc[values["kind"] == "estimate", "adaptation"])
-    said += [f"faults: the table has no {fault.estimator}." for fault in mapping.faults if fault.estimator not in estimators]
+    said += [
+        f"faults: the table has no {fault.estimator}."
+        for fault in mapping.faults
+        if fault.estimator not in estimators
+    ]
     return said

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from leaderboard.imports.mapping import TableMapping
-from registry import Estimator, Shape
-from registry.estimator import SLACK
+from headwater.leaderboard.imports.mapping import TableMapping
+from headwater.registry import Estimator, Shape
+from headwater.registry.cards.estimator import SLACK
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,13 +19,18 @@ _ENOUGH = 3
 """Sources that two estimators must agree on, to the last digit, before one is taken to repeat the other."""
 
 
-def notes(values: pd.DataFrame, mapping: TableMapping, estimators: Mapping[str, Estimator]) -> pd.Series:
+def notes(
+    values: pd.DataFrame, mapping: TableMapping, estimators: Mapping[str, Estimator]
+) -> pd.Series:
     """A note for every value, "" for most."""
     outside = _outside(values, mapping, estimators)
     said = [outside, _repeats(values, outside != ""), _faults(values, mapping)]
     found = _blank(values)
     flagged = np.logical_or.reduce([(part != "").to_numpy(bool) for part in said])
-    found[flagged] = ["; ".join(filter(None, parts)) for parts in zip(*(part[flagged] for part in said), strict=True)]
+    found[flagged] = [
+        "; ".join(filter(None, parts))
+        for parts in zip(*(part[flagged] for part in said), strict=True)
+    ]
     return found
 
 
@@ -34,12 +39,22 @@ def stem(estimator: str) -> str:
     return estimator.partition("[")[0].strip()
 
 
-def _outside(values: pd.DataFrame, mapping: TableMapping, estimators: Mapping[str, Estimator]) -> pd.Series:
+def _outside(
+    values: pd.DataFrame, mapping: TableMapping, estimators: Mapping[str, Estimator]
+) -> pd.Series:
     found = _blank(values)
-    scores = values[(values["kind"] == "estimate") & values["adaptation"].map(stem).isin(list(estimators))]
+    scores = values[
+        (values["kind"] == "estimate") & values["adaptation"].map(stem).isin(list(estimators))
+    ]
     for (name, task, size), group in scores.groupby(["adaptation", "task", "size"], sort=False):
-        low, high = estimators[stem(name)].range(Shape(images=int(size) if size.isdecimal() else None, classes=mapping.task(task).classes))
-        slack = SLACK * max(1.0, *(abs(bound) for bound in (low, high) if math.isfinite(bound)), 0.0)
+        low, high = estimators[stem(name)].range(
+            Shape(
+                images=int(size) if size.isdecimal() else None, classes=mapping.task(task).classes
+            )
+        )
+        slack = SLACK * max(
+            1.0, *(abs(bound) for bound in (low, high) if math.isfinite(bound)), 0.0
+        )
         out = group[(group["value"] < low - slack) | (group["value"] > high + slack)]
         beyond = np.maximum(low - out["value"], out["value"] - high).to_numpy(float)
         out = out[beyond > np.array([_rounding(text) for text in out["text"]], float)]
@@ -50,7 +65,9 @@ def _outside(values: pd.DataFrame, mapping: TableMapping, estimators: Mapping[st
 def _rounding(text: str) -> float:
     """Half a unit of the last digit written: a bound of −2.3026 may be published as −2.303."""
     digits, _, exponent = text.strip().lower().replace(",", ".").partition("e")
-    return 0.5 * 10.0 ** (int(exponent or 0) - len(digits.partition(".")[2])) if "." in digits else 0.0
+    return (
+        0.5 * 10.0 ** (int(exponent or 0) - len(digits.partition(".")[2])) if "." in digits else 0.0
+    )
 
 
 def _interval(low: float, high: float) -> str:
@@ -68,11 +85,18 @@ def _repeats(values: pd.DataFrame, outside: pd.Series) -> pd.Series:
     if scores["adaptation"].nunique() < 2:
         return found
     where = ["task", "size", "seed"]
-    marks = pd.util.hash_pandas_object(scores[["source", "value"]].astype({"source": object}), index=False)
+    marks = pd.util.hash_pandas_object(
+        scores[["source", "value"]].astype({"source": object}), index=False
+    )
     columns = (
         scores.assign(mark=marks, outside=outside[scores.index])
         .groupby([*where, "adaptation"], sort=False, dropna=False)
-        .agg(mark=("mark", "sum"), sources=("source", "nunique"), distinct=("value", "nunique"), outside=("outside", "any"))
+        .agg(
+            mark=("mark", "sum"),
+            sources=("source", "nunique"),
+            distinct=("value", "nunique"),
+            outside=("outside", "any"),
+        )
         .reset_index()
     )
     columns = columns[(columns["sources"] >= _ENOUGH) & (columns["distinct"] > 1)]
@@ -81,7 +105,11 @@ def _repeats(values: pd.DataFrame, outside: pd.Series) -> pd.Series:
         blamed = group[group["outside"]] if group["outside"].nunique() > 1 else group
         for row in blamed.itertuples():
             others = " and ".join(sorted(set(group["adaptation"]) - {row.adaptation}))
-            mine = (scores["task"] == row.task) & (scores["adaptation"] == row.adaptation) & (scores["size"] == row.size)
+            mine = (
+                (scores["task"] == row.task)
+                & (scores["adaptation"] == row.adaptation)
+                & (scores["size"] == row.size)
+            )
             mine &= scores["seed"].isna() if pd.isna(row.seed) else scores["seed"] == row.seed
             found[scores.index[mine]] = f"the same as {others} for every source of this task"
     return found
@@ -89,9 +117,14 @@ def _repeats(values: pd.DataFrame, outside: pd.Series) -> pd.Series:
 
 def _faults(values: pd.DataFrame, mapping: TableMapping) -> pd.Series:
     found = _blank(values)
-    scores = values[(values["kind"] == "estimate") & values["adaptation"].isin([fault.estimator for fault in mapping.faults])]
+    scores = values[
+        (values["kind"] == "estimate")
+        & values["adaptation"].isin([fault.estimator for fault in mapping.faults])
+    ]
     for (name, task), group in scores.groupby(["adaptation", "task"], sort=False):
-        found[group.index] = "; ".join(fault.note for fault in mapping.faults if fault.holds(name, task))
+        found[group.index] = "; ".join(
+            fault.note for fault in mapping.faults if fault.holds(name, task)
+        )
     return found
 
 

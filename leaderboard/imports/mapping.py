@@ -10,13 +10,16 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from registry.errors import BadSpec
-from registry.names import split_list
-from registry.validation import validated
+from headwater.registry.errors import BadSpec
+from headwater.registry.names import split_list
+from headwater.registry.validation import validated
 
 Text = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(gt=0)]
-Names = Annotated[tuple[str, ...], BeforeValidator(lambda value: split_list(value) if isinstance(value, str) else value)]
+Names = Annotated[
+    tuple[str, ...],
+    BeforeValidator(lambda value: split_list(value) if isinstance(value, str) else value),
+]
 
 
 class _Section(BaseModel):
@@ -30,7 +33,9 @@ class Columns(_Section):
     task: Text = Field(description="names of the target tasks")
     estimator: Text | None = Field(None, description="names of the estimators (a long table)")
     score: Text | None = Field(None, description="their scores (a long table)")
-    size: Text | None = Field(None, description="training images, where they differ from row to row")
+    size: Text | None = Field(
+        None, description="training images, where they differ from row to row"
+    )
     seed: Text | None = Field(None, description="seeds, whole numbers")
 
     @model_validator(mode="after")
@@ -48,7 +53,10 @@ class MetricColumn(_Section):
     scale: Annotated[float, Field(gt=0)] = 1.0
 
 
-Metric = Annotated[MetricColumn, BeforeValidator(lambda value: {"column": value} if isinstance(value, str) else value)]
+Metric = Annotated[
+    MetricColumn,
+    BeforeValidator(lambda value: {"column": value} if isinstance(value, str) else value),
+]
 
 
 class SourceFacts(_Section):
@@ -101,18 +109,24 @@ class Fault(_Section):
     note: Text
 
     def holds(self, estimator: str, task: str) -> bool:
-        return estimator == self.estimator and any(fnmatchcase(task, pattern) for pattern in self.tasks)
+        return estimator == self.estimator and any(
+            fnmatchcase(task, pattern) for pattern in self.tasks
+        )
 
 
 class TableMapping(_Section):
     """How one published table is read. ``sources``, ``tasks`` and ``faults`` use the names that ``rename`` gives."""
 
-    name: Text = Field(description="what the import is called; importing under the same name again updates it")
+    name: Text = Field(
+        description="what the import is called; importing under the same name again updates it"
+    )
     columns: Columns
     metrics: dict[str, Metric] = {}
     estimators: dict[str, Text] = {}
     adaptation: Text = "fine_tune"
-    size: Annotated[Text, BeforeValidator(lambda value: str(value) if type(value) is int else value)] = "full"
+    size: Annotated[
+        Text, BeforeValidator(lambda value: str(value) if type(value) is int else value)
+    ] = "full"
     decimal: Literal[".", ","] = "."
     provenance: Provenance = Provenance()
     rename: Rename = Rename()
@@ -125,7 +139,9 @@ class TableMapping(_Section):
     @model_validator(mode="after")
     def _holds_values(self) -> Self:
         if not self.metrics and not self.estimators and not self.columns.score:
-            raise ValueError("names no column of values: give metrics, estimators, or columns.estimator and columns.score")
+            raise ValueError(
+                "names no column of values: give metrics, estimators, or columns.estimator and columns.score"
+            )
         return self
 
     def source(self, name: str) -> SourceFacts:
@@ -137,7 +153,9 @@ class TableMapping(_Section):
     @property
     def asked(self) -> dict[str, str]:
         """Every column that is asked for, by the key that asks."""
-        named = {f"columns.{key}": column for key, column in self.columns.model_dump().items() if column}
+        named = {
+            f"columns.{key}": column for key, column in self.columns.model_dump().items() if column
+        }
         named |= {f"metrics.{name}": metric.column for name, metric in self.metrics.items()}
         return named | {f"estimators.{name}": column for name, column in self.estimators.items()}
 
@@ -153,17 +171,25 @@ class TableMapping(_Section):
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise BadSpec(f"{path} is not TOML: {error}", subject=str(path)) from None
         except OSError as error:
-            raise BadSpec(f"{path} could not be read: {error.strerror}", subject=str(path)) from None
+            raise BadSpec(
+                f"{path} could not be read: {error.strerror}", subject=str(path)
+            ) from None
         return cls.of({"name": path.stem} | keys, where=str(path), **overrides)
 
     @classmethod
-    def of(cls, keys: Mapping[str, Any], *, where: str = "mapping", **overrides: Any) -> TableMapping:
+    def of(
+        cls, keys: Mapping[str, Any], *, where: str = "mapping", **overrides: Any
+    ) -> TableMapping:
         """Validate keys, ``overrides`` winning; sections are merged key by key."""
         return validated(cls, keys, overrides, where, _keys_at)
 
 
 def _merged(every: Any, own: Any) -> Any:
-    return every.model_copy(update={key: value for key, value in own if value is not None}) if own else every
+    return (
+        every.model_copy(update={key: value for key, value in own if value is not None})
+        if own
+        else every
+    )
 
 
 def _keys_at(place: list[Any]) -> list[str]:

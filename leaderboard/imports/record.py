@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pyarrow as pa
 
-from leaderboard.imports import cards
-from leaderboard.imports.flags import notes, stem
-from leaderboard.imports.mapping import TableMapping
-from leaderboard.imports.table import PublishedTable
-from leaderboard.imports.values import COORDINATES, values_of
-from leaderboard.migration import statements
-from leaderboard.records import RunRecord, State
-from leaderboard.rows import domain_tables, run_row
-from leaderboard.store import Store
-from registry import Estimator
-from registry.errors import DataError, StoreMissing
-from registry.identity import digest
+from headwater.leaderboard.imports import cards
+from headwater.leaderboard.imports.flags import notes, stem
+from headwater.leaderboard.imports.mapping import TableMapping
+from headwater.leaderboard.imports.table import PublishedTable
+from headwater.leaderboard.imports.values import COORDINATES, values_of
+from headwater.leaderboard.store.migration import statements
+from headwater.leaderboard.store.records import RunRecord, State
+from headwater.leaderboard.store.rows import domain_tables, run_row
+from headwater.leaderboard.store.store import Store
+from headwater.registry import Estimator
+from headwater.registry.errors import DataError, StoreMissing
+from headwater.registry.identity import digest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,19 +49,29 @@ class Incoming:
 
     @classmethod
     def read(
-        cls, path: Path | str, mapping: TableMapping, estimators: Mapping[str, Estimator], domain_parents: Mapping[str, frozenset[str]]
+        cls,
+        path: Path | str,
+        mapping: TableMapping,
+        estimators: Mapping[str, Estimator],
+        domain_parents: Mapping[str, frozenset[str]],
     ) -> Incoming:
         """Read and hold against the declared ranges; raises BadSpec or DataError."""
         cards.check_domains(mapping, domain_parents)
         table = PublishedTable.read(path, mapping)
         found = values_of(table, mapping)
         if found.values.empty:
-            hint = "; ".join(f"row {row.row}: {row.problem}" for row in found.problems.head(3).itertuples())
-            raise DataError(f"{path} has no value to import", subject=str(path), hint=hint or "It has no rows.")
+            hint = "; ".join(
+                f"row {row.row}: {row.problem}" for row in found.problems.head(3).itertuples()
+            )
+            raise DataError(
+                f"{path} has no value to import", subject=str(path), hint=hint or "It has no rows."
+            )
         values = found.values.assign(note=notes(found.values, mapping, estimators))
         scored = values.loc[values["kind"] == "estimate", "adaptation"].unique()
         unknown = tuple(sorted(name for name in scored if stem(name) not in estimators))
-        return cls(table, mapping, _identified(values, mapping), found.problems, domain_parents, unknown)
+        return cls(
+            table, mapping, _identified(values, mapping), found.problems, domain_parents, unknown
+        )
 
     @property
     def flagged(self) -> pd.DataFrame:
@@ -70,8 +80,17 @@ class Incoming:
     def spec(self) -> dict[str, Any]:
         """What the run's row says: the mapping, the file, and what was left out of it."""
         left_out = json.loads(self.problems.head(KEPT_PROBLEMS).to_json(orient="records"))
-        file = {"file": self.table.path.name, "sha256": self.table.sha256, "rows": len(self.table.rows)}
-        return {**file, "mapping": self.mapping.model_dump(mode="json"), "left_out": len(self.problems), "left_out_rows": left_out}
+        file = {
+            "file": self.table.path.name,
+            "sha256": self.table.sha256,
+            "rows": len(self.table.rows),
+        }
+        return {
+            **file,
+            "mapping": self.mapping.model_dump(mode="json"),
+            "left_out": len(self.problems),
+            "left_out_rows": left_out,
+        }
 
 
 @dataclass(frozen=True)
@@ -106,50 +125,84 @@ def import_table(store: Store, incoming: Incoming, *, dry_run: bool = False) -> 
         if todo is None:
             return found
         version = importlib.metadata.version("headwater")
-        run = RunRecord(_new_name(), incoming.mapping.name, incoming.spec(), datetime.now(UTC), version, kind="import")
+        run = RunRecord(
+            _new_name(),
+            incoming.mapping.name,
+            incoming.spec(),
+            datetime.now(UTC),
+            version,
+            kind="import",
+        )
         _write(connection, incoming, todo, run, found.cards_kept)
         return Imported(incoming, found.standing, run.run, found.cards_kept)
 
 
-def _stand(connection: duckdb.DuckDBPyConnection, incoming: Incoming) -> tuple[Imported, pd.DataFrame | None]:
+def _stand(
+    connection: duckdb.DuckDBPyConnection, incoming: Incoming
+) -> tuple[Imported, pd.DataFrame | None]:
     """Hold a table against the store: what it comes to, and the values to write; None where even the mapping is the same."""
     connection.register("arriving", _arrow(incoming))
     try:
         standing = connection.execute(statements("sql/import_standing")).df()["standing"].to_numpy()
     finally:
         connection.unregister("arriving")
-    names = {"source_models": incoming.values["source"].unique(), "tasks": incoming.values["task"].unique()}
-    kept = {table: tuple(sorted(cards.others(connection, table, list(found), incoming.mapping))) for table, found in names.items()}
+    names = {
+        "source_models": incoming.values["source"].unique(),
+        "tasks": incoming.values["task"].unique(),
+    }
+    kept = {
+        table: tuple(sorted(cards.others(connection, table, list(found), incoming.mapping)))
+        for table, found in names.items()
+    }
     own, rest = standing[: len(incoming.values)], standing[len(incoming.values) :]
     kinds = incoming.values["kind"].to_numpy()
-    counted = {"adapt": Counter(own[kinds == "adapt"]), "estimate": Counter(own[kinds == "estimate"]), "kept": Counter(rest)}
+    counted = {
+        "adapt": Counter(own[kinds == "adapt"]),
+        "estimate": Counter(own[kinds == "estimate"]),
+        "kept": Counter(rest),
+    }
     found = Imported(incoming, counted, cards_kept=kept)
     todo = incoming.values[own != "same"]
     last = connection.execute(
-        "SELECT spec FROM runs WHERE kind = 'import' AND name = ? ORDER BY started DESC LIMIT 1", [incoming.mapping.name]
+        "SELECT spec FROM runs WHERE kind = 'import' AND name = ? ORDER BY started DESC LIMIT 1",
+        [incoming.mapping.name],
     ).fetchall()
-    unchanged = todo.empty and last and json.loads(last[0][0]) == json.loads(json.dumps(incoming.spec()))
+    unchanged = (
+        todo.empty and last and json.loads(last[0][0]) == json.loads(json.dumps(incoming.spec()))
+    )
     return found, None if unchanged else todo
 
 
 def _all_new(incoming: Incoming) -> Imported:
     kinds = incoming.values["kind"].value_counts()
-    return Imported(incoming, {kind: Counter(new=int(kinds.get(kind, 0))) for kind in ("adapt", "estimate")})
+    return Imported(
+        incoming, {kind: Counter(new=int(kinds.get(kind, 0))) for kind in ("adapt", "estimate")}
+    )
 
 
 def _write(
-    connection: duckdb.DuckDBPyConnection, incoming: Incoming, todo: pd.DataFrame, run: RunRecord, kept: Mapping[str, tuple[str, ...]]
+    connection: duckdb.DuckDBPyConnection,
+    incoming: Incoming,
+    todo: pd.DataFrame,
+    run: RunRecord,
+    kept: Mapping[str, tuple[str, ...]],
 ) -> None:
     sources = cards.source_rows(incoming.values, incoming.mapping)
     tasks = cards.task_rows(incoming.values, incoming.mapping)
     tables = {
         "arriving": _arrow(incoming, todo, run.run),
-        "import_sources": cards.source_table([row for name, row in sources.items() if name not in kept["source_models"]]),
-        "import_tasks": cards.task_table([row for name, row in tasks.items() if name not in kept["tasks"]]),
+        "import_sources": cards.source_table(
+            [row for name, row in sources.items() if name not in kept["source_models"]]
+        ),
+        "import_tasks": cards.task_table(
+            [row for name, row in tasks.items() if name not in kept["tasks"]]
+        ),
         **domain_tables(incoming.domain_parents),
     }
     row = run_row(run) | {"state": State.DONE.value, "ended": _now()}
-    connection.execute(f"INSERT INTO runs ({', '.join(row)}) VALUES ({', '.join(f'${name}' for name in row)})", row)
+    connection.execute(
+        f"INSERT INTO runs ({', '.join(row)}) VALUES ({', '.join(f'${name}' for name in row)})", row
+    )
     for name, table in tables.items():
         connection.register(name, table)
     connection.execute(statements("sql/import"))
@@ -173,8 +226,25 @@ def _identified(values: pd.DataFrame, mapping: TableMapping) -> pd.DataFrame:
 def _arrow(incoming: Incoming, values: pd.DataFrame | None = None, run: str = "") -> pa.Table:
     frame = incoming.values if values is None else values
     images = frame["size"].where(frame["size"].str.fullmatch(r"\d{1,9}"), None).astype("Int64")
-    columns = ["job", "kind", "source", "task", "adaptation", "size", "metric", "sign", "split", "value", "note"]
-    rows = frame[columns].assign(seed=frame["seed"].astype("Int64"), train_images=images, setup=setup_of(incoming.mapping), run=run)
+    columns = [
+        "job",
+        "kind",
+        "source",
+        "task",
+        "adaptation",
+        "size",
+        "metric",
+        "sign",
+        "split",
+        "value",
+        "note",
+    ]
+    rows = frame[columns].assign(
+        seed=frame["seed"].astype("Int64"),
+        train_images=images,
+        setup=setup_of(incoming.mapping),
+        run=run,
+    )
     rows["place"] = range(len(rows))
     return pa.Table.from_pandas(rows, preserve_index=False)
 

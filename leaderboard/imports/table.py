@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from leaderboard.imports.mapping import TableMapping
-from registry.errors import BadSpec, DataError
-from registry.names import did_you_mean
+from headwater.leaderboard.imports.mapping import TableMapping
+from headwater.registry.errors import BadSpec, DataError
+from headwater.registry.names import did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,13 +48,18 @@ class PublishedTable:
                 described = connection.execute(f"SELECT * FROM {reader} LIMIT 0", [str(path)])
                 there = [column[0] for column in described.description or ()]
                 _check(path, there, mapping)
-                wanted = ", ".join(f"CAST({_quoted(column)} AS VARCHAR) AS {_quoted(column)}" for column in {*mapping.asked.values()})
+                wanted = ", ".join(
+                    f"CAST({_quoted(column)} AS VARCHAR) AS {_quoted(column)}"
+                    for column in {*mapping.asked.values()}
+                )
                 rows = connection.execute(f"SELECT {wanted} FROM {reader}", [str(path)]).df()
         except FileNotFoundError:
             raise DataError(f"there is no table at {path}", subject=str(path)) from None
         except (duckdb.Error, csv.Error, OSError) as error:
             hint = "CSV wants UTF-8, one header row and the same number of columns in every row."
-            raise DataError(f"{path} could not be read: {_first_lines(error)}", subject=str(path), hint=hint) from None
+            raise DataError(
+                f"{path} could not be read: {_first_lines(error)}", subject=str(path), hint=hint
+            ) from None
         rows.index = range(1, len(rows) + 1)
         return cls(path, rows, sha256)
 
@@ -63,7 +68,11 @@ def _reader(path: Path) -> str:
     suffix = path.suffix.lower()
     if suffix not in _SUFFIXES:
         known = ", ".join(_SUFFIXES)
-        raise DataError(f"{path} is no table that can be read: {suffix or 'no suffix'}", subject=str(path), hint=f"Known are {known}.")
+        raise DataError(
+            f"{path} is no table that can be read: {suffix or 'no suffix'}",
+            subject=str(path),
+            hint=f"Known are {known}.",
+        )
     if suffix in _READERS:
         return _READERS[suffix]
     delimiter, names = _header(path)
@@ -88,8 +97,12 @@ def _header(path: Path) -> tuple[str, list[str]]:
 def _check(path: Path, there: list[str], mapping: TableMapping) -> None:
     for key, column in mapping.asked.items():
         if column not in there:
-            message = f"{key} = {column!r}: {path.name} has no such column.{did_you_mean(column, there)}"
-            raise BadSpec(message, subject=column, hint=f"Its columns are {', '.join(map(repr, there))}.")
+            message = (
+                f"{key} = {column!r}: {path.name} has no such column.{did_you_mean(column, there)}"
+            )
+            raise BadSpec(
+                message, subject=column, hint=f"Its columns are {', '.join(map(repr, there))}."
+            )
 
 
 def _quoted(name: str) -> str:
@@ -102,5 +115,9 @@ def _text(name: str) -> str:
 
 def _first_lines(error: Exception) -> str:
     """DuckDB explains a CSV at length; what went wrong comes first, or after the line that it quotes."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip() and not line.startswith("Original Line")]
+    lines = [
+        line.strip()
+        for line in str(error).splitlines()
+        if line.strip() and not line.startswith("Original Line")
+    ]
     return " ".join(lines[:2])

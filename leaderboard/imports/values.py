@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from leaderboard.imports.mapping import TableMapping
-from leaderboard.imports.table import PublishedTable
+from headwater.leaderboard.imports.mapping import TableMapping
+from headwater.leaderboard.imports.table import PublishedTable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,7 +52,9 @@ def _located(table: pd.DataFrame, mapping: TableMapping) -> tuple[pd.DataFrame, 
     rows["row"] = np.arange(1, len(rows) + 1)
     rows["source"] = _named(table[columns.source], mapping.rename.sources)
     rows["task"] = _named(table[columns.task], mapping.rename.tasks)
-    rows["size"] = _named(table[columns.size], {}).fillna(mapping.size) if columns.size else mapping.size
+    rows["size"] = (
+        _named(table[columns.size], {}).fillna(mapping.size) if columns.size else mapping.size
+    )
     rows["seed"] = pd.to_numeric(table[columns.seed], errors="coerce") if columns.seed else np.nan
     wrong = []
     for key, column in (("source", columns.source), ("task", columns.task)):
@@ -60,11 +62,17 @@ def _located(table: pd.DataFrame, mapping: TableMapping) -> tuple[pd.DataFrame, 
     if columns.seed:
         seed = rows["seed"]
         whole = (seed % 1 == 0) & seed.between(-(2**31), 2**31 - 1)
-        wrong.append((table[columns.seed].notna() & ~whole, columns.seed, "the seed is no whole number"))
+        wrong.append(
+            (table[columns.seed].notna() & ~whole, columns.seed, "the seed is no whole number")
+        )
     problems, bad = [], np.zeros(len(rows), bool)
     for mask, column, problem in wrong:
         mask = mask.to_numpy() & ~bad
-        problems.append(rows[mask].assign(column=column, value=table[column][mask], problem=f"{problem}: the row is left out"))
+        problems.append(
+            rows[mask].assign(
+                column=column, value=table[column][mask], problem=f"{problem}: the row is left out"
+            )
+        )
         bad |= mask
     return rows[~bad], problems
 
@@ -91,14 +99,20 @@ def _columns(rows: pd.DataFrame, mapping: TableMapping) -> Iterator[pd.DataFrame
             column=metric.column, text=rows[metric.column], scale=metric.scale, beside=rows[long] if long else None,
         )  # fmt: skip
     for name, column in mapping.estimators.items():
-        yield _scores(base.assign(adaptation=mapping.rename.estimators.get(name, name)), column, rows[column])
+        yield _scores(
+            base.assign(adaptation=mapping.rename.estimators.get(name, name)), column, rows[column]
+        )
     if long and mapping.columns.score:
         names = _named(rows[long], mapping.rename.estimators)
-        yield _scores(base.assign(adaptation=names), mapping.columns.score, rows[mapping.columns.score])
+        yield _scores(
+            base.assign(adaptation=names), mapping.columns.score, rows[mapping.columns.score]
+        )
 
 
 def _scores(base: pd.DataFrame, column: str, text: pd.Series) -> pd.DataFrame:
-    return base.assign(kind="estimate", metric="score", sign=1, column=column, text=text, scale=1.0, beside=None)
+    return base.assign(
+        kind="estimate", metric="score", sign=1, column=column, text=text, scale=1.0, beside=None
+    )
 
 
 def _numbers(part: pd.DataFrame, decimal: str) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -109,12 +123,18 @@ def _numbers(part: pd.DataFrame, decimal: str) -> tuple[pd.DataFrame, pd.DataFra
     if decimal == ",":
         text = text.str.replace(",", ".", regex=False)
     scale = part["scale"].to_numpy(float)
-    number = pd.to_numeric(text, errors="coerce").to_numpy(float) / (1 / scale)  # 82.5 / 100 is 0.825, 82.5 * 0.01 is not
+    number = pd.to_numeric(text, errors="coerce").to_numpy(float) / (
+        1 / scale
+    )  # 82.5 / 100 is 0.825, 82.5 * 0.01 is not
     finite = np.isfinite(number)
     nameless = part["adaptation"].isna().to_numpy()
-    lacking = (text.isna() | text.str.lower().isin(("", "nan", "none", "null", "na"))).to_numpy(bool)
+    lacking = (text.isna() | text.str.lower().isin(("", "nan", "none", "null", "na"))).to_numpy(
+        bool
+    )
     problem = np.select(
-        [nameless, lacking, np.isinf(number), ~finite], ["no estimator's name", "no value", "infinite", "not a number"], default=""
+        [nameless, lacking, np.isinf(number), ~finite],
+        ["no estimator's name", "no value", "infinite", "not a number"],
+        default="",
     )
     good = part.assign(value=number, split=part["kind"].map(_SPLITS))[(problem == "")]
     bad = part.assign(value=part["text"], problem=problem)[problem != ""]
@@ -126,14 +146,28 @@ def _once(values: pd.DataFrame, mapping: TableMapping) -> tuple[pd.DataFrame, pd
 
     A long table repeats its metrics for every estimator: that is no problem as long as they agree.
     """
-    first = values.groupby(COORDINATES, sort=False, dropna=False)[["value", "row"]].transform("first")
+    first = values.groupby(COORDINATES, sort=False, dropna=False)[["value", "row"]].transform(
+        "first"
+    )
     again = values.duplicated(COORDINATES)
     differs = values["value"] != first["value"]
-    expected = (values["kind"] == "adapt") & ~differs & ~values.duplicated([*COORDINATES, "beside"]) & bool(mapping.columns.estimator)
+    expected = (
+        (values["kind"] == "adapt")
+        & ~differs
+        & ~values.duplicated([*COORDINATES, "beside"])
+        & bool(mapping.columns.estimator)
+    )
     said = values[again & ~expected]
     problem = [
-        f"row {row:.0f} has {value:g} for the same: this one is left out" if other else f"says again what row {row:.0f} says"
-        for row, value, other in zip(first.loc[said.index, "row"], first.loc[said.index, "value"], differs[said.index], strict=True)
+        f"row {row:.0f} has {value:g} for the same: this one is left out"
+        if other
+        else f"says again what row {row:.0f} says"
+        for row, value, other in zip(
+            first.loc[said.index, "row"],
+            first.loc[said.index, "value"],
+            differs[said.index],
+            strict=True,
+        )
     ]
     repeated = said.assign(value=said["text"], problem=problem)
     return values[~again].drop(columns=["scale", "beside"]).reset_index(drop=True), repeated

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from registry.errors import NotApplicable
-from registry.stages import called, stages
+from headwater.registry.errors import NotApplicable
+from headwater.registry.stages import called, stages
 
 REDUCTION = 4
 """How many times narrower an adapter is than the activations it adds to: so the laterals stay fewer than the column's own weights."""
@@ -33,7 +33,9 @@ class Lateral(nn.Module):
         self.alpha = nn.Parameter(SMALL * torch.rand(()))
         self.reduce = nn.Linear(given, inner)
         self.expand = nn.Linear(inner, wanted, bias=False)
-        nn.init.zeros_(self.reduce.bias)  # beside a small α h another start would decide for good which units are off
+        nn.init.zeros_(
+            self.reduce.bias
+        )  # beside a small α h another start would decide for good which units are off
 
     def forward(self, activations: Tensor) -> Tensor:
         inner = self.reduce((self.alpha * activations).movedim(self.axis, -1)).relu()
@@ -46,9 +48,15 @@ class Progressive(nn.Module):
     Raises NotApplicable for a network that cannot be cut so, and for columns whose stages do not meet.
     """
 
-    def __init__(self, columns: Mapping[str, nn.Module], column: nn.Module, head: nn.Module, image_size: int) -> None:
+    def __init__(
+        self, columns: Mapping[str, nn.Module], column: nn.Module, head: nn.Module, image_size: int
+    ) -> None:
         super().__init__()
-        self.columns, self.column, self.head = nn.ModuleList(columns.values()).requires_grad_(False), column, head
+        self.columns, self.column, self.head = (
+            nn.ModuleList(columns.values()).requires_grad_(False),
+            column,
+            head,
+        )
         self._entries = [_entries(one) for one in (column, *columns.values())]
         named = zip({"": column, **columns}.items(), self._entries, strict=True)
         shapes = [_shapes(name, one, entries, image_size) for (name, one), entries in named]
@@ -57,13 +65,18 @@ class Progressive(nn.Module):
         for name, others in zip(columns, shapes[1:], strict=True):
             _check_meet(first, own, name, others, places)
         self.laterals = nn.ModuleList(
-            nn.ModuleList(Lateral(others[place][axis], own[place][axis], axis) for others in shapes[1:])
+            nn.ModuleList(
+                Lateral(others[place][axis], own[place][axis], axis) for others in shapes[1:]
+            )
             for place, axis in enumerate(places)
         )
 
     def forward(self, images: Tensor) -> Tensor:
         with torch.no_grad():
-            known = [_activations(one, images, at) for one, at in zip(self.columns, self._entries[1:], strict=True)]
+            known = [
+                _activations(one, images, at)
+                for one, at in zip(self.columns, self._entries[1:], strict=True)
+            ]
 
         def joined(place: int, activations: Tensor) -> Tensor:
             for lateral, of_column in zip(self.laterals[place].children(), known, strict=True):
@@ -78,7 +91,12 @@ def _entries(backbone: nn.Module) -> list[nn.Module]:
     return [next(called(part)) for part in list(stages(backbone).values())[1:]]
 
 
-def _through(backbone: nn.Module, images: Tensor, entries: list[nn.Module], at: Callable[[int, Tensor], Tensor]) -> Tensor:
+def _through(
+    backbone: nn.Module,
+    images: Tensor,
+    entries: list[nn.Module],
+    at: Callable[[int, Tensor], Tensor],
+) -> Tensor:
     """A backbone's features, where ``at(place, activations)`` stands before each of its later stages and, last, after the features."""
 
     def hook(place: int) -> Callable[[nn.Module, tuple[Any, ...]], tuple[Any, ...]]:
@@ -91,7 +109,9 @@ def _through(backbone: nn.Module, images: Tensor, entries: list[nn.Module], at: 
     return at(len(entries), features)
 
 
-def _activations(backbone: nn.Module, images: Tensor, entries: list[nn.Module]) -> dict[int, Tensor]:
+def _activations(
+    backbone: nn.Module, images: Tensor, entries: list[nn.Module]
+) -> dict[int, Tensor]:
     """Before each later stage, by its place, and last the features."""
     found: dict[int, Tensor] = {}
 
@@ -104,14 +124,20 @@ def _activations(backbone: nn.Module, images: Tensor, entries: list[nn.Module]) 
 
 
 @torch.no_grad()
-def _shapes(name: str, backbone: nn.Module, entries: list[nn.Module], image_size: int) -> list[tuple[int, ...]]:
+def _shapes(
+    name: str, backbone: nn.Module, entries: list[nn.Module], image_size: int
+) -> list[tuple[int, ...]]:
     """Of the activations, for one image; raises NotApplicable where a stage is not called with a tensor."""
     training, device = backbone.training, next(backbone.parameters()).device
     try:
-        found = _activations(backbone.eval(), torch.zeros(1, 3, image_size, image_size, device=device), entries)
+        found = _activations(
+            backbone.eval(), torch.zeros(1, 3, image_size, image_size, device=device), entries
+        )
         shapes = [tuple(found[place].shape) for place in range(len(entries) + 1)]
     except (KeyError, IndexError, AttributeError):
-        raise NotApplicable(f"the stages of {name or 'the new column'} do not hand on one tensor each", subject=name) from None
+        raise NotApplicable(
+            f"the stages of {name or 'the new column'} do not hand on one tensor each", subject=name
+        ) from None
     finally:
         backbone.train(training)
     return shapes
@@ -119,14 +145,29 @@ def _shapes(name: str, backbone: nn.Module, entries: list[nn.Module], image_size
 
 def _axis(shape: tuple[int, ...], backbone: nn.Module) -> int:
     """Which axis holds the channels: of maps (B, C, H, W) or (B, H, W, C), of tokens (B, N, C), of features (B, D)."""
-    last = "NHWC" in {str(getattr(module, "output_fmt", "")) for module in (backbone, *backbone.children())}
+    last = "NHWC" in {
+        str(getattr(module, "output_fmt", "")) for module in (backbone, *backbone.children())
+    }
     return 1 if len(shape) == 4 and not last else len(shape) - 1
 
 
-def _check_meet(first: str, own: list[tuple[int, ...]], name: str, others: list[tuple[int, ...]], axes: list[int]) -> None:
+def _check_meet(
+    first: str,
+    own: list[tuple[int, ...]],
+    name: str,
+    others: list[tuple[int, ...]],
+    axes: list[int],
+) -> None:
     if len(own) != len(others):
-        raise NotApplicable(f"{name} has a stem and {len(others) - 1} stages, {first} {len(own) - 1}: columns need as many", subject=name)
+        raise NotApplicable(
+            f"{name} has a stem and {len(others) - 1} stages, {first} {len(own) - 1}: columns need as many",
+            subject=name,
+        )
     for place, (mine, theirs, axis) in enumerate(zip(own, others, axes, strict=True), start=1):
-        if len(mine) != len(theirs) or any(a != b for at, (a, b) in enumerate(zip(mine, theirs, strict=True)) if at != axis):
+        if len(mine) != len(theirs) or any(
+            a != b for at, (a, b) in enumerate(zip(mine, theirs, strict=True)) if at != axis
+        ):
             shapes = " and ".join("×".join(map(str, shape[1:])) for shape in (theirs, mine))
-            raise NotApplicable(f"{name} and {first} do not meet before stage {place}: {shapes}", subject=name)
+            raise NotApplicable(
+                f"{name} and {first} do not meet before stage {place}: {shapes}", subject=name
+            )

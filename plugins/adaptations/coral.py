@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from plugins.two_domains import TwoDomains
-from registry import Context, Objective, adaptation
+from headwater.plugins.two_domains import TwoDomains
+from headwater.registry import Context, Objective, adaptation
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-@adaptation("coral", control="from_scratch", approach="mapping", source_labelled=True, needs_source=True, pooled=True)
+@adaptation(
+    "coral",
+    control="from_scratch",
+    approach="mapping",
+    source_labelled=True,
+    needs_source=True,
+    pooled=True,
+)
 def coral(context: Context, *, labelled: bool = True, strength: float = 1.0) -> Objective:
     """The source's task (and the target's), plus the distance between the covariances of the features of both."""
     domains = TwoDomains(context, "coral")
-    return domains.aligned(labelled, lambda source, target, step: strength * distance(source, target))
+    return domains.aligned(
+        labelled, lambda source, target, step: strength * distance(source, target)
+    )
 
 
 def distance(source: Tensor, target: Tensor) -> Tensor:

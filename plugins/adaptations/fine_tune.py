@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from registry import Batch, Context, Objective, ParameterGroup, adaptation
-from registry.errors import BadName
-from registry.stages import stages
+from headwater.registry import Batch, Context, Objective, ParameterGroup, adaptation
+from headwater.registry.errors import BadName
+from headwater.registry.stages import stages
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -31,9 +31,13 @@ def fine_tune(
     """
     if layer_decay <= 0 or l2_sp < 0 or l2_head < 0:
         hint = "layer_decay is above 0, l2_sp and l2_head are 0 or above."
-        raise BadName(f"fine_tune[{layer_decay=:g},{l2_sp=:g},{l2_head=:g}] makes no sense", subject="fine_tune", hint=hint)
+        raise BadName(
+            f"fine_tune[{layer_decay=:g},{l2_sp=:g},{l2_head=:g}] makes no sense",
+            subject="fine_tune",
+            hint=hint,
+        )
     if probe_first:
-        from plugins.probe_head import start_as_probe
+        from headwater.plugins.probe_head import start_as_probe
 
         start_as_probe(context)
     objective = _train_all(context, head_scale, layer_decay)
@@ -51,14 +55,21 @@ def _train_all(context: Context, head_scale: float, layer_decay: float = 1.0) ->
 
     network = nn.Sequential(context.backbone, context.head)
     backbone, head = context.backbone, list(context.head.parameters())
-    groups = [ParameterGroup(list(backbone.parameters()))] if layer_decay == 1.0 else _discriminative(backbone, layer_decay)
+    groups = (
+        [ParameterGroup(list(backbone.parameters()))]
+        if layer_decay == 1.0
+        else _discriminative(backbone, layer_decay)
+    )
     return Objective(network, [*groups, ParameterGroup(head, scale=head_scale)])
 
 
 def _discriminative(backbone: nn.Module, decay: float) -> list[ParameterGroup]:
     """A group for each stage, its rate the less the further it lies from the head: decay for the last one, decay² for that before."""
     parts = list(stages(backbone).values())
-    return [ParameterGroup(list(part.parameters()), scale=decay ** (len(parts) - place)) for place, part in enumerate(parts)]
+    return [
+        ParameterGroup(list(part.parameters()), scale=decay ** (len(parts) - place))
+        for place, part in enumerate(parts)
+    ]
 
 
 def _held(context: Context, objective: Objective, alpha: float, beta: float) -> Objective:
@@ -70,12 +81,20 @@ def _held(context: Context, objective: Objective, alpha: float, beta: float) -> 
             group.weight_decay = 0.0 if pull else None
 
     def penalty() -> Tensor | float:
-        away = sum((w - w_0).square().sum() for w, w_0 in zip(backbone, start, strict=True)) if alpha else 0.0
+        away = (
+            sum((w - w_0).square().sum() for w, w_0 in zip(backbone, start, strict=True))
+            if alpha
+            else 0.0
+        )
         large = sum(w.square().sum() for w in head) if beta else 0.0
         return alpha / 2 * away + beta / 2 * large
 
-    return Objective(objective.network, objective.groups, loss=_with(context, objective.network, penalty))
+    return Objective(
+        objective.network, objective.groups, loss=_with(context, objective.network, penalty)
+    )
 
 
-def _with(context: Context, network: nn.Module, penalty: Callable[[], Tensor | float]) -> Callable[[Batch, int], Tensor]:
+def _with(
+    context: Context, network: nn.Module, penalty: Callable[[], Tensor | float]
+) -> Callable[[Batch, int], Tensor]:
     return lambda batch, step: context.loss(network(batch.images), batch.targets) + penalty()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from itertools import islice
 
-from registry import Context, Objective, ParameterGroup, adaptation
-from registry.errors import NotApplicable
-from registry.stages import stages as stages_of
+from headwater.registry import Context, Objective, ParameterGroup, adaptation
+from headwater.registry.errors import NotApplicable
+from headwater.registry.stages import stages as stages_of
 
 
 @adaptation("freeze", control="from_scratch", approach="network")
@@ -25,4 +25,11 @@ def freeze(context: Context, *, stages: int = 1, head_scale: float = 1.0) -> Obj
         part.requires_grad_(False)
     network = nn.Sequential(context.backbone, context.head)
     backbone = [parameter for parameter in context.backbone.parameters() if parameter.requires_grad]
-    return Objective(network, [ParameterGroup(backbone), ParameterGroup(list(context.head.parameters()), scale=head_scale)], frozen=frozen)
+    return Objective(
+        network,
+        [
+            ParameterGroup(backbone),
+            ParameterGroup(list(context.head.parameters()), scale=head_scale),
+        ],
+        frozen=frozen,
+    )

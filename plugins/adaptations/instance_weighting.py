@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from plugins.two_domains import TwoDomains
-from registry import Batch, Context, Objective, adaptation
-from registry.errors import NotApplicable
+from headwater.plugins.two_domains import TwoDomains
+from headwater.registry import Batch, Context, Objective, adaptation
+from headwater.registry.errors import NotApplicable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,7 +32,10 @@ def instance_weighting(context: Context, *, source_share: float = 0.5) -> Object
             subject=context.task.name,
         )
     if not 0 < source_share < 1:
-        raise NotApplicable(f"instance_weighting: source_share={source_share:g} is not between 0 and 1", subject=context.source.name)
+        raise NotApplicable(
+            f"instance_weighting: source_share={source_share:g} is not between 0 and 1",
+            subject=context.source.name,
+        )
     weights = Weights(domains.data.images, context.steps, source_share)
 
     def loss(batch: Batch, step: int) -> Tensor:
@@ -68,16 +71,24 @@ class Side:
     @property
     def total(self) -> float:
         """The sum of all weights; images not seen yet weigh what they did at first."""
-        return self.share + sum(weight - self.share for weight in self.weights.values()) / max(self.images, 1)
+        return self.share + sum(weight - self.share for weight in self.weights.values()) / max(
+            self.images, 1
+        )
 
     @property
     def error(self) -> float:
         """ε: the weighted mean error of the round."""
-        return sum(self.of(row) * error for row, error in self.errors.items()) / sum(map(self.of, self.errors))
+        return sum(self.of(row) * error for row, error in self.errors.items()) / sum(
+            map(self.of, self.errors)
+        )
 
     def gather(self) -> None:
         """Fetch the round's errors from the device, all at once."""
-        self.errors = {row: error for rows, errors in self.noted for row, error in zip(rows, errors.tolist(), strict=True)}
+        self.errors = {
+            row: error
+            for rows, errors in self.noted
+            for row, error in zip(rows, errors.tolist(), strict=True)
+        }
         self.noted = []
 
     def multiply(self, base: float) -> None:

@@ -11,15 +11,22 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from registry import Context, Objective, ParameterGroup, adaptation
-from registry.errors import BadName, HeadwaterError, NotApplicable
+from headwater.registry import Context, Objective, ParameterGroup, adaptation
+from headwater.registry.errors import BadName, HeadwaterError, NotApplicable
 
 if TYPE_CHECKING:
     from torch import nn
 
 
 @adaptation("lora", control="from_scratch", approach="network")
-def lora(context: Context, *, rank: int = 8, alpha: int = 16, targets: str = "all", head_scale: float = 1.0) -> Objective:
+def lora(
+    context: Context,
+    *,
+    rank: int = 8,
+    alpha: int = 16,
+    targets: str = "all",
+    head_scale: float = 1.0,
+) -> Objective:
     """Low-rank adapters on the backbone's linear and convolution layers, and a fresh head; all else stays the source's.
 
     ``targets``: ``all`` of them, the ``pointwise`` ones (linear layers and 1×1 convolutions), or names with wildcards joined
@@ -33,7 +40,9 @@ def lora(context: Context, *, rank: int = 8, alpha: int = 16, targets: str = "al
     if not names:
         hint = "targets=all takes every linear layer and every convolution without groups."
         raise NotApplicable(
-            f"{context.source.name} has no layer that lora[targets={targets}] adapts", subject=context.source.name, hint=hint
+            f"{context.source.name} has no layer that lora[targets={targets}] adapts",
+            subject=context.source.name,
+            hint=hint,
         )
     tuner = _adapted(context.backbone, names, rank, alpha)
     context.place(context.backbone)
@@ -44,7 +53,10 @@ def lora(context: Context, *, rank: int = 8, alpha: int = 16, targets: str = "al
         tuner.merge_and_unload()  # puts the plain layers back where they were
         return network
 
-    groups = [ParameterGroup(adapters), ParameterGroup(list(context.head.parameters()), scale=head_scale)]
+    groups = [
+        ParameterGroup(adapters),
+        ParameterGroup(list(context.head.parameters()), scale=head_scale),
+    ]
     return Objective(network, groups, frozen=[context.backbone], finish=merged)
 
 
@@ -54,9 +66,13 @@ def _adapted(backbone: nn.Module, names: list[str], rank: int, alpha: int) -> An
         from peft import LoraConfig, LoraModel
     except ImportError as error:
         hint = "pip install 'headwater[lora]'"
-        raise HeadwaterError("lora needs the peft library, which is not installed", subject="peft", hint=hint) from error
+        raise HeadwaterError(
+            "lora needs the peft library, which is not installed", subject="peft", hint=hint
+        ) from error
     exactly = "|".join(map(re.escape, names))
-    return LoraModel(backbone, LoraConfig(r=rank, lora_alpha=alpha, target_modules=exactly), "default")
+    return LoraModel(
+        backbone, LoraConfig(r=rank, lora_alpha=alpha, target_modules=exactly), "default"
+    )
 
 
 def _adaptable(backbone: nn.Module) -> Iterator[tuple[str, nn.Linear | nn.Conv2d]]:
@@ -64,11 +80,15 @@ def _adaptable(backbone: nn.Module) -> Iterator[tuple[str, nn.Linear | nn.Conv2d
     from torch import nn
 
     for name, layer in backbone.named_modules():
-        if type(layer) is nn.Linear or (type(layer) is nn.Conv2d and layer.groups == 1 and layer.padding_mode == "zeros"):
+        if type(layer) is nn.Linear or (
+            type(layer) is nn.Conv2d and layer.groups == 1 and layer.padding_mode == "zeros"
+        ):
             yield name, layer
 
 
 def _wanted(name: str, layer: nn.Linear | nn.Conv2d, targets: str) -> bool:
     if targets == "pointwise":
         return getattr(layer, "kernel_size", (1, 1)) == (1, 1)
-    return targets == "all" or any(fnmatchcase(name, pattern.strip()) for pattern in targets.split("+"))
+    return targets == "all" or any(
+        fnmatchcase(name, pattern.strip()) for pattern in targets.split("+")
+    )

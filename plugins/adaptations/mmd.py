@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from plugins.two_domains import TwoDomains
-from registry import Context, Objective, adaptation
+from headwater.plugins.two_domains import TwoDomains
+from headwater.registry import Context, Objective, adaptation
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -14,11 +14,20 @@ WIDTHS = tuple(2.0**k for k in range(-2, 3))
 """Bandwidths of the kernels, as multiples of the mean squared distance."""
 
 
-@adaptation("mmd", control="from_scratch", approach="mapping", source_labelled=True, needs_source=True, pooled=True)
+@adaptation(
+    "mmd",
+    control="from_scratch",
+    approach="mapping",
+    source_labelled=True,
+    needs_source=True,
+    pooled=True,
+)
 def mmd(context: Context, *, labelled: bool = True, strength: float = 1.0) -> Objective:
     """The source's task (and the target's), plus the maximum mean discrepancy between the features of both."""
     domains = TwoDomains(context, "mmd")
-    return domains.aligned(labelled, lambda source, target, step: strength * discrepancy(source, target))
+    return domains.aligned(
+        labelled, lambda source, target, step: strength * discrepancy(source, target)
+    )
 
 
 def discrepancy(source: Tensor, target: Tensor) -> Tensor:

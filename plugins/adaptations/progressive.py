@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from registry import Context, Objective, ParameterGroup, adaptation
-from registry.errors import NotApplicable
-from registry.names import split_list
+from headwater.registry import Context, Objective, ParameterGroup, adaptation
+from headwater.registry.errors import NotApplicable
+from headwater.registry.names import split_list
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,15 +23,31 @@ def progressive(context: Context, *, columns: str = "", head_scale: float = 1.0)
     ``columns``: further sources, joined by ``+``, each a frozen column beside that of the cell's source. They must have as many
     stages, and maps as large; they may be as wide as they like.
     """
-    from plugins.adaptations._columns import Progressive
+    from headwater.plugins.adaptations._columns import Progressive
 
     source = context.source
     scratch = source.name if source.random else source.scratch
     if not scratch or context.another is None:
-        raise NotApplicable(f"{source.name} names no random initialisation of its architecture (scratch=…)", subject=source.name)
+        raise NotApplicable(
+            f"{source.name} names no random initialisation of its architecture (scratch=…)",
+            subject=source.name,
+        )
     names = [source.name, *split_list(columns, "+")]
     frozen = [context.backbone, *(context.another(name) for name in names[1:])]
-    network = Progressive(dict(zip(names, frozen, strict=True)), context.another(scratch), context.head, context.image_size)
+    network = Progressive(
+        dict(zip(names, frozen, strict=True)),
+        context.another(scratch),
+        context.head,
+        context.image_size,
+    )
     context.place(network)
-    groups: list[tuple[nn.Module, float]] = [(network.column, 1.0), (network.laterals, 1.0), (network.head, head_scale)]
-    return Objective(network, [ParameterGroup(list(part.parameters()), scale) for part, scale in groups], frozen=[network.columns])
+    groups: list[tuple[nn.Module, float]] = [
+        (network.column, 1.0),
+        (network.laterals, 1.0),
+        (network.head, head_scale),
+    ]
+    return Objective(
+        network,
+        [ParameterGroup(list(part.parameters()), scale) for part, scale in groups],
+        frozen=[network.columns],
+    )

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from plugins.two_domains import TwoDomains
-from registry import Batch, Context, Objective, adaptation
+from headwater.plugins.two_domains import TwoDomains
+from headwater.registry import Batch, Context, Objective, adaptation
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-@adaptation("source_only", control="from_scratch", source_labelled=True, target_labelled=False, needs_source=True, pooled=True)
+@adaptation(
+    "source_only",
+    control="from_scratch",
+    source_labelled=True,
+    target_labelled=False,
+    needs_source=True,
+    pooled=True,
+)
 def source_only(context: Context) -> Objective:
     """As many steps more on the source's labelled images, none on the target's; tested by the source's own head."""
     domains = TwoDomains(context, "source_only")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from registry import Evidence, Score, estimator
-from registry.discriminant import blocks_of
+from headwater.registry import Evidence, Score, estimator
+from headwater.registry.evidence.discriminant import blocks_of
 
 
 @estimator("etran", pooled=True)

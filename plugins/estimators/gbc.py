@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from registry import estimator
-from registry.errors import BadName, NotApplicable
-from registry.estimator import Score, Shape
+from headwater.registry import estimator
+from headwater.registry.cards.estimator import Score
+from headwater.registry.errors import BadName, NotApplicable
+from headwater.registry.evidence.shape import Shape
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from registry.evidence import Evidence
+    from headwater.registry.evidence.evidence import Evidence
 
 FLOOR = 1e-4
 """Least variance of a class along a component, as a share of the mean variance of the components."""
@@ -37,16 +38,23 @@ def gbc(evidence: Evidence, *, components: int = 64, covariance: str = "diagonal
     import numpy as np
 
     if covariance not in ("diagonal", "spherical"):
-        raise BadName(f"gbc[covariance={covariance}]: covariance is diagonal or spherical", subject="gbc")
+        raise BadName(
+            f"gbc[covariance={covariance}]: covariance is diagonal or spherical", subject="gbc"
+        )
     scores = evidence.principal.scores(evidence.features, max(components, 1))
     if not scores.size:
-        raise NotApplicable("gbc: all images have the same features, so the classes have no extent", subject="gbc")
+        raise NotApplicable(
+            "gbc: all images have the same features, so the classes have no extent", subject="gbc"
+        )
     counts, means, variances = _gaussians(scores, evidence.labels)
     if covariance == "spherical":
         variances = np.repeat(variances.mean(1, keepdims=True), scores.shape[1], axis=1)
     variances = np.maximum(variances, FLOOR * scores.var(0).mean())
     value, lonely = -_overlap(means, variances), int((counts == 1).sum())
-    return Score(value, f"{lonely} of {len(counts)} classes have one image: pooled variance" if lonely else "")
+    return Score(
+        value,
+        f"{lonely} of {len(counts)} classes have one image: pooled variance" if lonely else "",
+    )
 
 
 def _gaussians(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -61,7 +69,9 @@ def _gaussians(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.n
     squares = members @ (scores - means[labels]) ** 2
     if counts.max() == 1:
         hint = "Give more images a class."
-        raise NotApplicable("gbc: every class has a single image, so none has an extent", subject="gbc", hint=hint)
+        raise NotApplicable(
+            "gbc: every class has a single image, so none has an extent", subject="gbc", hint=hint
+        )
     pooled = squares.sum(0) / counts[counts > 1].sum()
     return counts, means, np.where(counts[:, None] > 1, squares / counts[:, None], pooled)
 

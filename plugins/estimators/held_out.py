@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from plugins.estimators.ranks import mid_ranks
-from registry.errors import NotApplicable
+from headwater.plugins.estimators.ranks import mid_ranks
+from headwater.registry.errors import NotApplicable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,10 +21,18 @@ def quality(predicted: np.ndarray, labels: np.ndarray, task_type: str, name: str
     if task_type == "classification":
         return float((predicted == labels).mean())
     of_column = r_squared if task_type == "regression" else area_under_roc
-    varying = [column for column in range(labels.shape[1]) if labels[:, column].min() < labels[:, column].max()]
+    varying = [
+        column
+        for column in range(labels.shape[1])
+        if labels[:, column].min() < labels[:, column].max()
+    ]
     if not varying:
-        raise NotApplicable(f"{name}: every image has the same labels, so there is nothing to predict", subject=name)
-    return sum(of_column(predicted[:, column], labels[:, column]) for column in varying) / len(varying)
+        raise NotApplicable(
+            f"{name}: every image has the same labels, so there is nothing to predict", subject=name
+        )
+    return sum(of_column(predicted[:, column], labels[:, column]) for column in varying) / len(
+        varying
+    )
 
 
 def r_squared(predicted: np.ndarray, truth: np.ndarray) -> float:

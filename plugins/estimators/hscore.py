@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from registry import Score, estimator
-from registry.errors import NotApplicable
-from registry.estimator import Shape
+from headwater.registry import Score, estimator
+from headwater.registry.errors import NotApplicable
+from headwater.registry.evidence.shape import Shape
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from registry.moments import Moments
+    from headwater.registry.evidence.moments import Moments
 
 EXPLAINED = 1e-10
 """A feature is left out once the others explain all but this share of its variance; rounding of float32 features is 1e-14 of it."""
@@ -38,7 +38,9 @@ def hscore(moments: Moments) -> Score:
     from scipy.linalg import solve_triangular
 
     factor, chosen, deviations = _independent(moments)
-    means = moments.class_means[:, chosen] / deviations[chosen] * np.sqrt(moments.label_sums)[:, None]
+    means = (
+        moments.class_means[:, chosen] / deviations[chosen] * np.sqrt(moments.label_sums)[:, None]
+    )
     explained = solve_triangular(factor, means.T, trans="T", check_finite=False)
     value = min(float((explained**2).sum()), len(chosen), len(means) - 1)
     return Score(value, note_of(len(chosen), moments.count, len(means)))

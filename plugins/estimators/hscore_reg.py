@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from plugins.estimators.hscore import hscore, most
-from registry import Score, estimator
-from registry.errors import NotApplicable
+from headwater.plugins.estimators.hscore import hscore, most
+from headwater.registry import Score, estimator
+from headwater.registry.errors import NotApplicable
 
 if TYPE_CHECKING:
-    from registry.moments import Moments
+    from headwater.registry.evidence.moments import Moments
 
 
 @estimator("hscore_reg", low=0.0, high=most)
@@ -29,7 +29,9 @@ def hscore_reg(moments: Moments) -> Score:
         return hscore.score(moments)  # type: ignore[return-value]
     width = len(moments.mean)
     covariance = moments.centred.gram * ((1 - shrinkage) / moments.count)
-    covariance.flat[:: width + 1] += shrinkage * np.trace(moments.centred.gram) / moments.count / width
+    covariance.flat[:: width + 1] += (
+        shrinkage * np.trace(moments.centred.gram) / moments.count / width
+    )
     factor = cho_factor(covariance, overwrite_a=True, check_finite=False)
     means = moments.class_means
     turned = cho_solve(factor, means.T, check_finite=False).T

@@ -6,15 +6,15 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from plugins.estimators.held_out import quality
-from registry import estimator
-from registry.errors import BadName
-from registry.estimator import Score
+from headwater.plugins.estimators.held_out import quality
+from headwater.registry import estimator
+from headwater.registry.cards.estimator import Score
+from headwater.registry.errors import BadName
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from registry.evidence import Evidence
+    from headwater.registry.evidence.evidence import Evidence
 
 BLOCK = 1 << 23
 """Values of a block in float32 (32 MB): rows of features, and images × images."""
@@ -27,7 +27,9 @@ SAMPLE = 256
 
 
 @estimator("knn", low=0.0, high=1.0, task_types=("classification", "regression", "multilabel"))
-def knn(evidence: Evidence, *, k: int = 5, metric: str = "cosine", images: int = 2000, seed: int = 0) -> float:
+def knn(
+    evidence: Evidence, *, k: int = 5, metric: str = "cosine", images: int = 2000, seed: int = 0
+) -> float:
     """Leave-one-out accuracy of the k nearest neighbours by ``metric``, ``cosine`` or ``l2``.
 
     The k neighbours vote; of classes with equally many votes that of the nearest neighbour among them wins, and of equally near images
@@ -65,22 +67,32 @@ def _neighbours(features: np.ndarray, asked: np.ndarray, k: int, metric: str) ->
     import numpy as np
 
     exact = features.size <= SMALL
-    prepare = partial(_unit_length if metric == "cosine" else _centred(features), kind=np.float64 if exact else np.float32)
+    prepare = partial(
+        _unit_length if metric == "cosine" else _centred(features),
+        kind=np.float64 if exact else np.float32,
+    )
     queries = prepare(features[asked])
-    found, near = np.empty((len(asked), 0), dtype=np.int64), np.empty((len(asked), 0), dtype=queries.dtype)
+    found, near = (
+        np.empty((len(asked), 0), dtype=np.int64),
+        np.empty((len(asked), 0), dtype=queries.dtype),
+    )
     step = max(1, BLOCK // max(features.shape[1], len(asked)))
     for start in range(0, len(features), step):
         block = prepare(features[start : start + step])
         likeness = queries @ block.T
         if metric == "l2":
-            likeness -= np.einsum("nd,nd->n", block, block) / 2  # −½‖q − x‖² but for a term of the query alone
+            likeness -= (
+                np.einsum("nd,nd->n", block, block) / 2
+            )  # −½‖q − x‖² but for a term of the query alone
         if exact:
             likeness = np.round(likeness, EQUAL)
         own = np.flatnonzero((asked >= start) & (asked < start + step))
         likeness[own, asked[own] - start] = -np.inf
         columns, values = _largest(likeness, min(k, len(block)))
         found, near = np.hstack([found, columns + start]), np.hstack([near, values])
-        best = np.argsort(-near, axis=1, kind="stable")[:, :k]  # stable: of equally near ones the earlier first
+        best = np.argsort(-near, axis=1, kind="stable")[
+            :, :k
+        ]  # stable: of equally near ones the earlier first
         found, near = np.take_along_axis(found, best, 1), np.take_along_axis(near, best, 1)
     return found
 
@@ -90,7 +102,9 @@ def _unit_length(rows: np.ndarray, kind: type) -> np.ndarray:
     import numpy as np
 
     length = np.sqrt(np.einsum("nd,nd->n", rows, rows, dtype=np.float64))
-    return (rows / np.where(length > 0, length, 1.0)[:, None].astype(rows.dtype)).astype(kind, copy=False)
+    return (rows / np.where(length > 0, length, 1.0)[:, None].astype(rows.dtype)).astype(
+        kind, copy=False
+    )
 
 
 def _centred(features: np.ndarray) -> Callable[..., np.ndarray]:
@@ -111,7 +125,10 @@ def _largest(likeness: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     import numpy as np
 
     rows = np.arange(len(likeness))
-    columns, values = np.empty((len(rows), k), dtype=np.int64), np.empty((len(rows), k), dtype=likeness.dtype)
+    columns, values = (
+        np.empty((len(rows), k), dtype=np.int64),
+        np.empty((len(rows), k), dtype=likeness.dtype),
+    )
     for rank in range(k):
         columns[:, rank] = likeness.argmax(1)
         values[:, rank] = likeness[rows, columns[:, rank]]

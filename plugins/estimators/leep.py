@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from plugins.estimators.nce import nothing_known
-from registry import estimator
+from headwater.plugins.estimators.nce import nothing_known
+from headwater.registry import estimator
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,7 +51,9 @@ def _class_sums(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     for rows in _blocks(probabilities):
         block = _normalised(probabilities[rows])
         count = len(block)
-        members = csr_array((np.ones(count), (labels[rows], np.arange(count))), shape=(len(sums), count))
+        members = csr_array(
+            (np.ones(count), (labels[rows], np.arange(count))), shape=(len(sums), count)
+        )
         sums += members @ block
     return sums
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from plugins.estimators.held_out import quality
-from registry import estimator
-from registry.errors import BadName
-from registry.estimator import Score
+from headwater.plugins.estimators.held_out import quality
+from headwater.registry import estimator
+from headwater.registry.cards.estimator import Score
+from headwater.registry.errors import BadName
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from registry.evidence import Evidence
+    from headwater.registry.evidence.evidence import Evidence
 
 STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """Ridge penalties, as shares of the mean scatter of the principal axes."""
@@ -21,8 +21,12 @@ FOLD = 100
 """Images that a fold holds at most: the closed form solves one system of that size a fold and strength."""
 
 
-@estimator("linear_probe", low=0.0, high=1.0, task_types=("classification", "regression", "multilabel"))
-def linear_probe(evidence: Evidence, *, folds: int = 10, images: int = 5000, seed: int = 0) -> Score:
+@estimator(
+    "linear_probe", low=0.0, high=1.0, task_types=("classification", "regression", "multilabel")
+)
+def linear_probe(
+    evidence: Evidence, *, folds: int = 10, images: int = 5000, seed: int = 0
+) -> Score:
     """Cross-validated accuracy of ridge regression onto one-hot classes, the best over a sweep of strengths.
 
     min_{W,b} ‖Y − XW − b‖² + λ‖W‖²; the largest output is the class. ``folds`` seeded folds, stratified by class, and as many more as
@@ -34,16 +38,26 @@ def linear_probe(evidence: Evidence, *, folds: int = 10, images: int = 5000, see
     import numpy as np
 
     if folds < 2:
-        raise BadName(f"linear_probe[folds={folds}]: cross-validation needs two folds or more", subject="linear_probe")
+        raise BadName(
+            f"linear_probe[folds={folds}]: cross-validation needs two folds or more",
+            subject="linear_probe",
+        )
     count = len(evidence.labels)
     folds = min(count, max(folds, -(-count // FOLD)))
     fold_of = _assigned(evidence.labels, evidence.task_type, folds, seed)
-    held = [np.flatnonzero(fold_of == fold) for fold in range(0, folds, max(1, round(count / images)))]
+    held = [
+        np.flatnonzero(fold_of == fold) for fold in range(0, folds, max(1, round(count / images)))
+    ]
     predicted = _held_out(evidence, held)
     rows = np.concatenate(held)
-    values = [quality(of_strength, evidence.labels[rows], evidence.task_type, "linear_probe") for of_strength in predicted]
+    values = [
+        quality(of_strength, evidence.labels[rows], evidence.task_type, "linear_probe")
+        for of_strength in predicted
+    ]
     best = int(np.argmax(values))
-    note = f"ridge {STRENGTHS[best]:g}" + (f"; {len(rows):,} of {count:,} images predicted" if len(rows) < count else "")
+    note = f"ridge {STRENGTHS[best]:g}" + (
+        f"; {len(rows):,} of {count:,} images predicted" if len(rows) < count else ""
+    )
     return Score(values[best], note)
 
 
@@ -68,10 +82,16 @@ def _held_out(evidence: Evidence, held: list[np.ndarray]) -> np.ndarray:
     import numpy as np
 
     principal, moments = evidence.principal, evidence.moments
-    single = len(evidence.labels) >= 2 * len(principal.scatter) and evidence.features.dtype == np.float32
-    kind = np.float32 if single else np.float64  # I − H is near singular where the axes are nearly as many as the images
+    single = (
+        len(evidence.labels) >= 2 * len(principal.scatter) and evidence.features.dtype == np.float32
+    )
+    kind = (
+        np.float32 if single else np.float64
+    )  # I − H is near singular where the axes are nearly as many as the images
     whitening = principal.axes / np.sqrt(principal.scatter)
-    slopes = (whitening.T @ moments.centred.cross.T).astype(kind)  # of the targets along whitened axes: (R, K)
+    slopes = (whitening.T @ moments.centred.cross.T).astype(
+        kind
+    )  # of the targets along whitened axes: (R, K)
     kept = _kept(principal.scatter).astype(kind)
     whitening, centre = whitening.astype(kind), moments.label_sums / moments.count
     predicted = []
@@ -100,5 +120,7 @@ def _columns(evidence: Evidence, rows: np.ndarray) -> np.ndarray:
 
     labels = evidence.labels[rows]
     if evidence.task_type == "classification":
-        return np.asarray(labels[:, None] == np.arange(int(evidence.labels.max()) + 1), dtype=np.float64)
+        return np.asarray(
+            labels[:, None] == np.arange(int(evidence.labels.max()) + 1), dtype=np.float64
+        )
     return labels.astype(np.float64)

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from registry import Evidence, Score, estimator
-from registry.errors import NotApplicable
+from headwater.registry import Evidence, Score, estimator
+from headwater.registry.errors import NotApplicable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,12 +41,20 @@ def logme(evidence: Evidence) -> Score:
     then taken as 1e-6 of Σy², and the note says so. Source: You, Liu, Wang, Long, LogME: Practical Assessment of Pre-trained
     Models for Transfer Learning (ICML 2021, arXiv 2102.11005), section 4; the columns' evidence in JMLR 23 (arXiv 2110.10545).
     """
-    spectrum = _of_moments(evidence) if evidence.features.shape[0] > evidence.features.shape[1] else _of_images(evidence)
+    spectrum = (
+        _of_moments(evidence)
+        if evidence.features.shape[0] > evidence.features.shape[1]
+        else _of_images(evidence)
+    )
     if not len(spectrum.values):
         raise NotApplicable("all features are zero", subject="logme")
     per_column = spectrum.maxima() / spectrum.count
     bounded = int(spectrum.interpolated.sum())
-    note = f"bounded: the features interpolate {bounded} of the {len(per_column)} label columns" if bounded else ""
+    note = (
+        f"bounded: the features interpolate {bounded} of the {len(per_column)} label columns"
+        if bounded
+        else ""
+    )
     return Score(float(per_column.mean()), note)
 
 
@@ -62,7 +70,9 @@ class _Spectrum:
     interpolated: np.ndarray
 
     @classmethod
-    def of(cls, count: int, width: int, values: np.ndarray, components: np.ndarray, squares: np.ndarray) -> _Spectrum:
+    def of(
+        cls, count: int, width: int, values: np.ndarray, components: np.ndarray, squares: np.ndarray
+    ) -> _Spectrum:
         """Of all eigenvalues and components: those that rounding makes and columns of zeros left out."""
         import numpy as np
 
@@ -70,8 +80,12 @@ class _Spectrum:
         values, components, squares = values[real], components[np.ix_(used, real)], squares[used]
         if not len(squares):
             raise NotApplicable("all labels are zero", subject="logme")
-        complete = len(values) == count  # the eigenvectors span all of y: the evidence has a limit as β → ∞
-        residuals = np.zeros_like(squares) if complete else np.maximum(squares - components.sum(1), 0.0)
+        complete = (
+            len(values) == count
+        )  # the eigenvectors span all of y: the evidence has a limit as β → ∞
+        residuals = (
+            np.zeros_like(squares) if complete else np.maximum(squares - components.sum(1), 0.0)
+        )
         interpolated = (residuals < RESIDUAL * squares) & (not complete)
         residuals = np.where(interpolated, RESIDUAL * squares, residuals)
         return cls(count, values, components, squares, residuals, interpolated)
@@ -81,9 +95,13 @@ class _Spectrum:
         import numpy as np
 
         reach = math.log(self.count) + MARGIN
-        grid = np.arange(math.log(self.values[0] * RESIDUAL) - reach, math.log(self.values[-1]) + reach, STEP)
+        grid = np.arange(
+            math.log(self.values[0] * RESIDUAL) - reach, math.log(self.values[-1]) + reach, STEP
+        )
         shares = 1 / (1 + np.exp(np.log(self.values)[:, None] - grid))
-        on_grid = self._log_evidence(self.residuals[:, None] + self.components @ shares, np.log(shares).sum(0))
+        on_grid = self._log_evidence(
+            self.residuals[:, None] + self.components @ shares, np.log(shares).sum(0)
+        )
         best = np.maximum(on_grid.max(1), self._log_evidence(self.squares, 0.0))
         if len(self.values) == self.count:
             best = np.maximum(best, self._without_noise())
@@ -93,14 +111,18 @@ class _Spectrum:
         """At energies E(t) and Σ log(t / (t + σ))."""
         import numpy as np
 
-        value: np.ndarray = -0.5 * self.count * (np.log(2 * math.pi * energies / self.count) + 1) + 0.5 * log_shares
+        value: np.ndarray = (
+            -0.5 * self.count * (np.log(2 * math.pi * energies / self.count) + 1) + 0.5 * log_shares
+        )
         return value
 
     def _without_noise(self) -> np.ndarray:
         """The limit t → 0, where y lies in the span of as many eigenvectors as there are images."""
         import numpy as np
 
-        return self._log_evidence((self.components / self.values).sum(1), -np.log(self.values).sum())
+        return self._log_evidence(
+            (self.components / self.values).sum(1), -np.log(self.values).sum()
+        )
 
     def _refined(self, at: np.ndarray) -> np.ndarray:
         """The log evidence at the maximum next to grid points log t (K,), by Newton's method within one step of the grid."""
@@ -116,7 +138,9 @@ class _Spectrum:
                 break
         t = np.exp(at)[:, None]
         shares = t / (t + self.values)
-        return self._log_evidence(self.residuals + np.einsum("ck,ck->c", self.components, shares), np.log(shares).sum(1))
+        return self._log_evidence(
+            self.residuals + np.einsum("ck,ck->c", self.components, shares), np.log(shares).sum(1)
+        )
 
     def _derivatives(self, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """First and second of the log evidence by log t (K,)."""
@@ -130,7 +154,9 @@ class _Spectrum:
         fall = slopes.sum(1)
         slopes *= 1 - 2 * shares
         second = np.einsum("ck,ck->c", self.components, slopes) / energy - first**2
-        return 0.5 * (len(self.values) - shares.sum(1) - self.count * first), -0.5 * (fall + self.count * second)
+        return 0.5 * (len(self.values) - shares.sum(1) - self.count * first), -0.5 * (
+            fall + self.count * second
+        )
 
 
 def _of_moments(evidence: Evidence) -> _Spectrum:
@@ -159,7 +185,9 @@ def _turned(matrix: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarra
     reduced, diagonal, beside, reflectors, _ = lapack.dsytrd(matrix, lower=1, lwork=work)
     values, vectors = eigh_tridiagonal(diagonal, beside, lapack_driver="stevd", check_finite=False)
     turned = rows.T.copy(order="F")  # the reflectors leave the first coordinate alone
-    turned[1:] = lapack.dormqr("L", "T", reduced[1:, :-1], reflectors, turned[1:], lwork=WORK * count)[0]
+    turned[1:] = lapack.dormqr(
+        "L", "T", reduced[1:, :-1], reflectors, turned[1:], lwork=WORK * count
+    )[0]
     return values, turned.T @ vectors
 
 
@@ -169,7 +197,11 @@ def _of_images(evidence: Evidence) -> _Spectrum:
     from scipy.linalg import eigh
 
     features = np.asarray(evidence.features, dtype=np.float64)
-    labels = np.eye(int(evidence.labels.max()) + 1)[evidence.labels] if evidence.labels.ndim == 1 else evidence.labels.astype(np.float64)
+    labels = (
+        np.eye(int(evidence.labels.max()) + 1)[evidence.labels]
+        if evidence.labels.ndim == 1
+        else evidence.labels.astype(np.float64)
+    )
     values, vectors = eigh(features @ features.T, driver="evd", check_finite=False)
     components = (labels.T @ vectors) ** 2
     return _Spectrum.of(len(labels), features.shape[1], values, components, (labels**2).sum(0))

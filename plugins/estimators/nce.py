@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from registry import estimator
-from registry.estimator import Shape
+from headwater.registry import estimator
+from headwater.registry.evidence.shape import Shape
 
 if TYPE_CHECKING:
     import numpy as np

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from plugins.estimators.leep import log_expected_prediction
-from plugins.estimators.nce import nothing_known
-from registry import estimator
-from registry.errors import BadName
-from registry.estimator import Score
+from headwater.plugins.estimators.leep import log_expected_prediction
+from headwater.plugins.estimators.nce import nothing_known
+from headwater.registry import estimator
+from headwater.registry.cards.estimator import Score
+from headwater.registry.errors import BadName
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from registry.evidence import Evidence
+    from headwater.registry.evidence.evidence import Evidence
 
 FEWEST = 5
 """Images for each component at the least: with fewer, components would learn images by heart."""
@@ -54,23 +54,42 @@ def nleep(
     import numpy as np
 
     if covariance not in ("diagonal", "spherical"):
-        raise BadName(f"nleep[covariance={covariance}]: covariance is diagonal or spherical", subject="nleep")
+        raise BadName(
+            f"nleep[covariance={covariance}]: covariance is diagonal or spherical", subject="nleep"
+        )
     generator, count = np.random.default_rng(seed), len(evidence.labels)
-    rows = np.sort(generator.choice(count, images, replace=False)) if count > images else np.arange(count)
+    rows = (
+        np.sort(generator.choice(count, images, replace=False))
+        if count > images
+        else np.arange(count)
+    )
     labels = evidence.labels[rows]
     wanted = max(1, components) * (int(evidence.labels.max()) + 1)
     scores = evidence.principal.scores(evidence.features[rows], max(1, dimensions))
-    posterior = mixture_posterior(scores, min(wanted, max(1, len(rows) // FEWEST)), covariance == "spherical", generator)
-    return Score(log_expected_prediction(posterior, labels), _note(posterior.shape, wanted, count, seed))
+    posterior = mixture_posterior(
+        scores, min(wanted, max(1, len(rows) // FEWEST)), covariance == "spherical", generator
+    )
+    return Score(
+        log_expected_prediction(posterior, labels), _note(posterior.shape, wanted, count, seed)
+    )
 
 
 def _note(fitted: tuple[int, ...], wanted: int, count: int, seed: int) -> str:
     images, components = fitted
-    said = [f"{components} mixture components rather than {wanted}: {images:,} images"] if components < wanted else []
-    return "; ".join(said + ([f"a sample of {images:,} of {count:,} images, seed {seed}"] if images < count else []))
+    said = (
+        [f"{components} mixture components rather than {wanted}: {images:,} images"]
+        if components < wanted
+        else []
+    )
+    return "; ".join(
+        said
+        + ([f"a sample of {images:,} of {count:,} images, seed {seed}"] if images < count else [])
+    )
 
 
-def mixture_posterior(rows: np.ndarray, components: int, spherical: bool, generator: np.random.Generator) -> np.ndarray:
+def mixture_posterior(
+    rows: np.ndarray, components: int, spherical: bool, generator: np.random.Generator
+) -> np.ndarray:
     """Posterior of a Gaussian mixture fitted to rows (n, d) by expectation maximisation: (n, K), fewer where rows coincide."""
     import numpy as np
 
@@ -90,7 +109,9 @@ def mixture_posterior(rows: np.ndarray, components: int, spherical: bool, genera
     return posterior
 
 
-def _maximised(posterior: np.ndarray, both: np.ndarray, spherical: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _maximised(
+    posterior: np.ndarray, both: np.ndarray, spherical: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Weights (K,), means (K, d) and variances (K, d) of greatest likelihood, the variances with their floor.
 
     ``both``: the rows and their squares, (n, 2 d).
@@ -105,7 +126,13 @@ def _maximised(posterior: np.ndarray, both: np.ndarray, spherical: bool) -> tupl
     return counts / counts.sum(), means, variances + FLOOR
 
 
-def _expect(posterior: np.ndarray, weights: np.ndarray, means: np.ndarray, variances: np.ndarray, both: np.ndarray) -> float:
+def _expect(
+    posterior: np.ndarray,
+    weights: np.ndarray,
+    means: np.ndarray,
+    variances: np.ndarray,
+    both: np.ndarray,
+) -> float:
     """Writes the posterior (n, K), block by block; the mean log likelihood but for a constant."""
     import numpy as np
 
@@ -137,7 +164,9 @@ def _centres(rows: np.ndarray, components: int, generator: np.random.Generator) 
         cumulated = np.cumsum(away)
         if not cumulated[-1]:  # every row is a centre
             break
-        chosen.append(int(np.searchsorted(cumulated, generator.random() * cumulated[-1], side="right")))
+        chosen.append(
+            int(np.searchsorted(cumulated, generator.random() * cumulated[-1], side="right"))
+        )
     return rows[chosen]
 
 

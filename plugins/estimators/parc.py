@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from plugins.estimators.ranks import mid_ranks
-from registry import estimator
-from registry.errors import NotApplicable
-from registry.estimator import Score
+from headwater.plugins.estimators.ranks import mid_ranks
+from headwater.registry import estimator
+from headwater.registry.cards.estimator import Score
+from headwater.registry.errors import NotApplicable
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from registry.evidence import Evidence
+    from headwater.registry.evidence.evidence import Evidence
 
 
-@estimator("parc", low=-100.0, high=100.0, task_types=("classification", "regression", "multilabel"))
-def parc(evidence: Evidence, *, components: int = 32, images: int = 500, probes: int = 5, seed: int = 0) -> float:
+@estimator(
+    "parc", low=-100.0, high=100.0, task_types=("classification", "regression", "multilabel")
+)
+def parc(
+    evidence: Evidence, *, components: int = 32, images: int = 500, probes: int = 5, seed: int = 0
+) -> float:
     """Pairwise annotation representation comparison: 100 · Spearman correlation of the distances between images.
 
     Of features 1 − Pearson correlation over their first ``components`` principal components (over the features themselves where
@@ -31,15 +35,24 @@ def parc(evidence: Evidence, *, components: int = 32, images: int = 500, probes:
     if count <= images:
         return _of_probe(evidence.features, evidence.labels, evidence.task_type, components)
     chosen = [np.sort(generator.choice(count, images, replace=False)) for _ in range(probes)]
-    values = [_of_probe(evidence.features[rows], evidence.labels[rows], evidence.task_type, components) for rows in chosen]
-    return Score(float(np.mean(values)), f"{probes} probe sets of {images} of {count:,} images, seed {seed}")
+    values = [
+        _of_probe(evidence.features[rows], evidence.labels[rows], evidence.task_type, components)
+        for rows in chosen
+    ]
+    return Score(
+        float(np.mean(values)), f"{probes} probe sets of {images} of {count:,} images, seed {seed}"
+    )
 
 
 def _of_probe(features: np.ndarray, labels: np.ndarray, task_type: str, components: int) -> float:
-    from registry.principal import Principal
+    from headwater.registry.evidence.principal import Principal
 
     reduced = 0 < components < features.shape[1]
-    kept = Principal.of(features).scores(features, components) if reduced else features.astype("float64")
+    kept = (
+        Principal.of(features).scores(features, components)
+        if reduced
+        else features.astype("float64")
+    )
     apart = _upper(1 - _correlation(kept))
     truly = _upper(_label_distances(labels, task_type))
     for distances, what in ((apart, "features"), (truly, "labels")):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from registry import Evidence, Score, estimator
-from registry.discriminant import Discriminant, blocks_of
-from registry.moments import Moments
-from registry.sums import Sums, label_columns
+from headwater.registry import Evidence, Score, estimator
+from headwater.registry.evidence.discriminant import Discriminant, blocks_of
+from headwater.registry.evidence.moments import Moments
+from headwater.registry.evidence.sums import Sums, label_columns
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,12 +37,20 @@ def sfda(evidence: Evidence) -> Score:
             start += len(own)
             yield share * features + (1 - share) * others[own], own
 
-    blocks = ((features, label_columns(own, "classification", classes)) for features, own in mixed())
-    second = Discriminant.of(Moments.of_sums(Sums(moments.mean, classes).add_all(blocks)), first.shrinkage)
+    blocks = (
+        (features, label_columns(own, "classification", classes)) for features, own in mixed()
+    )
+    second = Discriminant.of(
+        Moments.of_sums(Sums(moments.mean, classes).add_all(blocks)), first.shrinkage
+    )
     value = sum(float(own.sum()) for _, own in second.chances(mixed())) / len(labels)
     return Score(min(value, 1.0), _note(evidence))
 
 
 def _note(evidence: Evidence) -> str:
     count, width = evidence.features.shape
-    return f"says little: {width} features tell {count} images apart whatever their labels" if width >= count - 1 else ""
+    return (
+        f"says little: {width} features tell {count} images apart whatever their labels"
+        if width >= count - 1
+        else ""
+    )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from registry import estimator
-from registry.errors import BadName, NotApplicable
+from headwater.registry import estimator
+from headwater.registry.errors import BadName, NotApplicable
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from registry.evidence import Evidence
+    from headwater.registry.evidence.evidence import Evidence
 
 BLOCK = 1 << 22
 """Values of a block of rows in float64: 32 MB."""
@@ -31,12 +31,18 @@ def transrate(evidence: Evidence, *, epsilon: float = 1e-4) -> float:
     principal, labels = evidence.principal, evidence.labels
     count, spread = len(labels), float(principal.scatter.sum())
     if not spread:
-        raise NotApplicable("transrate: all images have the same features, which nothing scales to length 1", subject="transrate")
+        raise NotApplicable(
+            "transrate: all images have the same features, which nothing scales to length 1",
+            subject="transrate",
+        )
     distortion = epsilon * spread / count  # in the features' own units
     whole = 0.5 * float(np.log1p(principal.scatter / (count * distortion)).sum())
     order, sizes = np.argsort(labels, kind="stable"), np.bincount(labels)
     classes = (order[end - size : end] for end, size in zip(np.cumsum(sizes), sizes, strict=True))
-    within = sum(len(rows) / count * _rate(evidence.features, rows, principal.mean, distortion) for rows in classes)
+    within = sum(
+        len(rows) / count * _rate(evidence.features, rows, principal.mean, distortion)
+        for rows in classes
+    )
     return whole - within
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from registry import Chain, Kind, Name, Provider, Registry, SourceModel
-from registry.errors import BadName
-from registry.identity import code_of
-from registry.names import split_list
+from headwater.registry import Chain, Kind, Name, Provider, Registry, SourceModel
+from headwater.registry.errors import BadName
+from headwater.registry.identity import code_of
+from headwater.registry.names import split_list
 
 _FORM = "chain[base=SOURCE,on=TASK+TASK]"
 
@@ -32,7 +32,9 @@ def resolve(name: Name, registry: Registry) -> SourceModel:
         pretrained_on=(*base.pretrained_on, *names),
         domain=domains.pop() if len(domains) == 1 else None,
         task_type=types.pop() if len(types) == 1 else None,
-        images=sum(task.images for task in tasks if task.images) if all(task.images for task in tasks) else None,
+        images=sum(task.images for task in tasks if task.images)
+        if all(task.images for task in tasks)
+        else None,
         licence=base.licence,
         parameters=base.parameters,
         input_size=base.input_size,

@@ -75,7 +75,9 @@ def stages(tag: str) -> tuple[Corpus, ...]:
     """The corpora of a tag, in the order of training; () where the tag names none that is known."""
     found: list[Corpus] = []
     for match in _PATTERN.finditer(tag):
-        corpus = next(corpus for words, corpus in _CORPORA.items() if re.fullmatch(words, match.group()))
+        corpus = next(
+            corpus for words, corpus in _CORPORA.items() if re.fullmatch(words, match.group())
+        )
         if not found or found[-1].name != corpus.name:
             found.append(corpus)
     return tuple(found)

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from registry.cache import cache_folder, write_atomically
+from headwater.registry.cache import cache_folder, write_atomically
 
 Facts = dict[str, Any]
 
@@ -36,7 +36,9 @@ def keep_parameters(key: str, count: int) -> None:
     if parameter_counts().get(key) != count:
         parameter_counts()[key] = count
         with suppress(OSError):
-            write_atomically(_path("parameters"), lambda path: path.write_text(json.dumps(parameter_counts())))
+            write_atomically(
+                _path("parameters"), lambda path: path.write_text(json.dumps(parameter_counts()))
+            )
 
 
 def kept(name: str, compute: Callable[[], Any]) -> Any:

@@ -7,15 +7,27 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from plugins.models.pretraining import IMAGENET_1K, Corpus, stages
-from plugins.models.timm_listing import Facts, keep_parameters, kept, listing, parameter_counts
-from plugins.models.timm_network import Outline, check_settled, count_parameters, outline, timm_model
-from plugins.models.weights import tensors_of
-from registry import Kind, Name, Provider, Registry, SourceModel
-from registry.errors import BadName, UnknownName, WeightsError
-from registry.identity import code_of, digest
-from registry.names import Value, did_you_mean
-from registry.options import check_options
+from headwater.plugins.models.pretraining import IMAGENET_1K, Corpus, stages
+from headwater.plugins.models.timm_listing import (
+    Facts,
+    keep_parameters,
+    kept,
+    listing,
+    parameter_counts,
+)
+from headwater.plugins.models.timm_network import (
+    Outline,
+    check_settled,
+    count_parameters,
+    outline,
+    timm_model,
+)
+from headwater.plugins.models.weights import tensors_of
+from headwater.registry import Kind, Name, Provider, Registry, SourceModel
+from headwater.registry.errors import BadName, UnknownName, WeightsError
+from headwater.registry.identity import code_of, digest
+from headwater.registry.names import Value, did_you_mean
+from headwater.registry.options import check_options
 
 __all__ = ["scratch", "timm", "timm_model"]
 
@@ -67,13 +79,24 @@ def _resolve(name: Name, registry: Registry) -> SourceModel:
     architecture = stem.partition(".")[0]
     check_settled(architecture, options)
     if path is not None and architecture in listing()["architectures"]:
-        return _file_card(name, architecture, Path(str(path)).expanduser().absolute(), facts, options)
+        return _file_card(
+            name, architecture, Path(str(path)).expanduser().absolute(), facts, options
+        )
     if stem in listing()["tags"]:
         card = _tag_card(stem)
-        scratch = str(Name.of(f"scratch/{architecture}", options | _unlike_default(stem, architecture) | _normalisation(facts)))
+        scratch = str(
+            Name.of(
+                f"scratch/{architecture}",
+                options | _unlike_default(stem, architecture) | _normalisation(facts),
+            )
+        )
         build = partial(timm_model, stem, **options)  # type: ignore[arg-type]
         known = parameter_counts().get(parameters_key(architecture, options))
-        return _replaced(card, {"name": str(name), "build": build, "scratch": scratch, "parameters": known} | _read(name, facts))
+        return _replaced(
+            card,
+            {"name": str(name), "build": build, "scratch": scratch, "parameters": known}
+            | _read(name, facts),
+        )
     raise _unknown_tag(name, stem)
 
 
@@ -88,7 +111,9 @@ def _tag_card(tag: str) -> SourceModel:
         pretrained_on=tuple(corpus.name for corpus in corpora),
         domain=corpora[-1].domain if corpora else None,
         images=_largest(corpora),
-        task_type="classification" if corpora and corpora[-1].labelled and facts["classes"] else None,
+        task_type="classification"
+        if corpora and corpora[-1].labelled and facts["classes"]
+        else None,
         licence=facts["licence"],
         parameters=parameter_counts().get(architecture),
         scratch=str(Name.of(f"scratch/{architecture}", _unlike_default(tag, architecture))),
@@ -103,7 +128,9 @@ def _largest(corpora: tuple[Corpus, ...]) -> int | None:
     return max((size for size in sizes if size), default=None) if None not in sizes else None
 
 
-def _file_card(name: Name, architecture: str, path: Path, facts: dict[str, Value], options: dict[str, Value]) -> SourceModel:
+def _file_card(
+    name: Name, architecture: str, path: Path, facts: dict[str, Value], options: dict[str, Value]
+) -> SourceModel:
     known = _outline(architecture, path, options)
     cut = {"cut": "+".join(known["cut"])} if known["cut"] else {}
     card = SourceModel(
@@ -123,7 +150,11 @@ def _file_card(name: Name, architecture: str, path: Path, facts: dict[str, Value
 
 def _outline(architecture: str, path: Path, options: dict[str, Value]) -> Outline:
     if not path.is_file():
-        raise WeightsError(f"there is no weights file at {path}", subject=str(path), hint=f"Relative paths start at {Path.cwd()}.")
+        raise WeightsError(
+            f"there is no weights file at {path}",
+            subject=str(path),
+            hint=f"Relative paths start at {Path.cwd()}.",
+        )
     stat = path.stat()
     key = digest(architecture, options, str(path), stat.st_size, stat.st_mtime_ns, _code())
     return kept(f"outline-{key}", lambda: outline(architecture, path, options))
@@ -140,7 +171,11 @@ def _unknown_tag(name: Name, stem: str) -> UnknownName:
     known = [f"timm/{tag}" for tag in (*tags, *listing()["architectures"])]
     message = f"{name.stem!r} is not a known source.{did_you_mean(name.stem, known)}"
     like = f"'timm/{stem.partition('.')[0].partition('_')[0]}*'"
-    return UnknownName(message, subject=str(name), hint=f"{len(tags):,} timm sources: headwater list sources {like}")
+    return UnknownName(
+        message,
+        subject=str(name),
+        hint=f"{len(tags):,} timm sources: headwater list sources {like}",
+    )
 
 
 # -- scratch/ARCHITECTURE ----------------------------------------------------------------------------------------
@@ -153,13 +188,23 @@ def _resolve_scratch(name: Name, registry: Registry) -> SourceModel:
     if architecture not in known:
         hint = f"{len(known):,} architectures of timm; write scratch/resnet18, without a tag."
         stems = [f"scratch/{other}" for other in known]
-        raise UnknownName(f"{name.stem!r} is not a known source.{did_you_mean(name.stem, stems)}", subject=str(name), hint=hint)
+        raise UnknownName(
+            f"{name.stem!r} is not a known source.{did_you_mean(name.stem, stems)}",
+            subject=str(name),
+            hint=hint,
+        )
     check_settled(architecture, options)
     if "weights" in options:
-        raise BadName(f"{name}: a scratch source has no weights", subject=str(name), hint=f"Write timm/{architecture}[weights=PATH].")
+        raise BadName(
+            f"{name}: a scratch source has no weights",
+            subject=str(name),
+            hint=f"Write timm/{architecture}[weights=PATH].",
+        )
     if odd := sorted(set(facts) - {"mean", "std"}):
         raise BadName(
-            f"{name}: a scratch source has no {odd[0]}", subject=str(name), hint="It was trained on nothing; mean and std can be set."
+            f"{name}: a scratch source has no {odd[0]}",
+            subject=str(name),
+            hint="It was trained on nothing; mean and std can be set.",
         )
     card = SourceModel(
         name=str(name),
@@ -188,7 +233,11 @@ def _code() -> str:
 def _input(facts: Facts) -> dict[str, Any]:
     if not facts:
         return {}
-    return {"input_size": facts["input_size"], "mean": tuple(facts["mean"]), "std": tuple(facts["std"])}
+    return {
+        "input_size": facts["input_size"],
+        "mean": tuple(facts["mean"]),
+        "std": tuple(facts["std"]),
+    }
 
 
 def _normalisation(facts: Mapping[str, Value]) -> dict[str, Value]:
@@ -199,7 +248,11 @@ def _normalisation(facts: Mapping[str, Value]) -> dict[str, Value]:
 def _unlike_default(tag: str, architecture: str) -> dict[str, Value]:
     """A tag's normalisation where it is not the architecture's own, and one number says it."""
     own, default = listing()["tags"][tag], listing()["architectures"].get(architecture, {})
-    return {key: own[key][0] for key in ("mean", "std") if default and own[key] != default[key] and len(set(own[key])) == 1}
+    return {
+        key: own[key][0]
+        for key in ("mean", "std")
+        if default and own[key] != default[key] and len(set(own[key])) == 1
+    }
 
 
 def _split(name: Name) -> tuple[dict[str, Value], dict[str, Value]]:
@@ -210,7 +263,10 @@ def _split(name: Name) -> tuple[dict[str, Value], dict[str, Value]]:
 
 def _read(name: Name, facts: dict[str, Value]) -> dict[str, Any]:
     """Facts as a card has them; raises BadName for one of the wrong type."""
-    facts = {key: str(value) if key in ("domain", "pretrained_on", "licence", "task_type") else value for key, value in facts.items()}
+    facts = {
+        key: str(value) if key in ("domain", "pretrained_on", "licence", "task_type") else value
+        for key, value in facts.items()
+    }
     check_options(name.stem, facts, FACTS)
     read: dict[str, Any] = dict(facts)
     if "pretrained_on" in read:

@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from plugins.hub import hub_or_cache
-from plugins.models.timm_listing import listing
-from plugins.models.weights import Shapes, shapes_of, tensors_of
-from registry.errors import BadName, HeadwaterError, WeightsError
-from registry.names import Value
+from headwater.plugins.hub import hub_or_cache
+from headwater.plugins.models.timm_listing import listing
+from headwater.plugins.models.weights import Shapes, shapes_of, tensors_of
+from headwater.registry.errors import BadName, HeadwaterError, WeightsError
+from headwater.registry.names import Value
 
 if TYPE_CHECKING:
     from torch import nn
@@ -63,7 +63,9 @@ def timm_model(
         return _from_file(architecture, _located(Path(weights)), head, image | options)
     if "." in architecture:
         return _from_hub(architecture, head, image | options)
-    return without(create(architecture, **({} if head else {"num_classes": 0}), **image, **options), parts(cut))
+    return without(
+        create(architecture, **({} if head else {"num_classes": 0}), **image, **options), parts(cut)
+    )
 
 
 def parts(cut: str) -> list[str]:
@@ -75,7 +77,9 @@ def check_settled(architecture: str, options: Mapping[str, Value]) -> None:
     for key in SETTLED:
         if key in options:
             hint = "The number of classes comes from the weights file, the image size from the benchmark; input is RGB."
-            raise BadName(f"{architecture}: {key} cannot be set here", subject=architecture, hint=hint)
+            raise BadName(
+                f"{architecture}: {key} cannot be set here", subject=architecture, hint=hint
+            )
 
 
 def create(architecture: str, **arguments: Any) -> nn.Module:
@@ -85,9 +89,15 @@ def create(architecture: str, **arguments: Any) -> nn.Module:
     try:
         return timm.create_model(architecture, **arguments)
     except (TypeError, ValueError, AssertionError, AttributeError, ZeroDivisionError) as error:
-        shown = ",".join(f"{key}={value}" for key, value in arguments.items() if key not in ("pretrained", "pretrained_cfg_overlay"))
+        shown = ",".join(
+            f"{key}={value}"
+            for key, value in arguments.items()
+            if key not in ("pretrained", "pretrained_cfg_overlay")
+        )
         hint = f"Options are the arguments of timm's {architecture}: see https://huggingface.co/docs/timm."
-        raise BadName(f"timm cannot make {architecture}[{shown}]: {error}", subject=architecture, hint=hint) from error
+        raise BadName(
+            f"timm cannot make {architecture}[{shown}]: {error}", subject=architecture, hint=hint
+        ) from error
 
 
 def without(network: nn.Module, cut: list[str]) -> nn.Module:
@@ -97,7 +107,11 @@ def without(network: nn.Module, cut: list[str]) -> nn.Module:
     for name in cut:
         if not isinstance(getattr(network, name, None), nn.Module):
             children = ", ".join(child for child, _ in network.named_children())
-            raise BadName(f"there is no module {name!r} to cut", subject=name, hint=f"The network's modules: {children}.")
+            raise BadName(
+                f"there is no module {name!r} to cut",
+                subject=name,
+                hint=f"The network's modules: {children}.",
+            )
         setattr(network, name, nn.Identity())
     return network
 
@@ -109,11 +123,19 @@ def count_parameters(architecture: str, cut: str = "", **options: Value) -> int:
 
 def outline(architecture: str, path: Path, options: Mapping[str, Value]) -> Outline:
     """Hold a file against its architecture; raises WeightsError naming the first tensor that does not belong."""
-    shapes = {name: shape for name, shape in shapes_of(path).items() if not name.endswith("num_batches_tracked")}
+    shapes = {
+        name: shape
+        for name, shape in shapes_of(path).items()
+        if not name.endswith("num_batches_tracked")
+    }
     bare = _on_meta(architecture, num_classes=0, **options)
     classes = _classes_in(shapes, _on_meta(architecture, **options))
     whole = _on_meta(architecture, num_classes=classes, **options)
-    expected = {name: tuple(t.shape) for name, t in whole.state_dict().items() if not name.endswith("num_batches_tracked")}
+    expected = {
+        name: tuple(t.shape)
+        for name, t in whole.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }
     _check_shapes(shapes, expected, architecture, path)
     cut = _cut(shapes, expected, [name for name, _ in whole.named_children()], path)
     return {"classes": classes, "cut": cut, "parameters": _count(without(bare, cut))}
@@ -160,7 +182,9 @@ def _cut(shapes: Shapes, expected: Shapes, children: list[str], path: Path) -> l
     """The modules that the file lacks whole, if they are the network's last; raises WeightsError otherwise."""
     missing = sorted(set(expected) - set(shapes))
     lacking = {name.partition(".")[0] for name in missing}
-    with_tensors = [child for child in children if any(name.startswith(f"{child}.") for name in expected)]
+    with_tensors = [
+        child for child in children if any(name.startswith(f"{child}.") for name in expected)
+    ]
     last = with_tensors[len(with_tensors) - len(lacking) :]
     whole = not any(name.partition(".")[0] in lacking for name in shapes)
     if missing and not (whole and lacking == set(last) and len(lacking) < len(with_tensors)):
@@ -193,15 +217,37 @@ def _from_file(architecture: str, path: Path, head: bool, options: Mapping[str, 
     own = {key: value for key, value in options.items() if key != "img_size"}
     known = outline(architecture, path, own)
     tensors = tensors_of(path)
-    shapes = {name: t.shape for name, t in _on_meta(architecture, num_classes=known["classes"], **own).state_dict().items()}
+    shapes = {
+        name: t.shape
+        for name, t in _on_meta(architecture, num_classes=known["classes"], **own)
+        .state_dict()
+        .items()
+    }
     # timm loads all or nothing; what the file lacks is cut off again below, counters start at zero.
-    filled = {name: tensors[name] if name in tensors else torch.zeros(shape) for name, shape in shapes.items()}
-    overlay = {"state_dict": filled, "num_classes": known["classes"], "label_offset": 0, "custom_load": False, "source": ""}
+    filled = {
+        name: tensors[name] if name in tensors else torch.zeros(shape)
+        for name, shape in shapes.items()
+    }
+    overlay = {
+        "state_dict": filled,
+        "num_classes": known["classes"],
+        "label_offset": 0,
+        "custom_load": False,
+        "source": "",
+    }
     classes = known["classes"] if head else 0
     try:
-        network = create(architecture, pretrained=True, pretrained_cfg_overlay=overlay, num_classes=classes, **options)
+        network = create(
+            architecture,
+            pretrained=True,
+            pretrained_cfg_overlay=overlay,
+            num_classes=classes,
+            **options,
+        )
     except RuntimeError as error:
-        raise WeightsError(f"{path} does not fit {architecture}: {error}", subject=str(path)) from error
+        raise WeightsError(
+            f"{path} does not fit {architecture}: {error}", subject=str(path)
+        ) from error
     return without(network, known["cut"])
 
 
@@ -214,7 +260,9 @@ def _from_hub(tag: str, head: bool, options: Mapping[str, Any]) -> nn.Module:
             return _quietly(load)
     except HeadwaterError:
         raise
-    except Exception as error:  # the network, the disk, the Hub, a damaged file: each library has its own errors
+    except (
+        Exception
+    ) as error:  # the network, the disk, the Hub, a damaged file: each library has its own errors
         raise WeightsError(
             f"the weights of timm/{tag} could not be fetched: {type(error).__name__}: {str(error).partition(chr(10))[0]}",
             subject=f"timm/{tag}",

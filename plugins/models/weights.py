@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from registry.errors import WeightsError
-from registry.source_model import weights_read
+from headwater.registry.cards.source_model import weights_read
+from headwater.registry.errors import WeightsError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,15 +41,24 @@ def tensors_of(path: Path) -> dict[str, Tensor]:
     """The tensors by name, floating ones as float32. Raises WeightsError."""
     _check_present(path)
     tensors = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
-    return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+    return {
+        name: tensor.float() if tensor.is_floating_point() else tensor
+        for name, tensor in tensors.items()
+    }
 
 
 def _check_present(path: Path) -> None:
     if not path.is_file():
-        hint = f"Relative paths start at {Path.cwd()}." if not path.is_absolute() else "Check the path."
+        hint = (
+            f"Relative paths start at {Path.cwd()}."
+            if not path.is_absolute()
+            else "Check the path."
+        )
         raise WeightsError(f"there is no weights file at {path}", subject=str(path), hint=hint)
     if not path.stat().st_size:
-        raise WeightsError(f"the weights file {path} is empty", subject=str(path), hint="Fetch it again.")
+        raise WeightsError(
+            f"the weights file {path} is empty", subject=str(path), hint="Fetch it again."
+        )
     weights_read.append(path.absolute())
 
 
@@ -67,7 +76,9 @@ def _read_torch(path: Path) -> Mapping[str, Tensor]:
     import torch
 
     try:
-        with warnings.catch_warnings(action="ignore", category=UserWarning):  # of pickle protocols torch does not write
+        with warnings.catch_warnings(
+            action="ignore", category=UserWarning
+        ):  # of pickle protocols torch does not write
             loaded = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         # "GLOBAL module.name": the file asks for a class or a function.
@@ -82,7 +93,11 @@ def _read_torch(path: Path) -> Mapping[str, Tensor]:
 def _unwrapped(loaded: Any, path: Path) -> Mapping[str, Tensor]:
     import torch
 
-    inner = next((loaded[key] for key in _WRAPPERS if isinstance(loaded.get(key), Mapping)), loaded) if isinstance(loaded, Mapping) else {}
+    inner = (
+        next((loaded[key] for key in _WRAPPERS if isinstance(loaded.get(key), Mapping)), loaded)
+        if isinstance(loaded, Mapping)
+        else {}
+    )
     if not inner or not all(isinstance(value, torch.Tensor) for value in inner.values()):
         hint = "Save the network's state_dict(): safetensors.torch.save_file(model.state_dict(), 'model.safetensors')."
         raise WeightsError(f"{path} does not hold tensors by name", subject=str(path), hint=hint)
@@ -106,11 +121,17 @@ def _refused(path: Path) -> WeightsError:
 
 def _not_torch(path: Path) -> WeightsError:
     hint = "Is it the right file, and whole? Save weights with safetensors.torch.save_file(model.state_dict(), 'model.safetensors')."
-    return WeightsError(f"the weights file {path} cannot be read: it is no torch file; nothing in it was run", subject=str(path), hint=hint)
+    return WeightsError(
+        f"the weights file {path} cannot be read: it is no torch file; nothing in it was run",
+        subject=str(path),
+        hint=hint,
+    )
 
 
 def _damaged(path: Path, error: Exception) -> WeightsError:
     reason = str(error).partition("\n")[0] or type(error).__name__
     return WeightsError(
-        f"the weights file {path} cannot be read: {reason}", subject=str(path), hint="It is damaged or cut short: fetch it again."
+        f"the weights file {path} cannot be read: {reason}",
+        subject=str(path),
+        hint="It is damaged or cut short: fetch it again.",
     )

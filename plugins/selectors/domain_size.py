@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from registry import Question, SourceModel, selector
-from registry.errors import NotApplicable
+from headwater.registry import Question, SourceModel, selector
+from headwater.registry.errors import NotApplicable
 
 _TIER = 1e12
 """More images than any source has."""
@@ -21,7 +21,10 @@ def domain_size(question: Question) -> dict[str, float]:
     broadest = _broadest(question)
     tiers = {source.name: 2 * _is_within(source, question) + (source.domain is not None and source.domain in broadest)
              for source in question.sources}  # fmt: skip
-    return {source.name: tiers[source.name] * _TIER + (source.images or 0) for source in question.sources}
+    return {
+        source.name: tiers[source.name] * _TIER + (source.images or 0)
+        for source in question.sources
+    }
 
 
 def _is_within(source: SourceModel, question: Question) -> bool:
@@ -34,6 +37,10 @@ def _is_within(source: SourceModel, question: Question) -> bool:
 def _broadest(question: Question) -> Sequence[str]:
     """The domains, of those the sources have, that contain most others; none where none contains any."""
     contained = [parent for parents in question.domain_parents.values() for parent in parents]
-    counts = {source.domain: contained.count(source.domain) for source in question.sources if source.domain is not None}
+    counts = {
+        source.domain: contained.count(source.domain)
+        for source in question.sources
+        if source.domain is not None
+    }
     most = max(counts.values(), default=0)
     return [domain for domain, count in counts.items() if count == most > 0]

@@ -1,13 +1,15 @@
 """What a selector saves: fine-tune all and see."""
 
-from registry import Question, last_for_the_rest, selector
-from registry.errors import NotApplicable
+from headwater.registry import Question, last_for_the_rest, selector
+from headwater.registry.errors import NotApplicable
 
 
 @selector("everything", share=1.0)
 def everything(question: Question) -> dict[str, float]:
     """Every source fine-tuned once on all the images, the best on validation chosen: what any other selector is to save."""
-    seen = question.measure([source.name for source in question.sources]) if question.measure else {}
+    seen = (
+        question.measure([source.name for source in question.sources]) if question.measure else {}
+    )
     if not seen:
         raise NotApplicable("nothing to measure with", subject="everything")
     return last_for_the_rest(dict(seen), question)

@@ -1,9 +1,9 @@
 """The prior that learns why: from domains, sizes and sources to standings."""
 
-from plugins.prior_model import PriorModel
-from plugins.standing import mean_standing
-from registry import Question, last_for_the_rest, selector
-from registry.errors import NotApplicable
+from headwater.plugins.prior_model import PriorModel
+from headwater.plugins.standing import mean_standing
+from headwater.registry import Question, last_for_the_rest, selector
+from headwater.registry.errors import NotApplicable
 
 
 @selector("learned_prior")
@@ -17,5 +17,8 @@ def learned_prior(question: Question) -> dict[str, float]:
         return model.predict(question)
     known = mean_standing(question.records)
     if not any(source.name in known for source in question.sources):
-        raise NotApplicable("no records of these sources, nor of three other targets to learn from", subject="learned_prior")
+        raise NotApplicable(
+            "no records of these sources, nor of three other targets to learn from",
+            subject="learned_prior",
+        )
     return last_for_the_rest(known, question)

@@ -1,8 +1,8 @@
 """The store's own prior: what did well elsewhere."""
 
-from plugins.standing import mean_standing
-from registry import Question, last_for_the_rest, selector
-from registry.errors import NotApplicable
+from headwater.plugins.standing import mean_standing
+from headwater.registry import Question, last_for_the_rest, selector
+from headwater.registry.errors import NotApplicable
 
 
 @selector("prior")
@@ -11,5 +11,7 @@ def prior(question: Question) -> dict[str, float]:
     asked = {source.name for source in question.sources}
     known = mean_standing(record for record in question.records if record.source in asked)
     if not known:
-        raise NotApplicable("no two of these sources were measured together on another target", subject="prior")
+        raise NotApplicable(
+            "no two of these sources were measured together on another target", subject="prior"
+        )
     return last_for_the_rest(known, question)

@@ -1,7 +1,7 @@
 """Search: prior and estimators first, then fine-tuning by successive halving (Jamieson and Talwalkar 2016), where it can tell more.
 
 What is believed of a source is a relative quality: at first what a model learned from records of other targets says
-(``plugins.prior_model``), then what a fine-tuning showed, weighed by the variances that records tell (``plugins.calibration``). A
+(``headwater.plugins.prior_model``), then what a fine-tuning showed, weighed by the variances that records tell (``headwater.plugins.calibration``). A
 validation metric on 30 images is off by a tenth and more, so that ordering by it alone would undo a good prior: on nine real targets even
 fine-tuning *everything* and choosing by validation was worse than the prior.
 """
@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from math import log, sqrt
 from statistics import fmean, variance
 
-from plugins.calibration import Calibration
-from plugins.prior_model import PriorModel
-from plugins.standing import mean_standing, standing_of
-from registry import Question, selector
-from registry.errors import NotApplicable
+from headwater.plugins.calibration import Calibration
+from headwater.plugins.prior_model import PriorModel
+from headwater.plugins.standing import mean_standing, standing_of
+from headwater.registry import Question, selector
+from headwater.registry.errors import NotApplicable
 
 SIZES = (50, 150, 500)
 """Images of the rungs below all."""
@@ -37,7 +37,12 @@ class Rung:
 
 @selector("search")
 def search(
-    question: Question, *, estimators: str = "logme+linear_probe", keep: int = 3, most: int = 9, validation: float = 0.2
+    question: Question,
+    *,
+    estimators: str = "logme+linear_probe",
+    keep: int = 3,
+    most: int = 9,
+    validation: float = 0.2,
 ) -> dict[str, float]:
     """Successive halving on growing subsets and epochs that starts from prior and estimators and spends a budget only where it can tell.
 
@@ -50,12 +55,19 @@ def search(
     # where there was nothing to learn from, there is no good start to lose, and the budget is there to be spent
     everything = 0.0 if known == Calibration() else _gain(start.values(), known.spread)
     for place, rung in enumerate(_rungs(question)):
-        contenders = _best({name: believed[name] for name in contenders}, max(2, most // keep**place))
+        contenders = _best(
+            {name: believed[name] for name in contenders}, max(2, most // keep**place)
+        )
         if question.measure is None or len(contenders) < 2:
             break
         fitting = contenders[: purse.holds(contenders, rung.share)]
-        gain = _gain((believed[name] for name in fitting), known.spread * (known.trust(rung.images, rung.share, validation) - seen_by))
-        if len(fitting) < 2 or gain < max(WORTH, everything * rung.share * len(fitting) / len(start)):
+        gain = _gain(
+            (believed[name] for name in fitting),
+            known.spread * (known.trust(rung.images, rung.share, validation) - seen_by),
+        )
+        if len(fitting) < 2 or gain < max(
+            WORTH, everything * rung.share * len(fitting) / len(start)
+        ):
             continue  # it would hardly tell more than is known, or show one with nothing to compare it with
         found = purse.measured(contenders, rung)
         if len(found) > 1 and (scale := fmean(map(abs, found.values()))):
@@ -81,7 +93,9 @@ def _start(question: Question, estimators: Sequence[str]) -> tuple[dict[str, flo
     if model is None:
         return _by_standing(question, dict(_estimates(question, estimators))), Calibration()
     recorded = {name for record in question.records for name in record.estimates}
-    if question.estimate is not None and (wanted := tuple(name for name in estimators if name in recorded)):
+    if question.estimate is not None and (
+        wanted := tuple(name for name in estimators if name in recorded)
+    ):
         richer = PriorModel.learn(question.records, wanted, question.size)
         if richer is not None and richer.tells_more(model):
             estimates = dict(_estimates(question, wanted))
@@ -94,19 +108,37 @@ def _start(question: Question, estimators: Sequence[str]) -> tuple[dict[str, flo
 
 
 def _meant(model: PriorModel, scores: Mapping[str, float]) -> tuple[dict[str, float], Calibration]:
-    return {name: model.calibration.slope * score for name, score in scores.items()}, model.calibration
+    return {
+        name: model.calibration.slope * score for name, score in scores.items()
+    }, model.calibration
 
 
-def _by_standing(question: Question, estimates: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+def _by_standing(
+    question: Question, estimates: Mapping[str, Mapping[str, float]]
+) -> dict[str, float]:
     """Too few records to learn from: the mean of the standings by prior and estimators."""
-    known = [standing_of(scores) for scores in (mean_standing(question.records), *estimates.values()) if scores]
+    known = [
+        standing_of(scores)
+        for scores in (mean_standing(question.records), *estimates.values())
+        if scores
+    ]
     if not known and question.measure is None:
-        raise NotApplicable("nothing is known of these sources, and there is nothing to measure with", subject="search")
-    own = {source.name: [one[source.name] for one in known if source.name in one] for source in question.sources}
-    return {name: Calibration.slope * (fmean(values) if values else 0.0) for name, values in own.items()}
+        raise NotApplicable(
+            "nothing is known of these sources, and there is nothing to measure with",
+            subject="search",
+        )
+    own = {
+        source.name: [one[source.name] for one in known if source.name in one]
+        for source in question.sources
+    }
+    return {
+        name: Calibration.slope * (fmean(values) if values else 0.0) for name, values in own.items()
+    }
 
 
-def _estimates(question: Question, estimators: Sequence[str]) -> Iterator[tuple[str, Mapping[str, float]]]:
+def _estimates(
+    question: Question, estimators: Sequence[str]
+) -> Iterator[tuple[str, Mapping[str, float]]]:
     for name in estimators if question.estimate is not None else ():
         try:
             scores = question.estimate(name) if question.estimate is not None else {}
@@ -121,11 +153,19 @@ def _estimates(question: Question, estimators: Sequence[str]) -> Iterator[tuple[
 
 def _rungs(question: Question) -> Iterator[Rung]:
     """A third of the epochs on the smallest subset, two thirds on the next and on all images, then everything."""
-    below = list(question.sizes) or [size for size in SIZES if question.size is None or size < question.size]
+    below = list(question.sizes) or [
+        size for size in SIZES if question.size is None or size < question.size
+    ]
     everything = float(question.size or 2 * SIZES[-1])
     for place, size in enumerate([*below[:2], None]):
-        epochs = max(1, round(question.epochs * (1 + min(place, 1)) / 3)) if question.epochs else None
-        share = (epochs / question.epochs if epochs and question.epochs else 1.0) * (size or everything) / everything
+        epochs = (
+            max(1, round(question.epochs * (1 + min(place, 1)) / 3)) if question.epochs else None
+        )
+        share = (
+            (epochs / question.epochs if epochs and question.epochs else 1.0)
+            * (size or everything)
+            / everything
+        )
         yield Rung(size, epochs, float(size or everything), share)
     yield Rung(None, None, everything, 1.0)
 
@@ -146,11 +186,21 @@ def _gain(means: Iterable[float], learned: float) -> float:
     return float(moved.max(axis=1).mean() - known.max())
 
 
-def _updated(start: Mapping[str, float], believed: Mapping[str, float], seen: Mapping[str, float], trust: float) -> dict[str, float]:
+def _updated(
+    start: Mapping[str, float],
+    believed: Mapping[str, float],
+    seen: Mapping[str, float],
+    trust: float,
+) -> dict[str, float]:
     """Differences between those seen: what was believed at the start and what is seen, by trust. An earlier rung of the same training
     and validation images tells nothing beside this one. Their mean stays: values of another rung do not compare."""
-    level, began, centre = (fmean(values[name] for name in seen) for values in (believed, start, seen))
-    return {name: level + (1 - trust) * (start[name] - began) + trust * (value - centre) for name, value in seen.items()}
+    level, began, centre = (
+        fmean(values[name] for name in seen) for values in (believed, start, seen)
+    )
+    return {
+        name: level + (1 - trust) * (start[name] - began) + trust * (value - centre)
+        for name, value in seen.items()
+    }
 
 
 # -- the budget -------------------------------------------------------------------------------------------
@@ -167,13 +217,18 @@ class Purse:
 
     def __post_init__(self) -> None:
         """Seconds of a whole training of each source, by the records of the size nearest to the question's."""
-        size, timed = self.question.size, [record for record in self.question.records if record.seconds and record.size]
+        size, timed = (
+            self.question.size,
+            [record for record in self.question.records if record.seconds and record.size],
+        )
         sizes = {record.size or 1 for record in timed}
         nearest = min(sizes, key=lambda one: (abs(log(one / (size or one))), one), default=1)
         of: dict[str, list[float]] = {}
         for record in timed:
             if record.size == nearest and record.seconds:
-                of.setdefault(record.source, []).append(record.seconds * (size or nearest) / nearest)
+                of.setdefault(record.source, []).append(
+                    record.seconds * (size or nearest) / nearest
+                )
         self.known = {name: fmean(seconds) for name, seconds in of.items()}
 
     def holds(self, names: Sequence[str], share: float) -> int:
@@ -183,7 +238,11 @@ class Purse:
 
     def measured(self, names: Sequence[str], rung: Rung) -> Mapping[str, float]:
         before = self._spent()
-        found = self.question.measure(names, size=rung.size, epochs=rung.epochs) if self.question.measure is not None else {}
+        found = (
+            self.question.measure(names, size=rung.size, epochs=rung.epochs)
+            if self.question.measure is not None
+            else {}
+        )
         if found and (took := self._spent() - before) > 0:
             if forecast := self._forecast(list(found), rung.share):
                 self.factor *= took / forecast

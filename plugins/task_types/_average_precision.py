@@ -48,13 +48,18 @@ def _mean(values: np.ndarray) -> float:
 
 def curves_of(predictions: np.ndarray, targets: np.ndarray) -> Curves:
     """Of detections (N, M, 6), x1, y1, x2, y2, score, class, against boxes (N, K, 5), x1, y1, x2, y2, class; class -1 for none."""
-    images = [_matches(one.tobytes(), len(one), true.tobytes(), len(true)) for one, true in _rows(predictions, targets)]
+    images = [
+        _matches(one.tobytes(), len(one), true.tobytes(), len(true))
+        for one, true in _rows(predictions, targets)
+    ]
     classes = sorted({label for image in images for label in image})
     total = _evaluation(classes, range(len(images)))
     total.evalImgs = [image.get(label) for label in classes for image in images]
     total._paramsEval = total.params
     if not classes:
-        return Curves(np.zeros((len(total.params.iouThrs), 0, 0)), np.zeros((len(total.params.iouThrs), 0)))
+        return Curves(
+            np.zeros((len(total.params.iouThrs), 0, 0)), np.zeros((len(total.params.iouThrs), 0))
+        )
     with contextlib.redirect_stdout(io.StringIO()):  # it reports on its progress
         total.accumulate()
     precision, recall = total.eval["precision"][..., 0, 0], total.eval["recall"][..., 0, 0]
@@ -63,7 +68,11 @@ def curves_of(predictions: np.ndarray, targets: np.ndarray) -> Curves:
 
 
 def _rows(predictions: np.ndarray, targets: np.ndarray) -> Any:
-    return zip(np.ascontiguousarray(predictions, np.float32), np.ascontiguousarray(targets, np.float32), strict=True)
+    return zip(
+        np.ascontiguousarray(predictions, np.float32),
+        np.ascontiguousarray(targets, np.float32),
+        strict=True,
+    )
 
 
 def _spread(values: np.ndarray, classes: Sequence[int], wide: int) -> np.ndarray:
@@ -80,7 +89,9 @@ def _evaluation(classes: Sequence[int], images: Sequence[int]) -> COCOeval:
 
 
 @lru_cache(_KEPT)
-def _matches(predicted: bytes, detections: int, true: bytes, boxes: int) -> dict[int, dict[str, Any]]:
+def _matches(
+    predicted: bytes, detections: int, true: bytes, boxes: int
+) -> dict[int, dict[str, Any]]:
     """Class -> what COCOeval.evaluateImg says of one image, for the classes that it has or that were said of it."""
     found = np.frombuffer(predicted, np.float32).reshape(detections, 6)
     given = np.frombuffer(true, np.float32).reshape(boxes, 5)
@@ -88,18 +99,31 @@ def _matches(predicted: bytes, detections: int, true: bytes, boxes: int) -> dict
     labels = sorted({*found[:, 5].astype(int).tolist(), *given[:, 4].astype(int).tolist()})
     evaluation = _evaluation(labels, [0])
     # Boxes are numbered from 1: to pycocotools a match with 0 is none.
-    evaluation._dts = _by_class([_entry(row, number, score=float(row[4])) for number, row in enumerate(found, 1)], found[:, 5])
-    evaluation._gts = _by_class([_entry(row, number, iscrowd=0, ignore=0) for number, row in enumerate(given, 1)], given[:, 4])
+    evaluation._dts = _by_class(
+        [_entry(row, number, score=float(row[4])) for number, row in enumerate(found, 1)],
+        found[:, 5],
+    )
+    evaluation._gts = _by_class(
+        [_entry(row, number, iscrowd=0, ignore=0) for number, row in enumerate(given, 1)],
+        given[:, 4],
+    )
     evaluation.ious = {(0, label): evaluation.computeIoU(0, label) for label in labels}
     return {label: _slim(evaluation.evaluateImg(0, label, _ALL, MOST)) for label in labels}
 
 
 def _entry(row: np.ndarray, number: int, **facts: float) -> dict[str, Any]:
     x1, y1, x2, y2 = row[:4].astype(float).tolist()
-    return {"id": number, "bbox": [x1, y1, x2 - x1, y2 - y1], "area": (x2 - x1) * (y2 - y1), **facts}
+    return {
+        "id": number,
+        "bbox": [x1, y1, x2 - x1, y2 - y1],
+        "area": (x2 - x1) * (y2 - y1),
+        **facts,
+    }
 
 
-def _by_class(entries: list[dict[str, Any]], labels: np.ndarray) -> defaultdict[tuple[int, int], list[dict[str, Any]]]:
+def _by_class(
+    entries: list[dict[str, Any]], labels: np.ndarray
+) -> defaultdict[tuple[int, int], list[dict[str, Any]]]:
     grouped = defaultdict(list)
     for entry, label in zip(entries, labels.astype(int).tolist(), strict=True):
         grouped[0, label].append(entry)

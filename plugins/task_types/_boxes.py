@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from registry.errors import DataError
+from headwater.registry.errors import DataError
 
 BOXES = ("bbox", "boxes", "bboxes")
 CATEGORIES = ("category", "categories", "category_id", "label", "labels", "class", "classes")
@@ -53,7 +53,10 @@ class Writing:
             return _without("has no boxes with categories", "image left out")
         boxes, categories = found
         if len(boxes) != len(categories):
-            return _without(f"has {_count(len(boxes), 'box')} and {len(categories)} categories", "image left out")
+            return _without(
+                f"has {_count(len(boxes), 'box')} and {len(categories)} categories",
+                "image left out",
+            )
         if not len(boxes):
             return Read(np.zeros((0, 5), np.float32))
         try:
@@ -62,7 +65,9 @@ class Writing:
             return _without("has boxes that are not four numbers each", "image left out")
         return self._checked(numbers, categories, shape())
 
-    def _checked(self, numbers: np.ndarray, categories: Sequence[Any], shape: tuple[int, int]) -> Read:
+    def _checked(
+        self, numbers: np.ndarray, categories: Sequence[Any], shape: tuple[int, int]
+    ) -> Read:
         sides = np.array([*shape, *shape], dtype=np.float64)
         corners = _CORNERS[self.form](numbers) * (sides if self.shares else 1.0)
         labels = np.array([class_of(category, self.classes) for category in categories])
@@ -72,8 +77,12 @@ class Writing:
         outside = ~empty & (clipped[:, 2:] <= clipped[:, :2]).any(1)
         unknown = ~empty & ~outside & (labels < 0)
         keep = ~(empty | outside | unknown)
-        over = keep & (np.abs(clipped - corners) > 1).any(1)  # up to a pixel: data sets that count from 1, or to the last pixel
-        named = ", ".join(sorted({repr(categories[row]) for row in np.flatnonzero(unknown).tolist()})[:3])
+        over = keep & (np.abs(clipped - corners) > 1).any(
+            1
+        )  # up to a pixel: data sets that count from 1, or to the last pixel
+        named = ", ".join(
+            sorted({repr(categories[row]) for row in np.flatnonzero(unknown).tolist()})[:3]
+        )
         left, flaws = "left out", []
         for which, what, where, handled in (
             (empty, "empty box", "", left),
@@ -82,7 +91,12 @@ class Writing:
             (over, "box", " partly outside the image", "clipped"),
         ):
             if number := int(which.sum()):
-                flaws.append((f"has {_count(number, what)}{where}", f"{handled}{'' if keep.any() else ', and with it the image'}"))
+                flaws.append(
+                    (
+                        f"has {_count(number, what)}{where}",
+                        f"{handled}{'' if keep.any() else ', and with it the image'}",
+                    )
+                )
         if not keep.any():
             return Read(np.zeros((0, 5), np.float32), tuple(flaws), left_out=True, written=numbers)
         encoded = np.concatenate([clipped / sides, labels[:, None]], axis=1)[keep]
@@ -93,12 +107,23 @@ def fields_of(target: Any) -> tuple[Sequence[Any], Sequence[Any]] | None:
     """Boxes and categories of ``{"bbox": [...], "category": [...]}``, or a list of ``{"bbox": ..., "category": ...}``; else None."""
     if isinstance(target, Mapping):
         boxes = next((target[name] for name in BOXES if target.get(name) is not None), None)
-        categories = next((target[name] for name in CATEGORIES if target.get(name) is not None), None)
+        categories = next(
+            (target[name] for name in CATEGORIES if target.get(name) is not None), None
+        )
         return None if boxes is None or categories is None else (boxes, categories)
     if isinstance(target, Sequence) and not isinstance(target, str | bytes):
-        both = [fields_of({name: [value] for name, value in one.items()}) if isinstance(one, Mapping) else None for one in target]
+        both = [
+            fields_of({name: [value] for name, value in one.items()})
+            if isinstance(one, Mapping)
+            else None
+            for one in target
+        ]
         known = [one for one in both if one is not None]
-        return ([boxes[0] for boxes, _ in known], [labels[0] for _, labels in known]) if len(known) == len(both) else None
+        return (
+            ([boxes[0] for boxes, _ in known], [labels[0] for _, labels in known])
+            if len(known) == len(both)
+            else None
+        )
     return None
 
 
@@ -118,7 +143,9 @@ def writing_of(boxes: Any, classes: Sequence[str]) -> Writing:
     form = str(boxes).removesuffix(SHARES)
     if form not in _CORNERS:
         known = ", ".join([*_CORNERS, *(f"{name}{SHARES}" for name in _CORNERS)])
-        raise DataError(f"boxes={boxes} is not known", subject=str(boxes), hint=f"boxes is one of {known}.")
+        raise DataError(
+            f"boxes={boxes} is not known", subject=str(boxes), hint=f"boxes is one of {known}."
+        )
     return Writing(form, str(boxes) != form, {name: index for index, name in enumerate(classes)})
 
 
@@ -127,10 +154,16 @@ def _xywh(numbers: np.ndarray) -> np.ndarray:
 
 
 def _cxcywh(numbers: np.ndarray) -> np.ndarray:
-    return np.concatenate([numbers[:, :2] - numbers[:, 2:] / 2, numbers[:, :2] + numbers[:, 2:] / 2], axis=1)
+    return np.concatenate(
+        [numbers[:, :2] - numbers[:, 2:] / 2, numbers[:, :2] + numbers[:, 2:] / 2], axis=1
+    )
 
 
-_CORNERS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {"xywh": _xywh, "xyxy": lambda numbers: numbers, "cxcywh": _cxcywh}
+_CORNERS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
+    "xywh": _xywh,
+    "xyxy": lambda numbers: numbers,
+    "cxcywh": _cxcywh,
+}
 
 
 def _count(number: int, what: str) -> str:

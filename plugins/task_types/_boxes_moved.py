@@ -22,7 +22,9 @@ class _InPixels(v2.Transform):
     def forward(self, sample: dict[str, Any]) -> dict[str, Any]:
         boxes, size = sample["boxes"], sample["image"].shape[-2:]
         pixels = boxes.as_subclass(Tensor) * size[-1]
-        return sample | {"boxes": tv_tensors.BoundingBoxes(pixels, format="XYXY", canvas_size=tuple(size))}
+        return sample | {
+            "boxes": tv_tensors.BoundingBoxes(pixels, format="XYXY", canvas_size=tuple(size))
+        }
 
 
 class _Affine(v2.RandomAffine):
@@ -44,7 +46,9 @@ def _areas(boxes: Tensor) -> Tensor:
 
 def moving(mirror: bool) -> v2.Transform:
     """Of {"image", "boxes" in shares of the side, "labels"}: shift, zoom, mirroring where allowed."""
-    affine = _Affine(0, translate=(SHIFT, SHIFT), scale=ZOOM, interpolation=InterpolationMode.BILINEAR, fill=0)
+    affine = _Affine(
+        0, translate=(SHIFT, SHIFT), scale=ZOOM, interpolation=InterpolationMode.BILINEAR, fill=0
+    )
     flips = [v2.RandomHorizontalFlip()] if mirror else []
     return v2.Compose([_InPixels(), affine, *flips])
 
@@ -52,7 +56,10 @@ def moving(mirror: bool) -> v2.Transform:
 def as_annotations(target: Tensor) -> dict[str, Any]:
     """An encoded target (K, 5) as tv_tensors on a canvas of side 1."""
     given = target[target[:, 4] >= 0]
-    return {"boxes": tv_tensors.BoundingBoxes(given[:, :4], format="XYXY", canvas_size=(1, 1)), "labels": given[:, 4]}
+    return {
+        "boxes": tv_tensors.BoundingBoxes(given[:, :4], format="XYXY", canvas_size=(1, 1)),
+        "labels": given[:, 4],
+    }
 
 
 def as_target(annotations: Mapping[str, Any], target: Tensor) -> Tensor:

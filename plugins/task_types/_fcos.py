@@ -12,7 +12,7 @@ from torchvision.models.detection._utils import BoxLinearCoder
 from torchvision.models.detection.fcos import FCOS, FCOSHead
 from torchvision.ops import FeaturePyramidNetwork
 
-from registry import Pyramid
+from headwater.registry import Pyramid
 
 WIDTH = 64
 """Channels of pyramid and towers: 256 in the paper, on maps from stride 8 on. With a quarter of it maps of stride 4 can be
@@ -57,28 +57,58 @@ class Detector(FCOS):
         self.head = FCOSHead(WIDTH, 1, classes, CONVOLUTIONS)
         nn.init.constant_(self.head.regression_head.bbox_reg.bias, START)
         self.box_coder = self.head.box_coder
-        self.score_thresh, self.nms_thresh, self.topk_candidates, self.detections_per_img = SCORE, OVERLAP, CANDIDATES, MOST
+        self.score_thresh, self.nms_thresh, self.topk_candidates, self.detections_per_img = (
+            SCORE,
+            OVERLAP,
+            CANDIDATES,
+            MOST,
+        )
 
     def forward(self, maps: list[Tensor]) -> Found | Tensor:
         side = maps[-1].shape[-1] * self.strides[-1]
-        said = self.head(list(self.fpn(OrderedDict((str(level), found) for level, found in enumerate(maps))).values()))
-        logits, distances, centreness = (said[name].float() for name in ("cls_logits", "bbox_regression", "bbox_ctrness"))
+        said = self.head(
+            list(
+                self.fpn(
+                    OrderedDict((str(level), found) for level, found in enumerate(maps))
+                ).values()
+            )
+        )
+        logits, distances, centreness = (
+            said[name].float() for name in ("cls_logits", "bbox_regression", "bbox_ctrness")
+        )
         anchors = anchors_of(side, self.strides, logits.device)
-        found = Found(logits, distances, centreness, torch.cat(anchors), tuple(len(level) for level in anchors), side)
+        found = Found(
+            logits,
+            distances,
+            centreness,
+            torch.cat(anchors),
+            tuple(len(level) for level in anchors),
+            side,
+        )
         return found if self.training else self._detections(found)
 
     def _detections(self, found: Found) -> Tensor:
         count, levels = len(found.logits), list(found.levels)
-        said = {"cls_logits": found.logits, "bbox_regression": found.distances, "bbox_ctrness": found.centreness}
+        said = {
+            "cls_logits": found.logits,
+            "bbox_regression": found.distances,
+            "bbox_ctrness": found.centreness,
+        }
         split = {name: list(value.split(levels, dim=1)) for name, value in said.items()}
-        kept = self.postprocess_detections(split, [list(found.anchors.split(levels))] * count, [(found.side, found.side)] * count)
+        kept = self.postprocess_detections(
+            split, [list(found.anchors.split(levels))] * count, [(found.side, found.side)] * count
+        )
         detections = found.logits.new_zeros(count, MOST, 6)
         detections[..., 5] = -1
         for row, one in enumerate(kept):
-            best = torch.cat([one["boxes"] / found.side, one["scores"][:, None], one["labels"][:, None]], dim=1)
+            best = torch.cat(
+                [one["boxes"] / found.side, one["scores"][:, None], one["labels"][:, None]], dim=1
+            )
             detections[row, : len(best)] = best
         # What is no number is below every score, and an image of it would read as one in which nothing is.
-        numbers = torch.stack([value.flatten(1).isfinite().all(1) for value in said.values()]).all(0)
+        numbers = torch.stack([value.flatten(1).isfinite().all(1) for value in said.values()]).all(
+            0
+        )
         return detections.where(numbers[:, None, None], torch.nan)
 
 
@@ -99,10 +129,19 @@ def loss_of(found: Found, targets: Tensor) -> Tensor:
     """FCOS's loss on (B, K, 5) encoded boxes: focal, GIoU and the centre-ness' cross entropy, each a mean over the batch's positive
     locations; where there are none (no boxes), the focal loss's sum."""
     given = [target[target[:, 4] >= 0] for target in targets]
-    wanted = [{"boxes": stretched(one[:, :4] * found.side, found.anchors), "labels": one[:, 4].long()} for one in given]
+    wanted = [
+        {"boxes": stretched(one[:, :4] * found.side, found.anchors), "labels": one[:, 4].long()}
+        for one in given
+    ]
     matches = [matched(found.anchors, one["boxes"], found.levels) for one in wanted]
-    said = {"cls_logits": found.logits, "bbox_regression": found.distances, "bbox_ctrness": found.centreness}
-    coder = SimpleNamespace(box_coder=BoxLinearCoder(normalize_by_size=True))  # all that compute_loss wants of its head
+    said = {
+        "cls_logits": found.logits,
+        "bbox_regression": found.distances,
+        "bbox_ctrness": found.centreness,
+    }
+    coder = SimpleNamespace(
+        box_coder=BoxLinearCoder(normalize_by_size=True)
+    )  # all that compute_loss wants of its head
     losses = FCOSHead.compute_loss(coder, wanted, said, [found.anchors] * len(wanted), matches)
     return torch.stack(list(losses.values())).sum()
 
@@ -116,7 +155,10 @@ def matched(anchors: Tensor, boxes: Tensor, levels: tuple[int, ...]) -> Tensor:
     if not len(boxes):
         return anchors.new_full((len(anchors),), -1, dtype=torch.int64)
     stride = (anchors[:, 2] - anchors[:, 0])[:, None]
-    location, centre = (anchors[:, :2] + anchors[:, 2:])[:, None] / 2, (boxes[:, :2] + boxes[:, 2:]) / 2
+    location, centre = (
+        (anchors[:, :2] + anchors[:, 2:])[:, None] / 2,
+        (boxes[:, :2] + boxes[:, 2:]) / 2,
+    )
     sides = torch.cat([location - boxes[:, :2], boxes[:, 2:] - location], dim=2)
     away, reach = (location - centre).abs().amax(2), sides.amax(2)
     least, most = REACH[0] * stride, REACH[1] * stride
@@ -133,4 +175,10 @@ def stretched(boxes: Tensor, anchors: Tensor) -> Tensor:
     """Boxes that miss every location of the finest level are stretched to the nearest one, since only a location within can be for them."""
     stride = anchors[0, 2] - anchors[0, 0]
     nearest = (((boxes[:, :2] + boxes[:, 2:]) / 2 / stride).floor() + 0.5) * stride
-    return torch.cat([torch.minimum(boxes[:, :2], nearest - MARGIN), torch.maximum(boxes[:, 2:], nearest + MARGIN)], dim=1)
+    return torch.cat(
+        [
+            torch.minimum(boxes[:, :2], nearest - MARGIN),
+            torch.maximum(boxes[:, 2:], nearest + MARGIN),
+        ],
+        dim=1,
+    )

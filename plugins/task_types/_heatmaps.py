@@ -39,20 +39,28 @@ def means(found: Tensor) -> Tensor:
 
 def centres(found: Tensor) -> Tensor:
     """(n,) of the cells along a side."""
-    return (torch.arange(found.shape[-1], device=found.device, dtype=found.dtype) + 0.5) / found.shape[-1]
+    return (
+        torch.arange(found.shape[-1], device=found.device, dtype=found.dtype) + 0.5
+    ) / found.shape[-1]
 
 
 def gaussians(places: Tensor, found: Tensor) -> Tensor:
     """The distributions (B, K, n, n) that are wanted of points (B, K, 2): normal around them, cut at the border."""
     side, at = found.shape[-1], centres(found)
-    across, down = (((at - places[..., axis, None]) * side / SPREAD).square().mul(-0.5).softmax(-1) for axis in (0, 1))
+    across, down = (
+        ((at - places[..., axis, None]) * side / SPREAD).square().mul(-0.5).softmax(-1)
+        for axis in (0, 1)
+    )
     return down[..., :, None] * across[..., None, :]
 
 
 def divergence(one: Tensor, other: Tensor) -> Tensor:
     """(B, K) Jensen-Shannon divergence of distributions (B, K, n, n), in nats: 0 to log 2."""
     middle = (one + other) / 2
-    kept = [(side * ((side + _TINY).log() - (middle + _TINY).log())).sum((2, 3)) for side in (one, other)]
+    kept = [
+        (side * ((side + _TINY).log() - (middle + _TINY).log())).sum((2, 3))
+        for side in (one, other)
+    ]
     return (kept[0] + kept[1]) / 2
 
 
@@ -77,7 +85,12 @@ def decoded(maps: Tensor) -> Tensor:
     width, (column, row) = side + 2 * NEAR + 1, cell.unbind(-1)
     corner = [
         total.gather(2, ((row + below) * width + column + beside)[..., None])[..., 0]
-        for below, beside in ((2 * NEAR + 1, 2 * NEAR + 1), (0, 2 * NEAR + 1), (2 * NEAR + 1, 0), (0, 0))
+        for below, beside in (
+            (2 * NEAR + 1, 2 * NEAR + 1),
+            (0, 2 * NEAR + 1),
+            (2 * NEAR + 1, 0),
+            (0, 0),
+        )
     ]
     confidence = (corner[0] - corner[1] - corner[2] + corner[3]).clamp(0, 1)
     return torch.cat([places, confidence[..., None]], -1)
@@ -93,7 +106,9 @@ class MovedPoints(v2.Transform):
     def __init__(self, mirror: bool) -> None:
         super().__init__()
         self.mirror = mirror
-        self.move = v2.RandomAffine(0, (SHIFT, SHIFT), SCALE, interpolation=v2.InterpolationMode.BILINEAR, fill=0)
+        self.move = v2.RandomAffine(
+            0, (SHIFT, SHIFT), SCALE, interpolation=v2.InterpolationMode.BILINEAR, fill=0
+        )
 
     def forward(self, sample: dict[str, Any]) -> dict[str, Any]:
         if self.mirror and bool((sample["partner"] >= 0).all()) and bool(torch.rand(()) < 0.5):
@@ -102,7 +117,10 @@ class MovedPoints(v2.Transform):
         size = torch.tensor((width, height), device=sample["points"].device)
         given = KeyPoints(sample["points"].as_subclass(Tensor) * size, canvas_size=(height, width))
         moved = self.move({"image": sample["image"], "points": given})
-        return sample | {"image": moved["image"], "points": KeyPoints(moved["points"].as_subclass(Tensor) / size, canvas_size=(1, 1))}
+        return sample | {
+            "image": moved["image"],
+            "points": KeyPoints(moved["points"].as_subclass(Tensor) / size, canvas_size=(1, 1)),
+        }
 
 
 def _mirrored(sample: dict[str, Any]) -> dict[str, Any]:
@@ -110,4 +128,8 @@ def _mirrored(sample: dict[str, Any]) -> dict[str, Any]:
     order, points = sample["partner"].long(), sample["points"].as_subclass(Tensor)
     flipped = torch.stack([1 - points[:, 0], points[:, 1]], 1)[order]
     points = KeyPoints(flipped, canvas_size=(1, 1))
-    return sample | {"image": horizontal_flip(sample["image"]), "points": points, "visible": sample["visible"][order]}
+    return sample | {
+        "image": horizontal_flip(sample["image"]),
+        "points": points,
+        "visible": sample["visible"][order],
+    }

@@ -16,8 +16,8 @@ from torch.nn.functional import interpolate
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from registry import Annotations, Encoded, Flaw, Pyramid
-from registry.errors import DataError
+from headwater.registry import Annotations, Encoded, Flaw, Pyramid
+from headwater.registry.errors import DataError
 
 SHIFT = 0.1
 """Largest shift in augmentation, as a share of the side."""
@@ -39,25 +39,42 @@ def opened(target: Any, what: str, name: str) -> np.ndarray | None:
         found = np.asarray(_opened(target))
     except Exception as error:  # PIL raises a different class for every way a file can be broken
         hint = f"Repair that {what}, or remove it and its image."
-        raise DataError(f"the {what} of {name} cannot be read: {error}", subject=name, hint=hint) from None
+        raise DataError(
+            f"the {what} of {name} cannot be read: {error}", subject=name, hint=hint
+        ) from None
     if found.ndim == 3 and found.shape[2] == 1:
         found = found[:, :, 0]
     if found.ndim != 2:
-        what_it_is = f"has shape {'×'.join(map(str, found.shape))}" if found.ndim else f"is of type {type(target).__name__}"
+        what_it_is = (
+            f"has shape {'×'.join(map(str, found.shape))}"
+            if found.ndim
+            else f"is of type {type(target).__name__}"
+        )
         hint = f"A {what} has one number a pixel: turn colours into numbers first, and save it as a grey or palette PNG."
-        raise DataError(f"the {what} of {name} {what_it_is}, (H, W) numbers were expected", subject=name, hint=hint)
+        raise DataError(
+            f"the {what} of {name} {what_it_is}, (H, W) numbers were expected",
+            subject=name,
+            hint=hint,
+        )
     return found
 
 
 def _opened(target: Any) -> Any:
     if isinstance(target, str | Path):
-        return np.load(target, allow_pickle=False) if Path(target).suffix == ".npy" else Image.open(target)
+        return (
+            np.load(target, allow_pickle=False)
+            if Path(target).suffix == ".npy"
+            else Image.open(target)
+        )
     return Image.open(io.BytesIO(target)) if isinstance(target, bytes) else target
 
 
 def resized(found: np.ndarray, width: int, height: int) -> np.ndarray:
     """(h, w) -> (height, width): of each pixel the value at its centre. No value is a mixture, so nothing bleeds across an edge."""
-    rows, columns = (((np.arange(now) + 0.5) * was / now).astype(np.int64) for now, was in zip((height, width), found.shape, strict=True))
+    rows, columns = (
+        ((np.arange(now) + 0.5) * was / now).astype(np.int64)
+        for now, was in zip((height, width), found.shape, strict=True)
+    )
     return found[rows[:, None], columns]
 
 
@@ -97,7 +114,11 @@ def encode_maps(
 
 def _other_size(found: np.ndarray, what: str, size: tuple[int, int]) -> str:
     height, width = found.shape
-    return "" if (width, height) == size else f"has a {what} of {width}×{height}, the image is {size[0]}×{size[1]}"
+    return (
+        ""
+        if (width, height) == size
+        else f"has a {what} of {width}×{height}, the image is {size[0]}×{size[1]}"
+    )
 
 
 class MapHead(nn.Module):
@@ -122,7 +143,12 @@ class MapHead(nn.Module):
         from segmentation_models_pytorch.decoders.fpn.decoder import FPNDecoder
 
         super().__init__()
-        self.decoder = FPNDecoder(list(pyramid.channels), pyramid_channels=width, segmentation_channels=width, dropout=dropout)
+        self.decoder = FPNDecoder(
+            list(pyramid.channels),
+            pyramid_channels=width,
+            segmentation_channels=width,
+            dropout=dropout,
+        )
         self.last = nn.Conv2d(width, outputs, 1)
         self.learns, self.says = learns, says
         initialize_decoder(self.decoder)
@@ -148,10 +174,18 @@ def at_full_size(found: Tensor) -> Tensor:
     return interpolate(found, scale_factor=4, mode="bilinear", align_corners=False)
 
 
-def moving(mirror: bool, nothing: float, affine: type[v2.RandomAffine] = v2.RandomAffine) -> v2.Transform:
+def moving(
+    mirror: bool, nothing: float, affine: type[v2.RandomAffine] = v2.RandomAffine
+) -> v2.Transform:
     """Shift, zoom and mirror an image with its map; what comes in from outside is the mean colour, and ``nothing``."""
     fill: Mapping[Any, float] = {tv_tensors.Image: 0.0, tv_tensors.Mask: nothing}
-    move = affine(degrees=0, translate=(SHIFT, SHIFT), scale=SCALE, interpolation=v2.InterpolationMode.BILINEAR, fill=dict(fill))
+    move = affine(
+        degrees=0,
+        translate=(SHIFT, SHIFT),
+        scale=SCALE,
+        interpolation=v2.InterpolationMode.BILINEAR,
+        fill=dict(fill),
+    )
     return v2.Compose([v2.RandomHorizontalFlip(), move]) if mirror else move
 
 
@@ -161,4 +195,8 @@ class ZoomedDepth(v2.RandomAffine):
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         moved = super().transform(inpt, params)
-        return tv_tensors.wrap(moved / params["scale"], like=moved) if isinstance(inpt, tv_tensors.Mask) else moved
+        return (
+            tv_tensors.wrap(moved / params["scale"], like=moved)
+            if isinstance(inpt, tv_tensors.Mask)
+            else moved
+        )

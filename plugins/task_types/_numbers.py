@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from registry.errors import TrainingError
+from headwater.registry.errors import TrainingError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -14,5 +14,8 @@ def numbers(predictions: Tensor) -> Tensor:
     """The predictions as float32; raises TrainingError where one is none."""
     predictions = predictions.float()
     if bool(predictions.isnan().any()):
-        raise TrainingError("the network's outputs are not numbers", hint="Lower the learning rate, or turn mixed precision off.")
+        raise TrainingError(
+            "the network's outputs are not numbers",
+            hint="Lower the learning rate, or turn mixed precision off.",
+        )
     return predictions

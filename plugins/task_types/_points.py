@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from registry import Task
-from registry.errors import DataError
+from headwater.registry import Task
+from headwater.registry.errors import DataError
 
 X, Y, VISIBLE, ASPECT, PARTNER = range(5)
 """Columns of an encoded point: where it is, as shares of the image's width and height; 1 where it is visible, else 0; the image's
@@ -41,7 +41,9 @@ def read(target: Any, name: str) -> np.ndarray | None:
         points = [_point(point) for point in _paired(_listed(target))]
     except (TypeError, ValueError):
         hint = "Give (x, y) or (x, y, visible) for each point."
-        raise DataError(f"{name} has {_short(target)}, which are no points", subject=name, hint=hint) from None
+        raise DataError(
+            f"{name} has {_short(target)}, which are no points", subject=name, hint=hint
+        ) from None
     return np.array(points, dtype=np.float64).reshape(len(points), 3)
 
 
@@ -61,14 +63,22 @@ def placed(points: np.ndarray, size: tuple[int, int]) -> Placed:
     shares = np.where(there[:, None], points[:, :2], 0.0) / size
     off = there & ~((shares >= 0) & (shares <= 1)).all(1)
     visible = there & ~off & ~corner
-    return Placed(np.where(visible[:, None], shares, 0.0), visible, *(tuple(np.flatnonzero(which).tolist()) for which in (off, corner)))
+    return Placed(
+        np.where(visible[:, None], shares, 0.0),
+        visible,
+        *(tuple(np.flatnonzero(which).tolist()) for which in (off, corner)),
+    )
 
 
 def in_shares(task: Task) -> bool:
     """Whether its convention ``points`` is shares, not pixels; raises DataError for another."""
     written = str(task.conventions.get("points", PIXELS))
     if written not in (PIXELS, SHARES):
-        raise DataError(f"points={written} is not known", subject=task.name, hint=f"points is {PIXELS} or {SHARES}.")
+        raise DataError(
+            f"points={written} is not known",
+            subject=task.name,
+            hint=f"points is {PIXELS} or {SHARES}.",
+        )
     return written == SHARES
 
 
@@ -81,12 +91,24 @@ def partners(task: Task, points: int) -> np.ndarray:
     try:
         order = np.array([int(number) for number in written.split("+")])
     except ValueError:
-        raise DataError(f"{task.name}: mirrored is {written!r}, no numbers joined by +", subject=task.name, hint=hint) from None
+        raise DataError(
+            f"{task.name}: mirrored is {written!r}, no numbers joined by +",
+            subject=task.name,
+            hint=hint,
+        ) from None
     if sorted(order) != list(range(points)):
-        raise DataError(f"{task.name}: mirrored does not name each of {points} points once", subject=task.name, hint=hint)
+        raise DataError(
+            f"{task.name}: mirrored does not name each of {points} points once",
+            subject=task.name,
+            hint=hint,
+        )
     if wrong := np.flatnonzero(order[order] != np.arange(points)).tolist():
-        swapped = f"point {wrong[0]} becomes {order[wrong[0]]}, but that becomes {order[order[wrong[0]]]}"
-        raise DataError(f"{task.name}: mirrored does not swap points: {swapped}", subject=task.name, hint=hint)
+        swapped = (
+            f"point {wrong[0]} becomes {order[wrong[0]]}, but that becomes {order[order[wrong[0]]]}"
+        )
+        raise DataError(
+            f"{task.name}: mirrored does not swap points: {swapped}", subject=task.name, hint=hint
+        )
     return order.astype(np.float32)
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from registry import Task
-from registry.errors import DataError
+from headwater.registry import Task
+from headwater.registry.errors import DataError
 
 HANDFUL = 5
 """So few boxes or points may all lie in the first pixels of their images; of more it is not believed."""
@@ -15,7 +15,9 @@ REACH = 2.0
 """Shares lie below it, those a little off the image too."""
 
 
-def refuse_misread(written: Iterable[np.ndarray], shares: bool, task: Task, what: str, other: str) -> None:
+def refuse_misread(
+    written: Iterable[np.ndarray], shares: bool, task: Task, what: str, other: str
+) -> None:
     """Of each image of a split the boxes or points (n, ...), as they are written. Raises DataError where they are said to be in pixels
     and can only be ``shares``, or the other way round. ``other``: the convention that would be right then.
     """
@@ -25,9 +27,17 @@ def refuse_misread(written: Iterable[np.ndarray], shares: bool, task: Task, what
         return
     top, usual = float(largest.max()), float(np.median(largest))
     if not shares and 0 < top < REACH:
-        problem, hint = f"its {len(largest):,} {what} reach {top:.3g} at most, too little for pixels", "shares of the image's sides"
+        problem, hint = (
+            f"its {len(largest):,} {what} reach {top:.3g} at most, too little for pixels",
+            "shares of the image's sides",
+        )
     elif shares and usual >= REACH:
-        problem, hint = f"half of its {len(largest):,} {what} reach {usual:.3g} or more, too much for shares", "in pixels"
+        problem, hint = (
+            f"half of its {len(largest):,} {what} reach {usual:.3g} or more, too much for shares",
+            "in pixels",
+        )
     else:
         return
-    raise DataError(f"{task.name}: {problem}", subject=task.name, hint=f"Say {other} where they are {hint}.")
+    raise DataError(
+        f"{task.name}: {problem}", subject=task.name, hint=f"Say {other} where they are {hint}."
+    )

@@ -43,4 +43,8 @@ class StandardisedLinear(nn.Linear):
 
     def forward(self, features: Tensor) -> Tensor | Standardised:  # type: ignore[override]
         found = super().forward(features).float()
-        return Standardised(found, self.mean, self.deviation) if self.training else self.mean + self.deviation * found
+        return (
+            Standardised(found, self.mean, self.deviation)
+            if self.training
+            else self.mean + self.deviation * found
+        )

@@ -7,8 +7,16 @@ from collections.abc import Mapping, Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
-from registry import Annotations, Encoded, Metric, Pyramid, Task, TaskTypeMethods, task_type
-from registry.errors import DataError, TrainingError
+from headwater.registry import (
+    Annotations,
+    Encoded,
+    Metric,
+    Pyramid,
+    Task,
+    TaskTypeMethods,
+    task_type,
+)
+from headwater.registry.errors import DataError, TrainingError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,7 +43,10 @@ class classification(TaskTypeMethods):
         """Class indices, (N,) int64; raises DataError naming the image whose label is not a class."""
         import numpy as np
 
-        index, targets = {name: position for position, name in enumerate(given.classes)}, given.targets
+        index, targets = (
+            {name: position for position, name in enumerate(given.classes)},
+            given.targets,
+        )
         labels = (_encode(targets, row, index, given.names) for row in range(len(targets)))
         return Encoded(np.fromiter(labels, dtype=np.int64, count=len(targets)))
 
@@ -43,14 +54,20 @@ class classification(TaskTypeMethods):
         """The names that occur, sorted; for whole numbers every class from 0 to the largest."""
         present = {target for target in targets if target is not None}
         if all(_is_index(target) for target in present):
-            return tuple(str(index) for index in range(max((int(target) for target in present), default=-1) + 1))
+            return tuple(
+                str(index)
+                for index in range(max((int(target) for target in present), default=-1) + 1)
+            )
         return tuple(sorted(str(target) for target in present))
 
     def outputs(self, targets: np.ndarray, classes: Sequence[str]) -> int:
         """One per class; raises DataError where there is nothing to tell apart, or a class that no training image has."""
         if len(classes) < 2:
             named = f"only the class {classes[0]}" if classes else "no class"
-            raise DataError(f"it has {named}; classification needs two or more", hint="Add images of another class.")
+            raise DataError(
+                f"it has {named}; classification needs two or more",
+                hint="Add images of another class.",
+            )
         if empty := sorted(set(range(len(classes))) - set(targets.tolist())):
             named = ", ".join(str(classes[index]) for index in empty[:5])
             hint = "Add images of that class, or leave the class out of the data set."
@@ -86,21 +103,32 @@ class classification(TaskTypeMethods):
         outputs = outputs.float()
         log_probabilities = outputs.log_softmax(1)
         if bool(log_probabilities.isnan().any()):
-            raise TrainingError("the network's outputs are not numbers", hint="Lower the learning rate, or turn mixed precision off.")
+            raise TrainingError(
+                "the network's outputs are not numbers",
+                hint="Lower the learning rate, or turn mixed precision off.",
+            )
         predicted, present = outputs.argmax(1), targets.unique()
         return {
             "accuracy": float((predicted == targets).float().mean()),
             **_macro(predicted, targets, present, outputs.shape[1]),
             "auroc": _auroc(log_probabilities.exp(), targets, present),
-            "log_loss": -float(log_probabilities.gather(1, targets[:, None]).clamp(min=_LOG_TINY).mean()),
+            "log_loss": -float(
+                log_probabilities.gather(1, targets[:, None]).clamp(min=_LOG_TINY).mean()
+            ),
         }
 
-    def by_class(self, predictions: Tensor, targets: Tensor, classes: Sequence[str]) -> Mapping[str, Mapping[str, float]]:
+    def by_class(
+        self, predictions: Tensor, targets: Tensor, classes: Sequence[str]
+    ) -> Mapping[str, Mapping[str, float]]:
         """The recall of each class that occurs."""
         from torchmetrics.functional.classification import multiclass_recall
 
-        recall = multiclass_recall(predictions.argmax(1), targets, num_classes=predictions.shape[1], average="none")
-        return {"recall": {classes[index]: float(recall[index]) for index in targets.unique().tolist()}}
+        recall = multiclass_recall(
+            predictions.argmax(1), targets, num_classes=predictions.shape[1], average="none"
+        )
+        return {
+            "recall": {classes[index]: float(recall[index]) for index in targets.unique().tolist()}
+        }
 
     def answer(self, prediction: np.ndarray, classes: Sequence[str], shape: tuple[int, int]) -> str:
         """The class's name."""
@@ -113,7 +141,9 @@ class classification(TaskTypeMethods):
         return [(f"{classes[int(target)]}: {classes[int(prediction.argmax())]}", image)]
 
 
-def _encode(targets: Sequence[Any], row: int, index: Mapping[str, int], names: Sequence[str]) -> int:
+def _encode(
+    targets: Sequence[Any], row: int, index: Mapping[str, int], names: Sequence[str]
+) -> int:
     target = targets[row]
     if _is_index(target):
         if 0 <= int(target) < len(index):
@@ -126,7 +156,11 @@ def _encode(targets: Sequence[Any], row: int, index: Mapping[str, int], names: S
     else:
         problem = f"has label {target!r}, which is none of the {len(index)} classes"
     image = names[row] if names else f"image {row}"
-    raise DataError(f"{image} {problem}", subject=str(image), hint="Mend the label, leave the image out, or list the task's classes.")
+    raise DataError(
+        f"{image} {problem}",
+        subject=str(image),
+        hint="Mend the label, leave the image out, or list the task's classes.",
+    )
 
 
 def _is_index(target: Any) -> bool:
@@ -146,4 +180,7 @@ def _auroc(probabilities: Tensor, targets: Tensor, present: Tensor) -> float:
 
     if len(present) < 2:
         return 0.5
-    return float(sum(binary_auroc(probabilities[:, c], (targets == c).long()) for c in present.tolist()) / len(present))
+    return float(
+        sum(binary_auroc(probabilities[:, c], (targets == c).long()) for c in present.tolist())
+        / len(present)
+    )

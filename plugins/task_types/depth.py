@@ -6,8 +6,18 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from registry import Annotations, Encoded, Flaw, Metric, Probe, Pyramid, Task, TaskTypeMethods, task_type
-from registry.errors import DataError, TrainingError
+from headwater.registry import (
+    Annotations,
+    Encoded,
+    Flaw,
+    Metric,
+    Probe,
+    Pyramid,
+    Task,
+    TaskTypeMethods,
+    task_type,
+)
+from headwater.registry.errors import DataError, TrainingError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,14 +66,18 @@ class depth(TaskTypeMethods):
         """
         import numpy as np
 
-        from plugins.task_types._maps import encode_maps
+        from headwater.plugins.task_types._maps import encode_maps
 
         readings = strange = 0
 
         def read(found: np.ndarray, name: str) -> tuple[np.ndarray, Flaw | None]:
             if found.dtype.kind not in "uif":
                 hint = "A depth map has numbers, one for each pixel."
-                raise DataError(f"the depth map of {name} has values of type {found.dtype}", subject=name, hint=hint)
+                raise DataError(
+                    f"the depth map of {name} has values of type {found.dtype}",
+                    subject=name,
+                    hint=hint,
+                )
             nonlocal readings, strange
             metres = found.astype(np.float32) * _unit(given.task, found.dtype.kind)
             none = {
@@ -73,12 +87,17 @@ class depth(TaskTypeMethods):
                 f"of {OVERFLOW}": (found == OVERFLOW) & (found.dtype.kind != "f"),
             }
             some = (metres != 0) & ~np.logical_or.reduce(list(none.values()))
-            out = {f"under {NEAR * 1000:g} mm": some & (metres < NEAR), f"over {FAR / 1000:g} km": some & (metres > FAR)}
+            out = {
+                f"under {NEAR * 1000:g} mm": some & (metres < NEAR),
+                f"over {FAR / 1000:g} km": some & (metres > FAR),
+            }
             kept = some & (metres >= NEAR) & (metres <= FAR)
             readings, strange = readings + int(some.sum()), strange + int(some.sum() - kept.sum())
             return np.where(kept, metres, 0), _wrong(name, none | out)
 
-        encoded = encode_maps(given, "depth map", np.float32, 0, "a depth map without a reading", read)
+        encoded = encode_maps(
+            given, "depth map", np.float32, 0, "a depth map without a reading", read
+        )
         if strange > STRANGE * readings:
             hint = "Say which unit they are in: unit=0.001 for millimetres, unit=0.01 for centimetres, unit=1 for metres."
             problem = f"{strange / readings:.0%} of its readings are under {NEAR * 1000:g} mm or over {FAR / 1000:g} km"
@@ -90,7 +109,7 @@ class depth(TaskTypeMethods):
 
     def head(self, features: int | Pyramid, outputs: int) -> nn.Module:
         """Log depth (B, S, S) in training, metres (B, S, S) in evaluation: from 1 mm to 1 km, about 1 m at first."""
-        from plugins.task_types._maps import MapHead
+        from headwater.plugins.task_types._maps import MapHead
 
         assert isinstance(features, Pyramid), "the type is dense"
         return MapHead(features, outputs, WIDTH, 0.0, GAIN, _log_depth, _metres)
@@ -100,7 +119,7 @@ class depth(TaskTypeMethods):
         import numpy as np
         from torch import nn
 
-        from plugins.task_types._maps import MapHead
+        from headwater.plugins.task_types._maps import MapHead
 
         assert isinstance(head, MapHead)
         mean = float(np.mean([np.log(metres[metres > 0]).mean() for metres in targets])) / BOUND
@@ -133,7 +152,10 @@ class depth(TaskTypeMethods):
         import torch
 
         if not bool(predictions.isfinite().all()):
-            raise TrainingError("the network's outputs are not numbers", hint="Lower the learning rate, or turn mixed precision off.")
+            raise TrainingError(
+                "the network's outputs are not numbers",
+                hint="Lower the learning rate, or turn mixed precision off.",
+            )
         tallies = torch.zeros(len(targets), 1 + len(METRICS), dtype=torch.float64)
         for image, (said, true) in enumerate(zip(predictions, targets, strict=True)):
             if (valid := true > 0).any():
@@ -141,10 +163,13 @@ class depth(TaskTypeMethods):
         return tallies
 
     def tallied(self, sums: Tensor) -> Mapping[str, float]:
-        return {metric.name: float(total / sums[0]) for metric, total in zip(METRICS, sums[1:], strict=True)}
+        return {
+            metric.name: float(total / sums[0])
+            for metric, total in zip(METRICS, sums[1:], strict=True)
+        }
 
     def augmentation(self, mirror: bool) -> Transform | None:
-        from plugins.task_types._maps import ZoomedDepth, moving
+        from headwater.plugins.task_types._maps import ZoomedDepth, moving
 
         return moving(mirror, 0, ZoomedDepth)
 
@@ -172,23 +197,31 @@ class depth(TaskTypeMethods):
             places.append((chosen[:, ::-1] + 0.5) / metres.shape[::-1])
         return Probe(np.concatenate(labels), np.concatenate(images), np.concatenate(places))
 
-    def answer(self, prediction: np.ndarray, classes: Sequence[str], shape: tuple[int, int]) -> np.ndarray:
+    def answer(
+        self, prediction: np.ndarray, classes: Sequence[str], shape: tuple[int, int]
+    ) -> np.ndarray:
         """Metres of each pixel, (height, width) float32."""
         import numpy as np
         from PIL import Image
 
-        return np.asarray(Image.fromarray(prediction.astype(np.float32)).resize(shape, Image.Resampling.BILINEAR))
+        return np.asarray(
+            Image.fromarray(prediction.astype(np.float32)).resize(shape, Image.Resampling.BILINEAR)
+        )
 
     def picture(
         self, image: np.ndarray, target: np.ndarray, prediction: np.ndarray, classes: Sequence[str]
     ) -> list[tuple[str, np.ndarray]]:
         """The image, its depths and those predicted, coloured alike: dark blue the nearest reading, yellow the furthest, black none."""
-        from plugins.task_types._maps_drawn import coloured
+        from headwater.plugins.task_types._maps_drawn import coloured
 
         readings = target[target > 0]
         near, far = (float(readings.min()), float(readings.max())) if len(readings) else (0.0, 1.0)
         title = f"truth, {near:.2f} to {far:.2f} m"
-        return [("image", image), (title, coloured(target, near, far)), ("prediction", coloured(prediction, near, far))]
+        return [
+            ("image", image),
+            (title, coloured(target, near, far)),
+            ("prediction", coloured(prediction, near, far)),
+        ]
 
 
 def _unit(task: Task, kind: str) -> float:
@@ -196,18 +229,26 @@ def _unit(task: Task, kind: str) -> float:
     value = task.conventions.get("unit", 1.0 if kind == "f" else UNIT)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
         hint = "unit=0.001: the metres that 1 stands for in its depth maps."
-        raise DataError(f"{task.name}: unit is {value!r}, a number of metres was expected", subject=task.name, hint=hint)
+        raise DataError(
+            f"{task.name}: unit is {value!r}, a number of metres was expected",
+            subject=task.name,
+            hint=hint,
+        )
     return float(value)
 
 
 def _wrong(name: str, wrong: Mapping[str, np.ndarray]) -> Flaw | None:
     counts = [f"{int(found.sum())} {how}" for how, found in wrong.items() if found.any()]
-    return Flaw(name, f"has depths that cannot be: {', '.join(counts)}", "taken as no reading") if counts else None
+    return (
+        Flaw(name, f"has depths that cannot be: {', '.join(counts)}", "taken as no reading")
+        if counts
+        else None
+    )
 
 
 def _log_depth(found: Tensor) -> Tensor:
     """(B, 1, S / 4, S / 4) of any size -> (B, S, S) log metres within bounds."""
-    from plugins.task_types._maps import at_full_size
+    from headwater.plugins.task_types._maps import at_full_size
 
     return at_full_size(BOUND * (found / BOUND).tanh())[:, 0]
 

@@ -7,8 +7,18 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from registry import Annotations, Encoded, Flaw, Metric, Probe, Pyramid, Task, TaskTypeMethods, task_type
-from registry.errors import DataError
+from headwater.registry import (
+    Annotations,
+    Encoded,
+    Flaw,
+    Metric,
+    Probe,
+    Pyramid,
+    Task,
+    TaskTypeMethods,
+    task_type,
+)
+from headwater.registry.errors import DataError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,7 +42,12 @@ NAMED = 5
 
 
 @task_type(
-    "keypoints", metrics=METRICS, dense=True, probed_as="regression", conventions={"mirrored": "", "points": "pixels"}, noun="points"
+    "keypoints",
+    metrics=METRICS,
+    dense=True,
+    probed_as="regression",
+    conventions={"mirrored": "", "points": "pixels"},
+    noun="points",
 )
 class keypoints(TaskTypeMethods):
     """Where K points of one subject are. Targets are K (x, y) or (x, y, visible); predictions (N, K, 3) shares and confidence.
@@ -49,10 +64,21 @@ class keypoints(TaskTypeMethods):
         """
         import numpy as np
 
-        from plugins.task_types._points import PIXELS, SHARES, in_shares, labelled, partners, placed, read
-        from plugins.task_types._shares import refuse_misread
+        from headwater.plugins.task_types._points import (
+            PIXELS,
+            SHARES,
+            in_shares,
+            labelled,
+            partners,
+            placed,
+            read,
+        )
+        from headwater.plugins.task_types._shares import refuse_misread
 
-        names = [str(given.names[row] if given.names else f"image {row}") for row in range(len(given.targets))]
+        names = [
+            str(given.names[row] if given.names else f"image {row}")
+            for row in range(len(given.targets))
+        ]
         found = [read(target, name) for target, name in zip(given.targets, names, strict=True)]
         shares = in_shares(given.task)
         told = [points[labelled(points), :2] for points in found if points is not None]
@@ -64,28 +90,52 @@ class keypoints(TaskTypeMethods):
         flaws: list[Flaw] = []
         for row, points in enumerate(found):
             if points is None or len(points) != wanted:
-                what = "has no points" if points is None else f"has {len(points)} points, {wanted} are wanted"
+                what = (
+                    "has no points"
+                    if points is None
+                    else f"has {len(points)} points, {wanted} are wanted"
+                )
                 flaws.append(Flaw(names[row], what, "left out"))
                 continue
             width, height = given.shape(row)
             there = placed(points, (1, 1) if shares else (width, height))
-            for unseen, where in ((there.off, "off the image"), (there.corner, "in the upper left corner")):
+            for unseen, where in (
+                (there.off, "off the image"),
+                (there.corner, "in the upper left corner"),
+            ):
                 if unseen:
-                    flaws.append(Flaw(names[row], f"has {_named(unseen, given.classes)} {where}", "taken as not visible"))
+                    flaws.append(
+                        Flaw(
+                            names[row],
+                            f"has {_named(unseen, given.classes)} {where}",
+                            "taken as not visible",
+                        )
+                    )
             if not there.visible.any():
                 flaws.append(Flaw(names[row], "has no visible point", "left out"))
                 continue
             rows.append(row)
-            encoded.append(np.column_stack([there.places, there.visible, np.full(wanted, width / height), partner]))
+            encoded.append(
+                np.column_stack(
+                    [there.places, there.visible, np.full(wanted, width / height), partner]
+                )
+            )
         targets = np.array(encoded, dtype=np.float32).reshape(len(rows), wanted, 5)
-        return Encoded(targets, None if len(rows) == len(found) else np.array(rows, dtype=np.int64), tuple(flaws))
+        return Encoded(
+            targets,
+            None if len(rows) == len(found) else np.array(rows, dtype=np.int64),
+            tuple(flaws),
+        )
 
     def classes(self, targets: Sequence[Any], task: Task) -> tuple[str, ...]:
         """ "0" to K − 1, with K the number of points that most images have; of what cannot be read, ``encode`` will tell."""
-        from plugins.task_types._points import read
+        from headwater.plugins.task_types._points import read
 
         found = (read(target, f"{task.name}: image {row}") for row, target in enumerate(targets))
-        return tuple(str(point) for point in range(_usual(len(points) for points in found if points is not None)))
+        return tuple(
+            str(point)
+            for point in range(_usual(len(points) for points in found if points is not None))
+        )
 
     def outputs(self, targets: np.ndarray, classes: Sequence[str]) -> int:
         """K; raises DataError where there is no point. One that no training image shows is only never learned."""
@@ -97,16 +147,16 @@ class keypoints(TaskTypeMethods):
         """Logits (B, K, S/4, S/4) in training; x, y as shares of the side and the confidence, (B, K, 3), in evaluation."""
         from torch import nn
 
-        from plugins.task_types._heatmaps import decoded
-        from plugins.task_types._maps import MapHead
+        from headwater.plugins.task_types._heatmaps import decoded
+        from headwater.plugins.task_types._maps import MapHead
 
         assert isinstance(features, Pyramid), "the type is dense"
         return MapHead(features, outputs, WIDTH, 0.0, 1.0, nn.Identity(), decoded)
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Of visible points, their mean: the distance in half sides, and how far the map is from a normal distribution around them."""
-        from plugins.task_types._heatmaps import loss_of
-        from plugins.task_types._points import VISIBLE
+        from headwater.plugins.task_types._heatmaps import loss_of
+        from headwater.plugins.task_types._points import VISIBLE
 
         return loss_of(outputs, targets[..., :2], targets[..., VISIBLE])
 
@@ -129,7 +179,7 @@ class keypoints(TaskTypeMethods):
         """(N, 4): each image's metrics, and 1 where it has a visible point."""
         import torch
 
-        from plugins.task_types._numbers import numbers
+        from headwater.plugins.task_types._numbers import numbers
 
         errors, visible = _errors(numbers(predictions), targets)
         each = torch.stack([errors, *_within(errors)]).masked_fill(~visible, 0.0)
@@ -141,17 +191,21 @@ class keypoints(TaskTypeMethods):
         means = (sums[:-1] / sums[-1].clamp(min=1)).tolist()
         return dict(zip((metric.name for metric in METRICS), means, strict=True))
 
-    def by_class(self, predictions: Tensor, targets: Tensor, classes: Sequence[str]) -> Mapping[str, Mapping[str, float]]:
+    def by_class(
+        self, predictions: Tensor, targets: Tensor, classes: Sequence[str]
+    ) -> Mapping[str, Mapping[str, float]]:
         """The mean error, and the share found, of each point that is visible in some image."""
         errors, visible = _errors(predictions.float(), targets)
         found, shown = _within(errors)[0], visible.any(0).nonzero()[:, 0].tolist()
         return {
-            name: {classes[point]: float(values[visible[:, point], point].mean()) for point in shown}
+            name: {
+                classes[point]: float(values[visible[:, point], point].mean()) for point in shown
+            }
             for name, values in (("nme", errors), ("pck", found))
         }
 
     def augmentation(self, mirror: bool) -> Transform | None:
-        from plugins.task_types._heatmaps import MovedPoints
+        from headwater.plugins.task_types._heatmaps import MovedPoints
 
         return MovedPoints(mirror)
 
@@ -159,15 +213,19 @@ class keypoints(TaskTypeMethods):
         """Points as shares of the side, on a canvas of 1 × 1, with what becomes of them in a mirror."""
         from torchvision.tv_tensors import KeyPoints
 
-        from plugins.task_types._points import PARTNER, VISIBLE
+        from headwater.plugins.task_types._points import PARTNER, VISIBLE
 
-        return {"points": KeyPoints(target[:, :2], canvas_size=(1, 1)), "visible": target[:, VISIBLE], "partner": target[:, PARTNER]}
+        return {
+            "points": KeyPoints(target[:, :2], canvas_size=(1, 1)),
+            "visible": target[:, VISIBLE],
+            "partner": target[:, PARTNER],
+        }
 
     def annotated(self, annotations: Mapping[str, Any], target: Tensor) -> Tensor:
         """Points that left the image are not visible."""
         import torch
 
-        from plugins.task_types._points import VISIBLE
+        from headwater.plugins.task_types._points import VISIBLE
 
         places = annotations["points"].as_subclass(torch.Tensor)
         visible = annotations["visible"] * ((places >= 0) & (places <= 1)).all(1)
@@ -177,12 +235,14 @@ class keypoints(TaskTypeMethods):
         """The coordinates of all points, (M, 2K), as a regression on the pooled features of the images in which all are visible."""
         import numpy as np
 
-        from plugins.task_types._points import VISIBLE
+        from headwater.plugins.task_types._points import VISIBLE
 
         image = np.flatnonzero((targets[..., VISIBLE] > 0).all(1))
         return Probe(targets[image, :, :2].reshape(len(image), 2 * targets.shape[1]), image)
 
-    def answer(self, prediction: np.ndarray, classes: Sequence[str], shape: tuple[int, int]) -> np.ndarray:
+    def answer(
+        self, prediction: np.ndarray, classes: Sequence[str], shape: tuple[int, int]
+    ) -> np.ndarray:
         """(K, 3): x and y in pixels, and the confidence."""
         import numpy as np
 
@@ -194,20 +254,25 @@ class keypoints(TaskTypeMethods):
         """The image with the points that are visible, and with those predicted, under their mean error."""
         import torch
 
-        from plugins.task_types._points import VISIBLE
-        from plugins.task_types._points_drawn import PREDICTED, TRUE, drawn
+        from headwater.plugins.task_types._points import VISIBLE
+        from headwater.plugins.task_types._points_drawn import PREDICTED, TRUE, drawn
 
-        nme = self.measure(torch.from_numpy(prediction[None]), torch.from_numpy(target[None]))["nme"]
+        nme = self.measure(torch.from_numpy(prediction[None]), torch.from_numpy(target[None]))[
+            "nme"
+        ]
         visible = target[:, VISIBLE] > 0
         truth = drawn(image, target[visible, :2], TRUE)
-        return [("truth", truth), (f"prediction, nme {nme:.3f}", drawn(image, prediction[:, :2], PREDICTED))]
+        return [
+            ("truth", truth),
+            (f"prediction, nme {nme:.3f}", drawn(image, prediction[:, :2], PREDICTED)),
+        ]
 
 
 def _errors(predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     """Errors over the normaliser (N, K) float64, and which points are visible (N, K) bool."""
     import torch
 
-    from plugins.task_types._points import ASPECT, VISIBLE
+    from headwater.plugins.task_types._points import ASPECT, VISIBLE
 
     visible, aspect = targets[..., VISIBLE] > 0, targets[..., :1, ASPECT].double()
     stretch = torch.stack([aspect, torch.ones_like(aspect)], -1)  # in heights of the image
@@ -216,7 +281,9 @@ def _errors(predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     box = (high.amax(1) - low.amin(1)).amax(1)  # -inf where none is visible
     side = aspect[:, 0].clamp(min=1)
     normaliser = torch.where(box < LEAST * side, side, box)
-    return (predictions[..., :2].double() * stretch - true).norm(dim=-1) / normaliser[:, None], visible
+    return (predictions[..., :2].double() * stretch - true).norm(dim=-1) / normaliser[
+        :, None
+    ], visible
 
 
 def _within(errors: Tensor) -> tuple[Tensor, Tensor]:
@@ -231,5 +298,7 @@ def _usual(counts: Any) -> int:
 
 
 def _named(points: Sequence[int], classes: Sequence[str]) -> str:
-    named = ", ".join(classes[point] if classes else str(point) for point in points[:NAMED]) + ", …" * (len(points) > NAMED)
+    named = ", ".join(
+        classes[point] if classes else str(point) for point in points[:NAMED]
+    ) + ", …" * (len(points) > NAMED)
     return f"{len(points)} point{'s' * (len(points) > 1)} ({named})"

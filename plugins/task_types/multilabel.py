@@ -7,14 +7,26 @@ from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from registry import Annotations, Encoded, Metric, Pyramid, Task, TaskTypeMethods, task_type
-from registry.errors import DataError
+from headwater.registry import (
+    Annotations,
+    Encoded,
+    Metric,
+    Pyramid,
+    Task,
+    TaskTypeMethods,
+    task_type,
+)
+from headwater.registry.errors import DataError
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
-METRICS = (Metric("auroc", low=0, high=1), Metric("map", low=0, high=1), Metric("f1", low=0, high=1))
+METRICS = (
+    Metric("auroc", low=0, high=1),
+    Metric("map", low=0, high=1),
+    Metric("f1", low=0, high=1),
+)
 
 
 @task_type("multilabel", metrics=METRICS, noun="labels")
@@ -42,7 +54,10 @@ class multilabel(TaskTypeMethods):
             return tuple(str(index) for index in range(*widths))
         present = {label for labels in lists for label in labels or ()}
         if all(_is_index(label) for label in present):
-            return tuple(str(index) for index in range(max((int(label) for label in present), default=-1) + 1))
+            return tuple(
+                str(index)
+                for index in range(max((int(label) for label in present), default=-1) + 1)
+            )
         return tuple(sorted(str(label) for label in present))
 
     def outputs(self, targets: np.ndarray, classes: Sequence[str]) -> int:
@@ -52,9 +67,13 @@ class multilabel(TaskTypeMethods):
         it does not vary. Of many labels some are rare, and to leave them out of the data set would change all others' means.
         """
         if not len(classes):
-            raise DataError("it has no class", hint="List the task's classes, or label some images.")
+            raise DataError(
+                "it has no class", hint="List the task's classes, or label some images."
+            )
         if not (targets.any(0) & ~targets.all(0)).any():
-            raise DataError("every training image has the same labels", hint="Add images with others.")
+            raise DataError(
+                "every training image has the same labels", hint="Add images with others."
+            )
         return len(classes)
 
     def strata(self, targets: np.ndarray) -> np.ndarray:
@@ -91,24 +110,36 @@ class multilabel(TaskTypeMethods):
         """
         from torchmetrics.functional.classification import binary_f1_score
 
-        from plugins.task_types._numbers import numbers
+        from headwater.plugins.task_types._numbers import numbers
 
         predictions = numbers(predictions)
         areas, precisions = _curves(predictions, targets)
         present = targets.bool().any(0).nonzero()[:, 0].tolist()
-        f1 = [float(binary_f1_score((predictions[:, label] > 0).int(), targets[:, label])) for label in present]
+        f1 = [
+            float(binary_f1_score((predictions[:, label] > 0).int(), targets[:, label]))
+            for label in present
+        ]
         return {
             "auroc": sum(areas.values()) / len(areas) if areas else 0.5,
-            "map": sum(precisions.values()) / len(precisions) if precisions else float(targets.float().mean()),
+            "map": sum(precisions.values()) / len(precisions)
+            if precisions
+            else float(targets.float().mean()),
             "f1": sum(f1) / len(f1) if f1 else 0.0,
         }
 
-    def by_class(self, predictions: Tensor, targets: Tensor, classes: Sequence[str]) -> Mapping[str, Mapping[str, float]]:
+    def by_class(
+        self, predictions: Tensor, targets: Tensor, classes: Sequence[str]
+    ) -> Mapping[str, Mapping[str, float]]:
         """Area under the ROC curve and average precision of each label that some images have and some have not."""
-        named = ({classes[label]: value for label, value in found.items()} for found in _curves(predictions, targets))
+        named = (
+            {classes[label]: value for label, value in found.items()}
+            for found in _curves(predictions, targets)
+        )
         return dict(zip(("auroc", "average_precision"), named, strict=True))
 
-    def answer(self, prediction: np.ndarray, classes: Sequence[str], shape: tuple[int, int]) -> list[str]:
+    def answer(
+        self, prediction: np.ndarray, classes: Sequence[str], shape: tuple[int, int]
+    ) -> list[str]:
         """Names of the labels that are more likely than not."""
         return [classes[label] for label in (prediction > 0).nonzero()[0].tolist()]
 
@@ -128,9 +159,15 @@ def _curves(logits: Tensor, targets: Tensor) -> tuple[dict[int, float], dict[int
     flags = targets.bool()
     varying = (flags.any(0) & ~flags.all(0)).nonzero()[:, 0].tolist()
     # Only the order counts, and probabilities would lose it: float32's sigmoid is 1 from a logit of 17 on.
-    ranks = {label: logits[:, label].unique(return_inverse=True)[1].double() / len(logits) for label in varying}
+    ranks = {
+        label: logits[:, label].unique(return_inverse=True)[1].double() / len(logits)
+        for label in varying
+    }
     areas = {label: float(binary_auroc(rank, targets[:, label])) for label, rank in ranks.items()}
-    return areas, {label: float(binary_average_precision(rank, targets[:, label])) for label, rank in ranks.items()}
+    return areas, {
+        label: float(binary_average_precision(rank, targets[:, label]))
+        for label, rank in ranks.items()
+    }
 
 
 # -- labels in -------------------------------------------------------------------------------------------
@@ -140,7 +177,13 @@ def _encode(given: Annotations, row: int, index: Mapping[str, int]) -> list[int]
     """Places of an image's labels."""
     target = given.targets[row]
     if (labels := _labels(target)) is None:
-        _refuse(given, row, "has no list of labels" if target is None or _is_nan(target) else f"has {target!r}, which is no list of labels")
+        _refuse(
+            given,
+            row,
+            "has no list of labels"
+            if target is None or _is_nan(target)
+            else f"has {target!r}, which is no list of labels",
+        )
     if _is_flags(target, len(index)):
         return [place for place, flag in enumerate(labels) if flag]
     return [_place(given, row, label, index) for label in labels]
@@ -150,7 +193,11 @@ def _place(given: Annotations, row: int, label: Any, index: Mapping[str, int]) -
     if _is_index(label):
         if 0 <= int(label) < len(index):
             return int(label)
-        _refuse(given, row, f"has label {int(label)}, but the {len(index)} classes are 0 to {len(index) - 1}")
+        _refuse(
+            given,
+            row,
+            f"has label {int(label)}, but the {len(index)} classes are 0 to {len(index) - 1}",
+        )
     if str(label) not in index:
         _refuse(given, row, f"has label {label!r}, which is none of the {len(index)} classes")
     return index[str(label)]
@@ -166,7 +213,11 @@ def _labels(target: Any) -> Sequence[Any] | None:
     """What is listed; None where the target is no list."""
     if hasattr(target, "tolist"):
         target = target.tolist()
-    return list(target) if isinstance(target, Iterable) and not isinstance(target, str | bytes | Mapping) else None
+    return (
+        list(target)
+        if isinstance(target, Iterable) and not isinstance(target, str | bytes | Mapping)
+        else None
+    )
 
 
 def _is_flags(target: Any, width: int) -> bool:
@@ -176,9 +227,17 @@ def _is_flags(target: Any, width: int) -> bool:
     whole numbers an array is flags, a list is labels. One whole number is a label.
     """
     labels = _labels(target)
-    if not labels or len(labels) != width or not all(isinstance(label, int | float) and label in (0, 1) for label in labels):
+    if (
+        not labels
+        or len(labels) != width
+        or not all(isinstance(label, int | float) and label in (0, 1) for label in labels)
+    ):
         return False
-    return width > 2 or not any(_is_index(label) for label in labels) or (width == 2 and hasattr(target, "tolist"))
+    return (
+        width > 2
+        or not any(_is_index(label) for label in labels)
+        or (width == 2 and hasattr(target, "tolist"))
+    )
 
 
 def _is_index(label: Any) -> bool:

@@ -7,14 +7,23 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from registry import Annotations, Encoded, Flaw, Metric, Pyramid, Task, TaskTypeMethods, task_type
-from registry.errors import DataError
+from headwater.registry import (
+    Annotations,
+    Encoded,
+    Flaw,
+    Metric,
+    Pyramid,
+    Task,
+    TaskTypeMethods,
+    task_type,
+)
+from headwater.registry.errors import DataError
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
-    from plugins.task_types._standardised import Standardised, StandardisedLinear
+    from headwater.plugins.task_types._standardised import Standardised, StandardisedLinear
 
 METRICS = (
     Metric("mae", higher_is_better=False, low=0),
@@ -54,14 +63,18 @@ class regression(TaskTypeMethods):
 
     def classes(self, targets: Sequence[Any], task: Task) -> tuple[str, ...]:
         """Names of the numbers where there are several, their places; as many as most images have. A lone number has none."""
-        counts = Counter(len(list(target)) if _is_list(target) else 1 for target in targets if target is not None)
+        counts = Counter(
+            len(list(target)) if _is_list(target) else 1 for target in targets if target is not None
+        )
         most = max(counts, key=lambda count: (counts[count], count)) if counts else 1
         return tuple(str(place) for place in range(most)) if most > 1 else ()
 
     def outputs(self, targets: np.ndarray, classes: Sequence[str]) -> int:
         """K; raises DataError where all training images have the same target."""
         if not len(targets) or (targets == targets[0]).all():
-            raise DataError("all training images have the same target", hint="Add images with others.")
+            raise DataError(
+                "all training images have the same target", hint="Add images with others."
+            )
         return int(targets.shape[1])
 
     def strata(self, targets: np.ndarray) -> np.ndarray:
@@ -73,7 +86,7 @@ class regression(TaskTypeMethods):
 
     def head(self, features: int | Pyramid, outputs: int) -> nn.Module:
         """A linear layer: (B, features) -> (B, K), in units of the training targets' deviation, of which ``acquaint`` tells it."""
-        from plugins.task_types._standardised import StandardisedLinear
+        from headwater.plugins.task_types._standardised import StandardisedLinear
 
         assert isinstance(features, int), "the type is not dense"
         return StandardisedLinear(features, outputs)
@@ -104,29 +117,53 @@ class regression(TaskTypeMethods):
         Each is that of a target by itself, averaged over the K. R² and the rank correlation are over the targets that vary, 0 where
         none does; the rank correlation of predictions that do not vary is 0. Raises TrainingError for predictions that are not numbers.
         """
-        from plugins.task_types._numbers import numbers
+        from headwater.plugins.task_types._numbers import numbers
 
         predictions, targets = numbers(predictions).double(), targets.double()
-        found = [_measured(predictions[:, place], targets[:, place]) for place in range(targets.shape[1])]
-        measured = {name: [one[name] for one in found if name in one] for name in (metric.name for metric in METRICS)}
-        return {name: sum(values) / len(values) if values else 0.0 for name, values in measured.items()}
+        found = [
+            _measured(predictions[:, place], targets[:, place]) for place in range(targets.shape[1])
+        ]
+        measured = {
+            name: [one[name] for one in found if name in one]
+            for name in (metric.name for metric in METRICS)
+        }
+        return {
+            name: sum(values) / len(values) if values else 0.0 for name, values in measured.items()
+        }
 
-    def by_class(self, predictions: Tensor, targets: Tensor, classes: Sequence[str]) -> Mapping[str, Mapping[str, float]]:
+    def by_class(
+        self, predictions: Tensor, targets: Tensor, classes: Sequence[str]
+    ) -> Mapping[str, Mapping[str, float]]:
         """The metrics of each target by its name, where there are several."""
         if len(classes) < 2:
             return {}
-        found = {name: _measured(predictions[:, at].double(), targets[:, at].double()) for at, name in enumerate(classes)}
-        return {metric.name: {name: one[metric.name] for name, one in found.items() if metric.name in one} for metric in METRICS}
+        found = {
+            name: _measured(predictions[:, at].double(), targets[:, at].double())
+            for at, name in enumerate(classes)
+        }
+        return {
+            metric.name: {
+                name: one[metric.name] for name, one in found.items() if metric.name in one
+            }
+            for metric in METRICS
+        }
 
-    def answer(self, prediction: np.ndarray, classes: Sequence[str], shape: tuple[int, int]) -> float | list[float]:
+    def answer(
+        self, prediction: np.ndarray, classes: Sequence[str], shape: tuple[int, int]
+    ) -> float | list[float]:
         """The number, or a list of them."""
-        return float(prediction[0]) if len(prediction) == 1 else [float(value) for value in prediction]
+        return (
+            float(prediction[0]) if len(prediction) == 1 else [float(value) for value in prediction]
+        )
 
     def picture(
         self, image: np.ndarray, target: np.ndarray, prediction: np.ndarray, classes: Sequence[str]
     ) -> list[tuple[str, np.ndarray]]:
         """The image, under its target and the one predicted."""
-        said = (f"{float(true):.4g}: {float(found):.4g}" for true, found in zip(target, prediction, strict=True))
+        said = (
+            f"{float(true):.4g}: {float(found):.4g}"
+            for true, found in zip(target, prediction, strict=True)
+        )
         named = zip(classes, said, strict=True) if classes else (("", one) for one in said)
         return [(", ".join(f"{name} {one}".strip() for name, one in named), image)]
 
@@ -154,10 +191,15 @@ def _measured(predictions: Tensor, targets: Tensor) -> dict[str, float]:
 def _values(target: Any, name: str) -> list[float]:
     """A target's numbers; what is missing is NaN."""
     try:
-        return [math.nan if value is None else float(value) for value in (target if _is_list(target) else [target])]
+        return [
+            math.nan if value is None else float(value)
+            for value in (target if _is_list(target) else [target])
+        ]
     except (TypeError, ValueError):
         hint = "Give a number an image, or as many as all others have."
-        raise DataError(f"{name} has target {target!r}, which is no number", subject=name, hint=hint) from None
+        raise DataError(
+            f"{name} has target {target!r}, which is no number", subject=name, hint=hint
+        ) from None
 
 
 def _problem(values: Sequence[float], wanted: int) -> str:
@@ -169,4 +211,8 @@ def _problem(values: Sequence[float], wanted: int) -> str:
 
 
 def _is_list(target: Any) -> bool:
-    return isinstance(target, Iterable) and not isinstance(target, str | bytes) and getattr(target, "ndim", 1) > 0
+    return (
+        isinstance(target, Iterable)
+        and not isinstance(target, str | bytes)
+        and getattr(target, "ndim", 1) > 0
+    )

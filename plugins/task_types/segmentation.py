@@ -6,15 +6,28 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from registry import Annotations, Encoded, Flaw, Metric, Probe, Pyramid, Task, TaskTypeMethods, task_type
-from registry.errors import DataError, TrainingError
+from headwater.registry import (
+    Annotations,
+    Encoded,
+    Flaw,
+    Metric,
+    Probe,
+    Pyramid,
+    Task,
+    TaskTypeMethods,
+    task_type,
+)
+from headwater.registry.errors import DataError, TrainingError
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
     from torchvision.transforms.v2 import Transform
 
-METRICS = tuple(Metric(name, low=0, high=1) for name in ("miou", "pixel_accuracy", "mean_accuracy", "weighted_iou"))
+METRICS = tuple(
+    Metric(name, low=0, high=1)
+    for name in ("miou", "pixel_accuracy", "mean_accuracy", "weighted_iou")
+)
 
 VOID = 255
 """The value of pixels of no class, in encoded masks; always void in masks as they are stored, too."""
@@ -29,7 +42,13 @@ PROBED = 24
 """Pixels of each class that are probed in an image."""
 
 
-@task_type("segmentation", metrics=METRICS, dense=True, probed_as="classification", conventions={"void": VOID})
+@task_type(
+    "segmentation",
+    metrics=METRICS,
+    dense=True,
+    probed_as="classification",
+    conventions={"void": VOID},
+)
 class segmentation(TaskTypeMethods):
     """The class of every pixel. Targets are masks of class numbers, ``void`` where there is none; predictions (N, S, S) class numbers.
 
@@ -41,17 +60,22 @@ class segmentation(TaskTypeMethods):
         """Masks (n, S, S) uint8, void 255. Raises DataError for masks that cannot be read, or are no whole numbers."""
         import numpy as np
 
-        from plugins.task_types._maps import encode_maps
+        from headwater.plugins.task_types._maps import encode_maps
 
         void, count = _void(given.task), len(given.classes)
         if count > VOID:
-            raise DataError(f"{given.task.name} has {count} classes; segmentation takes up to {VOID}", subject=given.task.name)
+            raise DataError(
+                f"{given.task.name} has {count} classes; segmentation takes up to {VOID}",
+                subject=given.task.name,
+            )
 
         def read(found: np.ndarray, name: str) -> tuple[np.ndarray, Flaw | None]:
             mask = _whole(found, name)
             voided = (mask == void) | (mask == VOID)
             unknown = ~voided & ((mask < 0) | (mask >= count))
-            return np.where(voided | unknown, VOID, mask).astype(np.uint8), _unknown(name, mask[unknown], count)
+            return np.where(voided | unknown, VOID, mask).astype(np.uint8), _unknown(
+                name, mask[unknown], count
+            )
 
         return encode_maps(given, "mask", np.uint8, VOID, "a mask of nothing but void", read)
 
@@ -62,7 +86,7 @@ class segmentation(TaskTypeMethods):
         """
         import numpy as np
 
-        from plugins.task_types._maps import opened
+        from headwater.plugins.task_types._maps import opened
 
         void, seen, largest = _void(task), np.zeros(VOID, dtype=bool), -1
         for row, target in enumerate(targets):
@@ -74,8 +98,14 @@ class segmentation(TaskTypeMethods):
                 seen[numbers[numbers < VOID]] = True
         if largest >= VOID:
             hint = "Are they numbers of instances, or is a value void (void=65535)? Masks of classes are wanted."
-            raise DataError(f"{task.name} has masks with the class {largest}, the largest can be {VOID - 1}", subject=task.name, hint=hint)
-        if 2 * seen.sum() <= largest:  # fewer than half of 0 to the largest, such as two shades of grey
+            raise DataError(
+                f"{task.name} has masks with the class {largest}, the largest can be {VOID - 1}",
+                subject=task.name,
+                hint=hint,
+            )
+        if (
+            2 * seen.sum() <= largest
+        ):  # fewer than half of 0 to the largest, such as two shades of grey
             only = f"only {_named(np.flatnonzero(seen))} of the numbers 0 to {largest}"
             hint = f"void={largest} where that marks pixels of no class; else write 0, 1, 2, …, or name all classes (classes=road+sky+car)."
             raise DataError(f"{task.name} has masks with {only}", subject=task.name, hint=hint)
@@ -89,12 +119,15 @@ class segmentation(TaskTypeMethods):
         found = np.flatnonzero(present)
         if len(found) < 2:
             hint = f"{VOID} is always void: write a foreground of {VOID} as 1."
-            raise DataError(f"its training masks have only the class {classes[int(found[0])]}; two or more are needed", hint=hint)
+            raise DataError(
+                f"its training masks have only the class {classes[int(found[0])]}; two or more are needed",
+                hint=hint,
+            )
         return len(classes)
 
     def head(self, features: int | Pyramid, outputs: int) -> nn.Module:
         """Logits (B, outputs, S, S) in training, the likeliest class (B, S, S) float in evaluation."""
-        from plugins.task_types._maps import MapHead, at_full_size
+        from headwater.plugins.task_types._maps import MapHead, at_full_size
 
         assert isinstance(features, Pyramid), "the type is dense"
         return MapHead(features, outputs, WIDTH, DROPOUT, GAIN, at_full_size, _likeliest)
@@ -110,7 +143,9 @@ class segmentation(TaskTypeMethods):
         logarithms = outputs.log_softmax(1)
         of_truth = logarithms.gather(1, classes[:, None])[:, 0]
         entropy = -(of_truth * valid).sum() / valid.sum().clamp(min=1)
-        return entropy + _dice_loss(logarithms.exp() * valid[:, None], of_truth.exp()[valid], classes[valid])
+        return entropy + _dice_loss(
+            logarithms.exp() * valid[:, None], of_truth.exp()[valid], classes[valid]
+        )
 
     def chance(self, outputs: int) -> float:
         """Of saying 1 / C of everything, of classes that are as frequent as each other."""
@@ -130,11 +165,16 @@ class segmentation(TaskTypeMethods):
         from torchmetrics.functional.classification import multiclass_confusion_matrix
 
         if not bool(predictions.isfinite().all()):
-            raise TrainingError("the network's outputs are not numbers", hint="Lower the learning rate, or turn mixed precision off.")
+            raise TrainingError(
+                "the network's outputs are not numbers",
+                hint="Lower the learning rate, or turn mixed precision off.",
+            )
         count = 1 + int(max(predictions.max(), targets.masked_fill(targets == VOID, 0).max()))
         tallies = torch.zeros(len(targets), 3, count, dtype=torch.float64)
         for image, (said, true) in enumerate(zip(predictions, targets, strict=True)):
-            table = multiclass_confusion_matrix(said.long(), true.long(), count, ignore_index=VOID, validate_args=False)
+            table = multiclass_confusion_matrix(
+                said.long(), true.long(), count, ignore_index=VOID, validate_args=False
+            )
             tallies[image] = torch.stack([table.diagonal(), table.sum(1), table.sum(0)])
         return tallies.flatten(1)
 
@@ -150,14 +190,21 @@ class segmentation(TaskTypeMethods):
             "weighted_iou": float((truth * iou).sum() / pixels),
         }
 
-    def by_class(self, predictions: Tensor, targets: Tensor, classes: Sequence[str]) -> Mapping[str, Mapping[str, float]]:
+    def by_class(
+        self, predictions: Tensor, targets: Tensor, classes: Sequence[str]
+    ) -> Mapping[str, Mapping[str, float]]:
         """The IoU of each class that occurs in targets or predictions."""
         hits, truth, said = self.tally(predictions, targets).sum(0).view(3, -1)
         union = truth + said - hits
-        return {"iou": {classes[index]: float(hits[index] / union[index]) for index in union.nonzero()[:, 0].tolist()}}
+        return {
+            "iou": {
+                classes[index]: float(hits[index] / union[index])
+                for index in union.nonzero()[:, 0].tolist()
+            }
+        }
 
     def augmentation(self, mirror: bool) -> Transform | None:
-        from plugins.task_types._maps import moving
+        from headwater.plugins.task_types._maps import moving
 
         return moving(mirror, VOID)
 
@@ -177,7 +224,9 @@ class segmentation(TaskTypeMethods):
 
         labels, images, places = [], [], []
         for image, mask in enumerate(targets):
-            random = np.random.default_rng(0)  # an image's pixels do not depend on which others are there
+            random = np.random.default_rng(
+                0
+            )  # an image's pixels do not depend on which others are there
             for number in np.unique(mask[mask != VOID]):
                 found = np.argwhere(mask == number)
                 chosen = found[np.sort(random.permutation(len(found))[:PROBED])]
@@ -186,9 +235,11 @@ class segmentation(TaskTypeMethods):
                 places.append((chosen[:, ::-1] + 0.5) / mask.shape[::-1])
         return Probe(np.concatenate(labels), np.concatenate(images), np.concatenate(places))
 
-    def answer(self, prediction: np.ndarray, classes: Sequence[str], shape: tuple[int, int]) -> np.ndarray:
+    def answer(
+        self, prediction: np.ndarray, classes: Sequence[str], shape: tuple[int, int]
+    ) -> np.ndarray:
         """The number of each pixel's class, (height, width) uint8."""
-        from plugins.task_types._maps import resized
+        from headwater.plugins.task_types._maps import resized
 
         return resized(prediction, *shape).astype("uint8")
 
@@ -198,7 +249,7 @@ class segmentation(TaskTypeMethods):
         """The image, its classes and those predicted drawn over it, and what the colours mean. Void is drawn as it is."""
         import numpy as np
 
-        from plugins.task_types._maps_drawn import drawn, key
+        from headwater.plugins.task_types._maps_drawn import drawn, key
 
         said = np.asarray(prediction).astype(np.int64)
         occur = [number for number in np.union1d(target, said).tolist() if number != VOID]
@@ -210,14 +261,20 @@ def _void(task: Task) -> int:
     value = task.conventions.get("void", VOID)
     if isinstance(value, bool) or not isinstance(value, int):
         hint = "void=11: the number that pixels of no class have."
-        raise DataError(f"{task.name}: void is {value!r}, a whole number was expected", subject=task.name, hint=hint)
+        raise DataError(
+            f"{task.name}: void is {value!r}, a whole number was expected",
+            subject=task.name,
+            hint=hint,
+        )
     return value
 
 
 def _whole(found: np.ndarray, name: str) -> np.ndarray:
     if found.dtype.kind not in "uib":
         hint = "A mask has whole numbers, one for each class."
-        raise DataError(f"the mask of {name} has values of type {found.dtype}", subject=name, hint=hint)
+        raise DataError(
+            f"the mask of {name} has values of type {found.dtype}", subject=name, hint=hint
+        )
     return found.astype("int32") if found.dtype.kind == "b" or found.dtype.itemsize < 4 else found
 
 
@@ -248,7 +305,9 @@ def _likeliest(found: Tensor) -> Tensor:
     """(B, C, S / 4, S / 4) logits -> (B, S, S) class numbers; NaN where a logit is."""
     import torch
 
-    from plugins.task_types._maps import at_full_size
+    from headwater.plugins.task_types._maps import at_full_size
 
     best = (at_full_size(chunk).max(1) for chunk in found.split(CHUNK))
-    return torch.cat([number.float().masked_fill(logit.isnan(), math.nan) for logit, number in best])
+    return torch.cat(
+        [number.float().masked_fill(logit.isnan(), math.nan) for logit, number in best]
+    )

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from registry import Flaw
-from registry.errors import DataError
-from registry.names import split_list
-from registry.task import SPLITS
+from headwater.registry import Flaw
+from headwater.registry.cards.task import SPLITS
+from headwater.registry.errors import DataError
+from headwater.registry.names import split_list
 
 OTHER_KINDS = ("captions", "panoptic", "stuff", "image_info")
 """Annotation files that hold no objects."""
@@ -43,13 +43,25 @@ class Listing:
         above = {str(each.get("supercategory")) for each in self.categories.values()}
         used = {id_of(each, "category_id") for found in self.annotations.values() for each in found}
         ordered = sorted(self.categories.items(), key=lambda item: (str(type(item[0])), item[0]))
-        return tuple(dict.fromkeys(str(each["name"]) for key, each in ordered if key in used or str(each["name"]) not in above))
+        return tuple(
+            dict.fromkeys(
+                str(each["name"])
+                for key, each in ordered
+                if key in used or str(each["name"]) not in above
+            )
+        )
 
     def objects(self, image: Any) -> Objects:
         found = Objects(str(self.images[image]["file_name"]), [], [], [])
         for each in self.annotations.get(image, []):
             known = id_of(each, "category_id") in self.categories
-            (found.strange if not known else found.crowds if each.get("iscrowd") else found.single).append(each)
+            (
+                found.strange
+                if not known
+                else found.crowds
+                if each.get("iscrowd")
+                else found.single
+            ).append(each)
         return found
 
     def name(self, annotation: Mapping[str, Any]) -> str:
@@ -71,12 +83,22 @@ class Objects:
         if not self.strange:
             return []
         ids = named(each.get("category_id") for each in self.strange)
-        return [Flaw(self.image, f"has {counted(len(self.strange), 'object')} of unknown category ({ids})", handled)]
+        return [
+            Flaw(
+                self.image,
+                f"has {counted(len(self.strange), 'object')} of unknown category ({ids})",
+                handled,
+            )
+        ]
 
     def left_out(self) -> list[Flaw]:
         """The flaws where only single objects count."""
         handled = "left out" if self.single else "left out, and with it the image"
-        crowds = [Flaw(self.image, f"has {counted(len(self.crowds), 'crowd region')}", handled)] if self.crowds else []
+        crowds = (
+            [Flaw(self.image, f"has {counted(len(self.crowds), 'crowd region')}", handled)]
+            if self.crowds
+            else []
+        )
         return [*self.strangers(handled), *crowds]
 
 
@@ -101,7 +123,9 @@ def four(box: Any) -> list[float] | None:
 
 def are_numbers(values: Any, low: float = -LARGEST, high: float = LARGEST) -> bool:
     """Whether it is a list of numbers between the two; NaN is none."""
-    return isinstance(values, list) and all(isinstance(value, int | float) and low <= value <= high for value in values)
+    return isinstance(values, list) and all(
+        isinstance(value, int | float) and low <= value <= high for value in values
+    )
 
 
 def read(file: Path) -> Listing:
@@ -123,14 +147,28 @@ def read(file: Path) -> Listing:
     flaws = []
     if lost:
         ids = named(each.get("image_id") for each in lost)
-        flaws.append(Flaw(file.name, f"has {counted(len(lost), 'annotation')} of images that are not listed ({ids})", "left out"))
+        flaws.append(
+            Flaw(
+                file.name,
+                f"has {counted(len(lost), 'annotation')} of images that are not listed ({ids})",
+                "left out",
+            )
+        )
     if repeated:
         ids = named(each.get("id") for each in repeated)
-        flaws.append(Flaw(file.name, f"has {counted(len(repeated), 'annotation')} for the second time ({ids})", "taken once"))
+        flaws.append(
+            Flaw(
+                file.name,
+                f"has {counted(len(repeated), 'annotation')} for the second time ({ids})",
+                "taken once",
+            )
+        )
     return Listing(file, images, dict(annotations), categories, tuple(flaws))
 
 
-def _by_id(file: Path, content: Mapping[str, list[dict[str, Any]]], kind: str, name: str) -> dict[Any, Mapping[str, Any]]:
+def _by_id(
+    file: Path, content: Mapping[str, list[dict[str, Any]]], kind: str, name: str
+) -> dict[Any, Mapping[str, Any]]:
     found: dict[Any, Mapping[str, Any]] = {}
     for place, each in enumerate(content[kind]):
         if (key := id_of(each, "id")) is None or id_of(each, name) in (None, ""):
@@ -145,7 +183,11 @@ def _content(file: Path) -> dict[str, list[dict[str, Any]]]:
     try:
         content = json.loads(file.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{file} cannot be read: {error}", subject=str(file), hint="Is it whole? Fetch or export it again.") from None
+        raise DataError(
+            f"{file} cannot be read: {error}",
+            subject=str(file),
+            hint="Is it whole? Fetch or export it again.",
+        ) from None
     for key in ("images", "annotations", "categories"):
         if not isinstance(content, dict) or not isinstance(content.get(key), list):
             raise _no_coco(file, f"it has no list of {key}")
@@ -168,12 +210,24 @@ def annotation_files(root: Path, task_type: str, prefix: str, name: str) -> dict
 
     Raises DataError where there is none, or several for a split.
     """
-    every = [file for file in sorted([*root.glob("*.json"), *root.glob("*/*.json")]) if not file.stem.startswith(OTHER_KINDS)]
+    every = [
+        file
+        for file in sorted([*root.glob("*.json"), *root.glob("*/*.json")])
+        if not file.stem.startswith(OTHER_KINDS)
+    ]
     prefixes = tuple(split_list(prefix, "+"))
-    chosen = [file for file in every if file.stem.startswith(prefixes)] if prefixes else _of_kind(every, task_type)
+    chosen = (
+        [file for file in every if file.stem.startswith(prefixes)]
+        if prefixes
+        else _of_kind(every, task_type)
+    )
     if not chosen and every:
         hint = f"There are: {', '.join(str(file.relative_to(root)) for file in every[:LISTED])}{', …' * (len(every) > LISTED)}."
-        raise DataError(f"{name}: {root} has no annotation file that starts with {' or '.join(prefixes)}", subject=name, hint=hint)
+        raise DataError(
+            f"{name}: {root} has no annotation file that starts with {' or '.join(prefixes)}",
+            subject=name,
+            hint=hint,
+        )
     if not chosen:
         hint = "COCO has PATH/annotations/instances_train2017.json, or PATH/train/_annotations.coco.json beside the images."
         raise DataError(f"{name}: {root} has no annotation file", subject=name, hint=hint)
@@ -183,11 +237,15 @@ def annotation_files(root: Path, task_type: str, prefix: str, name: str) -> dict
         if split in splits:
             both = " and ".join(str(each.relative_to(root)) for each in (splits[split], file))
             others = [each.stem for each in chosen if _split_of(each.relative_to(root)) != split]
-            wanted = "+".join([max(splits[split].stem, file.stem, key=len), *others])  # the longer name cannot start both
+            wanted = "+".join(
+                [max(splits[split].stem, file.stem, key=len), *others]
+            )  # the longer name cannot start both
             hint = f"Say which, by what their names start with: annotations={wanted}."
             if splits[split].stem == file.stem:
                 hint = f"They have the same name: move one of them out of {root}."
-            raise DataError(f"{name} has two annotation files for {split}: {both}", subject=name, hint=hint)
+            raise DataError(
+                f"{name} has two annotation files for {split}: {both}", subject=name, hint=hint
+            )
         splits[split] = file
     return splits
 
@@ -196,7 +254,11 @@ def _of_kind(files: list[Path], task_type: str) -> list[Path]:
     points = [file for file in files if "keypoints" in file.stem]
     if task_type == "keypoints":
         return points or files
-    return [file for file in files if file.stem.startswith("instances")] or [file for file in files if file not in points] or files
+    return (
+        [file for file in files if file.stem.startswith("instances")]
+        or [file for file in files if file not in points]
+        or files
+    )
 
 
 def _split_of(file: Path) -> str:
@@ -208,6 +270,8 @@ def image_folders(root: Path, file: Path) -> Iterator[Path]:
     """Where an annotation file's images may lie, the likeliest first; only folders that there are."""
     tag = file.stem.rpartition("_")[2]
     beside = [file.parent] if file.parent.name != "annotations" else []
-    for folder in dict.fromkeys([root / tag, root / "images" / tag, *beside, root / "images", root]):
+    for folder in dict.fromkeys(
+        [root / tag, root / "images" / tag, *beside, root / "images", root]
+    ):
         if folder.is_dir():
             yield folder

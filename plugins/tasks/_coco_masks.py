@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from plugins.tasks._coco_file import are_numbers
+from headwater.plugins.tasks._coco_file import are_numbers
 
 VOID = 255
 FAR = 10
@@ -28,7 +28,11 @@ class Outlined:
 
         if isinstance(self.outline, Mapping):
             packed = isinstance(self.outline["counts"], str)
-            return dict(self.outline) if packed else mask.frPyObjects(dict(self.outline), height, width)
+            return (
+                dict(self.outline)
+                if packed
+                else mask.frPyObjects(dict(self.outline), height, width)
+            )
         return mask.merge(mask.frPyObjects(self.outline, height, width)) if self.outline else None
 
 
@@ -40,11 +44,21 @@ def drawable(outline: Any, height: int, width: int) -> Any:
     if isinstance(outline, Mapping):
         counts = outline.get("counts")
         lengths: Any = unpacked(counts) if isinstance(counts, str) else counts
-        whole = are_numbers(lengths, 0, height * width) and all(isinstance(length, int) for length in lengths)
-        return outline if whole and sum(lengths) == height * width and outline.get("size") == [height, width] else None
+        whole = are_numbers(lengths, 0, height * width) and all(
+            isinstance(length, int) for length in lengths
+        )
+        return (
+            outline
+            if whole and sum(lengths) == height * width and outline.get("size") == [height, width]
+            else None
+        )
     far = FAR * max(height, width)
     polygons = outline if isinstance(outline, list) else []
-    return polygons if polygons and all(_is_polygon(each) and are_numbers(each, -far, far) for each in polygons) else None
+    return (
+        polygons
+        if polygons and all(_is_polygon(each) and are_numbers(each, -far, far) for each in polygons)
+        else None
+    )
 
 
 def _is_polygon(polygon: Any) -> bool:
@@ -99,7 +113,9 @@ class Masks(Sequence[Any]):
         for each in (each for each, lengths in found if lengths is None):
             left, top, right, bottom = _corners(each.box) if each.box else (0, 0, width, height)
             drawn[top:bottom, left:right] = each.value
-        for each, lengths in sorted(outlined, key=lambda pair: (not pair[0].crowd, -int(mask.area(pair[1])))):
+        for each, lengths in sorted(
+            outlined, key=lambda pair: (not pair[0].crowd, -int(mask.area(pair[1])))
+        ):
             drawn[mask.decode(lengths).astype(bool)] = each.value
         return drawn
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from plugins.tasks._coco_file import four
+from headwater.plugins.tasks._coco_file import four
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,4 +66,7 @@ def crop_of(annotation: Mapping[str, Any], size: tuple[int, int], margin: float)
 def points_in(flat: Sequence[float], box: Box) -> list[list[float]]:
     """(K, 3): x, y from the crop's corner and visibility, of x, y, v in turn; all 0 where a point is not labelled (v = 0)."""
     triples = [flat[place : place + 3] for place in range(0, len(flat), 3)]
-    return [[float(x) - box[0], float(y) - box[1], float(v)] if v else [0.0, 0.0, 0.0] for x, y, v in triples]
+    return [
+        [float(x) - box[0], float(y) - box[1], float(v)] if v else [0.0, 0.0, 0.0]
+        for x, y, v in triples
+    ]

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from registry.card import Kind
-from registry.errors import BadName
-from registry.names import Value, split_list
-from registry.options import check_options
+from headwater.registry.cards.card import Kind
+from headwater.registry.errors import BadName
+from headwater.registry.names import Value, split_list
+from headwater.registry.options import check_options
 
 if TYPE_CHECKING:
-    from registry import Name, Registry, TaskType
+    from headwater.registry import Name, Registry, TaskType
 
 FACTS: dict[str, Value] = {
     "classes": "cat+dog",
@@ -39,9 +39,17 @@ class Form:
 
     def options(self, task_type: TaskType) -> dict[str, Value]:
         """Those of its tasks of a type, with an example of each."""
-        conventions = {key: value for key, value in task_type.conventions.items() if key not in self.fixed}
-        some = {key for keys in self.types.values() for key in keys} - set(self.types.get(task_type.name, ()))
-        return {key: value for key, value in {**FACTS, **self.own, **conventions}.items() if key not in some}
+        conventions = {
+            key: value for key, value in task_type.conventions.items() if key not in self.fixed
+        }
+        some = {key for keys in self.types.values() for key in keys} - set(
+            self.types.get(task_type.name, ())
+        )
+        return {
+            key: value
+            for key, value in {**FACTS, **self.own, **conventions}.items()
+            if key not in some
+        }
 
 
 def facts_of(name: Name, registry: Registry, form: Form) -> tuple[dict[str, Any], dict[str, Value]]:
@@ -54,14 +62,30 @@ def facts_of(name: Name, registry: Registry, form: Form) -> tuple[dict[str, Any]
     task_type = registry.task_type(str(said.get("type") or next(iter(form.types), FACTS["type"])))
     if form.types and task_type.name not in form.types:
         prefix = name.stem.partition("/")[0]
-        raise BadName(f"{prefix}/ holds no {task_type.name}", subject=name.stem, hint=f"Its types: {', '.join(form.types)}.")
+        raise BadName(
+            f"{prefix}/ holds no {task_type.name}",
+            subject=name.stem,
+            hint=f"Its types: {', '.join(form.types)}.",
+        )
     _check(name, registry, form, task_type)
-    facts: dict[str, Any] = {key: value for key, value in said.items() if value is not None and (key in FACTS or key in COLUMNS)}
+    facts: dict[str, Any] = {
+        key: value
+        for key, value in said.items()
+        if value is not None and (key in FACTS or key in COLUMNS)
+    }
     facts["type"] = task_type.name
-    facts["conventions"] = {key: value for key, value in said.items() if value is not None and key in task_type.conventions}
+    facts["conventions"] = {
+        key: value
+        for key, value in said.items()
+        if value is not None and key in task_type.conventions
+    }
     if "classes" in facts:
         facts["classes"] = tuple(split_list(str(facts["classes"]), "+"))
-    return facts, {key: value for key, value in said.items() if value is not None and key in form.own and key not in COLUMNS}
+    return facts, {
+        key: value
+        for key, value in said.items()
+        if value is not None and key in form.own and key not in COLUMNS
+    }
 
 
 def _check(name: Name, registry: Registry, form: Form, task_type: TaskType) -> None:
@@ -74,5 +98,9 @@ def _check(name: Name, registry: Registry, form: Form, task_type: TaskType) -> N
             others = [other.name for other in types if key in form.options(other)]
             if key not in known and others:
                 hint = f"{key} is an option of {others[0]}: type={others[0]}. Those of {task_type.name}: {', '.join(known)}."
-                raise BadName(f"{name.stem} has no option {key!r} as {task_type.name}", subject=name.stem, hint=hint) from None
+                raise BadName(
+                    f"{name.stem} has no option {key!r} as {task_type.name}",
+                    subject=name.stem,
+                    hint=hint,
+                ) from None
         raise error

@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from registry import Flaw
-from registry.errors import DataError
+from headwater.registry import Flaw
+from headwater.registry.errors import DataError
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
+)
 MISSING = "is listed but has no image file"
 
 EXIF_ORIENTATION, TURNED = 0x0112, (5, 6, 7, 8)
@@ -22,12 +24,20 @@ Size = tuple[int, int]
 
 def image_files(folder: Path) -> list[Path]:
     """Also in folders below; none where there is no folder."""
-    return sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file()) if folder.is_dir() else []
+    return (
+        sorted(
+            file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file()
+        )
+        if folder.is_dir()
+        else []
+    )
 
 
 def images_in(folder: Path) -> dict[str, Path]:
     """Image files by their path within the folder, without suffix: ``2007_000027``."""
-    return {file.relative_to(folder).with_suffix("").as_posix(): file for file in image_files(folder)}
+    return {
+        file.relative_to(folder).with_suffix("").as_posix(): file for file in image_files(folder)
+    }
 
 
 def within(folder: Path, name: str) -> Path | None:
@@ -45,7 +55,9 @@ def missing(names: Sequence[str]) -> list[Flaw]:
     return [Flaw(name, MISSING, "left out") for name in names]
 
 
-def none_there(count: int, found: Mapping[str, object] | Sequence[object], where: str, subject: str) -> None:
+def none_there(
+    count: int, found: Mapping[str, object] | Sequence[object], where: str, subject: str
+) -> None:
     """Raises DataError where none of the images that are listed is there: the folder is another one, or was not fetched."""
     if count and not found:
         raise DataError(
@@ -63,7 +75,11 @@ def size_of(file: Path) -> Size:
         with Image.open(file) as image:
             return image.size
     except Exception as error:  # PIL raises a different class for every way a file can be broken
-        raise DataError(f"{file} cannot be decoded: {error}", subject=str(file), hint="Repair or remove it and run again.") from None
+        raise DataError(
+            f"{file} cannot be decoded: {error}",
+            subject=str(file),
+            hint="Repair or remove it and run again.",
+        ) from None
 
 
 def of_another_size(image: str, file: Path, size: Size, width: Any, height: Any) -> list[Flaw]:
@@ -76,7 +92,9 @@ def of_another_size(image: str, file: Path, size: Size, width: Any, height: Any)
         return []
     what = f"is {size[0]}×{size[1]}, listed as {listed[0]:g}×{listed[1]:g}"
     turned = listed == size[::-1] and _is_turned(file)
-    return [Flaw(image, f"{what}, as its EXIF orientation turns it" if turned else what, "left out")]
+    return [
+        Flaw(image, f"{what}, as its EXIF orientation turns it" if turned else what, "left out")
+    ]
 
 
 def _number(value: Any) -> float:

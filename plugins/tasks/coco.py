@@ -13,20 +13,45 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from plugins.tasks._coco_file import Listing, annotation_files, are_numbers, counted, four, image_folders, read
-from plugins.tasks._coco_masks import VOID, Masks, Outlined, drawable
-from plugins.tasks._coco_people import Crops, crop_of, points_in
-from plugins.tasks._facts import Form, facts_of
-from plugins.tasks._listed import Size, image_files, missing, none_there, of_another_size, size_of, within
-from registry import Flaw, Kind, Name, Provider, Registry, Split, Task
-from registry.errors import BadName, DataError, UnknownName
-from registry.identity import code_of
-from registry.names import Value
+from headwater.plugins.tasks._coco_file import (
+    Listing,
+    annotation_files,
+    are_numbers,
+    counted,
+    four,
+    image_folders,
+    read,
+)
+from headwater.plugins.tasks._coco_masks import VOID, Masks, Outlined, drawable
+from headwater.plugins.tasks._coco_people import Crops, crop_of, points_in
+from headwater.plugins.tasks._facts import Form, facts_of
+from headwater.plugins.tasks._listed import (
+    Size,
+    image_files,
+    missing,
+    none_there,
+    of_another_size,
+    size_of,
+    within,
+)
+from headwater.registry import Flaw, Kind, Name, Provider, Registry, Split, Task
+from headwater.registry.errors import BadName, DataError, UnknownName
+from headwater.registry.identity import code_of
+from headwater.registry.names import Value
 
-OPTIONS: dict[str, Value] = {"annotations": "instances", "background": True, "category": "person", "margin": 0.1}
+OPTIONS: dict[str, Value] = {
+    "annotations": "instances",
+    "background": True,
+    "category": "person",
+    "margin": 0.1,
+}
 FORM = Form(
     OPTIONS,
-    types={"detection": ("classes",), "segmentation": ("background",), "keypoints": ("category", "margin")},
+    types={
+        "detection": ("classes",),
+        "segmentation": ("background",),
+        "keypoints": ("category", "margin"),
+    },
     fixed=("points", "void"),
 )
 
@@ -42,17 +67,30 @@ class Image:
     size: Size
 
 
-def load(root: Path, files: Mapping[str, Path], task_type: str, own: Mapping[str, Value]) -> dict[str, Split]:
+def load(
+    root: Path, files: Mapping[str, Path], task_type: str, own: Mapping[str, Value]
+) -> dict[str, Split]:
     """Every split's images as paths, with the targets of the task type. Raises DataError."""
     listings = {split: read(file) for split, file in files.items()}
-    classes = tuple(dict.fromkeys(name for listing in listings.values() for name in listing.names()))
-    return {split: _split(root, listing, task_type, classes, own) for split, listing in listings.items()}
+    classes = tuple(
+        dict.fromkeys(name for listing in listings.values() for name in listing.names())
+    )
+    return {
+        split: _split(root, listing, task_type, classes, own) for split, listing in listings.items()
+    }
 
 
-def _split(root: Path, listing: Listing, task_type: str, classes: tuple[str, ...], own: Mapping[str, Value]) -> Split:
+def _split(
+    root: Path, listing: Listing, task_type: str, classes: tuple[str, ...], own: Mapping[str, Value]
+) -> Split:
     images, flaws = _usable(root, listing)
     if task_type == "keypoints":
-        found = _keypoints(listing, images, str(own.get("category", "")), float(own.get("margin", OPTIONS["margin"])))  # type: ignore[arg-type]
+        found = _keypoints(
+            listing,
+            images,
+            str(own.get("category", "")),
+            float(own.get("margin", OPTIONS["margin"])),
+        )  # type: ignore[arg-type]
     elif task_type == "segmentation":
         found = _segmentation(listing, images, classes, bool(own.get("background", True)))
     else:
@@ -68,7 +106,9 @@ def _usable(root: Path, listing: Listing) -> tuple[dict[Any, Image], list[Flaw]]
     images = {}
     for key, file in there.items():
         size, listed = size_of(file), listing.images[key]
-        if wrong := of_another_size(_name(listing, key), file, size, listed.get("width"), listed.get("height")):
+        if wrong := of_another_size(
+            _name(listing, key), file, size, listed.get("width"), listed.get("height")
+        ):
             flaws += wrong
         else:
             images[key] = Image(file, size)
@@ -103,12 +143,18 @@ def _detection(listing: Listing, images: Mapping[Any, Image], classes: tuple[str
         if objects.single or not found:
             files.append(image.file)
             names.append(objects.image)
-            boxes = [four(each.get("bbox")) or [math.nan] * 4 for each in objects.single]  # what is none is seen to be none
-            targets.append({"bbox": boxes, "category": [listing.name(each) for each in objects.single]})
+            boxes = [
+                four(each.get("bbox")) or [math.nan] * 4 for each in objects.single
+            ]  # what is none is seen to be none
+            targets.append(
+                {"bbox": boxes, "category": [listing.name(each) for each in objects.single]}
+            )
     return Split(files, targets, names, flaws, classes, len(listing.images))
 
 
-def _segmentation(listing: Listing, images: Mapping[Any, Image], classes: tuple[str, ...], background: bool) -> Split:
+def _segmentation(
+    listing: Listing, images: Mapping[Any, Image], classes: tuple[str, ...], background: bool
+) -> Split:
     """Masks of the category that is seen at each pixel, crowds too; where there is none it is background, class 0, or void."""
     values = {name: value for value, name in enumerate(classes, start=int(background))}
     sizes: list[tuple[int, int]] = []
@@ -116,28 +162,58 @@ def _segmentation(listing: Listing, images: Mapping[Any, Image], classes: tuple[
     flaws: list[Flaw] = []
     for key, image in images.items():
         objects, (width, height) = listing.objects(key), image.size
-        known = [_outlined(each, values[listing.name(each)], height, width) for each in (*objects.single, *objects.crowds)]
+        known = [
+            _outlined(each, values[listing.name(each)], height, width)
+            for each in (*objects.single, *objects.crowds)
+        ]
         bare = [each.box for each in known if each.outline is None]
         for boxes, what, handled in (
-            ([box for box in bare if box], "without an outline that can be drawn", "its box is void"),
-            ([box for box in bare if not box], "without outline and box", "void wherever no other object is"),
+            (
+                [box for box in bare if box],
+                "without an outline that can be drawn",
+                "its box is void",
+            ),
+            (
+                [box for box in bare if not box],
+                "without outline and box",
+                "void wherever no other object is",
+            ),
         ):
-            flaws += [Flaw(objects.image, f"has {counted(len(boxes), 'object')} {what}", handled)] * bool(boxes)
+            flaws += [
+                Flaw(objects.image, f"has {counted(len(boxes), 'object')} {what}", handled)
+            ] * bool(boxes)
         flaws += objects.strangers("void")
         sizes.append((height, width))
         drawn.append([*known, *(_outlined(each, VOID, height, width) for each in objects.strange)])
     masks = Masks(sizes, drawn, 0 if background else VOID)
-    files, names = [image.file for image in images.values()], [_name(listing, key) for key in images]
-    return Split(files, masks, names, flaws, (BACKGROUND, *classes) if background else classes, len(listing.images))
+    files, names = (
+        [image.file for image in images.values()],
+        [_name(listing, key) for key in images],
+    )
+    return Split(
+        files,
+        masks,
+        names,
+        flaws,
+        (BACKGROUND, *classes) if background else classes,
+        len(listing.images),
+    )
 
 
 def _outlined(each: Mapping[str, Any], value: int, height: int, width: int) -> Outlined:
     """An object to draw; without an outline what it covers is not known, and all of its box is void."""
     outline = drawable(each.get("segmentation"), height, width)
-    return Outlined(VOID if outline is None else value, outline, four(each.get("bbox")), bool(each.get("iscrowd")))
+    return Outlined(
+        VOID if outline is None else value,
+        outline,
+        four(each.get("bbox")),
+        bool(each.get("iscrowd")),
+    )
 
 
-def _keypoints(listing: Listing, images: Mapping[Any, Image], category: str, margin: float) -> Split:
+def _keypoints(
+    listing: Listing, images: Mapping[Any, Image], category: str, margin: float
+) -> Split:
     """One image for each object that has labelled points, cut out around it."""
     wanted, points = _with_points(listing, category)
     files, boxes, targets, names, flaws, given = [], [], [], [], [], 0
@@ -148,10 +224,21 @@ def _keypoints(listing: Listing, images: Mapping[Any, Image], category: str, mar
         if key not in images:
             continue
         labelled = [each for each in single if _is_labelled(each.get("keypoints") or [])]
-        if bare := len(single) - len(labelled):  # most data sets have many: one flaw an image says it
-            flaws.append(Flaw(objects.image, f"has {counted(bare, 'object')} without labelled points", "left out"))
+        if bare := len(single) - len(
+            labelled
+        ):  # most data sets have many: one flaw an image says it
+            flaws.append(
+                Flaw(
+                    objects.image,
+                    f"has {counted(bare, 'object')} without labelled points",
+                    "left out",
+                )
+            )
         for each in labelled:
-            name, box = f"{objects.image} (annotation {each.get('id')})", crop_of(each, images[key].size, margin)
+            name, box = (
+                f"{objects.image} (annotation {each.get('id')})",
+                crop_of(each, images[key].size, margin),
+            )
             problem = _wrong(each["keypoints"], len(points))
             if problem or box is None:
                 flaws.append(Flaw(name, f"has {problem or 'no box in the image'}", "left out"))
@@ -177,15 +264,35 @@ def _wrong(flat: Any, points: int) -> str:
 
 def _with_points(listing: Listing, category: str) -> tuple[Any, list[str]]:
     """The id and the points of the category that has points; raises DataError where there is none, or the user must choose."""
-    found = {key: each for key, each in listing.categories.items() if isinstance(each.get("keypoints"), list) and each["keypoints"]}
-    chosen = {key: each for key, each in found.items() if not category or str(each["name"]) == category}
+    found = {
+        key: each
+        for key, each in listing.categories.items()
+        if isinstance(each.get("keypoints"), list) and each["keypoints"]
+    }
+    chosen = {
+        key: each for key, each in found.items() if not category or str(each["name"]) == category
+    }
     if len(chosen) == 1:
         key, each = next(iter(chosen.items()))
         return key, [str(point) for point in each["keypoints"]]
     named = [str(each["name"]) for each in found.values()]
-    problem = f"{len(chosen)} categories with points" if chosen else f"no category {category} with points" if category else "no points"
-    hint = f"Say which: category={named[0]}." if found else "COCO's are in person_keypoints_*.json; annotations=PREFIX names another file."
-    raise DataError(f"{listing.file} has {problem} (with points: {', '.join(named) or 'none'})", subject=str(listing.file), hint=hint)
+    problem = (
+        f"{len(chosen)} categories with points"
+        if chosen
+        else f"no category {category} with points"
+        if category
+        else "no points"
+    )
+    hint = (
+        f"Say which: category={named[0]}."
+        if found
+        else "COCO's are in person_keypoints_*.json; annotations=PREFIX names another file."
+    )
+    raise DataError(
+        f"{listing.file} has {problem} (with points: {', '.join(named) or 'none'})",
+        subject=str(listing.file),
+        hint=hint,
+    )
 
 
 # -- the provider -----------------------------------------------------------------------------------------
@@ -195,17 +302,23 @@ def _resolve(name: Name, registry: Registry) -> Task:
     facts, own = facts_of(name, registry, FORM)
     if not 0 <= (margin := own.get("margin", 0.0)) < math.inf:  # type: ignore[operator]
         hint = "margin=0.1 adds a tenth of the box on each side, margin=0 nothing."
-        raise BadName(f"{name}: margin={margin} is no share of a box, from 0 up", subject=str(name), hint=hint)
+        raise BadName(
+            f"{name}: margin={margin} is no share of a box, from 0 up", subject=str(name), hint=hint
+        )
     root = Path(name.stem.removeprefix("coco/")).expanduser().absolute()
     if not root.is_dir():
-        raise UnknownName(f"{name}: there is no folder {root}", subject=str(name), hint=f"Write {coco.form}.")
+        raise UnknownName(
+            f"{name}: there is no folder {root}", subject=str(name), hint=f"Write {coco.form}."
+        )
     files = annotation_files(root, facts["type"], str(own.get("annotations", "")), str(name))
     images = image_files(root)
     return Task(
         name=str(name),
         summary=f"{root.name}, a folder in the form of COCO.",
         load=partial(load, root, files, facts["type"], own),
-        images=None if facts["type"] == "keypoints" or "train" not in files else _count(images, root, files["train"]),
+        images=None
+        if facts["type"] == "keypoints" or "train" not in files
+        else _count(images, root, files["train"]),
         files=(*files.values(), *images),  # any of them may be listed
         code=code_of(load),
         **facts,
@@ -214,7 +327,10 @@ def _resolve(name: Name, registry: Registry) -> Task:
 
 def _count(images: Sequence[Path], root: Path, file: Path) -> int | None:
     """How many of the images below the root are in the likeliest folder that has any."""
-    counts = (sum(str(image).startswith(f"{folder}{os.sep}") for image in images) for folder in image_folders(root, file))
+    counts = (
+        sum(str(image).startswith(f"{folder}{os.sep}") for image in images)
+        for folder in image_folders(root, file)
+    )
     return next((count for count in counts if count), None)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from registry import Split, task
+from headwater.registry import Split, task
 
 TEST_IMAGES = 597
 """The last ones: scikit-learn keeps the order of the writers, so most test digits are by hands unseen in training."""
@@ -25,4 +25,7 @@ def digits() -> dict[str, Split]:
     data = load_digits()
     images = np.round(data.images * (255 / 16)).astype(np.uint8)  # the scans count ink from 0 to 16
     cut = len(images) - TEST_IMAGES
-    return {"train": Split(images[:cut], data.target[:cut]), "test": Split(images[cut:], data.target[cut:])}
+    return {
+        "train": Split(images[:cut], data.target[:cut]),
+        "test": Split(images[cut:], data.target[cut:]),
+    }

@@ -6,13 +6,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from plugins.hub import hub_or_cache
-from plugins.tasks._facts import COLUMNS, Form, facts_of
-from registry import Kind, Name, Provider, Registry, Task
-from registry.errors import BadName, DataError
-from registry.identity import code_of
-from registry.names import Value
-from registry.task import HELD_OUT
+from headwater.plugins.hub import hub_or_cache
+from headwater.plugins.tasks._facts import COLUMNS, Form, facts_of
+from headwater.registry import Kind, Name, Provider, Registry, Task
+from headwater.registry.cards.task import HELD_OUT
+from headwater.registry.errors import BadName, DataError
+from headwater.registry.identity import code_of
+from headwater.registry.names import Value
 
 OPTIONS: dict[str, Value] = {"config": "default", "test": "test", "train": "train", **COLUMNS}
 FORM = Form(OPTIONS)
@@ -22,11 +22,18 @@ def load(repository: str, revision: str, config: str, train: str, test: str) -> 
     """A DatasetDict of the train and test splits. Raises DataError."""
     data = _fetched(repository, revision, config)
     train = train or "train"
-    wanted = {"train": train, "test": test or _held_out([split for split in data if split != train])}
+    wanted = {
+        "train": train,
+        "test": test or _held_out([split for split in data if split != train]),
+    }
     for role, split in wanted.items():
         if split and split not in data:
             hint = f"Say which: hf/{repository}[{role}=SPLIT]."
-            raise DataError(f"{repository} has no split {split!r}. It has: {', '.join(data)}", subject=repository, hint=hint)
+            raise DataError(
+                f"{repository} has no split {split!r}. It has: {', '.join(data)}",
+                subject=repository,
+                hint=hint,
+            )
     return type(data)({role: data[split] for role, split in wanted.items() if split})
 
 
@@ -40,7 +47,11 @@ def _fetched(repository: str, revision: str, config: str) -> Any:
 
     if Path(repository).exists():  # load_dataset would take it for the data set
         hint = "Run from another folder, or rename it."
-        raise DataError(f"a folder {Path(repository).absolute()} here hides hf/{repository}", subject=repository, hint=hint)
+        raise DataError(
+            f"a folder {Path(repository).absolute()} here hides hf/{repository}",
+            subject=repository,
+            hint=hint,
+        )
     datasets.disable_progress_bars()
     try:
         with hub_or_cache():
@@ -58,7 +69,9 @@ def _resolve(name: Name, registry: Registry) -> Task:
     facts, options = facts_of(name, registry, FORM)
     repository, _, revision = name.stem.removeprefix("hf/").partition("@")
     if not 1 <= len(repository.split("/")) <= 2 or not all(repository.split("/")):
-        raise BadName(f"{name} is not a data set of the Hub", subject=str(name), hint=f"Write {hf.form}.")
+        raise BadName(
+            f"{name} is not a data set of the Hub", subject=str(name), hint=f"Write {hf.form}."
+        )
     how = {key: str(options.get(key, "")) for key in ("config", "train", "test")}
     return Task(
         name=str(name),

@@ -5,14 +5,14 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from plugins.tasks._facts import FACTS
-from plugins.tasks._listed import image_files
-from registry import Kind, Name, Provider, Registry, Split, Task
-from registry.errors import DataError, UnknownName
-from registry.identity import code_of
-from registry.names import Value
-from registry.options import check_options
-from registry.task import SPLITS
+from headwater.plugins.tasks._facts import FACTS
+from headwater.plugins.tasks._listed import image_files
+from headwater.registry import Kind, Name, Provider, Registry, Split, Task
+from headwater.registry.cards.task import SPLITS
+from headwater.registry.errors import DataError, UnknownName
+from headwater.registry.identity import code_of
+from headwater.registry.names import Value
+from headwater.registry.options import check_options
 
 OPTIONS: dict[str, Value] = {key: FACTS[key] for key in ("domain", "licence", "metric", "mirror")}
 
@@ -44,16 +44,22 @@ def _classes(folder: Path, root: Path) -> dict[str, list[Path]]:
     if not any(classes.values()):
         problem = "images, but not in a folder per class" if image_files(folder) else "no images"
         raise DataError(
-            f"{folder} holds {problem}", subject=str(root), hint="Put each class's images in a folder of its name: CLASS/*.jpg."
+            f"{folder} holds {problem}",
+            subject=str(root),
+            hint="Put each class's images in a folder of its name: CLASS/*.jpg.",
         )
     if empty := [name for name, images in classes.items() if not images]:
         hint = f"Add images to {folder / empty[0]}, or remove the folder."
-        raise DataError(f"class {empty[0]!r} in {folder} has no images", subject=str(root), hint=hint)
+        raise DataError(
+            f"class {empty[0]!r} in {folder} has no images", subject=str(root), hint=hint
+        )
     return classes
 
 
 def _folders(folder: Path) -> list[Path]:
-    return sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
+    return sorted(
+        child for child in folder.iterdir() if child.is_dir() and not child.name.startswith(".")
+    )
 
 
 def _resolve(name: Name, registry: Registry) -> Task:
@@ -61,7 +67,11 @@ def _resolve(name: Name, registry: Registry) -> Task:
     check_options(name.stem, options, OPTIONS)
     root = Path(name.stem.removeprefix("folder/")).expanduser().absolute()
     if not root.is_dir():
-        raise UnknownName(f"{name}: there is no folder {root}", subject=str(name), hint="Write folder/PATH with PATH/CLASS/*.jpg in it.")
+        raise UnknownName(
+            f"{name}: there is no folder {root}",
+            subject=str(name),
+            hint="Write folder/PATH with PATH/CLASS/*.jpg in it.",
+        )
     tree = _tree(root)
     return Task(
         name=str(name),
@@ -69,7 +79,9 @@ def _resolve(name: Name, registry: Registry) -> Task:
         load=partial(load, root),
         classes=tuple(sorted({label for classes in tree.values() for label in classes})),
         images=sum(len(files) for files in tree.get("train", {}).values()),
-        files=tuple(file for classes in tree.values() for files in classes.values() for file in files),
+        files=tuple(
+            file for classes in tree.values() for files in classes.values() for file in files
+        ),
         code=code_of(load),
         **options,  # type: ignore[arg-type]
     )

@@ -6,7 +6,7 @@ import string
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from registry import Split, task
+from headwater.registry import Split, task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,10 +47,18 @@ def _letter(letter: str, generator: np.random.Generator) -> np.ndarray:
     canvas = Image.new("L", (side, side))
     font = _font(round(generator.uniform(0.95, 1.3) * side))
     stroke = int(generator.integers(0, 2 * SCALE))
-    ImageDraw.Draw(canvas).text((side / 2, side / 2), letter, fill=255, font=font, anchor="mm", stroke_width=stroke)
-    canvas = canvas.transform(canvas.size, Image.Transform.AFFINE, _distortion(side, generator), Image.Resampling.BILINEAR)
-    canvas = canvas.filter(ImageFilter.GaussianBlur(float(generator.uniform(0.25, 1.5) * SCALE))).resize((SIZE, SIZE), Image.Resampling.BOX)
-    ink = np.asarray(canvas, dtype=np.float64) * generator.uniform(0.7, 1.0) + generator.normal(0, 12, (SIZE, SIZE))
+    ImageDraw.Draw(canvas).text(
+        (side / 2, side / 2), letter, fill=255, font=font, anchor="mm", stroke_width=stroke
+    )
+    canvas = canvas.transform(
+        canvas.size, Image.Transform.AFFINE, _distortion(side, generator), Image.Resampling.BILINEAR
+    )
+    canvas = canvas.filter(
+        ImageFilter.GaussianBlur(float(generator.uniform(0.25, 1.5) * SCALE))
+    ).resize((SIZE, SIZE), Image.Resampling.BOX)
+    ink = np.asarray(canvas, dtype=np.float64) * generator.uniform(0.7, 1.0) + generator.normal(
+        0, 12, (SIZE, SIZE)
+    )
     return ink.clip(0, 255).astype(np.uint8)
 
 
@@ -67,7 +75,9 @@ def _distortion(side: int, generator: np.random.Generator) -> tuple[float, ...]:
 
     turn, slant = generator.uniform(-0.25, 0.25), generator.uniform(-0.35, 0.35)
     stretch = generator.uniform(0.85, 1.3, 2)
-    matrix = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]) @ np.array([[stretch[0], slant], [0, stretch[1]]])
+    matrix = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]) @ np.array(
+        [[stretch[0], slant], [0, stretch[1]]]
+    )
     centre = np.full(2, side / 2)
     offset = centre - matrix @ (centre + generator.uniform(-0.06, 0.06, 2) * side)
     return (*matrix[0], offset[0], *matrix[1], offset[1])

@@ -7,11 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from plugins.tasks._facts import COLUMNS, Form, facts_of
-from registry import Kind, Name, Provider, Registry, Task
-from registry.errors import DataError, UnknownName
-from registry.identity import code_of
-from registry.task import SPLITS
+from headwater.plugins.tasks._facts import COLUMNS, Form, facts_of
+from headwater.registry import Kind, Name, Provider, Registry, Task
+from headwater.registry.cards.task import SPLITS
+from headwater.registry.errors import DataError, UnknownName
+from headwater.registry.identity import code_of
 
 FORM = Form(COLUMNS)
 SUFFIXES = (".parquet", ".arrow")
@@ -31,8 +31,14 @@ def load(files: dict[str, list[str]], name: str) -> Any:
         if isinstance(error.__cause__, CastError):
             first = Path(next(iter(files.values()))[0]).parent
             hint = f"Are they several data sets? Name the folder of one, such as parquet/{first}."
-            raise DataError(f"{name}: its files have different columns", subject=name, hint=hint) from error
-        raise DataError(f"{name} cannot be read: {error}", subject=name, hint="Is each file whole? Fetch the folder again.") from error
+            raise DataError(
+                f"{name}: its files have different columns", subject=name, hint=hint
+            ) from error
+        raise DataError(
+            f"{name} cannot be read: {error}",
+            subject=name,
+            hint="Is each file whole? Fetch the folder again.",
+        ) from error
 
 
 def _resolve(name: Name, registry: Registry) -> Task:
@@ -42,7 +48,11 @@ def _resolve(name: Name, registry: Registry) -> Task:
     return Task(
         name=str(name),
         summary=f"{folder.name}, from Parquet or Arrow files.",
-        load=partial(load, {split: [str(file) for file in found] for split, found in files.items()}, str(name)),
+        load=partial(
+            load,
+            {split: [str(file) for file in found] for split, found in files.items()},
+            str(name),
+        ),
         images=_rows(files.get("train", [])),
         files=tuple(file for found in files.values() for file in found),
         code=code_of(load),
@@ -52,10 +62,18 @@ def _resolve(name: Name, registry: Registry) -> Task:
 
 def _files(folder: Path, name: str) -> dict[str, list[Path]]:
     """Split -> files. ``train.parquet``, ``train-00000-of-00002.parquet``, ``train/*.parquet``; others are train."""
-    found = sorted(file for file in folder.rglob("*") if file.suffix in SUFFIXES) if folder.is_dir() else []
+    found = (
+        sorted(file for file in folder.rglob("*") if file.suffix in SUFFIXES)
+        if folder.is_dir()
+        else []
+    )
     if not found:
         problem = "holds no .parquet or .arrow file" if folder.is_dir() else "does not exist"
-        raise UnknownName(f"{name}: {folder} {problem}", subject=name, hint="Write parquet/FOLDER with FOLDER/train.parquet in it.")
+        raise UnknownName(
+            f"{name}: {folder} {problem}",
+            subject=name,
+            hint="Write parquet/FOLDER with FOLDER/train.parquet in it.",
+        )
     splits: dict[str, list[Path]] = {}
     for file in found:
         splits.setdefault(_split_of(file.relative_to(folder)), []).append(file)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from registry import Split, task
+from headwater.registry import Split, task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,10 +17,21 @@ PATCH = 32
 PER_CLASS = {"train": 160, "test": 40}
 TEST_SHARE = 0.25
 SEED = 12
-CLASSES = [f"{photo.partition('.')[0]} {row}-{column}" for photo in PHOTOGRAPHS for row in range(ROWS) for column in range(COLUMNS)]
+CLASSES = [
+    f"{photo.partition('.')[0]} {row}-{column}"
+    for photo in PHOTOGRAPHS
+    for row in range(ROWS)
+    for column in range(COLUMNS)
+]
 
 
-@task("quickstart/photographs", domain="consumer", metric="accuracy", classes=CLASSES, images=len(CLASSES) * PER_CLASS["train"])
+@task(
+    "quickstart/photographs",
+    domain="consumer",
+    metric="accuracy",
+    classes=CLASSES,
+    images=len(CLASSES) * PER_CLASS["train"],
+)
 def photographs() -> dict[str, Split]:
     """Which of twelve regions of two photographs a 32×32 patch is from; test patches share no pixel with train."""
     import numpy as np
@@ -30,7 +41,9 @@ def photographs() -> dict[str, Split]:
     splits = {}
     for name, count in PER_CLASS.items():
         chosen = [index for index in range(len(regions)) for _ in range(count)]
-        splits[name] = Split([_patch(_part(regions[index], name), generator) for index in chosen], chosen)
+        splits[name] = Split(
+            [_patch(_part(regions[index], name), generator) for index in chosen], chosen
+        )
     return splits
 
 

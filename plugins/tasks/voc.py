@@ -12,16 +12,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from plugins.tasks._facts import Form, facts_of
-from plugins.tasks._listed import images_in, missing, none_there, of_another_size, size_of
-from registry import Flaw, Kind, Name, Provider, Registry, Split, Task
-from registry.errors import DataError, UnknownName
-from registry.identity import code_of
-from registry.names import Value
-from registry.task import SPLITS
+from headwater.plugins.tasks._facts import Form, facts_of
+from headwater.plugins.tasks._listed import images_in, missing, none_there, of_another_size, size_of
+from headwater.registry import Flaw, Kind, Name, Provider, Registry, Split, Task
+from headwater.registry.cards.task import SPLITS
+from headwater.registry.errors import DataError, UnknownName
+from headwater.registry.identity import code_of
+from headwater.registry.names import Value
 
 OPTIONS: dict[str, Value] = {"difficult": False}
-FORM = Form(OPTIONS, types={"detection": ("difficult",), "segmentation": ()}, fixed=("boxes", "void"))
+FORM = Form(
+    OPTIONS, types={"detection": ("difficult",), "segmentation": ()}, fixed=("boxes", "void")
+)
 
 SETS = {**SPLITS, "trainval": "train", "default": "train"}
 """Image sets by name, and the split that each is; ``trainval`` only where there is no ``train``, ``default`` is CVAT's."""
@@ -39,20 +41,29 @@ MASKS = (
 def load(root: Path, task_type: str, difficult: bool) -> dict[str, Split]:
     """Images as paths, and their boxes, read now, or their masks as paths. Raises DataError for a file that cannot be read."""
     files = images_in(root / "JPEGImages")
-    return {split: _split(root, ids, files, task_type, difficult) for split, ids in _sets(root, task_type, files).items()}
+    return {
+        split: _split(root, ids, files, task_type, difficult)
+        for split, ids in _sets(root, task_type, files).items()
+    }
 
 
-def _split(root: Path, ids: list[str], files: Mapping[str, Path], task_type: str, difficult: bool) -> Split:
+def _split(
+    root: Path, ids: list[str], files: Mapping[str, Path], task_type: str, difficult: bool
+) -> Split:
     there = [image for image in ids if image in files]
     none_there(len(ids), there, "ImageSets", str(root))
     flaws = missing([image for image in ids if image not in files])
     if task_type == "segmentation":
         masks = images_in(root / FOLDERS[task_type])
-        return Split([files[image] for image in there], [masks.get(image) for image in there], there, flaws)
+        return Split(
+            [files[image] for image in there], [masks.get(image) for image in there], there, flaws
+        )
     kept: list[str] = []
     targets: list[dict[str, Any]] = []
     for image in there:
-        target, found = _objects(root / FOLDERS[task_type] / f"{image}.xml", image, files[image], difficult)
+        target, found = _objects(
+            root / FOLDERS[task_type] / f"{image}.xml", image, files[image], difficult
+        )
         flaws += found
         if target is not None:
             kept.append(image)
@@ -63,12 +74,20 @@ def _split(root: Path, ids: list[str], files: Mapping[str, Path], task_type: str
 # -- boxes ------------------------------------------------------------------------------------------------
 
 
-def _objects(file: Path, image: str, picture: Path, difficult: bool) -> tuple[dict[str, Any] | None, list[Flaw]]:
+def _objects(
+    file: Path, image: str, picture: Path, difficult: bool
+) -> tuple[dict[str, Any] | None, list[Flaw]]:
     """An image's boxes, x, y, w, h, and classes; None where what is in it, or where, is not known."""
     if not file.is_file():
         return None, [Flaw(image, "has no annotation file", "left out")]
     annotation = read_xml(file)
-    if wrong := of_another_size(image, picture, size_of(picture), annotation.findtext("size/width"), annotation.findtext("size/height")):
+    if wrong := of_another_size(
+        image,
+        picture,
+        size_of(picture),
+        annotation.findtext("size/width"),
+        annotation.findtext("size/height"),
+    ):
         return None, wrong
     found = list(annotation.iter("object"))
     hard = [each for each in found if (each.findtext("difficult") or "0").strip() == "1"]
@@ -85,13 +104,20 @@ def _objects(file: Path, image: str, picture: Path, difficult: bool) -> tuple[di
 
 def _box(found: ET.Element, file: Path) -> list[float]:
     """x, y, w, h; VOC counts pixels from 1, and the last one is in the box."""
-    texts = {side: (found.findtext(f"bndbox/{side}") or "").strip() for side in ("xmin", "ymin", "xmax", "ymax")}
+    texts = {
+        side: (found.findtext(f"bndbox/{side}") or "").strip()
+        for side in ("xmin", "ymin", "xmax", "ymax")
+    }
     try:
         left, top, right, bottom = (float(text) for text in texts.values())
     except ValueError:
         name = found.findtext("name") or "object"
         given = ", ".join(f"{side}={text or 'nothing'}" for side, text in texts.items())
-        raise DataError(f"{file}: the box of a {name} is not four numbers ({given})", subject=str(file), hint="Mend the box.") from None
+        raise DataError(
+            f"{file}: the box of a {name} is not four numbers ({given})",
+            subject=str(file),
+            hint="Mend the box.",
+        ) from None
     return [left - 1, top - 1, right - left + 1, bottom - top + 1]
 
 
@@ -130,27 +156,41 @@ def _lists(root: Path, task_type: str) -> dict[str, Path]:
     """Image sets by name: those of the task type, or those of the other where it has none."""
     folders = ("Segmentation", "Main") if task_type == "segmentation" else ("Main", "Segmentation")
     for folder in folders:
-        found = {name: file for name in SETS if (file := root / f"ImageSets/{folder}/{name}.txt").is_file()}
+        found = {
+            name: file
+            for name in SETS
+            if (file := root / f"ImageSets/{folder}/{name}.txt").is_file()
+        }
         if found:
             return found
     return {}
 
 
 def _ids(file: Path) -> list[str]:
-    lines = (line.split() for line in file.read_text(encoding="utf-8", errors="replace").splitlines())
+    lines = (
+        line.split() for line in file.read_text(encoding="utf-8", errors="replace").splitlines()
+    )
     return list(dict.fromkeys(words[0] for words in lines if words))
 
 
 def _root(folder: Path, name: str) -> Path:
     """The folder that has JPEGImages, given it, or VOCdevkit around one year's."""
     if not folder.is_dir():
-        raise UnknownName(f"{name}: there is no folder {folder}", subject=name, hint=f"Write {voc.form}.")
+        raise UnknownName(
+            f"{name}: there is no folder {folder}", subject=name, hint=f"Write {voc.form}."
+        )
     if (folder / "JPEGImages").is_dir():
         return folder
-    years = sorted(child.parent for child in folder.glob("*/JPEGImages")) or sorted(child.parent for child in folder.glob("*/*/JPEGImages"))
+    years = sorted(child.parent for child in folder.glob("*/JPEGImages")) or sorted(
+        child.parent for child in folder.glob("*/*/JPEGImages")
+    )
     if len(years) == 1:
         return years[0]
-    problem = f"holds {len(years)} years ({', '.join(year.name for year in years)})" if years else "has no folder JPEGImages"
+    problem = (
+        f"holds {len(years)} years ({', '.join(year.name for year in years)})"
+        if years
+        else "has no folder JPEGImages"
+    )
     hint = f"Name one: voc/{years[0]}" if years else HINT
     raise DataError(f"{name}: {folder} {problem}", subject=name, hint=hint)
 
@@ -162,7 +202,9 @@ def _resolve(name: Name, registry: Registry) -> Task:
     if not annotations.is_dir():
         others = [kind for kind, folder in FOLDERS.items() if (root / folder).is_dir()]
         hint = f"It has {FOLDERS[others[0]]}, which is of type={others[0]}." if others else HINT
-        raise DataError(f"{name}: {root} has no folder {annotations.name}", subject=str(name), hint=hint)
+        raise DataError(
+            f"{name}: {root} has no folder {annotations.name}", subject=str(name), hint=hint
+        )
     if facts["type"] == "segmentation" and re.fullmatch(r"VOC20\d\d", root.name):
         facts.setdefault("classes", tuple(MASKS.split()))
     files = images_in(root / "JPEGImages")

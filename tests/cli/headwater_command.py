@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 import pytest
 
-from harness.cli import main
+from headwater.harness.cli import main
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,10 @@ class Answer:
 def run_headwater(capsys: pytest.CaptureFixture[str], *words: object) -> Answer:
     """Run ``headwater WORDS``."""
     capsys.readouterr()
-    with patch.object(sys, "argv", ["headwater", *map(str, words)]), pytest.raises(SystemExit) as left:
+    with (
+        patch.object(sys, "argv", ["headwater", *map(str, words)]),
+        pytest.raises(SystemExit) as left,
+    ):
         main()
     captured = capsys.readouterr()
     return Answer(int(left.value.code or 0), captured.out, captured.err)

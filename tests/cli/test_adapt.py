@@ -15,7 +15,17 @@ from tests.harness.toy import PLUGIN
 def words(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     training = ["--image-size", 8, "--epochs", 2, "--batch-size", 4, "--executor", "inline"]
-    return ["adapt", "toy/shades", "--source", "toy/fixed", "--plugin", PLUGIN, *training, "--save", "m.safetensors"]
+    return [
+        "adapt",
+        "toy/shades",
+        "--source",
+        "toy/fixed",
+        "--plugin",
+        PLUGIN,
+        *training,
+        "--save",
+        "m.safetensors",
+    ]
 
 
 def test_it_saves_the_network_and_says_what_it_is_worth_and_how_to_use_it(words, tmp_path, capsys):

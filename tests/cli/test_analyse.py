@@ -38,7 +38,12 @@ def test_a_spec_is_run_with_every_analysis_and_plotted(folder, capsys, monkeypat
     assert answer.status == 0, answer.err
     assert "cells  new 4" in answer.err
     assert "analyses 12 (12 to do)" in answer.err
-    for words in ("block shuffle: relative drop (%)", "similarity: linear CKA", "criticality: drop of accuracy", "mistakes: kappa"):
+    for words in (
+        "block shuffle: relative drop (%)",
+        "similarity: linear CKA",
+        "criticality: drop of accuracy",
+        "mistakes: kappa",
+    ):
         assert words in answer.out
     page = folder / "bench-anatomy" / "index.html"
     assert f"plots: {page.relative_to(folder)}" in answer.err
@@ -50,10 +55,19 @@ def test_a_spec_is_run_with_every_analysis_and_plotted(folder, capsys, monkeypat
 
 def test_what_is_stored_is_read_without_a_spec(folder, capsys, monkeypatch):
     monkeypatch.chdir(folder)
-    answer = run_headwater(capsys, "analyse", "--store", "bench.duckdb", "--tasks", "toy/*", "--format", "json")
+    answer = run_headwater(
+        capsys, "analyse", "--store", "bench.duckdb", "--tasks", "toy/*", "--format", "json"
+    )
     assert answer.status == 0, answer.err
     rows = json.loads(answer.out)
-    assert {row["analysis"] for row in rows} >= {"barrier", "block_shuffle", "convergence", "criticality", "distance", "similarity"}
+    assert {row["analysis"] for row in rows} >= {
+        "barrier",
+        "block_shuffle",
+        "convergence",
+        "criticality",
+        "distance",
+        "similarity",
+    }
     assert {row["source"] for row in rows} == {"toy/fixed"}
     nothing = run_headwater(capsys, "analyse", "--store", "bench.duckdb", "--tasks", "other/*")
     assert nothing.status != 0
@@ -62,7 +76,9 @@ def test_what_is_stored_is_read_without_a_spec(folder, capsys, monkeypatch):
 
 def test_plots_go_where_they_are_asked_for(folder, capsys, monkeypatch):
     monkeypatch.chdir(folder)
-    answer = run_headwater(capsys, "analyse", "--store", "bench.duckdb", "--format", "md", "--out", "elsewhere")
+    answer = run_headwater(
+        capsys, "analyse", "--store", "bench.duckdb", "--format", "md", "--out", "elsewhere"
+    )
     assert answer.status == 0, answer.err
     assert (folder / "elsewhere" / "distance.svg").is_file()
     assert "| module |" in answer.out
@@ -77,6 +93,8 @@ def test_without_a_store_it_says_so(tmp_path, capsys, monkeypatch):
 
 def test_an_analysis_that_is_none_is_a_mistake_of_the_spec(folder, capsys, monkeypatch):
     monkeypatch.chdir(folder)
-    answer = run_headwater(capsys, "analyse", "b.toml", "--anatomy-analyses", "similarty", "--dry-run")
+    answer = run_headwater(
+        capsys, "analyse", "b.toml", "--anatomy-analyses", "similarty", "--dry-run"
+    )
     assert answer.status == 2
     assert "Did you mean similarity?" in answer.err

@@ -34,11 +34,23 @@ def test_a_model_in_seven_lines_passes(capsys, tmp_path, monkeypatch):
     (tmp_path / "my_models.py").write_text(MODEL)
     answer = run_headwater(capsys, "check", "my_models.py")
     assert answer.status == 0, answer.out
-    assert answer.out.startswith("✓ lab/resnet18-xray   card complete · builds · 0.4 M parameters · 224 px · ")
-    assert "card does not name xray18.safetensors (weights=PATH, absolute)" in answer.out and "features (96,)" in answer.out
-    assert answer.out.rstrip().endswith("deterministic · trains · picklable · same in another process")
+    assert answer.out.startswith(
+        "✓ lab/resnet18-xray   card complete · builds · 0.4 M parameters · 224 px · "
+    )
+    assert (
+        "card does not name xray18.safetensors (weights=PATH, absolute)" in answer.out
+        and "features (96,)" in answer.out
+    )
+    assert answer.out.rstrip().endswith(
+        "deterministic · trains · picklable · same in another process"
+    )
     card = hw.Registry.discover(["my_models.py"]).source("lab/resnet18-xray")
-    assert (card.pretrained_on, card.images, card.licence, card.scratch) == (("chexpert",), 224_316, "mit", "scratch/test_resnet")
+    assert (card.pretrained_on, card.images, card.licence, card.scratch) == (
+        ("chexpert",),
+        224_316,
+        "mit",
+        "scratch/test_resnet",
+    )
 
 
 @pytest.mark.slow
@@ -48,7 +60,9 @@ def test_a_task_in_six_lines_passes(capsys, tmp_path, monkeypatch):
     for age in ("young", "old"):
         (tmp_path / "bones" / age).mkdir(parents=True)
         for row in range(10):
-            Image.new("L", (12, 12), row * 10 + (100 if age == "old" else 0)).save(tmp_path / "bones" / age / f"{row}.png")
+            Image.new("L", (12, 12), row * 10 + (100 if age == "old" else 0)).save(
+                tmp_path / "bones" / age / f"{row}.png"
+            )
     (tmp_path / "my_tasks.py").write_text(TASK)
     answer = run_headwater(capsys, "check", "my_tasks.py")
     assert answer.status == 0, answer.out
@@ -56,7 +70,9 @@ def test_a_task_in_six_lines_passes(capsys, tmp_path, monkeypatch):
     assert answer.out.splitlines()[-1] == f"✓ lab/bone-age   {said}"
 
 
-def test_a_failure_says_what_is_wrong_and_what_to_do_and_exits_with_1(capsys, tmp_path, monkeypatch):
+def test_a_failure_says_what_is_wrong_and_what_to_do_and_exits_with_1(
+    capsys, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my_models.py").write_text(MODEL)
     answer = run_headwater(capsys, "check", "my_models.py")
@@ -69,7 +85,10 @@ def test_a_failure_says_what_is_wrong_and_what_to_do_and_exits_with_1(capsys, tm
 def test_anything_is_checked_by_its_name(capsys):
     answer = run_headwater(capsys, "check", "freeze", "indoor")
     assert answer.status == 0
-    assert [line.split()[:2] for line in answer.out.splitlines()] == [["✓", "freeze"], ["✓", "indoor"]]
+    assert [line.split()[:2] for line in answer.out.splitlines()] == [
+        ["✓", "freeze"],
+        ["✓", "indoor"],
+    ]
 
 
 @pytest.mark.parametrize(

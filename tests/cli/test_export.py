@@ -5,8 +5,8 @@ import pyarrow.parquet
 import pytest
 from click.testing import CliRunner
 
-from harness.cli.export_verb import command
-from registry.errors import QueryError, StoreUnwritable
+from headwater.harness.cli.export_verb import command
+from headwater.registry.errors import QueryError, StoreUnwritable
 from tests.leaderboard.synthetic import IMAGENET, SCRATCH, done, job, store_of, task
 
 
@@ -25,10 +25,17 @@ def test_every_table_and_view_becomes_a_parquet_file(store, tmp_path):
     result = export(tmp_path / "out", "--store", store.path)
     assert result.exit_code == 0
     with store.reading() as connection:
-        names = {name for (name,) in connection.execute("SELECT table_name FROM information_schema.tables").fetchall()}
+        names = {
+            name
+            for (name,) in connection.execute(
+                "SELECT table_name FROM information_schema.tables"
+            ).fetchall()
+        }
     assert {file.stem for file in (tmp_path / "out").iterdir()} == names
     assert {"gains", "jobs", "curves", "source_models", "leaderboard"} <= names
-    assert pyarrow.parquet.read_table(tmp_path / "out" / "gains.parquet").to_pydict()["gain_abs"] == [0.25]
+    assert pyarrow.parquet.read_table(tmp_path / "out" / "gains.parquet").to_pydict()[
+        "gain_abs"
+    ] == [0.25]
 
 
 def test_csv_and_json_hold_the_same_rows(store, tmp_path):
@@ -36,12 +43,24 @@ def test_csv_and_json_hold_the_same_rows(store, tmp_path):
     export(tmp_path, "--store", store.path, "--format", "json", "--table", "gains")
     assert [file.name for file in sorted(tmp_path.iterdir())] == ["gains.csv", "gains.json"]
     assert json.loads((tmp_path / "gains.json").read_text())[0]["gain_rel"] == 1.0
-    assert duckdb.sql(f"SELECT source, gain_rel FROM read_csv('{tmp_path / 'gains.csv'}')").fetchall() == [(IMAGENET, 1.0)]
+    assert duckdb.sql(
+        f"SELECT source, gain_rel FROM read_csv('{tmp_path / 'gains.csv'}')"
+    ).fetchall() == [(IMAGENET, 1.0)]
 
 
 def test_files_in_the_way_are_kept_unless_forced(store, tmp_path):
     (tmp_path / "gains.csv").write_text("mine")
-    arguments = (tmp_path, "--store", store.path, "--format", "csv", "--table", "jobs", "--table", "gains")
+    arguments = (
+        tmp_path,
+        "--store",
+        store.path,
+        "--format",
+        "csv",
+        "--table",
+        "jobs",
+        "--table",
+        "gains",
+    )
     result = export(*arguments)
     assert isinstance(result.exception, StoreUnwritable)
     assert "--force" in result.exception.hint
@@ -51,8 +70,14 @@ def test_files_in_the_way_are_kept_unless_forced(store, tmp_path):
 
 
 def test_an_export_that_fails_leaves_no_half_file(store, tmp_path, monkeypatch):
-    monkeypatch.setitem(__import__("leaderboard.export").export._HOW, "csv", "FORMAT csv, NO_SUCH_OPTION 1")
-    assert export(tmp_path, "--store", store.path, "--format", "csv", "--table", "jobs").exit_code != 0
+    monkeypatch.setitem(
+        __import__("headwater.leaderboard.store.export", fromlist=["_HOW"])._HOW,
+        "csv",
+        "FORMAT csv, NO_SUCH_OPTION 1",
+    )
+    assert (
+        export(tmp_path, "--store", store.path, "--format", "csv", "--table", "jobs").exit_code != 0
+    )
     assert list(tmp_path.iterdir()) == []
 
 

@@ -5,9 +5,9 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from harness.cli.findings_verb import command
-from leaderboard.findings import FINDINGS
-from registry.errors import QueryError, StoreMissing, UnknownName
+from headwater.harness.cli.findings_verb import command
+from headwater.leaderboard.findings import FINDINGS
+from headwater.registry.errors import QueryError, StoreMissing, UnknownName
 from tests.leaderboard.findings.world import chain, targets, world
 from tests.leaderboard.synthetic import store_of
 
@@ -18,7 +18,15 @@ CHAINS = tuple(chain(name) for name in ("few-sketches", "some-sketches", "many-a
 def store(tmp_path_factory):
     path = tmp_path_factory.mktemp("findings") / "s.duckdb"
     cards = [*targets(4), *targets(3, "aerial")]
-    return str(world(path, CHAINS, cards, lambda source, *_: 0.1 * ("sketches" in source), sizes={"50": 50, "full": 900}).path)
+    return str(
+        world(
+            path,
+            CHAINS,
+            cards,
+            lambda source, *_: 0.1 * ("sketches" in source),
+            sizes={"50": 50, "full": 900},
+        ).path
+    )
 
 
 def findings(*arguments, columns="100"):
@@ -42,12 +50,19 @@ def test_every_finding_has_its_line_in_a_terminal_of_100_columns(store):
 def test_json_has_claims_verdicts_numbers_and_what_is_missing(store):
     found = {row["claim"]: row for row in rows("--store", store)}
     domain = found["within-domain gain is largest"]
-    assert (domain["id"], domain["targets"], domain["cells"], domain["view"]) == ("F3", 7, 28, "f03_domain")
+    assert (domain["id"], domain["targets"], domain["cells"], domain["view"]) == (
+        "F3",
+        7,
+        28,
+        "f03_domain",
+    )
     assert domain["low"] <= domain["value"] <= domain["high"]
     assert found["some source beats plain base pre-training"]["unit"] == "share"
     assert found["multi-source transfer is good"]["verdict"] == "not enough data"
     assert found["multi-source transfer is good"]["missing"].startswith("no multi-source cells")
-    assert {row["finding_verdict"] for row in found.values() if row["id"] == "F5"} == {"not enough data"}
+    assert {row["finding_verdict"] for row in found.values() if row["id"] == "F5"} == {
+        "not enough data"
+    }
 
 
 def test_one_finding_is_explained_with_its_view_and_its_targets(store):
@@ -66,7 +81,10 @@ def test_several_findings_are_a_table_of_these(store):
 
 
 def test_filters_narrow_what_counts(store):
-    whole, narrow = rows("--store", store, "F3", "F1"), rows("--store", store, "F3", "F1", "--task", "t/sketches*", "--size", "small")
+    whole, narrow = (
+        rows("--store", store, "F3", "F1"),
+        rows("--store", store, "F3", "F1", "--task", "t/sketches*", "--size", "small"),
+    )
     assert next(row["targets"] for row in whole if row["targets"]) == 7
     assert {row["targets"] for row in narrow if row["targets"]} == {4}
     assert next(row["cells"] for row in narrow) == 4 * 4 * 2

@@ -3,8 +3,8 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from harness.cli.leaderboard_verb import command
-from registry.errors import BadName, QueryError, StoreMissing
+from headwater.harness.cli.leaderboard_verb import command
+from headwater.registry.errors import BadName, QueryError, StoreMissing
 from tests.leaderboard.judged import judged_store
 from tests.leaderboard.synthetic import CHAIN, IMAGENET, PHOTO, grid_store
 
@@ -43,18 +43,40 @@ def test_rank_source_and_gain_fit_any_terminal(store, columns):
 def test_json_has_every_column_raw_and_names_whole(store):
     rows = json.loads(leaderboard("--store", store, "--format", "json", columns="60").stdout)
     assert [row["source"] for row in rows] == [PHOTO, IMAGENET, CHAIN, "(scratch)"]
-    assert (rows[0]["rank_best"], rows[0]["rank_worst"], rows[2]["failed"], rows[2]["missing"]) == (1, 2, 2, 2)
+    assert (rows[0]["rank_best"], rows[0]["rank_worst"], rows[2]["failed"], rows[2]["missing"]) == (
+        1,
+        2,
+        2,
+        2,
+    )
     assert rows[0]["low"] < rows[0]["gain"] < rows[0]["high"]
     assert {"pacs_sketch", "plantvillage_apple", "rsscn7"} <= set(rows[0])
 
 
-@pytest.mark.parametrize(("sort", "first"), [("name", PHOTO), ("failed", CHAIN), ("gain", PHOTO), ("rank", PHOTO), ("seconds", CHAIN)])
+@pytest.mark.parametrize(
+    ("sort", "first"),
+    [("name", PHOTO), ("failed", CHAIN), ("gain", PHOTO), ("rank", PHOTO), ("seconds", CHAIN)],
+)
 def test_it_sorts(store, sort, first):
-    assert json.loads(leaderboard("--store", store, "--sort", sort, "--format", "json").stdout)[0]["source"] == first
+    assert (
+        json.loads(leaderboard("--store", store, "--sort", sort, "--format", "json").stdout)[0][
+            "source"
+        ]
+        == first
+    )
 
 
 def test_filters_narrow_it(store):
-    arguments = ("--task", "rsscn7", "--adaptation", "fine_tune", "--size", "small", "--domain", "aerial")
+    arguments = (
+        "--task",
+        "rsscn7",
+        "--adaptation",
+        "fine_tune",
+        "--size",
+        "small",
+        "--domain",
+        "aerial",
+    )
     rows = json.loads(leaderboard("--store", store, *arguments, "--format", "json").stdout)
     assert {row["cells"] for row in rows} == {3}
 
@@ -87,8 +109,21 @@ def test_by_scenario_shows_both_references_side_by_side(store):
 
 @pytest.mark.parametrize("by", ["scenario", "adaptation", "domain"])
 def test_filters_and_formats_hold_for_groups(store, by):
-    arguments = ("--task", "rsscn7", "--size", "50", "--scenario", "larger-to-smaller", "--adaptation", "fine_tune", "--sort", "name")
-    rows = json.loads(leaderboard("--store", store, "--by", by, *arguments, "--format", "json").stdout)
+    arguments = (
+        "--task",
+        "rsscn7",
+        "--size",
+        "50",
+        "--scenario",
+        "larger-to-smaller",
+        "--adaptation",
+        "fine_tune",
+        "--sort",
+        "name",
+    )
+    rows = json.loads(
+        leaderboard("--store", store, "--by", by, *arguments, "--format", "json").stdout
+    )
     assert max(row["cells"] for row in rows) == 9
     assert [row[by] for row in rows] == sorted(row[by] for row in rows)
 
@@ -101,7 +136,11 @@ def test_groups_fit_any_terminal(store, columns):
 
 
 def test_a_scenario_narrows_the_standings(store):
-    rows = json.loads(leaderboard("--store", store, "--scenario", "multi-source,small-target", "--format", "json").stdout)
+    rows = json.loads(
+        leaderboard(
+            "--store", store, "--scenario", "multi-source,small-target", "--format", "json"
+        ).stdout
+    )
     assert [(row["source"], row["cells"]) for row in rows] == [(CHAIN, 18), ("(scratch)", 18)]
 
 
@@ -130,7 +169,10 @@ def test_selectors_are_judged_by_regret_with_ties_marked(judged):
     assert lines[2] == ["selector", "regret@1", "(%)", "Rel@1", "τ_w", "cost", "(%)", "stable"]
     assert lines[4][:4] == ["=", "logme", "0.0", "[0.0,"] and lines[4][-2:] == ["4.0", "1.00"]
     assert [line[0] for line in lines[7:9]] == ["random", "largest"]
-    assert "logme, the best that looks at the target, against prior, the best that does not" in result.stderr
+    assert (
+        "logme, the best that looks at the target, against prior, the best that does not"
+        in result.stderr
+    )
     assert "regret@1 of at most 1% at no more than 10% of the cost: logme" in result.stderr
 
 
@@ -139,9 +181,23 @@ def test_selectors_in_json_have_every_figure_and_what_was_refused(judged):
     rows = {row["selector"]: row for row in json.loads(result.stdout)}
     assert set(rows) == set(SOME.split(","))  # gbc has no scores here: a note says so
     assert "not judged: gbc" in result.stderr
-    figures = {"regret1", "regret3", "rel1", "rel3", "weighted_tau", "kendall", "spearman", "pearson", "recall3"}
+    figures = {
+        "regret1",
+        "regret3",
+        "rel1",
+        "rel3",
+        "weighted_tau",
+        "kendall",
+        "spearman",
+        "pearson",
+        "recall3",
+    }
     assert figures | {f"{name}_low" for name in figures} <= set(rows["logme"])
-    assert (rows["logme"]["looks_at_target"], rows["prior"]["looks_at_target"], rows["prior"]["share"]) == (True, False, 0)
+    assert (
+        rows["logme"]["looks_at_target"],
+        rows["prior"]["looks_at_target"],
+        rows["prior"]["share"],
+    ) == (True, False, 0)
     assert rows["random"]["behind_low"] > 0 and set(rows["logme"]["stability_by"]) == {"seed"}
 
 
@@ -150,7 +206,16 @@ def test_a_users_own_selector_is_judged_beside_the_others(judged, tmp_path):
         "import headwater as hw\n@hw.selector('lab/mine')\ndef mine(question):\n"
         "    return {source.name: -(source.images or 0) for source in question.sources}\n"
     )
-    result = leaderboard("--store", judged, "--selectors", "lab/*", "--plugin", str(tmp_path / "mine.py"), "--format", "json")
+    result = leaderboard(
+        "--store",
+        judged,
+        "--selectors",
+        "lab/*",
+        "--plugin",
+        str(tmp_path / "mine.py"),
+        "--format",
+        "json",
+    )
     assert [row["selector"] for row in json.loads(result.stdout)] == ["lab/mine"]
 
 
@@ -160,7 +225,9 @@ def test_regret_against_cost_is_drawn_the_same_twice(judged, tmp_path, ending):
     drawn = []
     for name in ("one", "two"):
         path = tmp_path / f"{name}.{ending}"
-        result = leaderboard("--store", judged, "--selectors", SOME, "--size", "150", "--plot", str(path))
+        result = leaderboard(
+            "--store", judged, "--selectors", SOME, "--size", "150", "--plot", str(path)
+        )
         assert result.exit_code == 0 and f"wrote {path}" in result.stderr
         drawn.append(path.read_bytes())
     assert drawn[0] == drawn[1] and len(drawn[0]) > 1000
@@ -187,5 +254,9 @@ def test_a_plot_of_another_ending_is_refused_before_any_work(judged):
 
 
 def test_a_budget_of_nothing_leaves_search_with_its_start(judged):
-    rows = json.loads(leaderboard("--store", judged, "--selectors", "search", "--budget", "0", "--format", "json").stdout)
+    rows = json.loads(
+        leaderboard(
+            "--store", judged, "--selectors", "search", "--budget", "0", "--format", "json"
+        ).stdout
+    )
     assert rows[0]["share"] <= 0.05  # features and scores only

@@ -11,11 +11,16 @@ def test_the_file_is_called_after_the_name_and_says_what_is_next(capsys, tmp_pat
     monkeypatch.chdir(tmp_path)
     answer = run_headwater(capsys, "new", "task", "lab/bone-age")
     assert answer.status == 0
-    assert answer.out.splitlines()[0] == "wrote bone_age.py" and "headwater check bone_age.py" in answer.out
+    assert (
+        answer.out.splitlines()[0] == "wrote bone_age.py"
+        and "headwater check bone_age.py" in answer.out
+    )
     assert '@hw.task("lab/bone-age"' in (tmp_path / "bone_age.py").read_text()
 
 
-@pytest.mark.parametrize("kind", ["source", "task", "adaptation", "estimator", "selector", "task-type"])
+@pytest.mark.parametrize(
+    "kind", ["source", "task", "adaptation", "estimator", "selector", "task-type"]
+)
 def test_what_is_written_is_registered_under_its_name(capsys, tmp_path, kind):
     path = tmp_path / "mine.py"
     assert run_headwater(capsys, "new", kind, "lab/mine", "--out", path).status == 0
@@ -35,8 +40,8 @@ def test_a_file_is_never_overwritten(capsys, tmp_path):
 @pytest.mark.parametrize(
     ("name", "problem"),
     [
-        ("sklearn/digits", "is taken by plugins.tasks.digits"),
-        ("folder/mine", "is taken by plugins.tasks.image_folder"),
+        ("sklearn/digits", "is taken by headwater.plugins.tasks.digits"),
+        ("folder/mine", "is taken by headwater.plugins.tasks.image_folder"),
         ("lab/bone age", "cannot be a name"),
         ("lab/net[a=1]", "cannot be a name"),
         ("../evil", "cannot be a name"),
@@ -50,7 +55,9 @@ def test_a_name_that_cannot_be_used_writes_nothing(capsys, tmp_path, monkeypatch
 
 
 def test_a_folder_that_is_not_there_is_a_clear_error(capsys, tmp_path):
-    answer = run_headwater(capsys, "new", "task", "lab/mine", "--out", tmp_path / "none" / "mine.py")
+    answer = run_headwater(
+        capsys, "new", "task", "lab/mine", "--out", tmp_path / "none" / "mine.py"
+    )
     assert answer.status == 2 and "cannot be written: No such file or directory" in answer.err
 
 

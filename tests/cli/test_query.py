@@ -5,8 +5,8 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from harness.cli.query_verb import command
-from registry.errors import QueryError
+from headwater.harness.cli.query_verb import command
+from headwater.registry.errors import QueryError
 from tests.leaderboard.synthetic import IMAGENET, SCRATCH, done, job, store_of, task
 
 
@@ -23,28 +23,47 @@ def query(*arguments):
 
 def test_it_answers_on_stdout(store):
     result = query("SELECT source, gain_rel FROM gains", "--store", store)
-    assert [line.split() for line in result.stdout.splitlines() if "timm" in line] == [[IMAGENET, "1"]]
+    assert [line.split() for line in result.stdout.splitlines() if "timm" in line] == [
+        [IMAGENET, "1"]
+    ]
     assert result.stderr == ""
 
 
 @pytest.mark.parametrize(
-    ("format_", "read"), [("json", json.loads), ("csv", lambda text: list(csv.DictReader(io.StringIO(text), quoting=csv.QUOTE_NONNUMERIC)))]
+    ("format_", "read"),
+    [
+        ("json", json.loads),
+        ("csv", lambda text: list(csv.DictReader(io.StringIO(text), quoting=csv.QUOTE_NONNUMERIC))),
+    ],
 )
 def test_programs_get_raw_numbers(store, format_, read):
     result = query("SELECT gain_abs / 3 AS third FROM gains", "--store", store, "--format", format_)
-    assert read(result.stdout.replace("third", '"third"') if format_ == "csv" else result.stdout) == [{"third": 0.25 / 3}]
+    assert read(
+        result.stdout.replace("third", '"third"') if format_ == "csv" else result.stdout
+    ) == [{"third": 0.25 / 3}]
 
 
 def test_a_long_answer_is_cut_and_says_so(store):
-    result = query("SELECT range FROM range(10)", "--store", store, "--limit", "3", "--format", "csv")
+    result = query(
+        "SELECT range FROM range(10)", "--store", store, "--limit", "3", "--format", "csv"
+    )
     assert result.stdout == "range\n0\n1\n2\n"
     assert result.stderr == " only the first 3 rows; --limit gives more\n"
 
 
 def test_the_time_limit_is_kept(store):
-    result = query("SELECT sum(a.range * b.range) FROM range(1000000) a, range(1000000) b", "--store", store, "--timeout", "0.1")
+    result = query(
+        "SELECT sum(a.range * b.range) FROM range(1000000) a, range(1000000) b",
+        "--store",
+        store,
+        "--timeout",
+        "0.1",
+    )
     assert isinstance(result.exception, QueryError)
-    assert (result.exception.message, result.exception.hint) == ("the query ran past 0.1 s", "Allow more with --timeout.")
+    assert (result.exception.message, result.exception.hint) == (
+        "the query ran past 0.1 s",
+        "Allow more with --timeout.",
+    )
 
 
 def test_a_refused_query_exits_with_2(store):

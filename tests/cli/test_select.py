@@ -26,7 +26,17 @@ def words(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     training = ["--image-size", 32, "--epochs", 3, "--batch-size", 8, "--executor", "inline"]
-    return ["select", "folder/squares", "--sources", SOURCES, "--sizes", "12,full", *training, "--budget", "2m"]
+    return [
+        "select",
+        "folder/squares",
+        "--sources",
+        SOURCES,
+        "--sizes",
+        "12,full",
+        *training,
+        "--budget",
+        "2m",
+    ]
 
 
 def test_a_folder_of_ones_own_images_and_nothing_else_set_up(words, capsys):
@@ -36,7 +46,10 @@ def test_a_folder_of_ones_own_images_and_nothing_else_set_up(words, capsys):
     assert "scratch/test_resnet" in answer.out and "scratch/test_vit" in answer.out
     assert "headwater adapt folder/squares --source scratch/test_" in answer.out
     assert "--epochs 3 --batch-size 8 --save model.safetensors" in answer.out
-    assert "failed: timm/test_resnet.r160_in1k: the weights of timm/test_resnet.r160_in1k could not be fetched" in answer.err
+    assert (
+        "failed: timm/test_resnet.r160_in1k: the weights of timm/test_resnet.r160_in1k could not be fetched"
+        in answer.err
+    )
     again = run_headwater(capsys, *words, "--format", "json")
     assert again.status == 0
     rows = json.loads(again.out)
@@ -72,16 +85,25 @@ def test_mistakes_end_with_a_message(words, capsys):
 
 
 def test_numbers_of_parameters_are_read_with_their_units():
-    from harness.cli.select_verb import _count
+    from headwater.harness.cli.select_verb import _count
 
-    assert [_count(text) for text in ("5M", "300k", "30_000_000", "1.5m", "2B", None)] == [5e6, 3e5, 3e7, 1.5e6, 2e9, None]
+    assert [_count(text) for text in ("5M", "300k", "30_000_000", "1.5m", "2B", None)] == [
+        5e6,
+        3e5,
+        3e7,
+        1.5e6,
+        2e9,
+        None,
+    ]
 
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_one_executor_serves_all_rungs_and_ends_what_the_budget_does_not_reach(tmp_path, ray_session):
-    from harness.executors.ray import RayExecutor
-    from harness.run import Control
+def test_one_executor_serves_all_rungs_and_ends_what_the_budget_does_not_reach(
+    tmp_path, ray_session
+):
+    from headwater.harness.running.executors.ray import RayExecutor
+    from headwater.harness.running.run import Control
 
     made = []
     original = RayExecutor.__init__
@@ -92,8 +114,18 @@ def test_one_executor_serves_all_rungs_and_ends_what_the_budget_does_not_reach(t
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(RayExecutor, "__init__", counted)
-        keys = {"image_size": 8, "training": {"epochs": 2, "batch_size": 4}, "plugins": [str(PLUGIN)], "store": tmp_path / "s.duckdb"}
-        asked = {"selector": "search[estimators=]", "sizes": [12], "control": Control(), "budget": 600.0}
+        keys = {
+            "image_size": 8,
+            "training": {"epochs": 2, "batch_size": 4},
+            "plugins": [str(PLUGIN)],
+            "store": tmp_path / "s.duckdb",
+        }
+        asked = {
+            "selector": "search[estimators=]",
+            "sizes": [12],
+            "control": Control(),
+            "budget": 600.0,
+        }
         selection = hw.select("toy/shades", "toy/fixed,toy/random", **asked, **keys)
         assert len(selection.tested) >= 2
         assert len(made) == 1
@@ -101,5 +133,9 @@ def test_one_executor_serves_all_rungs_and_ends_what_the_budget_does_not_reach(t
         spent = hw.select("toy/shades", "toy/fixed,toy/random", **(asked | slow), **keys)
     assert spent.tested == {}
     assert spent.spent < 20
-    states = hw.Store(tmp_path / "s.duckdb").sql("SELECT state, reason FROM jobs WHERE adaptation = 'toy/sleeps'").rows
+    states = (
+        hw.Store(tmp_path / "s.duckdb")
+        .sql("SELECT state, reason FROM jobs WHERE adaptation = 'toy/sleeps'")
+        .rows
+    )
     assert ("interrupted", "its time is spent") in states

@@ -3,7 +3,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from harness.cli.status_verb import command
+from headwater.harness.cli.status_verb import command
 from tests.leaderboard.synthetic import grid_store
 
 
@@ -30,4 +30,6 @@ def test_json_stays_one_table(store):
 
 def test_failures_are_listed_with_their_reasons_and_logs(store):
     rows = json.loads(status("--store", store, "--failed", "--format", "json").stdout)
-    assert [(row["error"], row["reason"], row["log"]) for row in rows] == [("OutOfMemoryError", "CUDA out of memory", "logs/x.log")] * 2
+    assert [(row["error"], row["reason"], row["log"]) for row in rows] == [
+        ("OutOfMemoryError", "CUDA out of memory", "logs/x.log")
+    ] * 2

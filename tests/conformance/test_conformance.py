@@ -13,10 +13,10 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import headwater as hw
-from harness.conformance import checks, conformance_cases, examine, own_cards, toys
-from harness.templates import TEMPLATES
-from registry import Kind, kind_of
-from registry.errors import BadPlugin
+from headwater.harness.conformance import checks, conformance_cases, examine, own_cards, toys
+from headwater.harness.conformance.templates import TEMPLATES
+from headwater.registry import Kind, kind_of
+from headwater.registry.errors import BadPlugin
 from tests import rendered
 
 
@@ -33,7 +33,11 @@ def failures(card, registry, skip=("elsewhere",)):
 
 @pytest.mark.parametrize("kind", [Kind.ADAPTATION, Kind.ESTIMATOR, Kind.SELECTOR, Kind.DOMAIN])
 def test_what_is_bundled_conforms(registry, kind):
-    assert {card.name: failures(card, registry) for card in registry.cards[kind].values() if failures(card, registry)} == {}
+    assert {
+        card.name: failures(card, registry)
+        for card in registry.cards[kind].values()
+        if failures(card, registry)
+    } == {}
 
 
 @pytest.mark.parametrize("name", ["sklearn/digits", "quickstart/letters", "quickstart/photographs"])
@@ -52,7 +56,14 @@ def source(build, **facts):
 
 def test_a_sound_source_says_what_it_is(registry):
     seen = [result.message for result in examine(checks(toy, registry)[:-1]) if result.message]
-    assert seen == ["card complete", "builds · 0.0 M parameters · 16 px", "features (8,)", "deterministic", "trains", "picklable"]
+    assert seen == [
+        "card complete",
+        "builds · 0.0 M parameters · 16 px",
+        "features (8,)",
+        "deterministic",
+        "trains",
+        "picklable",
+    ]
 
 
 def test_a_source_that_does_not_build_is_examined_no_further(registry):
@@ -64,7 +75,10 @@ def test_a_source_that_does_not_build_is_examined_no_further(registry):
 
 
 def test_a_source_without_the_two_forwards_is_told_which(registry):
-    assert "without forward_features and forward_head" in failures(source(lambda: torch.nn.Linear(1, 1)), registry)["builds"]
+    assert (
+        "without forward_features and forward_head"
+        in failures(source(lambda: torch.nn.Linear(1, 1)), registry)["builds"]
+    )
 
 
 def changed(**methods):
@@ -81,10 +95,19 @@ def changed(**methods):
 
 def test_weights_that_only_build_knows_are_found(registry, tmp_path):
     save_file(hw.timm_model("test_resnet").state_dict(), tmp_path / "w.safetensors")
-    card = replace(source(lambda: hw.timm_model("test_resnet", weights=tmp_path / "w.safetensors")), input_size=32)
+    card = replace(
+        source(lambda: hw.timm_model("test_resnet", weights=tmp_path / "w.safetensors")),
+        input_size=32,
+    )
     named = replace(card, weights=str(tmp_path / "w.safetensors"))
-    flagged = [{r.check.name: r.message for r in examine(checks(one, registry)[:3])}["weights"] for one in (card, named)]
-    assert flagged == ["card does not name w.safetensors (weights=PATH, absolute), so that a changed file will not be measured anew", ""]
+    flagged = [
+        {r.check.name: r.message for r in examine(checks(one, registry)[:3])}["weights"]
+        for one in (card, named)
+    ]
+    assert flagged == [
+        "card does not name w.safetensors (weights=PATH, absolute), so that a changed file will not be measured anew",
+        "",
+    ]
 
 
 def test_features_must_be_rows(registry):
@@ -93,12 +116,17 @@ def test_features_must_be_rows(registry):
 
 
 def test_features_must_be_finite(registry):
-    found = failures(changed(forward_head=lambda self, maps, pre_logits=True: maps.mean((2, 3)) / 0), registry)
+    found = failures(
+        changed(forward_head=lambda self, maps, pre_logits=True: maps.mean((2, 3)) / 0), registry
+    )
     assert found["features"] == "features are not finite"
 
 
 def test_randomness_in_evaluation_is_found(registry):
-    found = failures(changed(forward_head=lambda self, maps, pre_logits=True: maps.mean((2, 3)) + torch.rand(1)), registry)
+    found = failures(
+        changed(forward_head=lambda self, maps, pre_logits=True: maps.mean((2, 3)) + torch.rand(1)),
+        registry,
+    )
     assert found["deterministic"] == "the same images give different features twice"
 
 
@@ -108,13 +136,21 @@ def test_weights_that_were_not_all_loaded_are_found(registry):
 
 
 def test_a_network_that_cannot_be_trained_is_found(registry):
-    found = failures(changed(forward_features=lambda self, images: self.convolution(images).detach()), registry)
+    found = failures(
+        changed(forward_features=lambda self, images: self.convolution(images).detach()), registry
+    )
     assert "does not require grad" in found["trains"] or "no finite gradient" in found["trains"]
 
 
 def test_unknown_domains_and_task_types_are_found(registry):
-    assert failures(replace(toy, domain="lunar"), registry)["card"] == "its domain 'lunar' is not known"
-    assert failures(replace(toy, task_type="guessing"), registry)["card"] == "its task type 'guessing' is not known"
+    assert (
+        failures(replace(toy, domain="lunar"), registry)["card"]
+        == "its domain 'lunar' is not known"
+    )
+    assert (
+        failures(replace(toy, task_type="guessing"), registry)["card"]
+        == "its task type 'guessing' is not known"
+    )
 
 
 def test_a_card_that_says_little_passes_and_says_what_it_lacks(registry):
@@ -134,7 +170,9 @@ def test_a_source_that_differs_in_another_process_is_found(tmp_path):
     path.write_text(text)
     registry = hw.Registry.discover([path])
     (card,) = own_cards(registry)
-    assert failures(card, registry, skip=()) == {"elsewhere": "another process builds other weights"}
+    assert failures(card, registry, skip=()) == {
+        "elsewhere": "another process builds other weights"
+    }
 
 
 # -- tasks --------------------------------------------------------------------------------------------------------
@@ -146,37 +184,60 @@ def task(train, test, **facts):
 
 def noise(count, labels, seed=0):
     generator = np.random.default_rng(seed)
-    return hw.Split([generator.integers(0, 255, (8, 8, 3)).astype(np.uint8) for _ in range(count)], labels)
+    return hw.Split(
+        [generator.integers(0, 255, (8, 8, 3)).astype(np.uint8) for _ in range(count)], labels
+    )
 
 
 def test_a_sound_task_says_what_it_is(registry):
     seen = [result.message for result in examine(checks(toys.stripes, registry)[:-1])]
-    assert seen == ["classification by accuracy ↑ · synthetic", "30 + 12 images", "3 classes", "decodes", "splits disjoint"]
+    assert seen == [
+        "classification by accuracy ↑ · synthetic",
+        "30 + 12 images",
+        "3 classes",
+        "decodes",
+        "splits disjoint",
+    ]
 
 
 def test_the_same_image_in_train_and_test_is_found_whatever_its_form(registry, tmp_path):
     train, test = noise(6, [0, 1, 2] * 2), noise(3, [0, 1, 2], seed=1)
     shared = hw.Split([*test.images[:2], Image.fromarray(train.images[4])], test.targets)
-    assert failures(task(train, shared), registry)["disjoint"].startswith("1 test images are in train too, toy/stripes: test image 2")
+    assert failures(task(train, shared), registry)["disjoint"].startswith(
+        "1 test images are in train too, toy/stripes: test image 2"
+    )
 
 
 def test_a_label_out_of_range_is_found(registry):
-    assert "train image 5 has label 9" in failures(task(noise(6, [0, 1, 2, 0, 1, 9]), noise(3, [0, 1, 2], 1)), registry)["labels"]
+    assert (
+        "train image 5 has label 9"
+        in failures(task(noise(6, [0, 1, 2, 0, 1, 9]), noise(3, [0, 1, 2], 1)), registry)["labels"]
+    )
 
 
 def test_a_class_without_training_images_is_found(registry):
-    assert failures(task(noise(4, [0, 1] * 2), noise(3, [0, 1, 2], 1)), registry)["labels"] == "no training image of down"
+    assert (
+        failures(task(noise(4, [0, 1] * 2), noise(3, [0, 1, 2], 1)), registry)["labels"]
+        == "no training image of down"
+    )
 
 
 def test_a_corrupt_image_is_found(registry):
     train = noise(3, [0, 1, 2])
     broken = hw.Split([*train.images[:2], b"not an image"], train.targets)
-    assert "train image 2 cannot be decoded" in failures(task(broken, noise(3, [0, 1, 2], 1)), registry)["decodes"]
+    assert (
+        "train image 2 cannot be decoded"
+        in failures(task(broken, noise(3, [0, 1, 2], 1)), registry)["decodes"]
+    )
 
 
 def test_unknown_metrics_and_domains_of_tasks_are_found(registry):
-    assert failures(replace(toys.stripes, metric="luck"), registry) == {"card": "classification has no metric 'luck'"}
-    assert failures(replace(toys.stripes, domain="lunar"), registry) == {"card": "its domain 'lunar' is not known"}
+    assert failures(replace(toys.stripes, metric="luck"), registry) == {
+        "card": "classification has no metric 'luck'"
+    }
+    assert failures(replace(toys.stripes, domain="lunar"), registry) == {
+        "card": "its domain 'lunar' is not known"
+    }
 
 
 # -- adaptations, estimators, selectors ---------------------------------------------------------------------------
@@ -204,7 +265,9 @@ def test_an_adaptation_that_climbs_is_found(registry):
         network = torch.nn.Sequential(context.backbone, context.head)
         loss = context.loss
         return hw.Objective(
-            network, [hw.ParameterGroup(list(network.parameters()))], lambda batch, step: loss(network(batch.images), batch.targets) + step
+            network,
+            [hw.ParameterGroup(list(network.parameters()))],
+            lambda batch, step: loss(network(batch.images), batch.targets) + step,
         )
 
     assert "its loss does not fall" in failures(climb, registry)["learns"]
@@ -216,7 +279,10 @@ def test_cells_that_see_each_other_are_found(registry):
         rows = sum(len(cell.train_rows) for cell in cells)
         return [hw.Solution(lambda features: features[:, :3] * rows) for _ in cells]
 
-    assert failures(crowd, registry)["together"] == "cells that are solved together predict otherwise than alone"
+    assert (
+        failures(crowd, registry)["together"]
+        == "cells that are solved together predict otherwise than alone"
+    )
 
 
 def test_a_missing_solution_is_found(registry):
@@ -236,8 +302,16 @@ def test_a_missing_solution_is_found(registry):
             "lab/e returned 2 for 90 images, 8 features, 3 classes, 5 source classes; its range is 0 to 1",
         ),
         (lambda features, labels: float("nan"), "range", "lab/e returned nan for 90 images"),
-        (lambda features, labels: np.random.random(), "deterministic", "the same arrays give two scores"),
-        (lambda features, labels: float(features.__setitem__(0, 0.0) is None), "harmless", "it changes its features"),
+        (
+            lambda features, labels: np.random.random(),
+            "deterministic",
+            "the same arrays give two scores",
+        ),
+        (
+            lambda features, labels: float(features.__setitem__(0, 0.0) is None),
+            "harmless",
+            "it changes its features",
+        ),
     ],
 )
 def test_estimators_that_break_their_word_are_found(registry, score, check, says):
@@ -246,24 +320,42 @@ def test_estimators_that_break_their_word_are_found(registry, score, check, says
 
 
 def test_a_selector_that_forgets_a_source_is_found(registry):
-    card = hw.Selector(name="lab/s", rank=lambda question: {source.name: 1.0 for source in question.sources[1:]})
+    card = hw.Selector(
+        name="lab/s", rank=lambda question: {source.name: 1.0 for source in question.sources[1:]}
+    )
     assert failures(card, registry)["ranks"] == "it gives no score for toy/a"
 
 
 def test_a_selector_that_needs_records_is_found(registry):
-    card = hw.Selector(name="lab/s", rank=lambda question: {s.name: question.records[0].quality for s in question.sources})
+    card = hw.Selector(
+        name="lab/s",
+        rank=lambda question: {s.name: question.records[0].quality for s in question.sources},
+    )
     assert "IndexError" in failures(card, registry)["frugal"]
 
 
 # -- task types ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["classification", "multilabel", "regression", "segmentation", "detection", "keypoints", "depth"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "classification",
+        "multilabel",
+        "regression",
+        "segmentation",
+        "detection",
+        "keypoints",
+        "depth",
+    ],
+)
 def test_bundled_task_types_conform_on_a_task_of_theirs(registry, name):
     task = hw.Registry.discover([rendered.PLUGIN]).task(f"rendered/{name}")
     made = checks(registry.task_type(name), registry, [task])
     assert len(made) == 14
-    assert {result.check.name: result.message for result in examine(made) if not result.passed} == {}
+    assert {
+        result.check.name: result.message for result in examine(made) if not result.passed
+    } == {}
 
 
 def test_without_a_task_only_the_card_of_a_task_type_is_looked_at(registry):
@@ -276,7 +368,11 @@ def broken_type(registry, **methods):
     card = registry.task_type("classification")
     cls = type("Broken", (type(card.methods),), methods)
     made = checks(replace(card, methods=cls()), registry, [toys.stripes])
-    return {result.check.name: result.message for result in examine(made) if not result.passed and result.check.name != "picklable"}
+    return {
+        result.check.name: result.message
+        for result in examine(made)
+        if not result.passed and result.check.name != "picklable"
+    }
 
 
 def test_a_task_type_that_keeps_its_word_passes_on_the_toy_task(registry):
@@ -284,7 +380,9 @@ def test_a_task_type_that_keeps_its_word_passes_on_the_toy_task(registry):
 
 
 def _silent(self, given):
-    return hw.Encoded(np.array([target if isinstance(target, int) else 0 for target in given.targets]))
+    return hw.Encoded(
+        np.array([target if isinstance(target, int) else 0 for target in given.targets])
+    )
 
 
 def _stumbles(self, given):
@@ -325,16 +423,36 @@ ALL = ("accuracy", "balanced_accuracy", "f1", "auroc", "log_loss")
         ("encode", _silent, "flaws", "an image with no target is taken without a word"),
         ("encode", _stumbles, "flaws", "an image with no target ends in TypeError"),
         ("encode", _restless, "encodes", "the same targets are encoded differently twice"),
-        ("strata", lambda self, targets: targets * 1.0, "strata", "strata of 6 images are (6,) float64"),
+        (
+            "strata",
+            lambda self, targets: targets * 1.0,
+            "strata",
+            "strata of 6 images are (6,) float64",
+        ),
         ("head", _whole_head, "predicts", "its head says (6,) torch.int64 of 6 images"),
         ("loss", _sum, "loss", "of the batch twice over"),
         ("loss", _level, "learns", "its loss goes from 1 to 1"),
-        ("measure", lambda *_: {"accuracy": 1.0}, "measures", "measure returns accuracy; its card lists accuracy, balanced"),
+        (
+            "measure",
+            lambda *_: {"accuracy": 1.0},
+            "measures",
+            "measure returns accuracy; its card lists accuracy, balanced",
+        ),
         ("measure", lambda *_: dict.fromkeys(ALL, float("nan")), "measures", "accuracy is nan"),
         ("measure", _wrong_way, "direction", "accuracy goes from"),
-        ("picture", lambda self, image, *_: [("image", image / 255)], "picture", "a panel of its picture is (64, 64, 3) float64"),
+        (
+            "picture",
+            lambda self, image, *_: [("image", image / 255)],
+            "picture",
+            "a panel of its picture is (64, 64, 3) float64",
+        ),
         ("picture", lambda *_: [], "picture", "its picture has no panels"),
-        ("probe", lambda self, targets: hw.Probe(targets, np.arange(len(targets))), "probe", "estimators are not told"),
+        (
+            "probe",
+            lambda self, targets: hw.Probe(targets, np.arange(len(targets))),
+            "probe",
+            "estimators are not told",
+        ),
     ],
 )
 def test_task_types_that_break_their_word_are_found(registry, method, does, check, says):
@@ -343,17 +461,27 @@ def test_task_types_that_break_their_word_are_found(registry, method, does, chec
 
 def test_what_is_no_number_twice_is_no_other_number(registry):
     """One flaw, told once: not that it is random, too."""
-    assert list(broken_type(registry, measure=lambda *_: {name: float("nan") for name in ALL})) == ["measures"]
+    assert list(broken_type(registry, measure=lambda *_: {name: float("nan") for name in ALL})) == [
+        "measures"
+    ]
 
 
 def test_targets_that_do_not_come_back_as_they_were_are_found(registry):
     card = registry.task_type("segmentation")
     shifted = type(
-        "Shifted", (type(card.methods),), {"annotated": lambda self, annotations, target: (annotations["mask"] + 1).to(target.dtype)}
+        "Shifted",
+        (type(card.methods),),
+        {"annotated": lambda self, annotations, target: (annotations["mask"] + 1).to(target.dtype)},
     )
     task = hw.Registry.discover([rendered.PLUGIN]).task("rendered/segmentation")
-    wanted = [check for check in checks(replace(card, methods=shifted()), registry, [task]) if check.name == "augments"]
-    assert [result.message for result in examine(wanted)] == ["a target as it is comes back changed"]
+    wanted = [
+        check
+        for check in checks(replace(card, methods=shifted()), registry, [task])
+        if check.name == "augments"
+    ]
+    assert [result.message for result in examine(wanted)] == [
+        "a target as it is comes back changed"
+    ]
 
 
 # -- for third parties --------------------------------------------------------------------------------------------
@@ -362,7 +490,12 @@ def test_targets_that_do_not_come_back_as_they_were_are_found(registry):
 @pytest.mark.parametrize("kind", sorted(TEMPLATES))
 def test_every_template_conforms(tmp_path, kind):
     path = tmp_path / "mine.py"
-    path.write_text(TEMPLATES[kind].replace("NAME", "lab/mine").replace("FUNCTION", "mine").replace("resnet18", "test_resnet"))
+    path.write_text(
+        TEMPLATES[kind]
+        .replace("NAME", "lab/mine")
+        .replace("FUNCTION", "mine")
+        .replace("resnet18", "test_resnet")
+    )
     registry = hw.Registry.discover([path])
     cards = own_cards(registry)
     assert (kind, "lab/mine") in {(kind_of(card).value, card.name) for card in cards}
@@ -372,7 +505,9 @@ def test_every_template_conforms(tmp_path, kind):
 
 @pytest.mark.slow
 def test_third_parties_test_their_plugin_in_three_lines(tmp_path):
-    (tmp_path / "my_task.py").write_text(TEMPLATES["task"].replace("NAME", "lab/mine").replace("FUNCTION", "mine"))
+    (tmp_path / "my_task.py").write_text(
+        TEMPLATES["task"].replace("NAME", "lab/mine").replace("FUNCTION", "mine")
+    )
     (tmp_path / "test_mine.py").write_text(
         "import pytest, headwater as hw\n"
         "@pytest.mark.parametrize('check', hw.conformance.conformance_cases('my_task.py'))\n"

@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 import headwater as hw
-from harness.conformance import checks, examine
-from harness.conformance.contents import meaning
-from harness.conformance.elsewhere import task_digest
-from registry import Flaw, Split
+from headwater.harness.conformance import checks, examine
+from headwater.harness.conformance.contents import meaning
+from headwater.harness.conformance.elsewhere import task_digest
+from headwater.registry import Flaw, Split
 from tests import rendered
 from tests.rendered import PLUGIN, SPLITS, scenes, write_coco, write_voc
 
@@ -26,17 +26,31 @@ def registry():
 def seen(card, registry):
     """Check -> what it saw, or what is wrong; without the second process, which takes seconds."""
     wanted = [check for check in checks(card, registry) if check.name != "elsewhere"]
-    return {result.check.name: result.message for result in examine(wanted)}, [r for r in examine(wanted) if not r.passed]
+    return {result.check.name: result.message for result in examine(wanted)}, [
+        r for r in examine(wanted) if not r.passed
+    ]
 
 
-TYPES = ("classification", "multilabel", "regression", "segmentation", "detection", "keypoints", "depth")
+TYPES = (
+    "classification",
+    "multilabel",
+    "regression",
+    "segmentation",
+    "detection",
+    "keypoints",
+    "depth",
+)
 
 
 @pytest.mark.parametrize("type", TYPES)
 def test_rendered_tasks_conform(registry, type):
     found, failed = seen(registry.task(f"rendered/{type}"), registry)
     assert failed == []
-    assert found["loads"] == "24 + 12 images" and found["decodes"] == "decodes" and found["disjoint"] == "splits disjoint"
+    assert (
+        found["loads"] == "24 + 12 images"
+        and found["decodes"] == "decodes"
+        and found["disjoint"] == "splits disjoint"
+    )
     labels = {
         "multilabel": "3 labels",
         "regression": "targets fit",
@@ -59,16 +73,34 @@ def test_flaws_are_seen_and_are_no_failure(registry):
     card = registry.task("rendered/detection")
     splits = card.load()
     targets = [*splits["train"].targets[:-1], {"bbox": [[70, 0, 5, 5]], "category": ["disc"]}]
-    wanted = checks(replace(card, load=lambda: splits | {"train": replace(splits["train"], targets=targets)}), registry)
+    wanted = checks(
+        replace(card, load=lambda: splits | {"train": replace(splits["train"], targets=targets)}),
+        registry,
+    )
     labels = next(result for result in examine(wanted[:3]) if result.check.name == "labels")
-    assert labels.passed and labels.message == "3 classes · flawed annotations in 1 of 36 images, 1 of 24 train images left out"
-    assert labels.flaws == (Flaw("rendered/detection: scene 23", "has 1 box outside the image", "left out, and with it the image"),)
+    assert (
+        labels.passed
+        and labels.message
+        == "3 classes · flawed annotations in 1 of 36 images, 1 of 24 train images left out"
+    )
+    assert labels.flaws == (
+        Flaw(
+            "rendered/detection: scene 23",
+            "has 1 box outside the image",
+            "left out, and with it the image",
+        ),
+    )
 
 
 @pytest.mark.slow
 def test_masks_and_crops_are_the_same_in_another_process(registry, tmp_path):
-    for name in (f"coco/{write_coco(tmp_path / 'coco')}[type=segmentation]", f"voc/{write_voc(tmp_path / 'voc')}[type=segmentation]"):
-        (elsewhere,) = [check for check in checks(registry.task(name), registry) if check.name == "elsewhere"]
+    for name in (
+        f"coco/{write_coco(tmp_path / 'coco')}[type=segmentation]",
+        f"voc/{write_voc(tmp_path / 'voc')}[type=segmentation]",
+    ):
+        (elsewhere,) = [
+            check for check in checks(registry.task(name), registry) if check.name == "elsewhere"
+        ]
         assert elsewhere() == "same in another process"
 
 
@@ -80,7 +112,11 @@ def test_a_target_means_the_same_in_every_form_that_is_the_same_and_nothing_else
     Image.fromarray(mask).save(tmp_path / "mask.png")
     stored = (tmp_path / "mask.png").read_bytes()
     assert meaning(mask) == meaning(mask.copy()) == meaning(Image.fromarray(mask))
-    assert meaning(stored) == meaning(tmp_path / "mask.png") == meaning({"bytes": stored, "path": None})
+    assert (
+        meaning(stored)
+        == meaning(tmp_path / "mask.png")
+        == meaning({"bytes": stored, "path": None})
+    )
     other = mask.copy()
     other[20, 30] += 1  # in the middle, where a printed array has dots
     assert meaning(other) != meaning(mask)
@@ -88,12 +124,21 @@ def test_a_target_means_the_same_in_every_form_that_is_the_same_and_nothing_else
     assert meaning(boxes) == meaning({"category": ["disc"], "bbox": [[1.0, 2.0, 3.0, 4.0]]})
     assert meaning(boxes) != meaning({"bbox": [[1.0, 2.0, 3.0, 5.0]], "category": ["disc"]})
     assert meaning(boxes) != meaning({"bbox": [[1.0, 2.0, 3.0, 4.0]], "category": ["square"]})
-    assert meaning([[1], [2]]) != meaning([[1, 2]]) and meaning(None) != meaning(0) and meaning("1") != meaning(1)
+    assert (
+        meaning([[1], [2]]) != meaning([[1, 2]])
+        and meaning(None) != meaning(0)
+        and meaning("1") != meaning(1)
+    )
 
 
 def test_a_changed_mask_of_one_image_is_other_data():
     def digest(change=None):
-        splits = {name: Split([each.image() for each in scenes(name)], [each.mask() for each in scenes(name)]) for name in SPLITS}
+        splits = {
+            name: Split(
+                [each.image() for each in scenes(name)], [each.mask() for each in scenes(name)]
+            )
+            for name in SPLITS
+        }
         if change:
             splits["test"].targets[7][30, 40] += change
         return task_digest(splits, ())
@@ -111,10 +156,20 @@ def test_the_scenes_are_what_they_say():
             part = np.s_[int(y) : int(y + height), int(x) : int(x + width)]
             assert ((mask[part] == 1 + shape.kind) == shape.mask()[part]).all()
             rows, columns = np.nonzero(shape.mask())
-            assert (columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1) == (x, y, width, height)
-            assert (depth[shape.mask()] == np.float32(shape.depth)).sum() >= shape.mask().sum() - 2 * height  # the strip at the left
+            assert (columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1) == (
+                x,
+                y,
+                width,
+                height,
+            )
+            assert (
+                depth[shape.mask()] == np.float32(shape.depth)
+            ).sum() >= shape.mask().sum() - 2 * height  # the strip at the left
             inside[part] |= shape.mask()[part]
         assert each.covered() == pytest.approx(100 * inside.mean())
         assert ((mask > 0) & (mask < 255) == inside).all() and Path(rendered.__file__) == PLUGIN
-        assert each.points()[0] == [each.shapes[0].x, each.shapes[0].y, 2.0] and each.kind() in each.kinds()
+        assert (
+            each.points()[0] == [each.shapes[0].x, each.shapes[0].y, 2.0]
+            and each.kind() in each.kinds()
+        )
     assert {each.kind() for each in scenes("train")} == set(rendered.KINDS)

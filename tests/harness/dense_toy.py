@@ -38,7 +38,9 @@ def network():
     return Maps()
 
 
-@hw.source_model("toy/maps", architecture="maps", scratch="toy/random_maps", domain="synthetic", images=1000)
+@hw.source_model(
+    "toy/maps", architecture="maps", scratch="toy/random_maps", domain="synthetic", images=1000
+)
 def maps_source():
     torch.manual_seed(11)
     return network()
@@ -49,11 +51,15 @@ def random_maps_source():
     return network()
 
 
-@hw.source_model("toy/blind", architecture="maps", scratch="toy/random_maps", domain="synthetic", images=10)
+@hw.source_model(
+    "toy/blind", architecture="maps", scratch="toy/random_maps", domain="synthetic", images=10
+)
 def blind_source():
     """Whose maps are the same whatever it is shown, and stay so."""
     blind = network()
-    blind.forward_features = lambda images: torch.ones(len(images), 5, 16, 16) + 0 * blind.norm.weight.sum()
+    blind.forward_features = lambda images: (
+        torch.ones(len(images), 5, 16, 16) + 0 * blind.norm.weight.sum()
+    )
     return blind
 
 
@@ -68,8 +74,12 @@ class Dense(hw.TaskTypeMethods):
 
     def probe(self, targets):
         """Every pixel of an even row and column that has a value."""
-        image, row, column = np.nonzero((targets[:, ::2, ::2] != VOID) & (targets[:, ::2, ::2] != self.none))
-        places = np.stack([(2 * column + 0.5) / targets.shape[2], (2 * row + 0.5) / targets.shape[1]], axis=1)
+        image, row, column = np.nonzero(
+            (targets[:, ::2, ::2] != VOID) & (targets[:, ::2, ::2] != self.none)
+        )
+        places = np.stack(
+            [(2 * column + 0.5) / targets.shape[2], (2 * row + 0.5) / targets.shape[1]], axis=1
+        )
         return hw.Probe(targets[image, 2 * row, 2 * column], image, places)
 
     none = VOID
@@ -104,7 +114,12 @@ def cells(targets):
     return targets[:, 3::4, 3::4]
 
 
-@hw.task_type("toy/regions", metrics=[hw.Metric("hit", low=0.0, high=1.0)], dense=True, probed_as="classification")
+@hw.task_type(
+    "toy/regions",
+    metrics=[hw.Metric("hit", low=0.0, high=1.0)],
+    dense=True,
+    probed_as="classification",
+)
 class regions(Dense):
     """The class of each pixel, 255 for none."""
 
@@ -131,7 +146,12 @@ class regions(Dense):
         return [classes[index] for index in np.unique(prediction.argmax(0))], shape
 
 
-@hw.task_type("toy/depth", metrics=[hw.Metric("error", higher_is_better=False, low=0.0)], dense=True, probed_as="regression")
+@hw.task_type(
+    "toy/depth",
+    metrics=[hw.Metric("error", higher_is_better=False, low=0.0)],
+    dense=True,
+    probed_as="regression",
+)
 class depth(Dense):
     """A number for each pixel, 0 for none."""
 
@@ -159,7 +179,9 @@ class kinds(Dense):
 
     def probe(self, targets):
         """Images without any class are left out."""
-        flags = np.stack([(targets == 0).any((1, 2)), (targets == 1).any((1, 2))], axis=1).astype(int)
+        flags = np.stack([(targets == 0).any((1, 2)), (targets == 1).any((1, 2))], axis=1).astype(
+            int
+        )
         image = np.flatnonzero(flags.any(1))
         return hw.Probe(flags[image], image)
 
@@ -179,7 +201,10 @@ def squares(count: int, seed: int) -> tuple[list[np.ndarray], np.ndarray, np.nda
     """Images, masks (0 ground, 1 square, 255 along the top), and distances (N, 64, 64), 0 along the top: brighter is further."""
     random = np.random.default_rng(seed)
     images = random.integers(90, 110, (count, SIDE, SIDE, 3)).astype(np.uint8)
-    masks, distances = np.zeros((count, SIDE, SIDE), np.uint8), np.full((count, SIDE, SIDE), 1.0, np.float32)
+    masks, distances = (
+        np.zeros((count, SIDE, SIDE), np.uint8),
+        np.full((count, SIDE, SIDE), 1.0, np.float32),
+    )
     for row in range(count):
         y, x = random.integers(8, SIDE - 24, 2)
         bright = int(random.integers(150, 255))
@@ -191,7 +216,10 @@ def squares(count: int, seed: int) -> tuple[list[np.ndarray], np.ndarray, np.nda
 
 
 def _splits(targets: int):
-    return {name: hw.Split(found[0], list(found[targets])) for name, found in (("train", squares(24, 0)), ("test", squares(12, 1)))}
+    return {
+        name: hw.Split(found[0], list(found[targets]))
+        for name, found in (("train", squares(24, 0)), ("test", squares(12, 1)))
+    }
 
 
 @hw.task("toy/where", type="toy/regions", domain="synthetic", classes=("ground", "square"))

@@ -11,19 +11,31 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import headwater as hw
-from harness.answers import answers_of
-from harness.files import Files
-from harness.run import Control
-from registry import Registry
-from registry.errors import BadSpec, DataError, HeadwaterError, TrainingError, WeightsError
+from headwater.harness.planning.files import Files
+from headwater.harness.results.answers import answers_of
+from headwater.harness.running.run import Control
+from headwater.registry import Registry
+from headwater.registry.errors import (
+    BadSpec,
+    DataError,
+    HeadwaterError,
+    TrainingError,
+    WeightsError,
+)
 from tests.harness.toy import PLUGIN, SIDE, coloured_squares
 
 INLINE = Control(executor="inline", rerun="failed")
-KEYS = {"image_size": SIDE, "training": {"epochs": 2, "batch_size": 4}, "pretraining": {"epochs": 1, "batch_size": 8}}
+KEYS = {
+    "image_size": SIDE,
+    "training": {"epochs": 2, "batch_size": 4},
+    "pretraining": {"epochs": 1, "batch_size": 8},
+}
 
 
 def adapt(tmp_path, source="toy/fixed", task="toy/shades", name="m.safetensors", **changes):
-    changes = {"control": INLINE, "plugins": [PLUGIN], "store": tmp_path / "s.duckdb"} | KEYS | changes
+    changes = (
+        {"control": INLINE, "plugins": [PLUGIN], "store": tmp_path / "s.duckdb"} | KEYS | changes
+    )
     return hw.adapt(task, source, tmp_path / name, **changes)
 
 
@@ -32,16 +44,26 @@ def images_of(task="toy/shades"):
 
 
 def recorded(tmp_path, saved):
-    return np.load(tmp_path / "s-files" / "predictions" / f"{saved.facts.job}.npy").astype(np.float32)
+    return np.load(tmp_path / "s-files" / "predictions" / f"{saved.facts.job}.npy").astype(
+        np.float32
+    )
 
 
 @pytest.mark.parametrize(
-    "source", ["toy/fixed", "toy/random", "chain[base=toy/fixed,on=toy/halves]", "chain[base=toy/random,on=toy/halves]"]
+    "source",
+    [
+        "toy/fixed",
+        "toy/random",
+        "chain[base=toy/fixed,on=toy/halves]",
+        "chain[base=toy/random,on=toy/halves]",
+    ],
 )
 def test_the_loaded_network_gives_the_recorded_outputs(tmp_path, source):
     saved = adapt(tmp_path, source)
     model = hw.load_adapted(saved.path, plugins=[PLUGIN])
-    np.testing.assert_allclose(model.outputs(images_of()), recorded(tmp_path, saved), rtol=2e-3, atol=2e-3)  # kept in half precision
+    np.testing.assert_allclose(
+        model.outputs(images_of()), recorded(tmp_path, saved), rtol=2e-3, atol=2e-3
+    )  # kept in half precision
     assert not model.training
     assert saved.facts.build == "toy/random"  # nothing else is needed to build it
 
@@ -49,13 +71,22 @@ def test_the_loaded_network_gives_the_recorded_outputs(tmp_path, source):
 def test_predict_takes_paths_arrays_and_pictures_one_or_many_and_names_classes(tmp_path):
     saved = adapt(tmp_path, training={"epochs": 20, "batch_size": 8})
     model, arrays = hw.load_adapted(saved.path, plugins=[PLUGIN]), images_of()
-    assert (model.classes, model.image_size, model.mean) == (("dark", "grey", "light"), SIDE, saved.facts.mean)
+    assert (model.classes, model.image_size, model.mean) == (
+        ("dark", "grey", "light"),
+        SIDE,
+        saved.facts.mean,
+    )
     named = [model.classes[index] for index in recorded(tmp_path, saved).argmax(1)]
     assert len(set(named)) > 1
     files = [tmp_path / f"{row}.png" for row in range(len(arrays))]
     for file, array in zip(files, arrays, strict=True):
         Image.fromarray(array).save(file)
-    assert model.predict(arrays) == model.predict(files) == model.predict([Image.open(file) for file in files]) == named
+    assert (
+        model.predict(arrays)
+        == model.predict(files)
+        == model.predict([Image.open(file) for file in files])
+        == named
+    )
     assert model.predict(str(files[0])) == model.predict(arrays[0]) == named[:1]
     np.testing.assert_allclose(model.probabilities(arrays).sum(1), 1, rtol=1e-5)
     assert model.predict([]) == []
@@ -70,7 +101,9 @@ def test_a_folder_of_ones_own_images_and_timm_networks_with_frozen_stages(tmp_pa
         folder = tmp_path / "shades" / ("dark", "light")[label]
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(array).resize((40, 32)).save(folder / f"{row}.png")
-    saved = adapt(tmp_path, "scratch/test_resnet", f"folder/{tmp_path / 'shades'}", image_size=32, plugins=[])
+    saved = adapt(
+        tmp_path, "scratch/test_resnet", f"folder/{tmp_path / 'shades'}", image_size=32, plugins=[]
+    )
     frozen = adapt(
         tmp_path, "chain[base=scratch/test_resnet,on=sklearn/digits]", f"folder/{tmp_path / 'shades'}", "f.safetensors",
         image_size=32, plugins=[], adaptation="freeze[stages=1]",
@@ -80,7 +113,10 @@ def test_a_folder_of_ones_own_images_and_timm_networks_with_frozen_stages(tmp_pa
         answers = answers_of_test(tmp_path, one)
         files = sorted((tmp_path / "shades").rglob("*.png"))
         assert set(model.predict(files)) <= {"dark", "light"}
-        assert {value.split: value.images for value in one.values} == {"validation": 8, "test": len(answers)}
+        assert {value.split: value.images for value in one.values} == {
+            "validation": 8,
+            "test": len(answers),
+        }
 
 
 def answers_of_test(tmp_path, saved):
@@ -94,7 +130,10 @@ def test_values_and_intervals_are_those_of_the_recorded_answers(tmp_path):
     right = int((recorded(tmp_path, saved).argmax(1) == np.arange(30) % 3).sum())
     assert test.value == pytest.approx(right / 30)
     z, p = 1.959963984540054, right / 30  # Wilson, written out
-    centre, half = (p + z * z / 60) / (1 + z * z / 30), z * np.sqrt(p * (1 - p) / 30 + z * z / 3600) / (1 + z * z / 30)
+    centre, half = (
+        (p + z * z / 60) / (1 + z * z / 30),
+        z * np.sqrt(p * (1 - p) / 30 + z * z / 3600) / (1 + z * z / 30),
+    )
     assert (test.low, test.high) == pytest.approx((centre - half, centre + half))
     assert test.value == pytest.approx(saved.facts.metrics["test"]["accuracy"])
 
@@ -102,7 +141,9 @@ def test_values_and_intervals_are_those_of_the_recorded_answers(tmp_path):
 def test_other_metrics_get_a_bootstrap_over_the_images(tmp_path):
     from dataclasses import replace
 
-    card = replace(Registry.discover([PLUGIN]).task("toy/shades"), name="own/shades", metric="log_loss")
+    card = replace(
+        Registry.discover([PLUGIN]).task("toy/shades"), name="own/shades", metric="log_loss"
+    )
     saved = adapt(tmp_path, task="own/shades", plugins=[PLUGIN, card])
     test, outputs = saved.values[1], recorded(tmp_path, saved)
     losses = -torch.from_numpy(outputs).log_softmax(1).numpy()[np.arange(30), np.arange(30) % 3]
@@ -167,7 +208,11 @@ def test_predictions_that_are_padded_with_no_numbers_are_read_back_as_they_were(
             class Head(torch.nn.Linear):
                 def forward(self, rows):
                     scores = super().forward(rows)
-                    return scores if self.training else torch.nn.functional.pad(scores, (0, 1), value=torch.nan)
+                    return (
+                        scores
+                        if self.training
+                        else torch.nn.functional.pad(scores, (0, 1), value=torch.nan)
+                    )
 
             return Head(features, outputs)
 
@@ -175,7 +220,10 @@ def test_predictions_that_are_padded_with_no_numbers_are_read_back_as_they_were(
             assert predictions[:, -1].isnan().all()
             return super().measure(predictions[:, :-1], targets)
 
-    cards = (replace(card, name="own/padded", methods=Padded()), replace(registry.task("toy/shades"), name="own/shades", type="own/padded"))
+    cards = (
+        replace(card, name="own/padded", methods=Padded()),
+        replace(registry.task("toy/shades"), name="own/shades", type="own/padded"),
+    )
     saved = adapt(tmp_path, task="own/shades", plugins=[PLUGIN, *cards])
     assert saved.new and saved.path.is_file()
 
@@ -188,7 +236,11 @@ def test_a_plugin_of_ones_own_must_be_named_and_the_file_says_so(tmp_path):
 
 
 def test_files_that_are_not_adapted_networks_are_refused(tmp_path):
-    for name, content in (("empty", b""), ("text", b"hello"), ("cut", adapt(tmp_path).path.read_bytes()[:-10])):
+    for name, content in (
+        ("empty", b""),
+        ("text", b"hello"),
+        ("cut", adapt(tmp_path).path.read_bytes()[:-10]),
+    ):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(WeightsError, match="is no network that headwater adapt saved"):
             hw.load_adapted(tmp_path / name)
@@ -203,8 +255,8 @@ def test_files_that_are_not_adapted_networks_are_refused(tmp_path):
 
 
 def test_answers_of_cells_that_kept_none_are_none(tmp_path):
-    from harness.plan import plan
-    from harness.spec import Spec
+    from headwater.harness.planning.planner import plan
+    from headwater.harness.planning.spec import Spec
     from tests.harness.toy import keys
 
     registry = Registry.discover([PLUGIN])

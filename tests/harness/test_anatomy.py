@@ -8,20 +8,21 @@ import torch
 from sklearn.metrics import cohen_kappa_score
 from torch import nn
 
-from harness.measure.adapting import begin, cell_of
-from harness.measure.anatomy.barrier import along, between, height, recompute_statistics
-from harness.measure.anatomy.block_shuffle import ShuffledImages, shuffle_blocks
-from harness.measure.anatomy.distance import l2
-from harness.measure.anatomy.mistakes import entropy, kappa, table
-from harness.measure.anatomy.networks import Networks, check_alike
-from harness.measure.anatomy.similarity import Cka, pooled, similarity
-from harness.plan import plan
-from harness.schedule import Schedule
-from harness.spec import Spec
-from harness.worker import Worker
-from leaderboard.records import JobKind, State
-from registry import Registry
-from registry.errors import NotApplicable
+from headwater.harness.measure.adapting import begin
+from headwater.harness.measure.anatomy.barrier import along, between, height, recompute_statistics
+from headwater.harness.measure.anatomy.block_shuffle import ShuffledImages, shuffle_blocks
+from headwater.harness.measure.anatomy.distance import l2
+from headwater.harness.measure.anatomy.mistakes import entropy, kappa, table
+from headwater.harness.measure.anatomy.networks import Networks, check_alike
+from headwater.harness.measure.anatomy.similarity import Cka, pooled, similarity
+from headwater.harness.measure.cell import cell_of
+from headwater.harness.planning.planner import plan
+from headwater.harness.planning.spec import Spec
+from headwater.harness.running.schedule import Schedule
+from headwater.harness.running.worker import Worker
+from headwater.leaderboard.store.records import JobKind, State
+from headwater.registry import Registry
+from headwater.registry.errors import NotApplicable
 from tests.harness.toy import PLUGIN, keys
 
 ALL = ["barrier", "block_shuffle", "criticality", "distance", "mistakes", "similarity"]
@@ -38,9 +39,15 @@ def test_shuffling_moves_whole_blocks_and_leaves_the_remainder(side, block):
     grid = side // block
 
     def squares(image):
-        return [image[r * block : (r + 1) * block, c * block : (c + 1) * block].tobytes() for r in range(grid) for c in range(grid)]
+        return [
+            image[r * block : (r + 1) * block, c * block : (c + 1) * block].tobytes()
+            for r in range(grid)
+            for c in range(grid)
+        ]
 
-    first, second = (([squares(m).index(s) for s in squares(i)]) for i, m in zip(images, mixed, strict=True))
+    first, second = (
+        ([squares(m).index(s) for s in squares(i)]) for i, m in zip(images, mixed, strict=True)
+    )
     assert sorted(first) == list(range(grid * grid))
     assert first == second != list(range(grid * grid))
     np.testing.assert_array_equal(mixed[:, grid * block :], images[:, grid * block :])
@@ -51,7 +58,9 @@ def test_one_block_is_the_image_itself_and_the_order_belongs_to_the_seed():
     images = np.random.default_rng(0).integers(0, 255, (3, 8, 8, 3)).astype(np.uint8)
     np.testing.assert_array_equal(shuffle_blocks(images, 8, 0), images)
     assert (shuffle_blocks(images, 1, 0) != shuffle_blocks(images, 1, 1)).any()
-    np.testing.assert_array_equal(ShuffledImages(images, 2, 7)[np.array([2, 0])], shuffle_blocks(images, 2, 7)[[2, 0]])
+    np.testing.assert_array_equal(
+        ShuffledImages(images, 2, 7)[np.array([2, 0])], shuffle_blocks(images, 2, 7)[[2, 0]]
+    )
 
 
 # -- similarity -------------------------------------------------------------------------------------------
@@ -71,7 +80,9 @@ def test_cka_is_that_of_its_definition_by_hsic_whatever_the_batches(batch, width
     expected = hsic(x @ x.T, y @ y.T) / np.sqrt(hsic(x @ x.T, x @ x.T) * hsic(y @ y.T, y @ y.T))
     cka = Cka([(1, 2)])
     for start in range(0, 40, batch):
-        cka.add({1: torch.tensor(x[start : start + batch]), 2: torch.tensor(y[start : start + batch])})
+        cka.add(
+            {1: torch.tensor(x[start : start + batch]), 2: torch.tensor(y[start : start + batch])}
+        )
     assert cka.value(1, 2) == pytest.approx(expected, rel=1e-9)
     assert cka.value(1, 1) == pytest.approx(1)
     assert cka.value(1, 3) is None
@@ -95,7 +106,9 @@ def test_cka_of_features_that_are_all_the_same_is_not_known():
 def test_maps_and_tokens_are_averaged_over_places():
     maps = torch.rand(2, 3, 4, 4)
     torch.testing.assert_close(pooled(maps), maps.mean((2, 3)))
-    torch.testing.assert_close(pooled(maps.permute(0, 2, 3, 1), channels_last=True), maps.mean((2, 3)))
+    torch.testing.assert_close(
+        pooled(maps.permute(0, 2, 3, 1), channels_last=True), maps.mean((2, 3))
+    )
     torch.testing.assert_close(pooled(maps.flatten(2).transpose(1, 2)), maps.mean((2, 3)))
 
 
@@ -131,11 +144,22 @@ def test_height_is_the_largest_gap_below_the_line_between_the_ends(sign, expecte
 
 def test_the_table_of_mistakes_counted_by_hand():
     one, other = np.array([1, 1, 0, 0, 1], bool), np.array([1, 0, 1, 0, 1], bool)
-    found = {(r.module, r.quantity): r.value for r in table("s", one, other, np.array([1.0, 2.0, 3.0, 4.0, 5.0]))}
-    assert [found[m, "images"] for m in ("both-right", "only-first-wrong", "only-second-wrong", "both-wrong")] == [2, 1, 1, 1]
-    assert [found[m, "ambiguity"] for m in ("both-right", "only-first-wrong", "only-second-wrong", "both-wrong")] == [3, 3, 2, 4]
+    found = {
+        (r.module, r.quantity): r.value
+        for r in table("s", one, other, np.array([1.0, 2.0, 3.0, 4.0, 5.0]))
+    }
+    assert [
+        found[m, "images"]
+        for m in ("both-right", "only-first-wrong", "only-second-wrong", "both-wrong")
+    ] == [2, 1, 1, 1]
+    assert [
+        found[m, "ambiguity"]
+        for m in ("both-right", "only-first-wrong", "only-second-wrong", "both-wrong")
+    ] == [3, 3, 2, 4]
     assert found["both-right", "share"] == pytest.approx(0.4)
-    assert ("both-right", "ambiguity") not in {(r.module, r.quantity) for r in table("s", one, other, None)}
+    assert ("both-right", "ambiguity") not in {
+        (r.module, r.quantity) for r in table("s", one, other, None)
+    }
 
 
 def test_kappa_is_scikit_learns():
@@ -161,7 +185,10 @@ def analysed(tmp_path_factory):
     """Every analysis of the toy source on two seeds: its plan, its worker and the outcomes by job."""
     folder = tmp_path_factory.mktemp("anatomy")
     learns = {"epochs": 6, "batch_size": 8, "learning_rate": 0.05}
-    made = plan(Spec.of(keys(seeds=2, sizes=["full"], training=learns, anatomy=ANATOMY)), Registry.discover([PLUGIN]))
+    made = plan(
+        Spec.of(keys(seeds=2, sizes=["full"], training=learns, anatomy=ANATOMY)),
+        Registry.discover([PLUGIN]),
+    )
     worker, schedule, outcomes = Worker(folder, [PLUGIN], 1), Schedule(made.jobs.values()), {}
     while (job := schedule.take()) is not None:
         outcomes[job.id] = worker.run(job)
@@ -172,13 +199,19 @@ def analysed(tmp_path_factory):
 @pytest.fixture
 def networks(analysed):
     made, worker, _ = analysed
-    job = next(job for job in made.jobs.values() if job.kind is JobKind.ANALYSE and job.record.seed == 0)
+    job = next(
+        job for job in made.jobs.values() if job.kind is JobKind.ANALYSE and job.record.seed == 0
+    )
     return Networks(job, worker.tools, lambda *_: None)
 
 
 def readings(analysed, analysis, seed=0):
     made, _, outcomes = analysed
-    job = next(job for job in made.jobs.values() if job.record.analysis == analysis and job.record.seed == seed)
+    job = next(
+        job
+        for job in made.jobs.values()
+        if job.record.analysis == analysis and job.record.seed == seed
+    )
     assert outcomes[job.id].state is State.DONE, outcomes[job.id].reason
     return {(r.subject, r.quantity, r.module, r.x): r.value for r in outcomes[job.id].readings}
 
@@ -187,22 +220,37 @@ def test_the_kept_network_measures_what_its_cell_recorded(analysed, networks):
     outcomes = analysed[2]
     for role in ("P-T", "RI-T", "P-T'", "RI-T'"):
         subject = networks.trained(role)
-        recorded = {(m.split, m.metric): m.value for m in outcomes[networks.job.cells[role].id].metrics}
+        recorded = {
+            (m.split, m.metric): m.value for m in outcomes[networks.job.cells[role].id].metrics
+        }
         assert subject.metric(subject.test_rows(None)) == recorded["test", "accuracy"]
 
 
 def test_a_network_is_rebuilt_bit_for_bit_as_training_found_it(networks, analysed):
-    one, two = networks.initial("RI-T"), begin(cell_of(networks.job.cells["RI-T"], networks.tools), networks.tools).network
-    assert all(torch.equal(a, b) for a, b in zip(one.state.values(), two.state_dict().values(), strict=True))
-    assert not torch.equal(one.state["0.network.stem.weight"], networks.initial("RI-T'").state["0.network.stem.weight"])
-    assert torch.equal(networks.initial("P-T").state["0.network.stem.weight"], networks.initial("P-T'").state["0.network.stem.weight"])
+    one, two = (
+        networks.initial("RI-T"),
+        begin(cell_of(networks.job.cells["RI-T"], networks.tools), networks.tools).network,
+    )
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(one.state.values(), two.state_dict().values(), strict=True)
+    )
+    assert not torch.equal(
+        one.state["0.network.stem.weight"], networks.initial("RI-T'").state["0.network.stem.weight"]
+    )
+    assert torch.equal(
+        networks.initial("P-T").state["0.network.stem.weight"],
+        networks.initial("P-T'").state["0.network.stem.weight"],
+    )
 
 
 def test_block_shuffle_ends_at_the_networks_as_they_are(analysed, networks):
     found = readings(analysed, "block_shuffle")
     assert {x for *_, x in found} == {2, 4, 8}
     for role in ("P-T", "RI-T"):
-        recorded = {(m.split, m.metric): m.value for m in analysed[2][networks.job.cells[role].id].metrics}
+        recorded = {
+            (m.split, m.metric): m.value for m in analysed[2][networks.job.cells[role].id].metrics
+        }
         assert found[role, "metric", "", 8] == recorded["test", "accuracy"]
     for x in (2, 4, 8):
         pt, rit = (found[role, "metric", "", x] for role in ("P-T", "RI-T"))
@@ -213,7 +261,11 @@ def test_distance_adds_up_over_the_modules_and_is_that_of_the_states(analysed, n
     found = readings(analysed, "distance")
     one, other = networks.trained("P-T").network, networks.trained("RI-T").network
     expected = (
-        sum(float((a - b).detach().double().square().sum()) for a, b in zip(one.parameters(), other.parameters(), strict=True)) ** 0.5
+        sum(
+            float((a - b).detach().double().square().sum())
+            for a, b in zip(one.parameters(), other.parameters(), strict=True)
+        )
+        ** 0.5
     )
     assert found["P-T/RI-T", "l2", "", None] == pytest.approx(expected)
     for pair in ("P/P-T", "RI/RI-T", "P-T/P-T", "RI-T/RI-T", "P-T/RI-T"):
@@ -242,7 +294,9 @@ def test_statistics_are_recomputed_from_the_images_alone(networks):
     subject = networks.trained("RI-T")
     rows = np.arange(12)
     with subject.holding({}):
-        norm = next(module for module in subject.network.modules() if isinstance(module, nn.BatchNorm2d))
+        norm = next(
+            module for module in subject.network.modules() if isinstance(module, nn.BatchNorm2d)
+        )
         seen = []
         hook = norm.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
         recompute_statistics(subject, rows)
@@ -265,19 +319,27 @@ def test_criticality_rewinds_one_module_and_keeps_the_rest(analysed, networks):
     subject, initial = networks.trained("P-T"), networks.initial("P-T")
     rows = subject.test_rows(20)
     for module, x in (("stem", 0.0), ("head", 1.0)):
-        with subject.holding({name: initial.state[name] for name in subject.parts[module].parameters}):
+        with subject.holding(
+            {name: initial.state[name] for name in subject.parts[module].parameters}
+        ):
             rewound = subject.metric(rows)
         assert found["P-T", "drop", module, x] == pytest.approx(subject.metric(rows) - rewound)
         assert found["P-T", "path", module, 0.0] == rewound
         assert found["P-T", "path", module, 1.0] == subject.metric(rows)
-    assert all(not name.endswith(("running_mean", "running_var")) for part in subject.parts.values() for name in part.parameters)
+    assert all(
+        not name.endswith(("running_mean", "running_var"))
+        for part in subject.parts.values()
+        for name in part.parameters
+    )
 
 
 def test_similarity_has_every_stage_and_pair_and_lies_between_0_and_1(analysed):
     found = readings(analysed, "similarity")
     for pair in ("P/P-T", "RI/RI-T", "P-T/P-T", "RI-T/RI-T", "P-T/RI-T"):
         assert 0 < found[pair, "cka", "stem", 0.0] <= 1 + 1e-9
-        assert ((pair, "cka", "head", 1.0) in found) == (pair in ("P-T/P-T", "RI-T/RI-T", "P-T/RI-T"))
+        assert ((pair, "cka", "head", 1.0) in found) == (
+            pair in ("P-T/P-T", "RI-T/RI-T", "P-T/RI-T")
+        )
 
 
 def test_similarity_leaves_gradients_on_for_the_job_after_it(networks):
@@ -289,15 +351,23 @@ def test_similarity_leaves_gradients_on_for_the_job_after_it(networks):
 def test_mistakes_agree_with_the_predictions(analysed, networks):
     found = readings(analysed, "mistakes")
     files = networks.tools.files
-    right = {role: np.load(files.predictions(job.id)).argmax(1) == np.arange(30) % 3 for role, job in networks.job.cells.items()}
-    assert found["P-T/RI-T", "images", "only-second-wrong", None] == (right["P-T"] & ~right["RI-T"]).sum()
+    right = {
+        role: np.load(files.predictions(job.id)).argmax(1) == np.arange(30) % 3
+        for role, job in networks.job.cells.items()
+    }
+    assert (
+        found["P-T/RI-T", "images", "only-second-wrong", None]
+        == (right["P-T"] & ~right["RI-T"]).sum()
+    )
     assert found["P-T/P-T", "images", "both-right", None] == (right["P-T"] & right["P-T'"]).sum()
     modules = ("both-right", "only-first-wrong", "only-second-wrong", "both-wrong")
     assert sum(found["P-T/RI-T", "share", module, None] for module in modules) == pytest.approx(1)
 
 
 def test_with_one_seed_there_is_no_other_to_compare_with(tmp_path):
-    made = plan(Spec.of(keys(seeds=1, anatomy={"analyses": ["distance"]})), Registry.discover([PLUGIN]))
+    made = plan(
+        Spec.of(keys(seeds=1, anatomy={"analyses": ["distance"]})), Registry.discover([PLUGIN])
+    )
     worker = Worker(tmp_path, [PLUGIN], 1)
     outcomes = {job.id: worker.run(job) for job in made.jobs.values()}
     job = next(job for job in made.jobs.values() if job.kind is JobKind.ANALYSE)
@@ -306,7 +376,9 @@ def test_with_one_seed_there_is_no_other_to_compare_with(tmp_path):
 
 
 def test_a_network_that_is_gone_is_named(tmp_path):
-    made = plan(Spec.of(keys(seeds=1, anatomy={"analyses": ["distance"]})), Registry.discover([PLUGIN]))
+    made = plan(
+        Spec.of(keys(seeds=1, anatomy={"analyses": ["distance"]})), Registry.discover([PLUGIN])
+    )
     worker = Worker(tmp_path, [PLUGIN], 1)
     job = next(job for job in made.jobs.values() if job.kind is JobKind.ANALYSE)
     outcome = worker.run(job)
@@ -323,7 +395,11 @@ def test_networks_of_other_shapes_are_not_compared(networks):
 
 def test_a_tuned_cells_networks_come_with_the_recipe_that_was_chosen(tmp_path):
     tuning = {"trials": 2, "space": {"learning_rate": [0.02, 0.3]}}
-    changes = {"seeds": 1, "tuning": tuning, "anatomy": {"analyses": ["block_shuffle"], "blocks": [4]}}
+    changes = {
+        "seeds": 1,
+        "tuning": tuning,
+        "anatomy": {"analyses": ["block_shuffle"], "blocks": [4]},
+    }
     made = plan(Spec.of(keys(**changes)), Registry.discover([PLUGIN]))
     worker = Worker(tmp_path, [PLUGIN], 1)
     outcomes = {job.id: worker.run(job) for job in made.jobs.values()}
@@ -332,9 +408,13 @@ def test_a_tuned_cells_networks_come_with_the_recipe_that_was_chosen(tmp_path):
     networks = Networks(job, worker.tools, lambda *_: None)
     for role, cell in job.cells.items():
         chosen = next(trial for trial in outcomes[cell.id].trials if trial.chosen)
-        assert networks.cell(role).settings.learning_rate == chosen.config.get("learning_rate", cell.training.learning_rate)
+        assert networks.cell(role).settings.learning_rate == chosen.config.get(
+            "learning_rate", cell.training.learning_rate
+        )
         subject = networks.trained(role)
         assert (
             subject.metric(subject.test_rows(None))
-            == {m.split: m.value for m in outcomes[cell.id].metrics if m.metric == "accuracy"}["test"]
+            == {m.split: m.value for m in outcomes[cell.id].metrics if m.metric == "accuracy"}[
+                "test"
+            ]
         )

@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 
 import headwater as hw
-from harness import bundle as bundling
-from harness.executors.base import Finished, Running, Started
-from harness.plan import plan
-from harness.progress import Tally
-from harness.run import Control
-from harness.schedule import Schedule
-from harness.spec import Spec
-from harness.worker import Progress, Worker
-from leaderboard.records import JobKind, Outcome, State
-from registry import Registry
+from headwater.harness.planning import bundle as bundling
+from headwater.harness.planning.planner import plan
+from headwater.harness.planning.spec import Spec
+from headwater.harness.running.executors.base import Finished, Running, Started
+from headwater.harness.running.progress import Tally
+from headwater.harness.running.run import Control
+from headwater.harness.running.schedule import Schedule
+from headwater.harness.running.worker import Progress, Worker
+from headwater.leaderboard.store.records import JobKind, Outcome, State
+from headwater.registry import Registry
 from tests.harness.toy import PLUGIN, keys
 
 PROBES = {"adaptations": ["linear_probe"], "sizes": [12, 30, "full"], "seeds": 2, "references": []}
@@ -28,12 +28,18 @@ INLINE = Control(executor="inline")
 
 
 def planned(**changes: object) -> list:
-    return list(plan(Spec.of(keys(**(PROBES | changes))), Registry.discover([PLUGIN])).jobs.values())
+    return list(
+        plan(Spec.of(keys(**(PROBES | changes))), Registry.discover([PLUGIN])).jobs.values()
+    )
 
 
 def work(folder: Path, jobs: Sequence, together: bool) -> dict[str, Outcome]:
     worker, schedule, outcomes = Worker(folder, [PLUGIN], 1), Schedule(jobs), {}
-    while bundle := schedule.take_bundle() if together else tuple(job for job in [schedule.take()] if job):
+    while (
+        bundle := schedule.take_bundle()
+        if together
+        else tuple(job for job in [schedule.take()] if job)
+    ):
         for outcome in worker.run_bundle(bundle):
             schedule.settle(outcome)
             outcomes[outcome.job] = outcome
@@ -41,7 +47,10 @@ def work(folder: Path, jobs: Sequence, together: bool) -> dict[str, Outcome]:
 
 
 def test_cells_that_share_features_and_adaptation_go_together_and_no_others() -> None:
-    jobs = planned(adaptations=["linear_probe", "linear_probe[classifier=ridge]", "fine_tune"], tasks=["toy/shades", "toy/halves"])
+    jobs = planned(
+        adaptations=["linear_probe", "linear_probe[classifier=ridge]", "fine_tune"],
+        tasks=["toy/shades", "toy/halves"],
+    )
     schedule = Schedule(jobs)
     for job in jobs:
         if job.kind is JobKind.FEATURES:
@@ -56,8 +65,10 @@ def test_cells_that_share_features_and_adaptation_go_together_and_no_others() ->
     assert len({job.id for bundle in bundles for job in bundle}) == 36
 
 
-def test_a_bundle_waits_for_its_features_and_holds_so_many_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.schedule.MOST", 4)
+def test_a_bundle_waits_for_its_features_and_holds_so_many_jobs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("headwater.harness.running.schedule.MOST", 4)
     schedule = Schedule(planned())
     (features,) = schedule.take_bundle()
     assert features.kind is JobKind.FEATURES
@@ -76,16 +87,23 @@ def test_what_was_put_back_is_run_alone() -> None:
 
 
 @pytest.mark.parametrize("classifier", ["logistic", "ridge"])
-def test_cells_solved_together_come_to_what_they_come_to_alone(tmp_path: Path, classifier: str) -> None:
+def test_cells_solved_together_come_to_what_they_come_to_alone(
+    tmp_path: Path, classifier: str
+) -> None:
     jobs = planned(adaptations=[f"linear_probe[classifier={classifier}]"])
-    together, again, alone = (work(tmp_path / name, jobs, name != "alone") for name in ("together", "again", "alone"))
+    together, again, alone = (
+        work(tmp_path / name, jobs, name != "alone") for name in ("together", "again", "alone")
+    )
     assert {outcome.state for outcome in together.values()} == {State.DONE}
     assert together.keys() == alone.keys()
     places = {"together": together, "alone": alone}
     for job in (job for job in jobs if job.kind is JobKind.ADAPT):
         assert together[job.id].metrics == again[job.id].metrics
         assert together[job.id].choice == alone[job.id].choice
-        ours, other = (np.load(tmp_path / at / found[job.id].artifacts["predictions"]) for at, found in places.items())
+        ours, other = (
+            np.load(tmp_path / at / found[job.id].artifacts["predictions"])
+            for at, found in places.items()
+        )
         np.testing.assert_allclose(ours.astype(float), other.astype(float), atol=0.05)
         for mine, its in zip(together[job.id].metrics, alone[job.id].metrics, strict=True):
             assert mine.value == pytest.approx(its.value, abs=0.02)
@@ -101,18 +119,31 @@ def test_a_size_the_task_cannot_fill_is_skipped_alone(tmp_path: Path) -> None:
 
 
 def broken(solutions) -> hw.Adaptation:
-    return replace(Registry.discover().adaptation("linear_probe")[0], name="toy/own", method=solutions, control="toy/own")
+    return replace(
+        Registry.discover().adaptation("linear_probe")[0],
+        name="toy/own",
+        method=solutions,
+        control="toy/own",
+    )
 
 
 @pytest.mark.parametrize(
     ("method", "reason"),
     [
         (lambda cells: 1 / 0, "ZeroDivisionError: division by zero"),
-        (lambda cells: [hw.Solution(lambda rows: rows)], "toy/own returned 1 solutions for 4 cells"),
-        (lambda cells: hw.Solution(lambda rows: rows), "toy/own returned a Solution, not a list of Solutions"),
+        (
+            lambda cells: [hw.Solution(lambda rows: rows)],
+            "toy/own returned 1 solutions for 4 cells",
+        ),
+        (
+            lambda cells: hw.Solution(lambda rows: rows),
+            "toy/own returned a Solution, not a list of Solutions",
+        ),
     ],
 )
-def test_a_solve_that_fails_fails_each_of_its_cells_with_the_same_reason(tmp_path: Path, method, reason: str) -> None:
+def test_a_solve_that_fails_fails_each_of_its_cells_with_the_same_reason(
+    tmp_path: Path, method, reason: str
+) -> None:
     report = hw.run(
         keys(**(PROBES | {"adaptations": ["toy/own"], "sizes": [12, 30]})),
         store=tmp_path / "s.duckdb",
@@ -120,15 +151,27 @@ def test_a_solve_that_fails_fails_each_of_its_cells_with_the_same_reason(tmp_pat
         control=INLINE,
     )
     assert [outcome.reason for outcome in report.failures] == [reason] * 4
-    assert all("Traceback" in (tmp_path / "s-files" / outcome.log).read_text() for outcome in report.failures)
+    assert all(
+        "Traceback" in (tmp_path / "s-files" / outcome.log).read_text()
+        for outcome in report.failures
+    )
 
 
 def test_a_solution_that_cannot_be_measured_fails_alone(tmp_path: Path) -> None:
     def method(cells):
         values = [float("nan") if len(cell.train_rows) < 15 else 0.0 for cell in cells]
-        return [hw.Solution(lambda rows, value=value: np.full((len(rows), 3), value)) for value in values]
+        return [
+            hw.Solution(lambda rows, value=value: np.full((len(rows), 3), value))
+            for value in values
+        ]
 
-    report = hw.run(keys(**PROBES), adaptations=["toy/own"], store=tmp_path / "s.duckdb", plugins=[broken(method)], control=INLINE)
+    report = hw.run(
+        keys(**PROBES),
+        adaptations=["toy/own"],
+        store=tmp_path / "s.duckdb",
+        plugins=[broken(method)],
+        control=INLINE,
+    )
     assert (len(report.failures), report.count(State.DONE)) == (2, 5)
     assert {outcome.error for outcome in report.failures} == {"TrainingError"}
 
@@ -140,7 +183,9 @@ def test_the_time_of_a_bundle_is_shared_out_by_images(tmp_path: Path) -> None:
 
     changes = PROBES | {"adaptations": ["toy/own"], "sizes": [12, "full"], "seeds": 1}
     began = time.perf_counter()
-    report = hw.run(keys(**changes), store=tmp_path / "s.duckdb", plugins=[broken(method)], control=INLINE)
+    report = hw.run(
+        keys(**changes), store=tmp_path / "s.duckdb", plugins=[broken(method)], control=INLINE
+    )
     passed = time.perf_counter() - began
     small, full = sorted(outcome.seconds for outcome in report.outcomes if outcome.metrics)
     assert full / small == pytest.approx(60 / 12)
@@ -151,10 +196,19 @@ def test_the_time_of_a_bundle_is_shared_out_by_images(tmp_path: Path) -> None:
 def test_a_run_that_stops_at_a_failure_keeps_what_its_bundle_measured(tmp_path: Path) -> None:
     def method(cells):
         values = [float("nan") if index == 0 else 0.0 for index in range(len(cells))]
-        return [hw.Solution(lambda rows, value=value: np.full((len(rows), 3), value)) for value in values]
+        return [
+            hw.Solution(lambda rows, value=value: np.full((len(rows), 3), value))
+            for value in values
+        ]
 
     control = Control(executor="inline", fail_fast=True)
-    report = hw.run(keys(**PROBES), adaptations=["toy/own"], store=tmp_path / "s.duckdb", plugins=[broken(method)], control=control)
+    report = hw.run(
+        keys(**PROBES),
+        adaptations=["toy/own"],
+        store=tmp_path / "s.duckdb",
+        plugins=[broken(method)],
+        control=control,
+    )
     assert (len(report.failures), report.count(State.INTERRUPTED)) == (1, 0)
     assert report.count(State.DONE) == 6  # the features, and the five beside the one that failed
 
@@ -172,19 +226,36 @@ def test_progress_counts_the_cells_of_a_bundle() -> None:
     tally.see(Running({0: (bundle, Progress())}))
     tally.see(Finished(bundle, 0, [Outcome(job.id, State.DONE) for job in bundle]))
     assert (tally.settled, tally.total, tally.running) == (6, 6, {})
-    assert bundling.label(bundle) == "toy/fixed → toy/shades · linear_probe · n=12 · seed 0 and 5 more"
+    assert (
+        bundling.label(bundle) == "toy/fixed → toy/shades · linear_probe · n=12 · seed 0 and 5 more"
+    )
 
 
 @pytest.mark.ray
 @pytest.mark.slow
 class TestOnRay:
-    def test_a_bundle_whose_worker_is_lost_is_done_cell_by_cell(self, tmp_path: Path, ray_session: None) -> None:
-        report = hw.run(keys(**PROBES), adaptations=["toy/dies_of_large"], store=tmp_path / "s.duckdb", control=Control(retries=0))
-        assert [(outcome.error, "lost 1 times" in outcome.reason) for outcome in report.failures] == [("JobLost", True)] * 2
+    def test_a_bundle_whose_worker_is_lost_is_done_cell_by_cell(
+        self, tmp_path: Path, ray_session: None
+    ) -> None:
+        report = hw.run(
+            keys(**PROBES),
+            adaptations=["toy/dies_of_large"],
+            store=tmp_path / "s.duckdb",
+            control=Control(retries=0),
+        )
+        assert [
+            (outcome.error, "lost 1 times" in outcome.reason) for outcome in report.failures
+        ] == [("JobLost", True)] * 2
         assert report.count(State.DONE) == 5
 
-    def test_a_bundle_that_is_late_is_done_cell_by_cell(self, tmp_path: Path, ray_session: None) -> None:
-        changes = PROBES | {"adaptations": ["toy/sleeps_over_large"], "sizes": [12, "full"], "seeds": 1}
+    def test_a_bundle_that_is_late_is_done_cell_by_cell(
+        self, tmp_path: Path, ray_session: None
+    ) -> None:
+        changes = PROBES | {
+            "adaptations": ["toy/sleeps_over_large"],
+            "sizes": [12, "full"],
+            "seeds": 1,
+        }
         report = hw.run(keys(**changes), store=tmp_path / "s.duckdb", control=Control(timeout=6))
         assert [outcome.error for outcome in report.failures] == ["JobTimeout"]
         assert report.count(State.DONE) == 2

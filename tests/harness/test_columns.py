@@ -8,14 +8,19 @@ import pytest
 from PIL import Image
 
 import headwater as hw
-from harness.data.columns import columns_of
-from harness.data.prepared import prepare
-from harness.data.splits import splits_of
-from registry import Task
-from registry.errors import BadName, DataError, UnknownName
+from headwater.harness.data.columns import columns_of
+from headwater.harness.data.prepared import prepare
+from headwater.harness.data.splits import splits_of
+from headwater.registry import Task
+from headwater.registry.errors import BadName, DataError, UnknownName
 from tests.rendered import HEIGHT, KINDS, WIDTH, encoded, millimetres, scene, write_parquet
 
-IMAGE, NUMBER, WHOLE, TEXT = datasets.Image(), datasets.Value("float32"), datasets.Value("int64"), datasets.Value("string")
+IMAGE, NUMBER, WHOLE, TEXT = (
+    datasets.Image(),
+    datasets.Value("float32"),
+    datasets.Value("int64"),
+    datasets.Value("string"),
+)
 KIND = datasets.ClassLabel(names=list(KINDS))
 LISTS = datasets.List(datasets.List(NUMBER))
 OBJECTS = {"bbox": datasets.List(datasets.List(NUMBER, length=4)), "category": datasets.List(KIND)}
@@ -43,22 +48,47 @@ def found(type, features, **facts):
     [
         ("segmentation", {"image": IMAGE, "annotation": IMAGE}, "image", "annotation"),
         ("segmentation", {"pixel_values": IMAGE, "label": IMAGE}, "pixel_values", "label"),
-        ("segmentation", {"semantic_segmentation": IMAGE, "image": IMAGE}, "image", "semantic_segmentation"),
+        (
+            "segmentation",
+            {"semantic_segmentation": IMAGE, "image": IMAGE},
+            "image",
+            "semantic_segmentation",
+        ),
         ("segmentation", {"left": IMAGE, "left_mask": IMAGE}, "left", "left_mask"),
         ("segmentation", {"image": IMAGE, "second": IMAGE}, "image", "second"),
-        ("segmentation", {"image": IMAGE, "depth_map": IMAGE, "mask": IMAGE, "scene": KIND}, "image", "mask"),
-        ("depth", {"image": IMAGE, "depth_map": IMAGE, "mask": IMAGE, "scene": KIND}, "image", "depth_map"),
+        (
+            "segmentation",
+            {"image": IMAGE, "depth_map": IMAGE, "mask": IMAGE, "scene": KIND},
+            "image",
+            "mask",
+        ),
+        (
+            "depth",
+            {"image": IMAGE, "depth_map": IMAGE, "mask": IMAGE, "scene": KIND},
+            "image",
+            "depth_map",
+        ),
         ("depth", {"rgb": IMAGE, "depth": datasets.Array2D((4, 4), "float32")}, "rgb", "depth"),
         ("detection", {"image": IMAGE, "width": WHOLE, "objects": OBJECTS}, "image", "objects"),
         ("detection", {"image": IMAGE, "faces": LISTED_OBJECTS}, "image", "faces"),
         ("keypoints", {"image": IMAGE, "landmarks": LISTS}, "image", "landmarks"),
         ("keypoints", {"image": IMAGE, "corners": LISTS, "label": KIND}, "image", "corners"),
         ("multilabel", {"image": IMAGE, "labels": datasets.List(KIND)}, "image", "labels"),
-        ("multilabel", {"image": IMAGE, "ids": datasets.List(WHOLE), "tags": datasets.List(TEXT)}, "image", "tags"),
+        (
+            "multilabel",
+            {"image": IMAGE, "ids": datasets.List(WHOLE), "tags": datasets.List(TEXT)},
+            "image",
+            "tags",
+        ),
         ("regression", {"image": IMAGE, "id": WHOLE, "yield": NUMBER}, "image", "yield"),
         ("regression", {"image": IMAGE, "width": NUMBER, "age": WHOLE}, "image", "age"),
         ("classification", {"image": IMAGE, "file": TEXT, "kind": KIND}, "image", "kind"),
-        ("counting", {"image": IMAGE, "annotations": LISTS, "counting": WHOLE}, "image", "counting"),
+        (
+            "counting",
+            {"image": IMAGE, "annotations": LISTS, "counting": WHOLE},
+            "image",
+            "counting",
+        ),
         ("counting", {"image": IMAGE, "number": WHOLE}, "image", "number"),
     ],
 )
@@ -76,13 +106,21 @@ def test_class_names_are_found_inside_the_target(features):
 
 def test_columns_may_be_named_where_they_cannot_be_told():
     features = {"left": IMAGE, "right": IMAGE, "near": IMAGE}
-    with pytest.raises(DataError, match=r"own/task has 3 image columns \(left, right, near\)") as raised:
+    with pytest.raises(
+        DataError, match=r"own/task has 3 image columns \(left, right, near\)"
+    ) as raised:
         found("depth", features)
-    assert raised.value.hint == 'Say which: [image=COLUMN] after its name, or image="COLUMN" in @hw.task.'
+    assert (
+        raised.value.hint
+        == 'Say which: [image=COLUMN] after its name, or image="COLUMN" in @hw.task.'
+    )
     with pytest.raises(DataError, match=r"has 2 label columns \(right, near\) for depth"):
         found("depth", features, image="left")
     assert found("depth", features, image="left", label="near").target == "near"
-    with pytest.raises(DataError, match=r"has no column 'nearest'\. It has: left \(Image\), right \(Image\), near \(Image\)"):
+    with pytest.raises(
+        DataError,
+        match=r"has no column 'nearest'\. It has: left \(Image\), right \(Image\), near \(Image\)",
+    ):
         found("depth", features, label="nearest")
 
 
@@ -105,7 +143,9 @@ def test_columns_may_be_named_where_they_cannot_be_told():
     ],
 )
 def test_a_wrong_type_ends_in_a_sentence_with_what_to_type(read_as, column, feature, is_one_of):
-    with pytest.raises(DataError, match=f"own/task has no label column for {read_as}. Its columns: ") as raised:
+    with pytest.raises(
+        DataError, match=f"own/task has no label column for {read_as}. Its columns: "
+    ) as raised:
         found(read_as, {"image": IMAGE, column: feature})
     assert (
         raised.value.hint.startswith(f"{column} (")
@@ -114,11 +154,20 @@ def test_a_wrong_type_ends_in_a_sentence_with_what_to_type(read_as, column, feat
 
 
 def test_a_named_column_that_does_not_fit_the_type_says_which_type_it_fits():
-    with pytest.raises(DataError, match=r"its column kind \(ClassLabel\) cannot be the target of depth, which is a depth map") as raised:
+    with pytest.raises(
+        DataError,
+        match=r"its column kind \(ClassLabel\) cannot be the target of depth, which is a depth map",
+    ) as raised:
         found("depth", {"image": IMAGE, "depth": IMAGE, "kind": KIND}, label="kind")
-    assert raised.value.hint.startswith("kind (ClassLabel) looks like classification: say [type=classification]")
+    assert raised.value.hint.startswith(
+        "kind (ClassLabel) looks like classification: say [type=classification]"
+    )
     with pytest.raises(DataError) as raised:
-        found("depth", {"image": IMAGE, "depth": IMAGE, "taken": datasets.Value("timestamp[s]")}, label="taken")
+        found(
+            "depth",
+            {"image": IMAGE, "depth": IMAGE, "taken": datasets.Value("timestamp[s]")},
+            label="taken",
+        )
     assert raised.value.hint == "Its columns: image (Image), depth (Image), taken (timestamp[s])."
     with pytest.raises(DataError) as raised:
         found("classification", {"image": IMAGE, "mask": IMAGE, "kind": KIND}, label="mask")
@@ -157,30 +206,56 @@ def test_maps_follow_their_images_where_a_split_is_carved_or_joined(registry, tm
 def test_objects_come_as_boxes_and_categories_however_they_are_stored():
     rows = [[{"bbox": [1, 2, 3, 4], "label": 1}, {"bbox": [5, 6, 7, 8], "label": 0}], []]
     features = datasets.Features({"image": IMAGE, "objects": LISTED_OBJECTS})
-    data = datasets.Dataset.from_dict({"image": [Image.new("RGB", (9, 9))] * 2, "objects": rows}, features=features)
-    splits, classes = splits_of(Task(name="own/task", load=lambda: {"train": data, "test": data}, type="detection"))
-    assert list(splits["train"].targets) == [{"bbox": [[1, 2, 3, 4], [5, 6, 7, 8]], "category": [1, 0]}, {"bbox": [], "category": []}]
+    data = datasets.Dataset.from_dict(
+        {"image": [Image.new("RGB", (9, 9))] * 2, "objects": rows}, features=features
+    )
+    splits, classes = splits_of(
+        Task(name="own/task", load=lambda: {"train": data, "test": data}, type="detection")
+    )
+    assert list(splits["train"].targets) == [
+        {"bbox": [[1, 2, 3, 4], [5, 6, 7, 8]], "category": [1, 0]},
+        {"bbox": [], "category": []},
+    ]
     assert classes == KINDS
 
 
 @pytest.mark.parametrize("feature", [OBJECTS, LISTED_OBJECTS])
 def test_an_image_whose_objects_are_not_known_is_not_one_without_objects(registry, feature):
-    known = [{"bbox": [1, 2, 3, 4], "label": 0}] if feature is LISTED_OBJECTS else {"bbox": [[1, 2, 3, 4]], "category": [0]}
+    known = (
+        [{"bbox": [1, 2, 3, 4], "label": 0}]
+        if feature is LISTED_OBJECTS
+        else {"bbox": [[1, 2, 3, 4]], "category": [0]}
+    )
     empty = [] if feature is LISTED_OBJECTS else {"bbox": [], "category": []}
     features = datasets.Features({"image": IMAGE, "objects": feature})
-    data = datasets.Dataset.from_dict({"image": [Image.new("RGB", (9, 9))] * 3, "objects": [known, None, empty]}, features=features)
+    data = datasets.Dataset.from_dict(
+        {"image": [Image.new("RGB", (9, 9))] * 3, "objects": [known, None, empty]},
+        features=features,
+    )
     prepared = prepare(
-        Task(name="own/task", load=lambda: {"train": data, "test": data}, type="detection", code=repr(feature)),
+        Task(
+            name="own/task",
+            load=lambda: {"train": data, "test": data},
+            type="detection",
+            code=repr(feature),
+        ),
         registry.task_type("detection"),
         32,
     )
-    assert [flaw.name for flaw in prepared.flaws] == ["own/task: train image 1", "own/task: test image 1"]
+    assert [flaw.name for flaw in prepared.flaws] == [
+        "own/task: train image 1",
+        "own/task: test image 1",
+    ]
     assert (prepared.train.targets[:, 0, 4] == [0, -1]).all()
 
 
-@pytest.mark.parametrize("type", ["classification", "multilabel", "regression", "detection", "keypoints"])
+@pytest.mark.parametrize(
+    "type", ["classification", "multilabel", "regression", "detection", "keypoints"]
+)
 def test_the_values_of_every_other_type(registry, tmp_path, type):
-    splits, classes = splits_of(registry.task(f"parquet/{write_parquet(tmp_path, type)}[type={type}]"))
+    splits, classes = splits_of(
+        registry.task(f"parquet/{write_parquet(tmp_path, type)}[type={type}]")
+    )
     one, found = scene(1), splits["train"].targets[1]
     if type == "classification":
         assert found == KINDS.index(one.kind())
@@ -191,7 +266,10 @@ def test_the_values_of_every_other_type(registry, tmp_path, type):
     elif type == "keypoints":
         assert np.array_equal(found, one.points())
     else:
-        assert found == {"bbox": one.objects()["bbox"], "category": [KINDS.index(kind) for kind in one.objects()["category"]]}
+        assert found == {
+            "bbox": one.objects()["bbox"],
+            "category": [KINDS.index(kind) for kind in one.objects()["category"]],
+        }
     assert classes == (() if type in ("regression", "keypoints") else KINDS)
 
 
@@ -200,10 +278,17 @@ def test_the_values_of_every_other_type(registry, tmp_path, type):
 
 def test_conventions_of_the_type_are_options_of_its_tasks(registry, tmp_path):
     write_parquet(tmp_path, "segmentation")
-    card = registry.task(f"parquet/{tmp_path}[type=segmentation,void=11,classes=ground+disc+square+triangle,mirror=false]")
+    card = registry.task(
+        f"parquet/{tmp_path}[type=segmentation,void=11,classes=ground+disc+square+triangle,mirror=false]"
+    )
     assert (card.type, card.conventions, card.mirror) == ("segmentation", {"void": 11}, False)
     assert card.classes == ("ground", "disc", "square", "triangle")
-    assert card.identity() != registry.task(f"parquet/{tmp_path}[type=segmentation,classes=ground+disc+square+triangle]").identity()
+    assert (
+        card.identity()
+        != registry.task(
+            f"parquet/{tmp_path}[type=segmentation,classes=ground+disc+square+triangle]"
+        ).identity()
+    )
     with pytest.raises(BadName, match=r"has no option 'viod'\. Did you mean void") as raised:
         registry.task(f"parquet/{tmp_path}[type=segmentation,viod=11]")
     assert "void" in raised.value.hint
@@ -217,15 +302,26 @@ def test_a_convention_of_another_type_says_which(registry, tmp_path):
     write_parquet(tmp_path, "segmentation")
     with pytest.raises(BadName, match="has no option 'void' as classification") as raised:
         registry.task(f"parquet/{tmp_path}[void=11]")
-    assert raised.value.hint.startswith("void is an option of segmentation: type=segmentation. Those of classification: classes, domain")
+    assert raised.value.hint.startswith(
+        "void is an option of segmentation: type=segmentation. Those of classification: classes, domain"
+    )
     with pytest.raises(BadName, match="has no option 'boxes' as depth") as raised:
         registry.task(f"parquet/{tmp_path}[type=depth,boxes=xyxy]")
-    assert raised.value.hint.startswith("boxes is an option of detection: type=detection. Those of depth: classes, domain")
+    assert raised.value.hint.startswith(
+        "boxes is an option of detection: type=detection. Those of depth: classes, domain"
+    )
 
 
 def test_hub_data_sets_take_the_same_options(registry):
-    card = registry.task("hf/lab/roads@v1[type=segmentation,void=0,label=gt,test=held,classes=road+sky]")
-    assert (card.type, card.label, card.classes, card.conventions) == ("segmentation", "gt", ("road", "sky"), {"void": 0})
+    card = registry.task(
+        "hf/lab/roads@v1[type=segmentation,void=0,label=gt,test=held,classes=road+sky]"
+    )
+    assert (card.type, card.label, card.classes, card.conventions) == (
+        "segmentation",
+        "gt",
+        ("road", "sky"),
+        {"void": 0},
+    )
     assert (card.load.keywords["test"], card.load.keywords["config"]) == ("held", "")
 
 

@@ -7,15 +7,15 @@ import pytest
 import torch
 
 import headwater as hw
-from harness.measure.adapting import Cell, cell_of
-from harness.measure.contexts import context_of
-from harness.plan import plan
-from harness.schedule import Schedule
-from harness.spec import Spec
-from harness.worker import Worker
-from leaderboard.records import JobKind, State
-from registry import Registry
-from registry.adaptation import HIDDEN
+from headwater.harness.measure.cell import Cell, cell_of
+from headwater.harness.measure.contexts import context_of
+from headwater.harness.planning.planner import plan
+from headwater.harness.planning.spec import Spec
+from headwater.harness.running.schedule import Schedule
+from headwater.harness.running.worker import Worker
+from headwater.leaderboard.store.records import JobKind, State
+from headwater.registry import Registry
+from headwater.registry.cards.adaptation import HIDDEN
 from tests.harness.toy import PLUGIN, coloured_squares, keys
 
 SEEN: list[tuple[str, torch.Tensor]] = []
@@ -25,7 +25,10 @@ SEEN: list[tuple[str, torch.Tensor]] = []
 def turned():
     """The shades again in other images, their classes listed the other way round."""
     splits = {"train": coloured_squares(45, 3, 6), "test": coloured_squares(30, 3, 7)}
-    return {name: hw.Split(split.images, [2 - target for target in split.targets]) for name, split in splits.items()}
+    return {
+        name: hw.Split(split.images, [2 - target for target in split.targets])
+        for name, split in splits.items()
+    }
 
 
 @hw.adaptation("toy/watches", control="from_scratch", source_labelled=True, needs_source=True)
@@ -51,9 +54,18 @@ BUDGET = {"epochs": 12, "batch_size": 8, "learning_rate": 0.05}
 def measured(folder, adaptation, source=CHAIN, task="toy/turned", **changes):
     """(plan, worker, adapt job, its outcome) of one cell; the outcome is None where the planner skipped it."""
     given = {"size": 30, "training": {"epochs": 4, "batch_size": 8}} | changes
-    spec = keys(sources=[source], tasks=[task], adaptations=[adaptation], sizes=[given.pop("size")], references=[], **given)
+    spec = keys(
+        sources=[source],
+        tasks=[task],
+        adaptations=[adaptation],
+        sizes=[given.pop("size")],
+        references=[],
+        **given,
+    )
     made = plan(Spec.of(spec), Registry.discover(PLUGINS))
-    (job,) = (job for job in made.cells if job.record.adaptation.startswith(adaptation.partition("[")[0]))
+    (job,) = (
+        job for job in made.cells if job.record.adaptation.startswith(adaptation.partition("[")[0])
+    )
     worker, outcome = Worker(folder, PLUGINS, 1), None
     if job.id not in made.skipped:
         schedule = Schedule(made.jobs.values())
@@ -86,11 +98,16 @@ def test_without_labels_the_last_epoch_is_taken_however_poor(tmp_path, monkeypat
 
         def measure(self, outputs, targets, falling=falling):
             on_target = len(targets) == 6  # the source's validation images are more
-            return {**original(self, outputs, targets), **({"accuracy": falling.pop(0)} if on_target and falling else {})}
+            return {
+                **original(self, outputs, targets),
+                **({"accuracy": falling.pop(0)} if on_target and falling else {}),
+            }
 
         with monkeypatch.context() as patch:
             patch.setattr(kind, "measure", measure)
-            chosen[labelled] = measured(tmp_path / labelled, f"toy/watches[labelled={labelled}]")[3].choice["epoch"]
+            chosen[labelled] = measured(tmp_path / labelled, f"toy/watches[labelled={labelled}]")[
+                3
+            ].choice["epoch"]
     assert chosen == {"true": 1, "false": 4}
 
 
@@ -110,10 +127,14 @@ def test_classes_listed_in_another_order_are_matched_by_name(tmp_path):
         batch = next(data.batches)
         bright = batch.images.mean((1, 2, 3))
         order = bright.argsort()
-        assert batch.targets[order[0]] == 2 and batch.targets[order[-1]] == 0  # light, grey, dark: the target's order
+        assert (
+            batch.targets[order[0]] == 2 and batch.targets[order[-1]] == 0
+        )  # light, grey, dark: the target's order
     backbone.eval()
     with torch.no_grad():
-        found = torch.cat([data.head(backbone(batch.images)).argmax(1) for batch in given.images()]).numpy()
+        found = torch.cat(
+            [data.head(backbone(batch.images)).argmax(1) for batch in given.images()]
+        ).numpy()
     right = (found == cell.prepared.train.targets[cell.chosen.train]).mean()
     assert right > 0.9
 
@@ -135,10 +156,26 @@ def test_other_classes_leave_the_source_its_own_head(tmp_path, name):
 @pytest.mark.parametrize(
     ("adaptation", "changes", "reason"),
     [
-        ("mmd[labelled=false]", {"task": "toy/halves", "size": 20}, "mmd on an unlabelled target needs the source's classes: "),
-        ("source_only", {"task": "toy/halves", "size": 20}, "source_only on an unlabelled target needs the source's classes: "),
-        ("instance_weighting", {"task": "toy/halves", "size": 20}, "instance_weighting needs a target of the source's classes: "),
-        ("coral", {"source": "chain[base=toy/random,on=toy/halves+toy/tones]"}, "coral learns from one source task, "),
+        (
+            "mmd[labelled=false]",
+            {"task": "toy/halves", "size": 20},
+            "mmd on an unlabelled target needs the source's classes: ",
+        ),
+        (
+            "source_only",
+            {"task": "toy/halves", "size": 20},
+            "source_only on an unlabelled target needs the source's classes: ",
+        ),
+        (
+            "instance_weighting",
+            {"task": "toy/halves", "size": 20},
+            "instance_weighting needs a target of the source's classes: ",
+        ),
+        (
+            "coral",
+            {"source": "chain[base=toy/random,on=toy/halves+toy/tones]"},
+            "coral learns from one source task, ",
+        ),
     ],
 )
 def test_what_cannot_apply_is_skipped_with_the_reason(tmp_path, adaptation, changes, reason):
@@ -154,10 +191,16 @@ def test_a_source_without_registered_data_is_skipped_by_the_plan(tmp_path):
     assert not any(needed.kind is JobKind.PRETRAIN for needed in made.jobs.values())
 
 
-@pytest.mark.parametrize("name", ["source_only", "dann[labelled=false]", "mmd", "coral[labelled=false]", "instance_weighting"])
+@pytest.mark.parametrize(
+    "name",
+    ["source_only", "dann[labelled=false]", "mmd", "coral[labelled=false]", "instance_weighting"],
+)
 def test_the_same_cell_is_the_same_bits_twice(tmp_path, name):
     found = [measured(tmp_path / place, name)[3] for place in ("one", "two")]
     assert all(outcome.state is State.DONE for outcome in found)
-    one, two = ([(c.epoch, c.metric, c.value) for c in outcome.curves if c.metric != "seconds"] for outcome in found)
+    one, two = (
+        [(c.epoch, c.metric, c.value) for c in outcome.curves if c.metric != "seconds"]
+        for outcome in found
+    )
     assert one == two and all(math.isfinite(value) for _, _, value in one)
     assert np.isfinite(accuracy(found[0], "test"))

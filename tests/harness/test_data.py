@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from harness.data.decoding import decode
-from harness.data.prepared import prepare
-from harness.data.splits import splits_of
-from registry import Registry, Split, Task
-from registry.errors import DataError
+from headwater.harness.data.decoding import decode
+from headwater.harness.data.prepared import prepare
+from headwater.harness.data.splits import splits_of
+from headwater.registry import Registry, Split, Task
+from headwater.registry.errors import DataError
 from tests.harness.toy import PLUGIN
 
 
@@ -34,7 +34,13 @@ def test_every_form_of_an_image_decodes_to_the_same_pixels(form, tmp_path):
     image, encoded = Image.fromarray(pixels), io.BytesIO()
     image.save(encoded, "PNG")
     image.save(tmp_path / "a.png")
-    forms = {"array": pixels, "bytes": encoded.getvalue(), "path": tmp_path / "a.png", "dict": {"bytes": encoded.getvalue()}, "pil": image}
+    forms = {
+        "array": pixels,
+        "bytes": encoded.getvalue(),
+        "path": tmp_path / "a.png",
+        "dict": {"bytes": encoded.getvalue()},
+        "pil": image,
+    }
     assert (decode(forms[form], 8) == pixels).all()
 
 
@@ -56,19 +62,32 @@ def test_a_corrupt_image_is_named(registry):
 
 
 def test_a_task_of_one_class_is_refused_before_it_is_decoded(registry):
-    task = made(lambda: {"train": Split([b"never decoded"] * 2, ["only"] * 2), "test": Split([b"nor this"], ["only"])})
-    with pytest.raises(DataError, match="own/task: it has only the class only; classification needs two or more"):
+    task = made(
+        lambda: {
+            "train": Split([b"never decoded"] * 2, ["only"] * 2),
+            "test": Split([b"nor this"], ["only"]),
+        }
+    )
+    with pytest.raises(
+        DataError, match="own/task: it has only the class only; classification needs two or more"
+    ):
         prepare(task, registry.task_type("classification"), 8)
 
 
 def test_an_empty_class_is_named(registry):
-    task = made(lambda: {"train": Split(squares(4), [0, 1, 0, 1]), "test": Split(squares(2), [0, 1])}, classes=("a", "b", "unicorn"))
+    task = made(
+        lambda: {"train": Split(squares(4), [0, 1, 0, 1]), "test": Split(squares(2), [0, 1])},
+        classes=("a", "b", "unicorn"),
+    )
     with pytest.raises(DataError, match="no training image of unicorn"):
         prepare(task, registry.task_type("classification"), 8)
 
 
 def test_a_label_out_of_range_is_named(registry):
-    task = made(lambda: {"train": Split(squares(3), [0, 1, 7]), "test": Split(squares(2), [0, 1])}, classes=("a", "b"))
+    task = made(
+        lambda: {"train": Split(squares(3), [0, 1, 7]), "test": Split(squares(2), [0, 1])},
+        classes=("a", "b"),
+    )
     with pytest.raises(DataError, match="train image 2"):
         prepare(task, registry.task_type("classification"), 8)
 
@@ -87,7 +106,10 @@ def test_without_a_test_split_the_same_one_is_carved_every_time():
 
 
 def test_validation_tests_where_there_is_no_test_split_and_joins_train_where_there_is():
-    three = {name: Split(squares(2, start), [start, start + 1]) for start, name in ((0, "train"), (2, "validation"), (4, "test"))}
+    three = {
+        name: Split(squares(2, start), [start, start + 1])
+        for start, name in ((0, "train"), (2, "validation"), (4, "test"))
+    }
     splits, _ = splits_of(made(lambda: three))
     assert splits["train"].targets == [0, 1, 2, 3]
     assert splits["test"].targets == [4, 5]
@@ -97,9 +119,13 @@ def test_validation_tests_where_there_is_no_test_split_and_joins_train_where_the
 
 
 def test_a_hub_style_data_set_gives_images_labels_and_class_names(registry):
-    features = datasets.Features({"picture": datasets.Image(), "kind": datasets.ClassLabel(names=["cat", "dog"])})
+    features = datasets.Features(
+        {"picture": datasets.Image(), "kind": datasets.ClassLabel(names=["cat", "dog"])}
+    )
     rows = {"picture": [Image.fromarray(square) for square in squares(4)], "kind": [0, 1, 1, 0]}
-    data = datasets.DatasetDict({name: datasets.Dataset.from_dict(rows, features=features) for name in ("train", "test")})
+    data = datasets.DatasetDict(
+        {name: datasets.Dataset.from_dict(rows, features=features) for name in ("train", "test")}
+    )
     prepared = prepare(made(lambda: data), registry.task_type("classification"), 8)
     assert prepared.classes == ("cat", "dog")
     assert prepared.outputs == 2
@@ -109,7 +135,9 @@ def test_a_hub_style_data_set_gives_images_labels_and_class_names(registry):
 
 def test_columns_that_cannot_be_told_are_listed():
     data = datasets.Dataset.from_dict({"a": [1], "b": ["x"]})
-    with pytest.raises(DataError, match=r"own/task has no image column. Its columns: a \(int64\), b \(string\)"):
+    with pytest.raises(
+        DataError, match=r"own/task has no image column. Its columns: a \(int64\), b \(string\)"
+    ):
         splits_of(made(lambda: {"train": data}))
 
 
@@ -117,7 +145,9 @@ def test_a_task_whose_load_fails_is_named_with_the_cause():
     def load():
         raise FileNotFoundError("no such disk")
 
-    with pytest.raises(DataError, match=r"own/task could not be loaded: FileNotFoundError: no such disk"):
+    with pytest.raises(
+        DataError, match=r"own/task could not be loaded: FileNotFoundError: no such disk"
+    ):
         splits_of(made(load))
 
 

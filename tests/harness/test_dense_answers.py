@@ -11,28 +11,39 @@ import torch
 from PIL import Image
 
 import headwater as hw
-from harness.answers import Answers
-from harness.measure.adapting import kept
-from harness.plan import plan
-from harness.run import Control
-from harness.spec import Spec
-from registry import Registry
+from headwater.harness.measure.adapting import kept
+from headwater.harness.planning.planner import plan
+from headwater.harness.planning.spec import Spec
+from headwater.harness.results.answers import Answers
+from headwater.harness.running.run import Control
+from headwater.registry import Registry
 from tests.harness.dense_toy import PLUGIN, VOID, Dense, keys, squares
 
 # -- answers ----------------------------------------------------------------------------------------------
 
 
 def adapted(tmp_path, task="toy/where", **changes):
-    given = {"control": Control(executor="inline", rerun="failed"), "plugins": [PLUGIN], "store": tmp_path / "s.duckdb", "image_size": 64}
+    given = {
+        "control": Control(executor="inline", rerun="failed"),
+        "plugins": [PLUGIN],
+        "store": tmp_path / "s.duckdb",
+        "image_size": 64,
+    }
     recipe = {"epochs": 6, "batch_size": 8, "learning_rate": 0.02}
-    return hw.adapt(task, "toy/maps", tmp_path / "m.safetensors", **({"training": recipe} | given | changes))
+    return hw.adapt(
+        task, "toy/maps", tmp_path / "m.safetensors", **({"training": recipe} | given | changes)
+    )
 
 
 def recorded(tmp_path, saved):
-    return np.load(tmp_path / "s-files" / "predictions" / f"{saved.facts.job}.npy").astype(np.float32)
+    return np.load(tmp_path / "s-files" / "predictions" / f"{saved.facts.job}.npy").astype(
+        np.float32
+    )
 
 
-@pytest.mark.parametrize("adaptation", ["fine_tune[layer_decay=0.5,l2_sp=0.01]", "freeze[stages=0]", "lora[rank=2]"])
+@pytest.mark.parametrize(
+    "adaptation", ["fine_tune[layer_decay=0.5,l2_sp=0.01]", "freeze[stages=0]", "lora[rank=2]"]
+)
 def test_a_saved_dense_network_gives_the_recorded_predictions(tmp_path, adaptation):
     saved = adapted(tmp_path, adaptation=adaptation)
     model = hw.load_adapted(saved.path, plugins=[PLUGIN])
@@ -51,8 +62,13 @@ def test_predict_gives_what_the_type_answers_of_the_image_as_it_was_given(tmp_pa
     image.resize((128, 96)).save(tmp_path / "wide.png")
     (names, own), (_, wide) = model.predict([image, tmp_path / "wide.png"])
     assert own == (64, 64) and wide == (128, 96)
-    assert set(names) <= {"ground", "square"} and names == [model.classes[index] for index in np.unique(model.outputs(image)[0].argmax(0))]
-    with pytest.raises(hw.NotApplicable, match=r"toy/where is toy/regions: an image has no probabilities of one class each"):
+    assert set(names) <= {"ground", "square"} and names == [
+        model.classes[index] for index in np.unique(model.outputs(image)[0].argmax(0))
+    ]
+    with pytest.raises(
+        hw.NotApplicable,
+        match=r"toy/where is toy/regions: an image has no probabilities of one class each",
+    ):
         model.probabilities(image)
 
 
@@ -63,12 +79,17 @@ def test_a_type_that_says_no_more_is_answered_with_its_predictions(tmp_path):
 
 
 def test_a_network_of_places_may_be_saved_if_rounding_moves_few_of_its_choices(tmp_path):
-    from harness.adapt import _answers_alike
-    from leaderboard import Store
+    from headwater.harness.results.save import _answers_alike
+    from headwater.leaderboard import Store
 
     saved = adapted(tmp_path)
     registry = Registry.discover([PLUGIN])
-    made = plan(Spec.of(keys(sizes=["full"], training={"epochs": 6, "batch_size": 8, "learning_rate": 0.02})), registry)
+    made = plan(
+        Spec.of(
+            keys(sizes=["full"], training={"epochs": 6, "batch_size": 8, "learning_rate": 0.02})
+        ),
+        registry,
+    )
     job = next(job for job in made.jobs.values() if job.id == saved.facts.job)
     true = recorded(tmp_path, saved)
 
@@ -81,7 +102,9 @@ def test_a_network_of_places_may_be_saved_if_rounding_moves_few_of_its_choices(t
             return np.where(moved, -true - 3 * np.sign(true), true)
 
     store = Store(tmp_path / "s.duckdb")
-    assert _answers_alike(Moved(0.0), job, made, store) and _answers_alike(Moved(0.005), job, made, store)
+    assert _answers_alike(Moved(0.0), job, made, store) and _answers_alike(
+        Moved(0.005), job, made, store
+    )
     assert not _answers_alike(Moved(0.5), job, made, store)
 
 
@@ -95,13 +118,24 @@ class Counted(Dense):
         raise AssertionError
 
     def measure(self, predictions, targets):
-        return {"found": float((predictions * targets).sum() / targets.sum()), "accuracy": float((predictions == targets).float().mean())}
+        return {
+            "found": float((predictions * targets).sum() / targets.sum()),
+            "accuracy": float((predictions == targets).float().mean()),
+        }
 
 
 class Tallied(Counted):
     def tally(self, predictions, targets):
         right = predictions == targets
-        return torch.stack([(predictions * targets).sum(1), targets.sum(1), right.sum(1), right.sum(1) + (~right).sum(1)], 1).double()
+        return torch.stack(
+            [
+                (predictions * targets).sum(1),
+                targets.sum(1),
+                right.sum(1),
+                right.sum(1) + (~right).sum(1),
+            ],
+            1,
+        ).double()
 
     def tallied(self, sums):
         return {"found": float(sums[0] / sums[1]), "accuracy": float(sums[2] / sums[3])}
@@ -127,7 +161,9 @@ def test_a_tally_gives_the_bootstrap_of_measuring_every_draw(metric):
 def test_one_image_has_no_interval_and_what_has_no_value_no_bounds():
     assert answers(Counted, count=1).interval is None
     nothing = answers(Counted)
-    assert replace(nothing, targets=np.zeros_like(nothing.targets)).interval is None  # 0/0 in every draw
+    assert (
+        replace(nothing, targets=np.zeros_like(nothing.targets)).interval is None
+    )  # 0/0 in every draw
 
 
 def test_what_half_precision_cannot_hold_is_kept_in_single():

@@ -5,13 +5,13 @@ import pytest
 import torch
 
 import headwater as hw
-from harness.data.subset import first, subset
-from harness.measure.probabilities import Looking
-from harness.plan import plan
-from harness.spec import Spec
-from leaderboard.records import JobKind, State
-from registry import Registry
-from registry.errors import BadSpec
+from headwater.harness.data.subset import first, subset
+from headwater.harness.measure.probabilities import Looking
+from headwater.harness.planning.planner import plan
+from headwater.harness.planning.spec import Spec
+from headwater.leaderboard.store.records import JobKind, State
+from headwater.registry import Registry
+from headwater.registry.errors import BadSpec
 from tests.harness.test_measure import measured
 from tests.harness.toy import PLUGIN, keys
 
@@ -26,41 +26,78 @@ def of_kind(made, kind):
 
 
 def planned(registry, **changes):
-    return plan(Spec.of(keys(**({"adaptations": [], "estimators": ["toy/mean", "toy/guess"], "sizes": [6, 12]} | changes))), registry)
+    return plan(
+        Spec.of(
+            keys(
+                **(
+                    {"adaptations": [], "estimators": ["toy/mean", "toy/guess"], "sizes": [6, 12]}
+                    | changes
+                )
+            )
+        ),
+        registry,
+    )
 
 
 def test_one_extraction_of_the_largest_subset_serves_every_size_and_estimator(registry):
     made = planned(registry, seeds=2)
     looks = [(job.record.size, job.record.seed) for job in of_kind(made, JobKind.FEATURES)]
     assert sorted(looks) == [("12", 0), ("12", 1)]
-    estimates = {(j.record.adaptation, j.record.size, j.record.seed) for j in of_kind(made, JobKind.ESTIMATE)}
-    assert estimates == {(e, n, k) for e in ("toy/mean", "toy/guess") for n in ("6", "12") for k in (0, 1)}
+    estimates = {
+        (j.record.adaptation, j.record.size, j.record.seed) for j in of_kind(made, JobKind.ESTIMATE)
+    }
+    assert estimates == {
+        (e, n, k) for e in ("toy/mean", "toy/guess") for n in ("6", "12") for k in (0, 1)
+    }
     assert {job.extracted for job in of_kind(made, JobKind.ESTIMATE)} == {"12"} and not made.cells
 
 
 def test_where_all_images_are_looked_at_anyway_estimates_share_them(registry):
     made = planned(registry, adaptations=["linear_probe"], sources=["toy/fixed"], references=[])
     assert [job.record.size for job in of_kind(made, JobKind.FEATURES)] == [""]
-    assert {job.features for job in of_kind(made, JobKind.ESTIMATE)} == {job.features for job in made.cells}
+    assert {job.features for job in of_kind(made, JobKind.ESTIMATE)} == {
+        job.features for job in made.cells
+    }
 
 
 def test_all_images_are_scored_once_whatever_the_seeds(registry):
-    made = planned(registry, sizes=["full"], seeds=3, sources=["toy/fixed", "toy/random"], estimators=["toy/mean"])
-    assert sorted((j.record.source, str(j.record.seed)) for j in of_kind(made, JobKind.ESTIMATE)) == [
+    made = planned(
+        registry,
+        sizes=["full"],
+        seeds=3,
+        sources=["toy/fixed", "toy/random"],
+        estimators=["toy/mean"],
+    )
+    assert sorted(
+        (j.record.source, str(j.record.seed)) for j in of_kind(made, JobKind.ESTIMATE)
+    ) == [
         ("toy/fixed", "None"),
         *(("toy/random", str(seed)) for seed in range(3)),
     ]
 
 
 def test_an_estimate_keeps_its_identity_whatever_else_is_asked_for(registry):
-    alone = {job.id for job in of_kind(planned(registry, sizes=[6], estimators=["toy/mean"]), JobKind.ESTIMATE)}
-    among = {job.id for job in of_kind(planned(registry, adaptations=["linear_probe"], sizes=[6, 12]), JobKind.ESTIMATE)}
+    alone = {
+        job.id
+        for job in of_kind(planned(registry, sizes=[6], estimators=["toy/mean"]), JobKind.ESTIMATE)
+    }
+    among = {
+        job.id
+        for job in of_kind(
+            planned(registry, adaptations=["linear_probe"], sizes=[6, 12]), JobKind.ESTIMATE
+        )
+    }
     assert alone < among
 
 
 def test_options_and_globs_name_estimators_once(registry):
-    made = planned(registry, estimators=["toy/me*", "toy/mean[power=1.0]", "toy/mean[power=2.0]"], sizes=[6])
-    assert [job.record.adaptation for job in of_kind(made, JobKind.ESTIMATE)] == ["toy/mean", "toy/mean[power=2.0]"]
+    made = planned(
+        registry, estimators=["toy/me*", "toy/mean[power=1.0]", "toy/mean[power=2.0]"], sizes=[6]
+    )
+    assert [job.record.adaptation for job in of_kind(made, JobKind.ESTIMATE)] == [
+        "toy/mean",
+        "toy/mean[power=2.0]",
+    ]
 
 
 def test_a_spec_needs_adaptations_or_estimators():
@@ -75,7 +112,11 @@ def test_an_unknown_estimator_is_named_by_its_key(registry):
 
 def scores(tmp_path, **changes):
     asked = {"adaptations": [], "estimators": ["toy/mean", "toy/guess"], "sizes": [6, 12]} | changes
-    return {(r.source, r.adaptation, r.size): outcome for r, outcome in measured(tmp_path, **asked) if r.kind is JobKind.ESTIMATE}
+    return {
+        (r.source, r.adaptation, r.size): outcome
+        for r, outcome in measured(tmp_path, **asked)
+        if r.kind is JobKind.ESTIMATE
+    }
 
 
 def the_score(outcome):
@@ -84,7 +125,10 @@ def the_score(outcome):
 
 def test_an_estimator_sees_the_features_of_its_own_subset(tmp_path):
     """From an extraction of more images, from one of all images, and by hand: the same numbers."""
-    of_more, of_all = scores(tmp_path / "a"), scores(tmp_path / "b", adaptations=["linear_probe"], references=[])
+    of_more, of_all = (
+        scores(tmp_path / "a"),
+        scores(tmp_path / "b", adaptations=["linear_probe"], references=[]),
+    )
     features = np.load(next((tmp_path / "b" / "features").glob("*/train.npy")))
     labels = np.arange(60) % 3
     for size in (6, 12):
@@ -108,7 +152,10 @@ def test_too_few_images_skip_an_estimate_and_no_smaller_one(tmp_path):
     found = scores(tmp_path, estimators=["toy/mean"], sizes=[6, 500])
     assert found["toy/fixed", "toy/mean", "6"].state is State.DONE
     skipped = found["toy/fixed", "toy/mean", "500"]
-    assert skipped.state is State.SKIPPED and "only 60 training images, 500 asked for" in skipped.reason
+    assert (
+        skipped.state is State.SKIPPED
+        and "only 60 training images, 500 asked for" in skipped.reason
+    )
 
 
 def test_a_source_without_a_classifier_skips_what_needs_its_probabilities(tmp_path):
@@ -117,7 +164,9 @@ def test_a_source_without_a_classifier_skips_what_needs_its_probabilities(tmp_pa
 
 
 def test_a_source_that_keeps_its_classifier_lends_it(tmp_path):
-    outcome = scores(tmp_path, sources=["toy/classifies"], references=[])["toy/classifies", "toy/guess", "12"]
+    outcome = scores(tmp_path, sources=["toy/classifies"], references=[])[
+        "toy/classifies", "toy/guess", "12"
+    ]
     probabilities = np.load(next((tmp_path / "features").glob("*/probabilities.npy")))
     assert probabilities.shape == (12, 7)
     assert probabilities.sum(1) == pytest.approx(np.ones(12), abs=1e-5)
@@ -126,7 +175,9 @@ def test_a_source_that_keeps_its_classifier_lends_it(tmp_path):
 
 def test_a_chains_own_heads_are_its_classifier(tmp_path):
     chain = "chain[base=toy/fixed,on=toy/halves+toy/shades]"
-    outcome = scores(tmp_path, sources=[chain], tasks=["toy/tones"], references=[])[chain, "toy/guess", "12"]
+    outcome = scores(tmp_path, sources=[chain], tasks=["toy/tones"], references=[])[
+        chain, "toy/guess", "12"
+    ]
     assert outcome.state is State.DONE, outcome.reason
     probabilities = np.load(next((tmp_path / "features").glob("*/probabilities.npy")))
     assert probabilities.shape == (12, 2 + 3)  # a class of every task, each head weighing the same
@@ -149,5 +200,10 @@ def test_what_is_looked_at_is_the_timm_networks_own_features_and_softmax():
 
 
 def test_the_same_estimates_come_out_twice(tmp_path):
-    one, two = scores(tmp_path / "a", sources=["toy/random"]), scores(tmp_path / "b", sources=["toy/random"])
-    assert {place: o.metrics for place, o in one.items()} == {place: o.metrics for place, o in two.items()}
+    one, two = (
+        scores(tmp_path / "a", sources=["toy/random"]),
+        scores(tmp_path / "b", sources=["toy/random"]),
+    )
+    assert {place: o.metrics for place, o in one.items()} == {
+        place: o.metrics for place, o in two.items()
+    }

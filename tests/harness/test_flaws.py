@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 import headwater as hw
-from harness.data.flaws import Flawed, grouped, known
-from harness.data.prepared import prepare
-from harness.run import Control, Session, Unwatched
-from harness.selecting.select import Request
-from harness.selecting.select import prepared as select_prepared
-from registry import Flaw, Split, Task
-from registry.errors import DataError
+from headwater.harness.data.flaws import Flawed, grouped, known
+from headwater.harness.data.prepared import prepare
+from headwater.harness.running.run import Control, Session, Unwatched
+from headwater.harness.selecting.select import Request
+from headwater.harness.selecting.select import prepared as select_prepared
+from headwater.registry import Flaw, Split, Task
+from headwater.registry.errors import DataError
 from tests.cli.headwater_command import run_headwater
 from tests.rendered import HEIGHT, KINDS, TEST, TRAIN, VOID, WIDTH, encoded, scene, write_parquet
 
@@ -41,7 +41,11 @@ def spoilt_boxes(row, values):
 
 
 def spoilt_masks(row, values):
-    masks = {1: np.zeros((HEIGHT, WIDTH // 2), np.uint8), 2: np.full((HEIGHT, WIDTH), VOID, np.uint8), 5: scene(5).mask()}
+    masks = {
+        1: np.zeros((HEIGHT, WIDTH // 2), np.uint8),
+        2: np.full((HEIGHT, WIDTH), VOID, np.uint8),
+        5: scene(5).mask(),
+    }
     if row == 5:
         masks[5][10:12, 10:13] = 9
     if row in masks:
@@ -89,15 +93,22 @@ def test_every_flaw_is_told_by_image_and_handled_as_said(registry, name):
     card = registry.task(name)
     prepared = prepare(card, registry.task_type(card.type), 32)
     about = [(flaw.name, flaw.what, flaw.handled) for flaw in prepared.flaws]
-    assert about == [(f"{card.name}: train image {row} (scene_{row})", what, handled) for row, what, handled in HANDLED[card.type]]
+    assert about == [
+        (f"{card.name}: train image {row} (scene_{row})", what, handled)
+        for row, what, handled in HANDLED[card.type]
+    ]
     left_out = LEFT_OUT[card.type]
     assert (len(prepared.train), len(prepared.test)) == (TRAIN - len(left_out), TEST)
     assert prepared.flawed == Flawed(len(about), GIVEN, {"train": len(left_out), "test": 0})
     kept = [row for row in range(TRAIN) if row not in left_out]
     for place, row in enumerate(kept):  # images stay beside their own targets
-        assert np.abs(prepared.train.images[place].astype(int).mean() - scene(row).image().mean()) < 2
+        assert (
+            np.abs(prepared.train.images[place].astype(int).mean() - scene(row).image().mean()) < 2
+        )
     if card.type == "detection":
-        assert prepared.train.targets[kept.index(1), 0, :4] == pytest.approx([0, 5 / HEIGHT, 12 / WIDTH, 25 / HEIGHT])
+        assert prepared.train.targets[kept.index(1), 0, :4] == pytest.approx(
+            [0, 5 / HEIGHT, 12 / WIDTH, 25 / HEIGHT]
+        )
         assert (prepared.train.targets[kept.index(4), :, 4] == -1).all()
     else:
         assert set(np.unique(prepared.train.targets)) == {0, 1, 2, 3, VOID}
@@ -112,10 +123,32 @@ def test_flaws_are_kept_with_the_decoded_data_and_counted_without_them(registry,
     assert known(card, task_type) == first.flawed
 
 
-def test_a_run_says_once_at_its_end_what_is_flawed_and_its_jobs_note_it(name, tmp_path, capsys, monkeypatch):
+def test_a_run_says_once_at_its_end_what_is_flawed_and_its_jobs_note_it(
+    name, tmp_path, capsys, monkeypatch
+):
     monkeypatch.setenv("COLUMNS", "400")  # names of folders are long
-    words = ["--sources", "scratch/test_resnet", "--tasks", name, "--adaptations", "fine_tune", "--sizes", "full", "--seeds", "2"]
-    sizes = ["--image-size", "32", "--epochs", "1", "--executor", "inline", "--store", tmp_path / "s.duckdb"]
+    words = [
+        "--sources",
+        "scratch/test_resnet",
+        "--tasks",
+        name,
+        "--adaptations",
+        "fine_tune",
+        "--sizes",
+        "full",
+        "--seeds",
+        "2",
+    ]
+    sizes = [
+        "--image-size",
+        "32",
+        "--epochs",
+        "1",
+        "--executor",
+        "inline",
+        "--store",
+        tmp_path / "s.duckdb",
+    ]
     answer = run_headwater(capsys, "run", *words, *sizes)
     card = hw.Registry.discover().task(name)
     said = f"{counted(card.type)}: headwater check {shlex.quote(card.name)}"
@@ -128,14 +161,41 @@ def test_a_run_says_once_at_its_end_what_is_flawed_and_its_jobs_note_it(name, tm
 
 
 def test_adapt_and_select_say_it_too(registry, tmp_path, capsys):
-    write_parquet(tmp_path, "regression", lambda row, values: values | {"target": None} if row == 3 else values)
+    write_parquet(
+        tmp_path,
+        "regression",
+        lambda row, values: values | {"target": None} if row == 3 else values,
+    )
     name = f"parquet/{tmp_path}[type=regression]"
     said = f"flawed annotations in 2 of 36 images, 1 of 24 train and 1 of 12 test images left out: headwater check '{name}'"
-    options = ["--image-size", "32", "--epochs", "1", "--executor", "inline", "--store", tmp_path / "s.duckdb"]
-    answer = run_headwater(capsys, "adapt", name, "--source", "scratch/test_resnet", "--save", tmp_path / "m.safetensors", *options)
+    options = [
+        "--image-size",
+        "32",
+        "--epochs",
+        "1",
+        "--executor",
+        "inline",
+        "--store",
+        tmp_path / "s.duckdb",
+    ]
+    answer = run_headwater(
+        capsys,
+        "adapt",
+        name,
+        "--source",
+        "scratch/test_resnet",
+        "--save",
+        tmp_path / "m.safetensors",
+        *options,
+    )
     assert (answer.status, answer.err.count(said)) == (0, 1)
     lines: list[str] = []
-    asked = Request(name, ("scratch/test_resnet",), selector="random", keys={"image_size": 32, "store": tmp_path / "s.duckdb"})
+    asked = Request(
+        name,
+        ("scratch/test_resnet",),
+        selector="random",
+        keys={"image_size": 32, "store": tmp_path / "s.duckdb"},
+    )
     with Session() as session:
         select_prepared(asked, (), Control(executor="inline"), Unwatched(), session, lines.append)
     assert said in lines
@@ -143,9 +203,11 @@ def test_adapt_and_select_say_it_too(registry, tmp_path, capsys):
 
 def test_check_lists_flaws_by_kind_and_every_one_as_json(name, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "400")
-    import harness.conformance.task as conformance
+    import headwater.harness.conformance.task as conformance
 
-    monkeypatch.setattr(conformance._Subject, "same_elsewhere", lambda self: "")  # another process takes seconds
+    monkeypatch.setattr(
+        conformance._Subject, "same_elsewhere", lambda self: ""
+    )  # another process takes seconds
     answer = run_headwater(capsys, "check", name)
     card = hw.Registry.discover().task(name)
     assert answer.status == 0 and counted(card.type) in answer.out
@@ -154,36 +216,72 @@ def test_check_lists_flaws_by_kind_and_every_one_as_json(name, tmp_path, capsys,
         assert f"    1 × {what}: {handled}\n      train image {row} (scene_{row})\n" in answer.out
     rows = json.loads(run_headwater(capsys, "check", name, "--format", "json").out)
     told = [(row["about"], row["message"], row["then"]) for row in rows if row["about"]]
-    assert told == [(f"train image {row} (scene_{row})", what, handled) for row, what, handled in HANDLED[card.type]]
-    assert [row["check"] for row in rows if not row["about"]] == ["card", "loads", "labels", "decodes", "disjoint", "elsewhere"]
+    assert told == [
+        (f"train image {row} (scene_{row})", what, handled)
+        for row, what, handled in HANDLED[card.type]
+    ]
+    assert [row["check"] for row in rows if not row["about"]] == [
+        "card",
+        "loads",
+        "labels",
+        "decodes",
+        "disjoint",
+        "elsewhere",
+    ]
     assert all(row["passed"] is True and row["card"] == card.name for row in rows)
 
 
 def test_a_split_of_which_nothing_can_be_used_is_an_error_with_its_first_flaw(registry):
     empty = [np.full((8, 8), VOID, np.uint8)] * 3
     split = Split([np.zeros((8, 8, 3), np.uint8)] * 3, empty)
-    card = Task(name="own/masks", load=lambda: {"train": split, "test": split}, type="segmentation", classes=("a", "b"))
-    with pytest.raises(DataError, match="no image of its train split can be used: own/masks: train image 0 has a mask of nothing but void"):
+    card = Task(
+        name="own/masks",
+        load=lambda: {"train": split, "test": split},
+        type="segmentation",
+        classes=("a", "b"),
+    )
+    with pytest.raises(
+        DataError,
+        match="no image of its train split can be used: own/masks: train image 0 has a mask of nothing but void",
+    ):
         prepare(card, registry.task_type("segmentation"), 32)
 
 
 def test_what_a_tasks_own_loading_found_is_told_too(registry):
     images = [np.full((8, 8, 3), value, np.uint8) for value in range(6)]
     flaw = Flaw("scan 6", "has no report", "left out")
-    splits = {"train": Split(images[:4], ["a", "b"] * 2, flaws=[flaw]), "test": Split(images[4:], ["a", "b"])}
-    prepared = prepare(Task(name="own/scans", load=lambda: splits), registry.task_type("classification"), 8)
+    splits = {
+        "train": Split(images[:4], ["a", "b"] * 2, flaws=[flaw]),
+        "test": Split(images[4:], ["a", "b"]),
+    }
+    prepared = prepare(
+        Task(name="own/scans", load=lambda: splits), registry.task_type("classification"), 8
+    )
     assert prepared.flaws == (Flaw("own/scans: scan 6", "has no report", "left out"),)
-    assert str(prepared.flawed) == "flawed annotations in 1 of 7 images, 1 of 5 train images left out"
-    carved = prepare(Task(name="own/carved", load=lambda: splits["train"]), registry.task_type("classification"), 8)
+    assert (
+        str(prepared.flawed) == "flawed annotations in 1 of 7 images, 1 of 5 train images left out"
+    )
+    carved = prepare(
+        Task(name="own/carved", load=lambda: splits["train"]),
+        registry.task_type("classification"),
+        8,
+    )
     assert [flaw.name for flaw in carved.flaws] == ["own/carved: scan 6"]  # once, not for each part
     assert carved.flawed.given == {"train": 4, "test": 1}
 
 
 def test_images_of_two_splits_with_the_same_name_are_two(registry):
-    split = Split([np.full((8, 8, 3), value, np.uint8) for value in range(3)], [1.0, 2.0, None], ["0.jpg", "1.jpg", "2.jpg"])
+    split = Split(
+        [np.full((8, 8, 3), value, np.uint8) for value in range(3)],
+        [1.0, 2.0, None],
+        ["0.jpg", "1.jpg", "2.jpg"],
+    )
     card = Task(name="own/twice", load=lambda: {"train": split, "test": split}, type="regression")
     flawed = prepare(card, registry.task_type("regression"), 8).flawed
-    assert str(flawed) == "flawed annotations in 2 of 6 images, 1 of 3 train and 1 of 3 test images left out"
+    assert (
+        str(flawed)
+        == "flawed annotations in 2 of 6 images, 1 of 3 train and 1 of 3 test images left out"
+    )
 
 
 def test_a_task_without_flaws_says_nothing(registry, tmp_path):
@@ -215,7 +313,10 @@ def test_a_task_without_flaws_says_nothing(registry, tmp_path):
         ),
         (["has 2 points (0, 1) off the image"], "has 2 points (0, 1) off the image"),
         (
-            ["has 1 box of no known category ('light (red)')", "has 2 boxes of no known category ('car')"],
+            [
+                "has 1 box of no known category ('light (red)')",
+                "has 2 boxes of no known category ('car')",
+            ],
             "has 1–2 boxes of no known category ('light (red)', 'car')",
         ),
         (["has 900 pixels of 9", "has 1,200 pixels of 9"], "has 900–1,200 pixels of 9"),
@@ -223,11 +324,18 @@ def test_a_task_without_flaws_says_nothing(registry, tmp_path):
 )
 def test_flaws_that_differ_in_their_numbers_are_of_a_kind(whats, together):
     (group,) = grouped([Flaw(f"image {row}", what, "left out") for row, what in enumerate(whats)])
-    assert (group.what, group.names) == (together, tuple(f"image {row}" for row in range(len(whats))))
+    assert (group.what, group.names) == (
+        together,
+        tuple(f"image {row}" for row in range(len(whats))),
+    )
 
 
 def test_other_flaws_and_other_ends_are_apart_and_the_most_frequent_is_first():
-    flaws = [Flaw("a", "has no mask", "left out"), Flaw("b", "has 1 empty box", "left out"), Flaw("c", "has 1 empty box", "clipped")]
+    flaws = [
+        Flaw("a", "has no mask", "left out"),
+        Flaw("b", "has 1 empty box", "left out"),
+        Flaw("c", "has 1 empty box", "clipped"),
+    ]
     flaws.append(Flaw("d", "has 2 empty boxes", "clipped"))
     assert [(group.what, group.handled, len(group.names)) for group in grouped(flaws)] == [
         ("has 1–2 empty boxes", "clipped", 2),
@@ -237,15 +345,20 @@ def test_other_flaws_and_other_ends_are_apart_and_the_most_frequent_is_first():
 
 
 def test_many_images_and_kinds_are_cut_short_with_where_to_see_the_rest():
-    from harness.cli.check_verb import IMAGES, KINDS, _flaws
+    from headwater.harness.cli.check_verb import IMAGES, KINDS, _flaws
 
     card = Task(name="own/task", load=dict)
     many = [Flaw(f"own/task: image {row}", "has no mask", "left out") for row in range(IMAGES + 3)]
-    kinds = [Flaw("own/task: image 0", f"has no {chr(97 + row)}", "left out") for row in range(KINDS + 1)]
+    kinds = [
+        Flaw("own/task: image 0", f"has no {chr(97 + row)}", "left out") for row in range(KINDS + 1)
+    ]
     assert list(_flaws(card, many)) == [
         "    7 × has no mask: left out",
         "      image 0, image 1, image 2, image 3, and 3 more",
         "    all of them: --format json",
     ]
     lines = list(_flaws(card, kinds))
-    assert lines[-2:] == ["    and 1 more kind", "    all of them: --format json"] and len(lines) == 2 * KINDS + 2
+    assert (
+        lines[-2:] == ["    and 1 more kind", "    all of them: --format json"]
+        and len(lines) == 2 * KINDS + 2
+    )

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from harness.forecast import FIXED, forecast
-from harness.plan import plan
-from harness.spec import Spec
-from leaderboard import Spent
-from registry import Registry
+from headwater.harness.planning.forecast import FIXED, forecast
+from headwater.harness.planning.planner import plan
+from headwater.harness.planning.spec import Spec
+from headwater.leaderboard import Spent
+from headwater.registry import Registry
 from tests.harness.toy import PLUGIN, SIDE, keys
 
 
@@ -24,7 +24,12 @@ def cost(registry, history, **changes):
 
 
 def spent(seconds, images, source="toy/fixed", task="toy/shades", size="12", **more):
-    row = {"kind": "adapt", "adaptation": "fine_tune", "architecture": "toy", "image_size": SIDE} | more
+    row = {
+        "kind": "adapt",
+        "adaptation": "fine_tune",
+        "architecture": "toy",
+        "image_size": SIDE,
+    } | more
     return Spent(source=source, task=task, size=size, seconds=seconds, images=images, **row)
 
 
@@ -68,4 +73,6 @@ def test_a_block_shuffle_counts_the_networks_that_it_trains(registry):
     anatomy = {"analyses": ["block_shuffle", "distance"], "blocks": [1, 2, SIDE]}
     made = plan(Spec.of(keys(anatomy=anatomy, tuning={"trials": 8})), registry)
     images = {job.record.analysis: job.images for job in made.jobs.values()}
-    assert images["block_shuffle"] == 4 * IMAGES  # both networks, at the two sizes that leave several blocks
+    assert (
+        images["block_shuffle"] == 4 * IMAGES
+    )  # both networks, at the two sizes that leave several blocks

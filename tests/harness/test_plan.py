@@ -2,12 +2,12 @@
 
 import pytest
 
-from harness.plan import plan
-from harness.schedule import Schedule
-from harness.spec import Spec
-from leaderboard.records import JobKind, Outcome, State
-from registry import Registry
-from registry.errors import BadSpec, DataError, UnknownName
+from headwater.harness.planning.planner import plan
+from headwater.harness.planning.spec import Spec
+from headwater.harness.running.schedule import Schedule
+from headwater.leaderboard.store.records import JobKind, Outcome, State
+from headwater.registry import Registry
+from headwater.registry.errors import BadSpec, DataError, UnknownName
 from tests.harness.toy import PLUGIN, keys
 
 
@@ -17,26 +17,49 @@ def registry():
 
 
 def cells(made):
-    return {(job.record.source, job.record.adaptation, job.record.size, job.record.seed) for job in made.cells}
+    return {
+        (job.record.source, job.record.adaptation, job.record.size, job.record.seed)
+        for job in made.cells
+    }
 
 
 def test_every_cell_brings_its_scratch_reference_once(registry):
     made = plan(Spec.of(keys(sources=["toy/fixed"], sizes=[6, 12], seeds=2)), registry)
-    expected = {(s, a, n, k) for s, a in (("toy/fixed", "fine_tune"), ("toy/random", "from_scratch")) for n in ("6", "12") for k in (0, 1)}
+    expected = {
+        (s, a, n, k)
+        for s, a in (("toy/fixed", "fine_tune"), ("toy/random", "from_scratch"))
+        for n in ("6", "12")
+        for k in (0, 1)
+    }
     assert cells(made) == expected
 
 
 def test_training_all_of_a_random_network_is_from_scratch_whatever_it_was_called(registry):
-    made = plan(Spec.of(keys(sources=["toy/random", "toy/fixed"], adaptations=["fine_tune", "from_scratch"])), registry)
-    assert {(s, a) for s, a, _, _ in cells(made)} == {("toy/fixed", "fine_tune"), ("toy/random", "from_scratch")}
+    made = plan(
+        Spec.of(
+            keys(sources=["toy/random", "toy/fixed"], adaptations=["fine_tune", "from_scratch"])
+        ),
+        registry,
+    )
+    assert {(s, a) for s, a, _, _ in cells(made)} == {
+        ("toy/fixed", "fine_tune"),
+        ("toy/random", "from_scratch"),
+    }
 
 
 def test_a_probe_is_held_against_a_probe_on_random_features(registry):
     made = plan(Spec.of(keys(adaptations=["linear_probe"], seeds=2)), registry)
-    assert {(s, a) for s, a, _, _ in cells(made)} == {("toy/fixed", "linear_probe"), ("toy/random", "linear_probe")}
+    assert {(s, a) for s, a, _, _ in cells(made)} == {
+        ("toy/fixed", "linear_probe"),
+        ("toy/random", "linear_probe"),
+    }
     extractions = [job.record for job in made.jobs.values() if job.kind is JobKind.FEATURES]
     # Fixed weights are looked through once for all seeds and sizes, random ones once a seed.
-    assert {(record.source, record.seed) for record in extractions} == {("toy/fixed", None), ("toy/random", 0), ("toy/random", 1)}
+    assert {(record.source, record.seed) for record in extractions} == {
+        ("toy/fixed", None),
+        ("toy/random", 0),
+        ("toy/random", 1),
+    }
     assert len(extractions) == 3
 
 
@@ -64,7 +87,10 @@ def test_options_pass_to_the_control(registry):
 
 def test_a_chain_is_trained_once_for_all_its_targets_and_has_both_references(registry):
     chain = "chain[base=toy/fixed,on=toy/halves]"
-    made = plan(Spec.of(keys(sources=[chain], tasks=["toy/shades", "toy/broken"], sizes=[6, 12], seeds=2)), registry)
+    made = plan(
+        Spec.of(keys(sources=[chain], tasks=["toy/shades", "toy/broken"], sizes=[6, 12], seeds=2)),
+        registry,
+    )
     pretrainings = [job for job in made.jobs.values() if job.kind is JobKind.PRETRAIN]
     assert len(pretrainings) == 1
     of_chain = [job for job in made.cells if job.record.source == chain]
@@ -84,7 +110,12 @@ def test_a_chains_card_is_derived_from_its_parents(registry):
 
 
 def test_jobs_come_after_what_they_need(registry):
-    made = plan(Spec.of(keys(sources=["chain[base=toy/random,on=toy/halves]"], adaptations=["linear_probe"])), registry)
+    made = plan(
+        Spec.of(
+            keys(sources=["chain[base=toy/random,on=toy/halves]"], adaptations=["linear_probe"])
+        ),
+        registry,
+    )
     seen = set()
     for job in made.jobs.values():
         assert set(job.needs) <= seen
@@ -108,9 +139,19 @@ def test_whatever_decides_a_result_changes_the_identity(registry, change):
     assert not set(before.jobs) & set(after.jobs)
 
 
-@pytest.mark.parametrize("change", [{"name": "x"}, {"store": "y.duckdb"}, {"resources": {"slots": 1}}, {"pretraining": {"epochs": 9}}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "x"},
+        {"store": "y.duckdb"},
+        {"resources": {"slots": 1}},
+        {"pretraining": {"epochs": 9}},
+    ],
+)
 def test_what_decides_no_result_leaves_it(registry, change):
-    assert set(plan(Spec.of(keys()), registry).jobs) == set(plan(Spec.of(keys(**change)), registry).jobs)
+    assert set(plan(Spec.of(keys()), registry).jobs) == set(
+        plan(Spec.of(keys(**change)), registry).jobs
+    )
 
 
 def test_the_training_budget_is_no_part_of_a_probe(registry):
@@ -135,7 +176,12 @@ def test_a_metric_its_type_does_not_have_is_refused(registry):
 
 
 def test_a_failure_takes_down_what_needs_it_and_nothing_else(registry):
-    spec = Spec.of(keys(sources=["chain[base=toy/random,on=toy/halves]", "toy/fixed"], adaptations=["linear_probe"]))
+    spec = Spec.of(
+        keys(
+            sources=["chain[base=toy/random,on=toy/halves]", "toy/fixed"],
+            adaptations=["linear_probe"],
+        )
+    )
     made = plan(spec, registry)
     schedule = Schedule(made.jobs.values())
     pretraining = next(job for job in made.jobs.values() if job.kind is JobKind.PRETRAIN)
@@ -156,7 +202,13 @@ def test_nothing_starts_before_what_it_needs_is_done(registry):
 
 
 def test_what_is_not_shown_labels_is_not_tuned_by_them(registry):
-    spec = keys(sources=["chain[base=toy/fixed,on=toy/halves]"], adaptations=["dann[labelled=false]", "dann"], references=[])
+    spec = keys(
+        sources=["chain[base=toy/fixed,on=toy/halves]"],
+        adaptations=["dann[labelled=false]", "dann"],
+        references=[],
+    )
     made = plan(Spec.of(spec | {"tuning": {"trials": 2}}), registry)
-    assert list(made.skipped.values()) == ["dann without the target's labels cannot be tuned: trials are chosen by labels"]
+    assert list(made.skipped.values()) == [
+        "dann without the target's labels cannot be tuned: trials are chosen by labels"
+    ]
     assert not plan(Spec.of(spec), registry).skipped

@@ -8,11 +8,11 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from harness.executors.base import Finished, Running, Started
-from harness.job import Job
-from harness.progress import Bars, Lines, Tally, labels
-from harness.worker import Progress as Step
-from leaderboard.records import JobKind, JobRecord, Outcome, State
+from headwater.harness.planning.job import Job
+from headwater.harness.running.executors.base import Finished, Running, Started
+from headwater.harness.running.progress import Bars, Lines, Tally, labels
+from headwater.harness.running.worker import Progress as Step
+from headwater.leaderboard.store.records import JobKind, JobRecord, Outcome, State
 
 CHAIN = "chain[base=scratch/test_resnet,on=quickstart/letters+quickstart/photographs]"
 
@@ -41,7 +41,11 @@ def test_a_long_name_gives_way_to_the_epoch(terminal):
     bars.begin([one], 1)
     bars.see(Running({0: ((one,), Step(9, 15, 0.63, 100))}))
     bars.end()
-    line = next(line for line in reversed(Text.from_ansi(terminal.file.getvalue()).plain.splitlines()) if "slot 0" in line).strip()
+    line = next(
+        line
+        for line in reversed(Text.from_ansi(terminal.file.getvalue()).plain.splitlines())
+        if "slot 0" in line
+    ).strip()
     assert line.startswith("slot 0  chain(scratch/test_resnet→letters")
     assert line.endswith("… · epoch 9/15 · val 0.630")
 

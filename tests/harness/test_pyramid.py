@@ -8,10 +8,10 @@ import torch
 from torch import nn
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
-from harness.measure.backbone import Backbone, width_of
-from harness.measure.pyramid import pyramid_of
-from registry import Pyramid
-from registry.errors import NotApplicable
+from headwater.harness.measure.backbone import Backbone, width_of
+from headwater.harness.measure.pyramid import pyramid_of
+from headwater.registry import Pyramid
+from headwater.registry.errors import NotApplicable
 
 SIDE = 64
 
@@ -20,14 +20,19 @@ def images(count: int = 2) -> torch.Tensor:
     return torch.randn(count, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.mark.parametrize("architecture", ["test_resnet", "test_efficientnet", "test_convnext", "test_vit", "test_mambaout"])
+@pytest.mark.parametrize(
+    "architecture",
+    ["test_resnet", "test_efficientnet", "test_convnext", "test_vit", "test_mambaout"],
+)
 def test_every_network_gives_four_maps_each_half_as_large(architecture):
     sized = {"img_size": SIDE} if "vit" in architecture else {}
     network = timm.create_model(architecture, num_classes=0, **sized).eval()
     with torch.no_grad():
         maps = pyramid_of(network, images())
     assert [tuple(found.shape[-2:]) for found in maps] == [(16, 16), (8, 8), (4, 4), (2, 2)]
-    assert width_of(Backbone(network, dense=True), SIDE) == Pyramid(tuple(found.shape[1] for found in maps))
+    assert width_of(Backbone(network, dense=True), SIDE) == Pyramid(
+        tuple(found.shape[1] for found in maps)
+    )
 
 
 def test_the_last_map_is_what_the_network_makes_of_the_image_so_that_all_of_it_is_trained():
@@ -45,7 +50,9 @@ def test_a_plain_transformer_gives_evenly_spaced_depths_resized():
         maps = pyramid_of(network, images())
     assert len(depths) == 6
     assert torch.equal(maps[3], adaptive_avg_pool2d(depths[5], 2))
-    assert torch.equal(maps[0], interpolate(depths[1], size=(16, 16), mode="bilinear", align_corners=False))
+    assert torch.equal(
+        maps[0], interpolate(depths[1], size=(16, 16), mode="bilinear", align_corners=False)
+    )
 
 
 def test_a_network_that_tells_of_no_maps_on_the_way_gives_its_last_one_resized():
@@ -63,9 +70,18 @@ def test_the_coarsest_map_is_the_deepest_though_another_is_nearer_in_size():
     network = timm.create_model("levit_128s", num_classes=0, img_size=SIDE).eval()
     with torch.no_grad():
         maps = pyramid_of(network, images())
-        deepest = network.forward_intermediates(images(), output_fmt="NCHW", intermediates_only=True)[-1]
-    assert [tuple(found.shape[1:]) for found in maps] == [(128, 16, 16), (128, 8, 8), (128, 4, 4), (384, 2, 2)]
-    assert torch.equal(maps[-1], interpolate(deepest, size=(2, 2), mode="bilinear", align_corners=False))
+        deepest = network.forward_intermediates(
+            images(), output_fmt="NCHW", intermediates_only=True
+        )[-1]
+    assert [tuple(found.shape[1:]) for found in maps] == [
+        (128, 16, 16),
+        (128, 8, 8),
+        (128, 4, 4),
+        (384, 2, 2),
+    ]
+    assert torch.equal(
+        maps[-1], interpolate(deepest, size=(2, 2), mode="bilinear", align_corners=False)
+    )
 
 
 @pytest.mark.parametrize("shape", [(2, 192), (2, 16, 192), (2, 4, 4, 192), (2, 2, 4, 4, 192)])
@@ -96,4 +112,6 @@ def test_vectors_and_maps_come_from_the_same_network():
     network = timm.create_model("test_resnet", num_classes=0)
     pooled, dense = Backbone(network), Backbone(network, dense=True)
     assert list(pooled.state_dict()) == list(dense.state_dict())
-    assert all(one is other for one, other in zip(pooled.parameters(), dense.parameters(), strict=True))
+    assert all(
+        one is other for one, other in zip(pooled.parameters(), dense.parameters(), strict=True)
+    )

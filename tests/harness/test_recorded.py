@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import headwater as hw
-from harness.recorded import recorded, seen, signs
-from harness.run import Control
-from registry.errors import DataError, NotApplicable, UnknownName
+from headwater.harness.results.cell import recorded, seen, signs
+from headwater.harness.running.run import Control
+from headwater.registry.errors import DataError, NotApplicable, UnknownName
 from tests.harness.toy import PLUGIN, keys
 
 
@@ -19,11 +19,15 @@ def store(tmp_path_factory):
     path = tmp_path_factory.mktemp("recorded") / "s.duckdb"
     sources = ["toy/fixed", "chain[base=toy/fixed,on=toy/halves]"]
     changes = {"adaptations": ["fine_tune", "linear_probe", "toy/explodes"], "references": []}
-    return hw.run(keys(sources=sources, **changes), store=path, control=Control(executor="inline")).store
+    return hw.run(
+        keys(sources=sources, **changes), store=path, control=Control(executor="inline")
+    ).store
 
 
 def job(store, kind="adapt", adaptation="fine_tune", source="toy/fixed"):
-    found = store.sql(f"SELECT job FROM jobs WHERE kind = '{kind}' AND adaptation LIKE '{adaptation}' AND source = '{source}'")
+    found = store.sql(
+        f"SELECT job FROM jobs WHERE kind = '{kind}' AND adaptation LIKE '{adaptation}' AND source = '{source}'"
+    )
     return found.rows[0][0]
 
 
@@ -41,8 +45,17 @@ def test_predictions_lie_beside_what_they_are_of(store, adaptation):
 
 def test_the_cells_own_metric_comes_first_and_in_its_title(store):
     found = recorded(store, job(store))
-    assert [row.metric for row in found.metrics] == ["accuracy", "auroc", "balanced_accuracy", "f1", "log_loss"]
-    assert found.title == f"toy/fixed → shades · fine_tune · 12 images · seed 0 · accuracy ↑ {found.metrics[0].test:.3f}"
+    assert [row.metric for row in found.metrics] == [
+        "accuracy",
+        "auroc",
+        "balanced_accuracy",
+        "f1",
+        "log_loss",
+    ]
+    assert (
+        found.title
+        == f"toy/fixed → shades · fine_tune · 12 images · seed 0 · accuracy ↑ {found.metrics[0].test:.3f}"
+    )
 
 
 def test_which_way_a_metric_points_is_known_without_the_plugins_of_its_run(store):
@@ -71,23 +84,42 @@ def test_an_unknown_or_ambiguous_identity_is_told(store):
         recorded(store, "")
 
 
-def test_neither_a_metric_that_comes_out_otherwise_nor_a_plugin_that_moved_makes_them_other_data(store, tmp_path):
+def test_neither_a_metric_that_comes_out_otherwise_nor_a_plugin_that_moved_makes_them_other_data(
+    store, tmp_path
+):
     moved = tmp_path / "toy.py"
     moved.write_text(f"# A comment.\n{PLUGIN.read_text()}")
     found = recorded(store, job(store))
     off = tuple(row._replace(test=row.test - 0.3) for row in found.metrics)
-    assert len(seen(replace(found, metrics=off, spec={**found.spec, "plugins": [str(moved)]})).predictions) == 30
+    assert (
+        len(
+            seen(
+                replace(found, metrics=off, spec={**found.spec, "plugins": [str(moved)]})
+            ).predictions
+        )
+        == 30
+    )
 
 
-@pytest.mark.parametrize("change", [("coloured_squares(30, 3, 1)", "coloured_squares(30, 3, 9)"), ('"grey", "light"', '"gray", "light"')])
-def test_predictions_of_other_data_are_not_taken_for_those_of_what_the_task_has_now(store, tmp_path, change):
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("coloured_squares(30, 3, 1)", "coloured_squares(30, 3, 9)"),
+        ('"grey", "light"', '"gray", "light"'),
+    ],
+)
+def test_predictions_of_other_data_are_not_taken_for_those_of_what_the_task_has_now(
+    store, tmp_path, change
+):
     """The other test images, of as many, may well come to the same accuracy; classes of other names do."""
     other = tmp_path / "toy.py"
     other.write_text(PLUGIN.read_text().replace(*change))
     found = recorded(store, job(store))
     with pytest.raises(DataError, match=r"the data of toy/shades, .* are others now") as caught:
         seen(replace(found, spec={**found.spec, "plugins": [str(other)]}))
-    assert f"--store {store.path}" in caught.value.hint and "task = 'toy/shades'" in caught.value.hint
+    assert (
+        f"--store {store.path}" in caught.value.hint and "task = 'toy/shades'" in caught.value.hint
+    )
 
 
 def test_predictions_that_are_gone_or_of_fewer_images_are_told(store):

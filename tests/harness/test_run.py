@@ -6,11 +6,11 @@ import sys
 import pytest
 
 import headwater as hw
-from harness.plan import plan
-from harness.run import Control, Session, execute, stand
-from harness.spec import Spec
-from leaderboard.records import State
-from registry import Registry
+from headwater.harness.planning.planner import plan
+from headwater.harness.planning.spec import Spec
+from headwater.harness.running.run import Control, Session, execute, stand
+from headwater.leaderboard.store.records import State
+from headwater.registry import Registry
 from tests.harness.toy import PLUGIN, keys
 
 INLINE = Control(executor="inline")
@@ -27,7 +27,9 @@ def states(tmp_path):
 def test_a_run_stores_gains_that_agree_with_their_parts(tmp_path):
     report = run(tmp_path, seeds=2, sizes=[12, "full"], adaptations=["fine_tune", "linear_probe"])
     assert report.count(State.FAILED) == 0
-    rows = report.store.sql("SELECT source, adaptation, size, train_size, value, reference_value, gain_abs FROM gains").rows
+    rows = report.store.sql(
+        "SELECT source, adaptation, size, train_size, value, reference_value, gain_abs FROM gains"
+    ).rows
     assert len(rows) == 8
     for source, _, size, train_size, value, reference, gain in rows:
         assert source == "toy/fixed"
@@ -51,7 +53,10 @@ def test_images_are_decoded_and_features_extracted_once_whoever_asks(tmp_path, m
     monkeypatch.setenv("HEADWATER_CACHE", str(tmp_path / "cache"))
     report = run(tmp_path, seeds=2, adaptations=["fine_tune", "linear_probe"])
     assert sum(outcome.decoded for outcome in report.outcomes) == 90  # 60 to train, 30 to test
-    made = {row[0]: row[1:] for row in report.store.sql("SELECT work, made, again, used_by FROM work").rows}
+    made = {
+        row[0]: row[1:]
+        for row in report.store.sql("SELECT work, made, again, used_by FROM work").rows
+    }
     assert made == {"decoding": (90, None, 11), "features": (3, 0, 4), "pretraining": (0, 0, 0)}
 
 
@@ -97,7 +102,12 @@ def test_several_runs_share_the_executor_of_a_session(tmp_path):
     with Session() as session:
         execute(stand(plan(spec, registry), INLINE), INLINE, _Silent(), session)
         executor = session.executor(stand(plan(other, registry), INLINE), INLINE)
-        assert execute(stand(plan(other, registry), INLINE), INLINE, _Silent(), session).count(State.DONE) == 2
+        assert (
+            execute(stand(plan(other, registry), INLINE), INLINE, _Silent(), session).count(
+                State.DONE
+            )
+            == 2
+        )
         assert session.executor(stand(plan(other, registry), INLINE), INLINE) is executor
         assert not executor.worker.stopping.is_set()
     assert executor.worker.stopping.is_set()
@@ -132,7 +142,7 @@ class _Silent:
 def test_without_an_address_a_ray_of_another_is_not_joined(monkeypatch):
     import ray
 
-    from harness.executors.ray import connect
+    from headwater.harness.running.executors.ray import connect
 
     asked = {}
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
@@ -147,7 +157,10 @@ class TestOnRay:
     """The same jobs on Ray's workers; one Ray for all of these."""
 
     def test_ray_measures_what_the_inline_executor_measures(self, tmp_path, ray_session):
-        changes = {"sources": ["chain[base=toy/random,on=toy/halves]", "toy/fixed"], "adaptations": ["fine_tune", "linear_probe"]}
+        changes = {
+            "sources": ["chain[base=toy/random,on=toy/halves]", "toy/fixed"],
+            "adaptations": ["fine_tune", "linear_probe"],
+        }
         query = "SELECT job, metric, split, value FROM metrics ORDER BY ALL"
         inline = run(tmp_path / "a", **changes).store.sql(query).rows
         ray = run(tmp_path / "b", control=Control(), **changes).store.sql(query).rows
@@ -155,14 +168,26 @@ class TestOnRay:
         assert len(inline) > 20
 
     def test_a_killed_worker_is_tried_again_and_then_a_failure_row(self, tmp_path, ray_session):
-        report = run(tmp_path, control=Control(retries=1), adaptations=["toy/dies", "fine_tune"], references=[])
+        report = run(
+            tmp_path,
+            control=Control(retries=1),
+            adaptations=["toy/dies", "fine_tune"],
+            references=[],
+        )
         failed = {(o.error, "lost 2 times" in o.reason) for o in report.failures}
         assert failed == {("JobLost", True)}
         assert report.count(State.DONE) >= 1
 
     def test_a_job_past_its_time_limit_is_ended_and_the_rest_goes_on(self, tmp_path, ray_session):
-        report = run(tmp_path, control=Control(timeout=12), adaptations=["toy/sleeps", "fine_tune"], references=[])
-        assert [(o.error, o.reason) for o in report.failures] == [("JobTimeout", "took more than 12 s")]
+        report = run(
+            tmp_path,
+            control=Control(timeout=12),
+            adaptations=["toy/sleeps", "fine_tune"],
+            references=[],
+        )
+        assert [(o.error, o.reason) for o in report.failures] == [
+            ("JobTimeout", "took more than 12 s")
+        ]
         assert report.count(State.DONE) == 1
 
 
@@ -174,9 +199,15 @@ def test_a_benchmark_runs_from_a_folder_that_holds_its_own_plugins_registry_and_
     (tmp_path / "harness").mkdir()
     (tmp_path / "harness" / "__init__.py").write_text("raise SystemExit('the wrong harness')\n")
     script = tmp_path / "mine.py"
-    lines = ("import headwater as hw", f"report = hw.run({keys()!r}, store='mine.duckdb')", "print(len(report.outcomes), report.failures)")
+    lines = (
+        "import headwater as hw",
+        f"report = hw.run({keys()!r}, store='mine.duckdb')",
+        "print(len(report.outcomes), report.failures)",
+    )
     script.write_text("\n".join(lines))
-    done = subprocess.run([sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=200)
+    done = subprocess.run(
+        [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=200
+    )
     assert done.stdout.strip() == "2 []", done.stderr
 
 
@@ -185,7 +216,9 @@ def test_cards_made_in_a_session_run_without_a_file(tmp_path):
     from dataclasses import replace
 
     card = replace(registry.task("toy/shades"), name="session/shades")
-    report = hw.run(keys(tasks=["session/shades"]), store=tmp_path / "s.duckdb", plugins=[card], control=INLINE)
+    report = hw.run(
+        keys(tasks=["session/shades"]), store=tmp_path / "s.duckdb", plugins=[card], control=INLINE
+    )
     assert report.count(State.DONE) == 2
 
 

@@ -9,12 +9,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from harness.measure import snapshot
-from harness.plan import plan
-from harness.spec import Spec
-from harness.worker import Stopped, Worker
-from leaderboard.records import JobKind, State
-from registry import Registry
+from headwater.harness.measure import snapshot
+from headwater.harness.planning.planner import plan
+from headwater.harness.planning.spec import Spec
+from headwater.harness.running.worker import Stopped, Worker
+from headwater.leaderboard.store.records import JobKind, State
+from headwater.registry import Registry
 from tests.harness.toy import PLUGIN, keys
 
 CHAIN = "chain[base=toy/random,on=toy/halves+toy/broad]"
@@ -74,7 +74,12 @@ def often(monkeypatch):
 
 def jobs(plugins, optimiser="adamw"):
     recipe = {"epochs": EPOCHS, "batch_size": 4, "optimiser": optimiser, "learning_rate": 0.01}
-    spec = keys(sources=[CHAIN, "toy/dropping"], training=recipe, pretraining=recipe, plugins=list(map(str, plugins)))
+    spec = keys(
+        sources=[CHAIN, "toy/dropping"],
+        training=recipe,
+        pretraining=recipe,
+        plugins=list(map(str, plugins)),
+    )
     made = plan(Spec.of(spec), Registry.discover(plugins)).jobs.values()
     chain = next(job for job in made if job.kind is JobKind.PRETRAIN)
     return chain, next(job for job in made if job.record.source == "toy/dropping")
@@ -87,7 +92,9 @@ def stable(outcome):
 
 
 @pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
-def test_a_pretraining_that_was_stopped_goes_on_to_the_same_bits(tmp_path, plugins, often, optimiser):
+def test_a_pretraining_that_was_stopped_goes_on_to_the_same_bits(
+    tmp_path, plugins, often, optimiser
+):
     job, _ = jobs(plugins, optimiser)
     whole = Bench(tmp_path / "whole", plugins).worker.run(job)
     stopped = Bench(tmp_path / "parts", plugins, stop_after=2)
@@ -97,7 +104,9 @@ def test_a_pretraining_that_was_stopped_goes_on_to_the_same_bits(tmp_path, plugi
     outcome = again.worker.run(job)
     assert again.epochs == [3, 4, 5]
     assert stable(outcome) == stable(whole)
-    one, two = (load_file(tmp_path / run / outcome.artifacts["checkpoint"]) for run in ("whole", "parts"))
+    one, two = (
+        load_file(tmp_path / run / outcome.artifacts["checkpoint"]) for run in ("whole", "parts")
+    )
     assert all(torch.equal(one[name], two[name]) for name in one)
     assert again.snapshots == []
 
@@ -111,7 +120,9 @@ def test_a_cell_that_drops_features_goes_on_to_the_same_bits(tmp_path, plugins, 
     assert again.epochs == [4, 5]
     assert stable(outcome) == stable(whole)
     predictions = outcome.artifacts["predictions"]
-    assert (tmp_path / "whole" / predictions).read_bytes() == (tmp_path / "parts" / predictions).read_bytes()
+    assert (tmp_path / "whole" / predictions).read_bytes() == (
+        tmp_path / "parts" / predictions
+    ).read_bytes()
 
 
 def test_seconds_before_the_interruption_count(tmp_path, plugins, often, monkeypatch):
@@ -161,7 +172,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 import headwater
-from harness.measure import snapshot
+from headwater.harness.measure import snapshot
 from tests.harness.test_snapshot import Bench, jobs
 
 snapshot.EVERY_SECONDS = 0.0
@@ -180,4 +191,6 @@ def test_a_killed_process_costs_no_finished_epoch(tmp_path, plugins):
     again = Bench(tmp_path / "files", plugins)
     outcome = again.worker.run(jobs(plugins)[0])
     assert again.epochs == [4, 5]
-    assert stable(outcome) == stable(Bench(tmp_path / "whole", plugins).worker.run(jobs(plugins)[0]))
+    assert stable(outcome) == stable(
+        Bench(tmp_path / "whole", plugins).worker.run(jobs(plugins)[0])
+    )

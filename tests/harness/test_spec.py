@@ -2,8 +2,8 @@
 
 import pytest
 
-from harness.spec import Spec
-from registry.errors import BadSpec
+from headwater.harness.planning.spec import Spec
+from headwater.registry.errors import BadSpec
 
 GOOD = {"sources": ["a"], "tasks": ["b"]}
 
@@ -14,11 +14,16 @@ def test_a_count_of_seeds_and_a_list_of_them():
 
 
 def test_a_string_with_commas_is_a_list_and_brackets_hold_together():
-    assert Spec.of(GOOD | {"sources": "x,chain[base=y,on=z]"}).sources == ("x", "chain[base=y,on=z]")
+    assert Spec.of(GOOD | {"sources": "x,chain[base=y,on=z]"}).sources == (
+        "x",
+        "chain[base=y,on=z]",
+    )
 
 
 def test_overrides_win_and_sections_merge():
-    spec = Spec.of(GOOD | {"training": {"epochs": 3, "batch_size": 8}}, training={"epochs": 5}, name="mine")
+    spec = Spec.of(
+        GOOD | {"training": {"epochs": 3, "batch_size": 8}}, training={"epochs": 5}, name="mine"
+    )
     assert (spec.training.epochs, spec.training.batch_size, spec.name) == (5, 8, "mine")
 
 

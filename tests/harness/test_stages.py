@@ -5,8 +5,8 @@ import timm
 import torch
 from torch import nn
 
-from harness.measure.backbone import Backbone
-from registry.stages import called, depths, stages
+from headwater.harness.measure.backbone import Backbone
+from headwater.registry.stages import called, depths, stages
 from tests.harness.toy import _network as toy_network
 
 PARTS = {
@@ -21,7 +21,16 @@ PARTS = {
     "test_nfnet": ["stem", *(f"stages.{n}" for n in range(4)), "final_conv"],
     "resnetv2_50": ["stem", *(f"stages.{n}" for n in range(4))],
 }
-ALSO = ["densenet121", "vgg11", "test_vit2", "test_vit3", "test_efficientnet", "test_mambaout", "test_byobnet", "test_convnext"]
+ALSO = [
+    "densenet121",
+    "vgg11",
+    "test_vit2",
+    "test_vit3",
+    "test_efficientnet",
+    "test_mambaout",
+    "test_byobnet",
+    "test_convnext",
+]
 
 
 @pytest.mark.parametrize("architecture", [*PARTS, *ALSO])
@@ -36,7 +45,10 @@ def test_every_parameter_is_in_exactly_one_part(architecture):
     assert set(held) == {id(parameter) for parameter in network.parameters()}
 
 
-@pytest.mark.parametrize("architecture", ["test_resnet", "test_vit", "test_vit3", "test_efficientnet", "test_convnext", "test_byobnet"])
+@pytest.mark.parametrize(
+    "architecture",
+    ["test_resnet", "test_vit", "test_vit3", "test_efficientnet", "test_convnext", "test_byobnet"],
+)
 def test_every_part_is_called_in_its_order(architecture):
     backbone = Backbone(timm.create_model(architecture, num_classes=0)).eval()
     fired: list[str] = []
@@ -52,7 +64,12 @@ def test_tokens_and_embeddings_go_with_the_first_part():
     parts = stages(timm.create_model("test_vit", num_classes=0))
     shapes = [tuple(parameter.shape) for parameter in parts["patch_embed"].parameters()]
     assert (1, 1, 64) in shapes
-    assert not any(tuple(p.shape) == (1, 1, 64) for name, part in parts.items() if name != "patch_embed" for p in part.parameters())
+    assert not any(
+        tuple(p.shape) == (1, 1, 64)
+        for name, part in parts.items()
+        if name != "patch_embed"
+        for p in part.parameters()
+    )
 
 
 def test_networks_without_feature_info_fall_back_to_their_children():

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from harness.data.subset import subset
-from registry.errors import NotApplicable
+from headwater.harness.data.subset import subset
+from headwater.registry.errors import NotApplicable
 
 STRATA = np.random.default_rng(0).integers(0, 7, 490)
 
@@ -65,7 +65,11 @@ def test_one_image_a_class_still_leaves_something_to_choose_on():
 
 
 def test_the_same_seed_gives_the_same_images_and_another_seed_others():
-    one, two, other = subset(STRATA, "50", 0, 0.2), subset(STRATA, "50", 0, 0.2), subset(STRATA, "50", 1, 0.2)
+    one, two, other = (
+        subset(STRATA, "50", 0, 0.2),
+        subset(STRATA, "50", 0, 0.2),
+        subset(STRATA, "50", 1, 0.2),
+    )
     assert one.train.tolist() == two.train.tolist()
     assert one.train.tolist() != other.train.tolist()
 

@@ -13,20 +13,29 @@ import torch
 from safetensors.torch import load_file
 
 import headwater as hw
-from harness.files import Files
-from harness.measure.adapting import begin, cell_of
-from harness.measure.backbone import build
-from harness.measure.device import Device
-from harness.measure.tools import Tools
-from harness.plan import plan
-from harness.run import Control
-from harness.spec import SOURCE_SEED, Spec
-from harness.templates import TEMPLATES
-from leaderboard.records import JobKind, State
+from headwater.harness.conformance.templates import TEMPLATES
+from headwater.harness.measure.adapting import begin
+from headwater.harness.measure.backbone import build
+from headwater.harness.measure.cell import cell_of
+from headwater.harness.measure.device import Device
+from headwater.harness.measure.tools import Tools
+from headwater.harness.planning.files import Files
+from headwater.harness.planning.planner import plan
+from headwater.harness.planning.spec import SOURCE_SEED, Spec
+from headwater.harness.running.run import Control
+from headwater.leaderboard.store.records import JobKind, State
 from tests import rendered
 from tests.cli.headwater_command import run_headwater
 
-TYPES = ("classification", "multilabel", "regression", "segmentation", "detection", "keypoints", "depth")
+TYPES = (
+    "classification",
+    "multilabel",
+    "regression",
+    "segmentation",
+    "detection",
+    "keypoints",
+    "depth",
+)
 INLINE = Control(executor="inline")
 BASE = "scratch/test_resnet"
 
@@ -68,14 +77,22 @@ def store(tmp_path_factory):
     path = tmp_path_factory.mktemp("types") / "s.duckdb"
     for source, types in CHAINS.items():
         report = hw.run(spec(source, types), store=path, control=INLINE)
-        assert [(outcome.reason, outcome.error) for outcome in report.outcomes if outcome.state is not State.DONE] == []
+        assert [
+            (outcome.reason, outcome.error)
+            for outcome in report.outcomes
+            if outcome.state is not State.DONE
+        ] == []
     return hw.Store(path)
 
 
 @pytest.mark.parametrize("name", TYPES)
-def test_a_cell_of_each_type_measures_all_its_metrics_and_keeps_its_predictions(store, registry, name):
+def test_a_cell_of_each_type_measures_all_its_metrics_and_keeps_its_predictions(
+    store, registry, name
+):
     task_type = registry.task_type(name)
-    cells = store.sql(f"SELECT job, adaptation, metric FROM cells WHERE task = 'rendered/{name}'").rows
+    cells = store.sql(
+        f"SELECT job, adaptation, metric FROM cells WHERE task = 'rendered/{name}'"
+    ).rows
     assert {(how, metric) for _, how, metric in cells} == {
         ("fine_tune", task_type.metrics[0].name),
         ("from_scratch", task_type.metrics[0].name),
@@ -83,7 +100,10 @@ def test_a_cell_of_each_type_measures_all_its_metrics_and_keeps_its_predictions(
     for job, *_ in cells:
         measured = store.sql(f"SELECT split, metric, value FROM metrics WHERE job = '{job}'").rows
         names = {metric.name for metric in task_type.metrics}
-        assert {split: {metric for at, metric, _ in measured if at == split} for split in ("test", "validation")} == {
+        assert {
+            split: {metric for at, metric, _ in measured if at == split}
+            for split in ("test", "validation")
+        } == {
             "test": names,
             "validation": names,
         }
@@ -97,28 +117,42 @@ def test_gains_follow_each_types_own_direction(store, registry):
     for task, metric, value, reference, gain in rows:
         sign = registry.task_type(task.removeprefix("rendered/")).metric(metric).sign
         assert gain == pytest.approx(sign * (value - reference))
-    assert {sign for (sign,) in store.sql("SELECT DISTINCT sign FROM jobs WHERE kind = 'adapt'").rows} == {1, -1}
+    assert {
+        sign for (sign,) in store.sql("SELECT DISTINCT sign FROM jobs WHERE kind = 'adapt'").rows
+    } == {1, -1}
 
 
 def test_scenarios_of_chains_across_types_come_from_cards(store):
-    found = store.sql("SELECT DISTINCT source, task, domain_relation, cross_task_type, multi_source FROM gains").rows
-    assert {(source, task) for source, task, *_ in found} == {(s, f"rendered/{name}") for s, names in CHAINS.items() for name in names}
+    found = store.sql(
+        "SELECT DISTINCT source, task, domain_relation, cross_task_type, multi_source FROM gains"
+    ).rows
+    assert {(source, task) for source, task, *_ in found} == {
+        (s, f"rendered/{name}") for s, names in CHAINS.items() for name in names
+    }
     assert {relation for _, _, relation, *_ in found} == {"within-domain"}
-    assert all(crosses for *_, crosses, _ in found)  # the joint one too: neither of its tasks is a segmentation
+    assert all(
+        crosses for *_, crosses, _ in found
+    )  # the joint one too: neither of its tasks is a segmentation
     assert {source for source, *_, joint in found if joint} == {chain("classification", "depth")}
 
 
 def test_the_epoch_of_a_joint_chain_is_chosen_by_metrics_without_their_units(store):
-    rows = store.sql("SELECT j.task, m.metric, m.value FROM metrics m JOIN jobs j USING (job) WHERE j.kind = 'pretrain'").rows
-    found = {metric: value for task, metric, value in rows if task == "rendered/classification+rendered/depth"}
-    assert found["mean"] == pytest.approx((found["rendered/classification"] - math.log(-found["rendered/depth"])) / 2)
+    rows = store.sql(
+        "SELECT j.task, m.metric, m.value FROM metrics m JOIN jobs j USING (job) WHERE j.kind = 'pretrain'"
+    ).rows
+    found = {
+        metric: value
+        for task, metric, value in rows
+        if task == "rendered/classification+rendered/depth"
+    }
+    assert found["mean"] == pytest.approx(
+        (found["rendered/classification"] - math.log(-found["rendered/depth"])) / 2
+    )
 
 
 def test_f6_counts_the_targets_that_gain_from_another_type_as_a_hand_does(store):
     """From the raw table of metrics: those of single chains, against the cell from scratch of the same target."""
-    raw = (
-        "SELECT j.source, j.task, j.sign * m.value FROM jobs j JOIN metrics m USING (job, metric) WHERE j.kind = 'adapt' AND split = 'test'"
-    )
+    raw = "SELECT j.source, j.task, j.sign * m.value FROM jobs j JOIN metrics m USING (job, metric) WHERE j.kind = 'adapt' AND split = 'test'"
     values = {(source, task): value for source, task, value in store.sql(raw).rows}
     gains: dict[str, list[float]] = {}
     for (source, task), value in values.items():
@@ -126,42 +160,82 @@ def test_f6_counts_the_targets_that_gain_from_another_type_as_a_hand_does(store)
             gains.setdefault(task, []).append(value - values[BASE, task])
     assert sorted(map(len, gains.values())) == [1, 1, 1, 1, 2, 2]
     (answer,) = hw.findings.examine(store, ["F6"])
-    assert answer.parts[0].by_target == pytest.approx({task: float(np.mean(found)) for task, found in gains.items()})
-    assert answer.parts[0].value == pytest.approx(np.mean([np.mean(found) > 0 for found in gains.values()]))
+    assert answer.parts[0].by_target == pytest.approx(
+        {task: float(np.mean(found)) for task, found in gains.items()}
+    )
+    assert answer.parts[0].value == pytest.approx(
+        np.mean([np.mean(found) > 0 for found in gains.values()])
+    )
     assert (answer.parts[0].targets, answer.parts[0].cells) == (6, 8)
 
 
 @pytest.mark.parametrize(
-    ("source", "target"), [(chain("segmentation"), "classification"), (chain("classification", "depth"), "segmentation")]
+    ("source", "target"),
+    [(chain("segmentation"), "classification"), (chain("classification", "depth"), "segmentation")],
 )
-def test_the_target_begins_with_the_weights_that_the_other_type_left(store, registry, source, target):
+def test_the_target_begins_with_the_weights_that_the_other_type_left(
+    store, registry, source, target
+):
     made = plan(Spec.of(spec(source, [target]), store=str(store.path)), registry)
     (pretraining,) = (job for job in made.jobs.values() if job.kind is JobKind.PRETRAIN)
     (cell,) = (job for job in made.cells if job.record.source == source)
     files = Files(store.files)
     left = load_file(files.checkpoint(pretraining.id))
-    network = begin(cell_of(cell, tools := Tools(registry, files, Device("cpu"))), tools).network[0].network
+    network = (
+        begin(cell_of(cell, tools := Tools(registry, files, Device("cpu"))), tools)
+        .network[0]
+        .network
+    )
     assert network.state_dict().keys() == left.keys()
     assert all(torch.equal(tensor, left[name]) for name, tensor in network.state_dict().items())
     before = build(registry.source(BASE), 32, SOURCE_SEED).network.state_dict()
-    moved = [name for name, tensor in left.items() if tensor.is_floating_point() and not torch.equal(tensor, before[name])]
-    assert len(moved) == sum(tensor.is_floating_point() for tensor in left.values())  # weights and batch norm's statistics, all of them
+    moved = [
+        name
+        for name, tensor in left.items()
+        if tensor.is_floating_point() and not torch.equal(tensor, before[name])
+    ]
+    assert len(moved) == sum(
+        tensor.is_floating_point() for tensor in left.values()
+    )  # weights and batch norm's statistics, all of them
 
 
-def test_a_further_type_is_planned_trained_ranked_and_drawn_as_it_comes_from_a_plugin(tmp_path, capsys):
+def test_a_further_type_is_planned_trained_ranked_and_drawn_as_it_comes_from_a_plugin(
+    tmp_path, capsys
+):
     """What ``headwater new task-type`` writes: nothing of the harness knows of it."""
     file = tmp_path / "count.py"
-    file.write_text(TEMPLATES["task-type"].replace("NAME", "lab/count").replace("FUNCTION", "count"))
-    changes = {"tasks": ["lab/count-example"], "sizes": ["full"], "plugins": [str(rendered.PLUGIN), str(file)]}
-    report = hw.run(spec(chain("classification"), []) | changes, store=tmp_path / "s.duckdb", control=INLINE)
+    file.write_text(
+        TEMPLATES["task-type"].replace("NAME", "lab/count").replace("FUNCTION", "count")
+    )
+    changes = {
+        "tasks": ["lab/count-example"],
+        "sizes": ["full"],
+        "plugins": [str(rendered.PLUGIN), str(file)],
+    }
+    report = hw.run(
+        spec(chain("classification"), []) | changes, store=tmp_path / "s.duckdb", control=INLINE
+    )
     assert {outcome.state for outcome in report.outcomes} == {State.DONE}
-    assert set(report.store.sql("SELECT task, metric, sign FROM cells").rows) == {("lab/count-example", "error", -1)}
-    ((value, reference, gain, job),) = report.store.sql("SELECT value, reference_value, gain_abs, job FROM gains LIMIT 1").rows
+    assert set(report.store.sql("SELECT task, metric, sign FROM cells").rows) == {
+        ("lab/count-example", "error", -1)
+    }
+    ((value, reference, gain, job),) = report.store.sql(
+        "SELECT value, reference_value, gain_abs, job FROM gains LIMIT 1"
+    ).rows
     assert gain == pytest.approx(reference - value)
-    rows = json.loads(run_headwater(capsys, "leaderboard", "--store", report.store.path, "--format", "json").out)
-    assert {row["source"]: row["gain"] for row in rows}[chain("classification")] == pytest.approx(gain)
-    picture = run_headwater(capsys, "info", job, "--picture", tmp_path / "p.png", "--store", report.store.path)
-    assert (picture.out, (tmp_path / "p.png").is_file()) == (f"wrote {tmp_path / 'p.png'}: 8 of 30 test images\n", True)
+    rows = json.loads(
+        run_headwater(capsys, "leaderboard", "--store", report.store.path, "--format", "json").out
+    )
+    assert {row["source"]: row["gain"] for row in rows}[chain("classification")] == pytest.approx(
+        gain
+    )
+    picture = run_headwater(
+        capsys, "info", job, "--picture", tmp_path / "p.png", "--store", report.store.path
+    )
+    assert (picture.out, (tmp_path / "p.png").is_file()) == (
+        f"wrote {tmp_path / 'p.png'}: 8 of 30 test images\n",
+        True,
+    )
 
 
 PAGE = Path(__file__).parents[2] / "docs" / "task-types" / "index.md"
@@ -170,29 +244,52 @@ PAGE = Path(__file__).parents[2] / "docs" / "task-types" / "index.md"
 @pytest.mark.parametrize("name", TYPES)
 def test_the_page_of_task_types_has_each_with_its_metrics_and_their_directions(registry, name):
     card = registry.task_type(name)
-    (row,) = (line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith(f"| [{name}]({name}.md) |"))
-    assert row.split(" | ")[4] == ", ".join(f"`{metric.name}` {'↑' if metric.higher_is_better else '↓'}" for metric in card.metrics)
+    (row,) = (
+        line
+        for line in PAGE.read_text(encoding="utf-8").splitlines()
+        if line.startswith(f"| [{name}]({name}.md) |")
+    )
+    assert row.split(" | ")[4] == ", ".join(
+        f"`{metric.name}` {'↑' if metric.higher_is_better else '↓'}" for metric in card.metrics
+    )
 
 
 def test_every_method_of_the_contract_is_on_the_page_of_task_types():
     text = PAGE.read_text(encoding="utf-8")
     for method in vars(hw.TaskTypeMethods):
-        assert method.startswith("_") or f"`{method}" in text, f"docs/task-types/index.md says nothing of {method}"
+        assert method.startswith("_") or f"`{method}" in text, (
+            f"docs/task-types/index.md says nothing of {method}"
+        )
 
 
 def test_the_pages_own_type_keeps_its_word(tmp_path):
     """Angles: turned stripes, on which the example is checked, and measured against the definition written out."""
-    (tmp_path / "angle.py").write_text(re.search(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[1])
+    (tmp_path / "angle.py").write_text(
+        re.search(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[1]
+    )
     registry = hw.Registry.discover([tmp_path / "angle.py"])
     card = registry.task_type("lab/angle")
     degrees = [float(turn) for turn in range(0, 360, 30)]
     y, x = np.mgrid[-16:16, -16:16]
-    images = [(127 + 100 * np.tanh(x * np.cos(a) + y * np.sin(a))).astype(np.uint8) for a in np.deg2rad(degrees)]
+    images = [
+        (127 + 100 * np.tanh(x * np.cos(a) + y * np.sin(a))).astype(np.uint8)
+        for a in np.deg2rad(degrees)
+    ]
     task = hw.Task(
-        name="lab/turned", type="lab/angle", load=lambda: {"train": hw.Split(images, degrees), "test": hw.Split(images, degrees)}
+        name="lab/turned",
+        type="lab/angle",
+        load=lambda: {"train": hw.Split(images, degrees), "test": hw.Split(images, degrees)},
     )
     made = hw.conformance.checks(card, registry, [task])
-    assert {result.check.name: result.message for result in hw.conformance.examine(made) if not result.passed} == {}
+    assert {
+        result.check.name: result.message
+        for result in hw.conformance.examine(made)
+        if not result.passed
+    } == {}
     said, true = np.array([10.0, 350, 180]), np.array([350.0, 10, 90])
-    predictions, targets = (torch.tensor([[np.cos(a), np.sin(a)] for a in np.deg2rad(turns)]) for turns in (said, true))
-    assert card.methods.measure(predictions, targets)["degrees"] == pytest.approx((20 + 20 + 90) / 3)
+    predictions, targets = (
+        torch.tensor([[np.cos(a), np.sin(a)] for a in np.deg2rad(turns)]) for turns in (said, true)
+    )
+    assert card.methods.measure(predictions, targets)["degrees"] == pytest.approx(
+        (20 + 20 + 90) / 3
+    )

@@ -9,19 +9,19 @@ from pathlib import Path
 import pytest
 
 import headwater as hw
-from harness.measure.searching import OptunaSearch, search_for
-from harness.measure.training import Trained
-from harness.measure.tuning import Halving, Setting, tune
-from harness.plan import plan
-from harness.progress import _standing
-from harness.run import Control
-from harness.schedule import Schedule
-from harness.spec import Spec, Training, Tuning
-from harness.tuning_space import check_space, keys_for, longest
-from harness.worker import Progress, Worker
-from leaderboard.records import JobKind, State
-from registry import Registry
-from registry.errors import BadSpec, HeadwaterError, NotApplicable, TrainingError
+from headwater.harness.measure.searching import OptunaSearch, search_for
+from headwater.harness.measure.training import Trained
+from headwater.harness.measure.tuning import Halving, Setting, tune
+from headwater.harness.planning.planner import plan
+from headwater.harness.planning.spec import Spec, Training, Tuning
+from headwater.harness.planning.tuning_space import check_space, keys_for, longest
+from headwater.harness.running.progress import _standing
+from headwater.harness.running.run import Control
+from headwater.harness.running.schedule import Schedule
+from headwater.harness.running.worker import Progress, Worker
+from headwater.leaderboard.store.records import JobKind, State
+from headwater.registry import Registry
+from headwater.registry.errors import BadSpec, HeadwaterError, NotApplicable, TrainingError
 from tests.harness.toy import PLUGIN, keys
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "tuning.md"
@@ -58,7 +58,9 @@ def test_draws_lie_in_their_ranges_and_whole_numbers_stay_whole_with_both_bounds
     assert {config["epochs"] for config in found} == {2, 3, 4}
     assert {config["stages"] for config in found} == {0, 1, 2}
     assert {config["augmentation"] for config in found} == {"standard", "none"}
-    assert all(type(config["batch_size"]) is int and 4 <= config["batch_size"] <= 64 for config in found)
+    assert all(
+        type(config["batch_size"]) is int and 4 <= config["batch_size"] <= 64 for config in found
+    )
 
 
 def test_a_seed_gives_the_same_configurations_and_another_seed_others():
@@ -69,7 +71,9 @@ def test_a_seed_gives_the_same_configurations_and_another_seed_others():
 def test_adaptations_that_share_a_key_meet_the_same_values_of_it():
     space = RATES | {"stages": [0, 1, 2], "weight_decay": {"low": 0.0, "high": 1.0}}
     frozen, plain = drawn(tuning(space=space), {"stages": 1}), drawn(tuning(space=space), {})
-    assert [{key: value for key, value in config.items() if key != "stages"} for config in frozen] == plain
+    assert [
+        {key: value for key, value in config.items() if key != "stages"} for config in frozen
+    ] == plain
 
 
 # -- the space --------------------------------------------------------------------------------------------------
@@ -83,17 +87,44 @@ def cards(*names):
 @pytest.mark.parametrize(
     ("space", "says"),
     [
-        ({"learning_rat": [0.1]}, "tuning.space.learning_rat is neither a key of [training] nor an option of fine_tune, freeze."),
-        ({"iterations": [10]}, "tuning.space.iterations is neither a key"),  # of linear_probe, which is not trained
-        ({"learning_rate": [0.1, -1.0]}, "tuning.space.learning_rate: -1.0: input should be greater than 0"),
-        ({"learning_rate": {"low": -1, "high": 1}}, "tuning.space.learning_rate: -1.0: input should be greater than 0"),
-        ({"epochs": {"low": 1.5, "high": 3}}, "tuning.space.epochs: epochs takes whole numbers, not 1.5 to 3"),
+        (
+            {"learning_rat": [0.1]},
+            "tuning.space.learning_rat is neither a key of [training] nor an option of fine_tune, freeze.",
+        ),
+        (
+            {"iterations": [10]},
+            "tuning.space.iterations is neither a key",
+        ),  # of linear_probe, which is not trained
+        (
+            {"learning_rate": [0.1, -1.0]},
+            "tuning.space.learning_rate: -1.0: input should be greater than 0",
+        ),
+        (
+            {"learning_rate": {"low": -1, "high": 1}},
+            "tuning.space.learning_rate: -1.0: input should be greater than 0",
+        ),
+        (
+            {"epochs": {"low": 1.5, "high": 3}},
+            "tuning.space.epochs: epochs takes whole numbers, not 1.5 to 3",
+        ),
         ({"epochs": [3, 2.5]}, "tuning.space.epochs: 2.5: input should be a valid integer"),
-        ({"augmentation": {"low": 0, "high": 1}}, "tuning.space.augmentation: augmentation is not a number"),
-        ({"optimiser": ["lion"]}, "tuning.space.optimiser: 'lion': input should be 'adamw' or 'sgd'"),
-        ({"stages": ["deep"]}, "tuning.space.stages: freeze[stages=deep]: stages wants a value of type int"),
+        (
+            {"augmentation": {"low": 0, "high": 1}},
+            "tuning.space.augmentation: augmentation is not a number",
+        ),
+        (
+            {"optimiser": ["lion"]},
+            "tuning.space.optimiser: 'lion': input should be 'adamw' or 'sgd'",
+        ),
+        (
+            {"stages": ["deep"]},
+            "tuning.space.stages: freeze[stages=deep]: stages wants a value of type int",
+        ),
         ({"stages": {"low": 0, "high": 1.5}}, "tuning.space.stages: stages takes whole numbers"),
-        ({"weight_decay": []}, "tuning.space.weight_decay: a list of values, or {low, high, log}, was expected"),
+        (
+            {"weight_decay": []},
+            "tuning.space.weight_decay: a list of values, or {low, high, log}, was expected",
+        ),
     ],
 )
 def test_a_space_that_nothing_has_is_refused_with_its_key(space, says):
@@ -104,7 +135,10 @@ def test_a_space_that_nothing_has_is_refused_with_its_key(space, says):
 
 def test_a_misspelt_key_is_put_right():
     with pytest.raises(BadSpec, match="Did you mean learning_rate") as raised:
-        plan(Spec.of(keys(tuning={"space": {"learning_rat": [0.1, 1.0]}})), Registry.discover([PLUGIN]))
+        plan(
+            Spec.of(keys(tuning={"space": {"learning_rat": [0.1, 1.0]}})),
+            Registry.discover([PLUGIN]),
+        )
     assert "weight_decay" in raised.value.hint
 
 
@@ -152,11 +186,19 @@ def test_trials_stop_where_successive_halving_written_out_stops_them(grace, redu
     import random
 
     dice = random.Random(grace * 10 + reduction)
-    curves = [[dice.random() + epoch * slope for epoch in range(9)] for slope in (dice.random() / 5 for _ in range(12))]
+    curves = [
+        [dice.random() + epoch * slope for epoch in range(9)]
+        for slope in (dice.random() / 5 for _ in range(12))
+    ]
     halving, lasted = Halving(tuning(grace=grace, reduction=reduction), 9), []
     for number, curve in enumerate(curves, 1):
         enough = halving.begin(number)
-        lasted.append(next((epoch for epoch, quality in enumerate(curve, 1) if enough(epoch, (quality, 0.0))), 9))
+        lasted.append(
+            next(
+                (epoch for epoch, quality in enumerate(curve, 1) if enough(epoch, (quality, 0.0))),
+                9,
+            )
+        )
     assert lasted == by_hand(curves, grace, reduction, 9)
     assert (min(lasted) < 9) == (grace < 9)
 
@@ -180,7 +222,9 @@ class Bowl:
                 raise TrainingError("the loss became nan in epoch 2")
             if enough(epoch, (best, 0.0)):
                 break
-        return f"network at {rate}", Trained((), epoch, epoch, 10 * epoch, {"accuracy": best}, (best, 0.0))
+        return f"network at {rate}", Trained(
+            (), epoch, epoch, 10 * epoch, {"accuracy": best}, (best, 0.0)
+        )
 
 
 def tuned(attempt, settings=None, recipe=RECIPE, heard=lambda *_: None):
@@ -197,7 +241,11 @@ def test_the_first_trial_is_the_recipe_and_the_best_on_validation_is_chosen():
     assert [trial for trial in found.trials if trial.chosen] == [best]
     assert best.trial > 1
     assert found.network == f"network at {best.config['learning_rate']}"
-    assert found.choice == {"trial": best.trial, "learning_rate": best.config["learning_rate"], "epoch": found.trained.epoch}
+    assert found.choice == {
+        "trial": best.trial,
+        "learning_rate": best.config["learning_rate"],
+        "epoch": found.trained.epoch,
+    }
     assert found.setting.training.learning_rate == best.config["learning_rate"]
 
 
@@ -205,7 +253,10 @@ def test_a_trial_that_fails_is_a_row_and_counts_its_images():
     found = tuned(Bowl())
     failed = [trial for trial in found.trials if trial.state == "failed"]
     assert failed
-    assert all((trial.epochs, trial.value, trial.reason) == (2, None, "the loss became nan in epoch 2") for trial in failed)
+    assert all(
+        (trial.epochs, trial.value, trial.reason) == (2, None, "the loss became nan in epoch 2")
+        for trial in failed
+    )
     assert any(trial.state == "stopped" and trial.epochs < 9 for trial in found.trials)
     assert found.images == sum(10 * trial.epochs for trial in found.trials)
 
@@ -217,7 +268,9 @@ def test_a_recipe_that_fails_leaves_the_cell_to_the_other_trials():
 
 
 def test_when_every_trial_fails_the_cell_fails_with_the_reason():
-    with pytest.raises(TrainingError, match="all 8 trials failed, one with: the loss became nan in epoch 2"):
+    with pytest.raises(
+        TrainingError, match="all 8 trials failed, one with: the loss became nan in epoch 2"
+    ):
         tuned(Bowl(fails=0.0))
 
 
@@ -240,7 +293,11 @@ def test_lower_is_better_metrics_are_recorded_as_they_are():
         return None, Trained((), 1, 9, 90, {"mae": error}, (-error, 0.0))
 
     found = tune(tuning(trials=6), RECIPE, {}, 0, -1, attempt, lambda *_: None)
-    assert min(trial.value for trial in found.trials) == next(trial.value for trial in found.trials if trial.chosen) >= 0
+    assert (
+        min(trial.value for trial in found.trials)
+        == next(trial.value for trial in found.trials if trial.chosen)
+        >= 0
+    )
 
 
 def test_nothing_is_tried_twice_and_a_small_space_ends_early():
@@ -277,7 +334,9 @@ def distance_of_late_trials(search):
 
 def test_optuna_learns_where_random_search_does_not():
     pytest.importorskip("optuna")
-    assert distance_of_late_trials("random") == pytest.approx(5 / 6, abs=0.2)  # what uniform draws from -4 to -1 expect
+    assert distance_of_late_trials("random") == pytest.approx(
+        5 / 6, abs=0.2
+    )  # what uniform draws from -4 to -1 expect
     assert distance_of_late_trials("optuna") < 0.5
 
 
@@ -318,14 +377,23 @@ def measured(folder, plugins=(PLUGIN,), **changes):
 
 
 SEARCHED = {
-    "tuning": {"trials": 4, "grace": 1, "space": {"learning_rate": {"low": 1e-3, "high": 0.3, "log": True}, "head_scale": [1.0, 5.0]}},
+    "tuning": {
+        "trials": 4,
+        "grace": 1,
+        "space": {
+            "learning_rate": {"low": 1e-3, "high": 0.3, "log": True},
+            "head_scale": [1.0, 5.0],
+        },
+    },
     "training": {"epochs": 4, "batch_size": 4},
     "sizes": [30],
 }
 
 
 def test_every_source_and_its_reference_meet_the_same_trials(tmp_path):
-    found = list(measured(tmp_path, sources=["toy/fixed", "chain[base=toy/fixed,on=toy/halves]"], **SEARCHED))
+    found = list(
+        measured(tmp_path, sources=["toy/fixed", "chain[base=toy/fixed,on=toy/halves]"], **SEARCHED)
+    )
     cells = [(job, outcome) for job, outcome in found if job.kind is JobKind.ADAPT]
     assert {job.record.adaptation for job, _ in cells} == {"fine_tune", "from_scratch"}
     assert {outcome.state for _, outcome in cells} == {State.DONE}
@@ -336,7 +404,11 @@ def test_every_source_and_its_reference_meet_the_same_trials(tmp_path):
 
 
 def test_a_tuned_cell_reports_what_its_chosen_trial_gives_when_it_is_the_recipe(tmp_path):
-    outcome = next(outcome for job, outcome in measured(tmp_path / "one", **SEARCHED) if job.record.adaptation == "fine_tune")
+    outcome = next(
+        outcome
+        for job, outcome in measured(tmp_path / "one", **SEARCHED)
+        if job.record.adaptation == "fine_tune"
+    )
     chosen = next(trial for trial in outcome.trials if trial.chosen)
     assert {key: outcome.choice[key] for key in chosen.config} == chosen.config
     recipe = {"epochs": 4, "batch_size": 4, "learning_rate": chosen.config["learning_rate"]}
@@ -346,25 +418,35 @@ def test_a_tuned_cell_reports_what_its_chosen_trial_gives_when_it_is_the_recipe(
     assert outcome.metrics == same.metrics
     assert outcome.choice["epoch"] == same.choice["epoch"]
     assert outcome.images == sum(24 * trial.epochs for trial in outcome.trials)
-    assert chosen.value == next(m.value for m in outcome.metrics if (m.split, m.metric) == ("validation", "accuracy"))
+    assert chosen.value == next(
+        m.value for m in outcome.metrics if (m.split, m.metric) == ("validation", "accuracy")
+    )
     assert not (tmp_path / "one" / "snapshots").exists()
 
 
 def test_trials_reach_the_store_and_can_be_queried(tmp_path):
-    report = hw.run(keys(**SEARCHED), store=tmp_path / "s.duckdb", control=Control(executor="inline"))
+    report = hw.run(
+        keys(**SEARCHED), store=tmp_path / "s.duckdb", control=Control(executor="inline")
+    )
     assert report.failures == []
-    rows = report.store.sql("SELECT job, trial, config->>'learning_rate', state, chosen FROM trials ORDER BY job, trial").rows
+    rows = report.store.sql(
+        "SELECT job, trial, config->>'learning_rate', state, chosen FROM trials ORDER BY job, trial"
+    ).rows
     assert len(rows) == 8
     assert sum(row[4] for row in rows) == 2
     assert {row[3] for row in rows} <= {"finished", "stopped"}
     recipes = re.findall(r"```sql\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     gained, rates, epochs = (report.store.sql(recipe).rows for recipe in recipes)
     assert all(row[1] == 1 and row[2] >= 0 for row in gained)
-    assert [row[4] for row in sorted(rates)] == [float(row[2]) for row in sorted(rows, key=lambda row: _place(report, row[0], row[1]))]
+    assert [row[4] for row in sorted(rates)] == [
+        float(row[2]) for row in sorted(rows, key=lambda row: _place(report, row[0], row[1]))
+    ]
     assert {row[0]: row[1:] for row in epochs}.keys() == {"fine_tune", "from_scratch"}
     assert all(0 < trained <= without == 16 for _, trained, without in epochs)
 
 
 def _place(report, job, trial):
-    place = report.store.sql(f"SELECT source, task, adaptation FROM jobs WHERE job = '{job}'").rows[0]
+    place = report.store.sql(f"SELECT source, task, adaptation FROM jobs WHERE job = '{job}'").rows[
+        0
+    ]
     return *place, trial

@@ -70,7 +70,9 @@ def random_source():
     return _network()
 
 
-@hw.source_model("toy/fixed", architecture="toy", scratch="toy/random", domain="synthetic", images=1000)
+@hw.source_model(
+    "toy/fixed", architecture="toy", scratch="toy/random", domain="synthetic", images=1000
+)
 def fixed_source():
     import torch
 
@@ -122,7 +124,9 @@ def explodes(context: hw.Context) -> hw.Objective:
 
     network = nn.Sequential(context.backbone, context.head)
     group = hw.ParameterGroup(list(network.parameters()))
-    return hw.Objective(network, [group], loss=lambda batch, step: network(batch.images).sum() * float("nan"))
+    return hw.Objective(
+        network, [group], loss=lambda batch, step: network(batch.images).sum() * float("nan")
+    )
 
 
 @hw.adaptation("toy/dies")

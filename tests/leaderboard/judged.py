@@ -6,7 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
-from leaderboard import CurvePoint, JobKind, JobRecord, Measurement, Outcome, RunRecord, State, Store
+from headwater.leaderboard import (
+    CurvePoint,
+    JobKind,
+    JobRecord,
+    Measurement,
+    Outcome,
+    RunRecord,
+    State,
+    Store,
+)
 from tests.leaderboard.synthetic import BEGAN, DOMAIN_PARENTS, job, source, task
 
 SOURCES = ("net/a", "net/b", "net/c", "net/d", "scratch/net")
@@ -18,7 +27,13 @@ SECONDS = 10.0
 def quality(name: str, target: str, seed: int) -> float:
     """Known to the digit: skill, a level of the target, a little of the seed, and 0.2 for net/d on the last target."""
     number = TARGETS.index(target)
-    return 0.4 + SKILL[name] + 0.02 * number + 0.01 * seed + (0.3 if (name, number) == ("net/d", 5) else 0.0)
+    return (
+        0.4
+        + SKILL[name]
+        + 0.02 * number
+        + 0.01 * seed
+        + (0.3 if (name, number) == ("net/d", 5) else 0.0)
+    )
 
 
 def judged_store(path: Path, estimates: bool = True) -> Store:
@@ -27,7 +42,11 @@ def judged_store(path: Path, estimates: bool = True) -> Store:
     store.begin_run(RunRecord("run-1", "judged", spec, BEGAN, "0.1.0"))
     sources = [
         source(
-            name, domain="web" if name == "net/a" else "aerial", images=1000 * (at + 1), parameters=100 - at, random=name == "scratch/net"
+            name,
+            domain="web" if name == "net/a" else "aerial",
+            images=1000 * (at + 1),
+            parameters=100 - at,
+            random=name == "scratch/net",
         )
         for at, name in enumerate(SOURCES)
     ]
@@ -45,10 +64,17 @@ def judged_store(path: Path, estimates: bool = True) -> Store:
     return store
 
 
-def _cell(jobs: list[JobRecord], outcomes: list[Outcome], name: str, target: str, seed: int, size: int) -> None:
-    identity, ran = f"{name}-{target}-{seed}-{size}", "from_scratch" if name == "scratch/net" else "fine_tune"
+def _cell(
+    jobs: list[JobRecord], outcomes: list[Outcome], name: str, target: str, seed: int, size: int
+) -> None:
+    identity, ran = (
+        f"{name}-{target}-{seed}-{size}",
+        "from_scratch" if name == "scratch/net" else "fine_tune",
+    )
     value = quality(name, target, seed) - (0.1 if size == 50 else 0.0)
-    jobs.append(job(identity, name, target, ran, size=str(size), seed=seed, setup=f"setup-{target}"))
+    jobs.append(
+        job(identity, name, target, ran, size=str(size), seed=seed, setup=f"setup-{target}")
+    )
     outcomes.append(
         Outcome(
             identity,
@@ -56,20 +82,47 @@ def _cell(jobs: list[JobRecord], outcomes: list[Outcome], name: str, target: str
             started=BEGAN,
             seconds=SECONDS * size / 150,
             train_images=size,
-            metrics=(Measurement("test", "accuracy", value), Measurement("validation", "accuracy", value + 0.001)),
-            curves=tuple(CurvePoint(epoch, "validation", "accuracy", value * epoch / 4) for epoch in range(1, 5)),
+            metrics=(
+                Measurement("test", "accuracy", value),
+                Measurement("validation", "accuracy", value + 0.001),
+            ),
+            curves=tuple(
+                CurvePoint(epoch, "validation", "accuracy", value * epoch / 4)
+                for epoch in range(1, 5)
+            ),
         )
     )
 
 
-def _estimate(jobs: list[JobRecord], outcomes: list[Outcome], name: str, target: str, seed: int) -> None:
+def _estimate(
+    jobs: list[JobRecord], outcomes: list[Outcome], name: str, target: str, seed: int
+) -> None:
     """logme as it should be, and the features it was read off."""
     features, identity = f"features-{name}-{target}", f"logme-{name}-{target}-{seed}"
     if seed == 0:
         jobs.append(JobRecord(features, JobKind.FEATURES, name, target))
         outcomes.append(Outcome(features, State.DONE, started=BEGAN, seconds=0.4, images=150))
-    jobs.append(JobRecord(identity, JobKind.ESTIMATE, name, target, "logme", size="150", seed=seed, setup="features"))
+    jobs.append(
+        JobRecord(
+            identity,
+            JobKind.ESTIMATE,
+            name,
+            target,
+            "logme",
+            size="150",
+            seed=seed,
+            setup="features",
+        )
+    )
     score = (Measurement("train", "score", float(np.round(quality(name, target, seed), 6))),)
     outcomes.append(
-        Outcome(identity, State.DONE, started=BEGAN, seconds=0.1, train_images=150, metrics=score, choice={"features": features})
+        Outcome(
+            identity,
+            State.DONE,
+            started=BEGAN,
+            seconds=0.1,
+            train_images=150,
+            metrics=score,
+            choice={"features": features},
+        )
     )

@@ -10,8 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from leaderboard import CurvePoint, JobKind, JobRecord, Measurement, Outcome, RunRecord, State, Store
-from registry import Chain, SourceModel, Task
+from headwater.leaderboard import (
+    CurvePoint,
+    JobKind,
+    JobRecord,
+    Measurement,
+    Outcome,
+    RunRecord,
+    State,
+    Store,
+)
+from headwater.registry import Chain, SourceModel, Task
 
 BEGAN = datetime(2026, 3, 1, tzinfo=UTC)
 SCRATCH = "timm/resnet18[random=true]"
@@ -19,7 +28,11 @@ IMAGENET = "timm/resnet18.a1_in1k"
 CHAIN = f"chain[base={SCRATCH},on=alphadigits+usps]"
 PHOTO = f"chain[base={IMAGENET},on=pacs_photo]"
 TASKS = ("pacs_sketch", "rsscn7", "plantvillage_apple")
-DOMAIN_PARENTS = {"sketches": frozenset({"drawings", "web"}), "web": frozenset[str](), "aerial": frozenset[str]()}
+DOMAIN_PARENTS = {
+    "sketches": frozenset({"drawings", "web"}),
+    "web": frozenset[str](),
+    "aerial": frozenset[str](),
+}
 
 
 def source(name: str, **facts: Any) -> SourceModel:
@@ -33,8 +46,20 @@ def task(name: str, domain: str | None = "sketches", **facts: Any) -> Task:
 SOURCES = (
     source(SCRATCH, random=True),
     source(IMAGENET, scratch=SCRATCH, domain="web", images=1_281_167),
-    source(CHAIN, scratch=SCRATCH, chain=Chain(SCRATCH, ("alphadigits", "usps")), domain="aerial", images=9000),
-    source(PHOTO, scratch=SCRATCH, chain=Chain(IMAGENET, ("pacs_photo",)), domain="sketches", images=1670),
+    source(
+        CHAIN,
+        scratch=SCRATCH,
+        chain=Chain(SCRATCH, ("alphadigits", "usps")),
+        domain="aerial",
+        images=9000,
+    ),
+    source(
+        PHOTO,
+        scratch=SCRATCH,
+        chain=Chain(IMAGENET, ("pacs_photo",)),
+        domain="sketches",
+        images=1670,
+    ),
 )
 TARGETS = (task(TASKS[0]), task(TASKS[1], "aerial"), task(TASKS[2], None))
 
@@ -43,22 +68,40 @@ def run_record(run: str = "run-1") -> RunRecord:
     return RunRecord(run, "synthetic", {"seeds": 3}, BEGAN, "0.1.0", packages={"torch": "2.9"})
 
 
-def job(name: str, source: str, task: str = "t", adaptation: str = "fine_tune", **more: Any) -> JobRecord:
+def job(
+    name: str, source: str, task: str = "t", adaptation: str = "fine_tune", **more: Any
+) -> JobRecord:
     control = more.pop("control", "from_scratch")
     return JobRecord(
-        name, JobKind.ADAPT, source, task, adaptation, control, **({"size": "50", "seed": 0, "setup": "s", "metric": "accuracy"} | more)
+        name,
+        JobKind.ADAPT,
+        source,
+        task,
+        adaptation,
+        control,
+        **({"size": "50", "seed": 0, "setup": "s", "metric": "accuracy"} | more),
     )
 
 
 def done(job: str, value: float, metric: str = "accuracy", **more: Any) -> Outcome:
     metrics = (Measurement("test", metric, value), Measurement("validation", metric, value + 0.01))
-    return Outcome(job, State.DONE, **({"metrics": metrics, "started": BEGAN, "seconds": 2.0, "train_images": 50} | more))
+    return Outcome(
+        job,
+        State.DONE,
+        **({"metrics": metrics, "started": BEGAN, "seconds": 2.0, "train_images": 50} | more),
+    )
 
 
 _BEGUN: dict[str, bytes] = {}
 
 
-def store_of(path: Path, jobs: Sequence[JobRecord], outcomes: Sequence[Outcome], sources=SOURCES, tasks=TARGETS) -> Store:
+def store_of(
+    path: Path,
+    jobs: Sequence[JobRecord],
+    outcomes: Sequence[Outcome],
+    sources=SOURCES,
+    tasks=TARGETS,
+) -> Store:
     """A store of these cards, jobs and outcomes; files with the same cards are begun once and copied."""
     store = Store(path)
     cards = repr([card.facts() for card in (*sources, *tasks)])
@@ -83,13 +126,30 @@ def grid(seeds: int = 3) -> Iterator[tuple[JobRecord, Outcome]]:
     draw = np.random.default_rng(0)
     for number, task_name in enumerate(TASKS):
         for name, skill in _SKILL.items():
-            for adaptation, control in (("fine_tune", "from_scratch"), ("linear_probe", "linear_probe")):
+            for adaptation, control in (
+                ("fine_tune", "from_scratch"),
+                ("linear_probe", "linear_probe"),
+            ):
                 ran = control if name == SCRATCH else adaptation
                 for size in ("50", "full"):
                     for seed in range(seeds):
                         identity = f"{zlib.crc32(f'{task_name}{name}{adaptation}{size}{seed}'.encode()):08x}"
-                        record = job(identity, name, task_name, ran, control=control, size=size, seed=seed, setup=f"{task_name}-{control}")
-                        value = 0.3 + 0.1 * number + skill * (1.0 if size == "50" else 0.5) + draw.normal(0, 0.02)
+                        record = job(
+                            identity,
+                            name,
+                            task_name,
+                            ran,
+                            control=control,
+                            size=size,
+                            seed=seed,
+                            setup=f"{task_name}-{control}",
+                        )
+                        value = (
+                            0.3
+                            + 0.1 * number
+                            + skill * (1.0 if size == "50" else 0.5)
+                            + draw.normal(0, 0.02)
+                        )
                         images = 50 if size == "50" else 1000
                         outcome = done(
                             identity,
@@ -97,10 +157,21 @@ def grid(seeds: int = 3) -> Iterator[tuple[JobRecord, Outcome]]:
                             seconds=18 + draw.random(),
                             train_images=images,
                             started=BEGAN + timedelta(minutes=seed),
-                            curves=tuple(CurvePoint(e, "validation", "accuracy", value * e / 15) for e in range(1, 16)),
+                            curves=tuple(
+                                CurvePoint(e, "validation", "accuracy", value * e / 15)
+                                for e in range(1, 16)
+                            ),
                         )
                         if name == CHAIN and task_name == "rsscn7" and size == "full" and seed == 2:
-                            outcome = Outcome(identity, State.FAILED, "CUDA out of memory", "OutOfMemoryError", "logs/x.log", BEGAN, 3.0)
+                            outcome = Outcome(
+                                identity,
+                                State.FAILED,
+                                "CUDA out of memory",
+                                "OutOfMemoryError",
+                                "logs/x.log",
+                                BEGAN,
+                                3.0,
+                            )
                         yield record, outcome
 
 

@@ -5,14 +5,14 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 
-from leaderboard.anatomy import ANALYSES, anatomies
-from leaderboard.anatomy_table import readings_table, summary_tables
-from leaderboard.plots import plot_of
-from leaderboard.plots.page import write_page
-from leaderboard.records import CurvePoint, JobKind, Outcome, Reading, State
-from leaderboard.standings import Filter
-from leaderboard.statistics import widening
-from registry.errors import QueryError
+from headwater.leaderboard.anatomy.readings import ANALYSES, anatomies
+from headwater.leaderboard.gains.standings import Filter
+from headwater.leaderboard.show.anatomy_table import readings_table, summary_tables
+from headwater.leaderboard.show.plots import plot_of
+from headwater.leaderboard.show.plots.page import write_page
+from headwater.leaderboard.statistics.bootstrap import widening
+from headwater.leaderboard.store.records import CurvePoint, JobKind, Outcome, Reading, State
+from headwater.registry.errors import QueryError
 from tests.leaderboard.synthetic import BEGAN, IMAGENET, PHOTO, SCRATCH, TASKS, done, job, store_of
 
 PAIRS = ("P/P-T", "RI/RI-T", "P-T/P-T", "RI-T/RI-T", "P-T/RI-T")
@@ -33,20 +33,39 @@ def readings(analysis, seed):
                 if analysis == "distance":
                     yield Reading(pair, "l2", 40.0 + seed)
                 for module, x in STAGES:
-                    if not (module == "head" and analysis == "similarity" and pair in ("P/P-T", "RI/RI-T")):
-                        yield Reading(pair, "cka" if analysis == "similarity" else "l2", 0.9 - 0.1 * x - tilt, module, x)
+                    if not (
+                        module == "head"
+                        and analysis == "similarity"
+                        and pair in ("P/P-T", "RI/RI-T")
+                    ):
+                        yield Reading(
+                            pair,
+                            "cka" if analysis == "similarity" else "l2",
+                            0.9 - 0.1 * x - tilt,
+                            module,
+                            x,
+                        )
         case "barrier":
             for pair in PAIRS[2:]:
-                yield from (Reading(pair, "metric", 0.9 - x * (1 - x) - tilt, x=x) for x in (0, 0.5, 1))
+                yield from (
+                    Reading(pair, "metric", 0.9 - x * (1 - x) - tilt, x=x) for x in (0, 0.5, 1)
+                )
                 yield Reading(pair, "barrier", 0.25 + tilt)
         case "criticality":
             for subject in ("P-T", "RI-T"):
                 for module, x in STAGES:
                     yield Reading(subject, "drop", 0.3 * x + tilt, module, x)
-                    yield from (Reading(subject, "path", 0.5 + 0.4 * t, module, t) for t in (0, 0.5, 1))
+                    yield from (
+                        Reading(subject, "path", 0.5 + 0.4 * t, module, t) for t in (0, 0.5, 1)
+                    )
         case "mistakes":
             for pair in PAIRS[2:]:
-                for module, share in (("both-right", 0.8), ("only-first-wrong", 0.05), ("only-second-wrong", 0.1), ("both-wrong", 0.05)):
+                for module, share in (
+                    ("both-right", 0.8),
+                    ("only-first-wrong", 0.05),
+                    ("only-second-wrong", 0.1),
+                    ("both-wrong", 0.05),
+                ):
                     yield Reading(pair, "share", share, module)
                     yield Reading(pair, "images", 100 * share, module)
                     yield Reading(pair, "ambiguity", 0.5 + tilt, module)
@@ -59,14 +78,29 @@ def analysed(path, seeds=3, tasks=TASKS[:1], sources=(PHOTO,), value=readings):
         for seed in range(seeds):
             for source in (SCRATCH, *sources):
                 name = f"{source}{task}{seed}"
-                jobs.append(job(name, source, task, "from_scratch" if source == SCRATCH else "fine_tune", seed=seed))
-                curve = tuple(CurvePoint(epoch, "validation", "accuracy", 0.3 * epoch + 0.01 * seed) for epoch in (1, 2, 3))
+                jobs.append(
+                    job(
+                        name,
+                        source,
+                        task,
+                        "from_scratch" if source == SCRATCH else "fine_tune",
+                        seed=seed,
+                    )
+                )
+                curve = tuple(
+                    CurvePoint(epoch, "validation", "accuracy", 0.3 * epoch + 0.01 * seed)
+                    for epoch in (1, 2, 3)
+                )
                 outcomes.append(done(name, 0.9, curves=curve))
             for source in sources:
                 for analysis in set(ANALYSES) - {"convergence"}:
                     name = f"{analysis}{source}{task}{seed}"
                     jobs.append(job(name, source, task, seed=seed, analysis=analysis))
-                    outcomes.append(Outcome(name, State.DONE, started=BEGAN, readings=tuple(value(analysis, seed))))
+                    outcomes.append(
+                        Outcome(
+                            name, State.DONE, started=BEGAN, readings=tuple(value(analysis, seed))
+                        )
+                    )
     return store_of(path / "s.duckdb", [as_analysis(record) for record in jobs], outcomes)
 
 
@@ -78,7 +112,9 @@ def as_analysis(record):
 
 def line(found, analysis, quantity, subject, module="", x=None):
     lines = found.of(analysis, quantity, [subject])
-    lines = lines[(lines["module"] == module) & (lines["x"].isna() if x is None else lines["x"] == x)]
+    lines = lines[
+        (lines["module"] == module) & (lines["x"].isna() if x is None else lines["x"] == x)
+    ]
     assert len(lines) == 1
     return lines.iloc[0]
 
@@ -110,9 +146,20 @@ def test_one_cell_has_no_interval_and_the_tables_say_so(tmp_path):
 def test_the_latest_of_an_analysis_counts(tmp_path):
     store = analysed(tmp_path)
     store.plan("run-1", [as_analysis(job("again", PHOTO, TASKS[0], seed=0, analysis="barrier"))])
-    store.record([Outcome("again", State.DONE, started=BEGAN.replace(year=2027), readings=(Reading("P-T/RI-T", "barrier", 0.95),))])
+    store.record(
+        [
+            Outcome(
+                "again",
+                State.DONE,
+                started=BEGAN.replace(year=2027),
+                readings=(Reading("P-T/RI-T", "barrier", 0.95),),
+            )
+        ]
+    )
     (found,) = anatomies(store)
-    assert line(found, "barrier", "barrier", "P-T/RI-T")["mean"] == pytest.approx((0.95 + 0.26 + 0.27) / 3)
+    assert line(found, "barrier", "barrier", "P-T/RI-T")["mean"] == pytest.approx(
+        (0.95 + 0.26 + 0.27) / 3
+    )
 
 
 def test_convergence_pairs_the_analysed_cells_curves_with_their_references(tmp_path):
@@ -162,7 +209,12 @@ def test_each_plot_is_drawn_as_png_and_as_svg_with_its_axes_named(page, analysis
     png = (page.parent / f"{analysis}.png").read_bytes()
     assert png[:8] == b"\x89PNG\r\n\x1a\n"
     drawn = ElementTree.parse(page.parent / f"{analysis}.svg").getroot()
-    words = " ".join(text for element in drawn.iter() if element.tag.endswith("text") for text in element.itertext())
+    words = " ".join(
+        text
+        for element in drawn.iter()
+        if element.tag.endswith("text")
+        for text in element.itertext()
+    )
     expected = {
         "block_shuffle": ("block size (pixels)", "test accuracy", "relative drop (%)", "RI-T"),
         "convergence": ("epoch", "validation accuracy", "P-T"),
@@ -188,14 +240,24 @@ def test_the_page_says_how_to_read_each_plot(page):
 
 
 def test_the_same_figures_are_the_same_bytes(tmp_path):
-    found = anatomies(analysed(tmp_path, value=lambda name, seed: readings(name, seed) if name == "barrier" else ()))
+    found = anatomies(
+        analysed(
+            tmp_path, value=lambda name, seed: readings(name, seed) if name == "barrier" else ()
+        )
+    )
     one, two = (write_page(found, tmp_path / name).parent for name in ("one", "two"))
     for file in one.iterdir():
         assert file.read_bytes() == (two / file.name).read_bytes(), file.name
 
 
 def test_plots_of_one_analysis_alone_and_one_seed_are_drawn(tmp_path):
-    found = anatomies(analysed(tmp_path, seeds=1, value=lambda name, seed: readings(name, seed) if name == "mistakes" else ()))
+    found = anatomies(
+        analysed(
+            tmp_path,
+            seeds=1,
+            value=lambda name, seed: readings(name, seed) if name == "mistakes" else (),
+        )
+    )
     assert found[0].analyses == ["convergence", "mistakes"]
     write_page(found, tmp_path / "out")
     assert (tmp_path / "out" / "mistakes.png").is_file()

@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from leaderboard import JobKind, JobRecord, Measurement, Outcome, State, Store
-from registry import Score
-from registry.pool import pooled
+from headwater.leaderboard import JobKind, JobRecord, Measurement, Outcome, State, Store
+from headwater.registry import Score
+from headwater.registry.evidence.pool import pooled
 from tests.leaderboard.synthetic import BEGAN, run_record, source, task
 
 PARTS = {"net/a": (3.0, 0.2), "net/b": (1.0, 0.9), "net/c": (2.0, 0.4), "scratch/net": (-1.0, 0.3)}
@@ -21,10 +21,23 @@ def store(tmp_path):
 
 
 def put(store, identity, name, values, estimator="etran", size="full", seed=None, after=0):
-    store.plan("run-1", [JobRecord(identity, JobKind.ESTIMATE, name, "t", estimator, size=size, seed=seed, setup="s")])
+    store.plan(
+        "run-1",
+        [
+            JobRecord(
+                identity, JobKind.ESTIMATE, name, "t", estimator, size=size, seed=seed, setup="s"
+            )
+        ],
+    )
     metrics = tuple(Measurement("train", part, value) for part, value in values.items())
     started = BEGAN + timedelta(minutes=after)
-    store.record([Outcome(identity, State.DONE, started=started, seconds=0.1, train_images=50, metrics=metrics)])
+    store.record(
+        [
+            Outcome(
+                identity, State.DONE, started=started, seconds=0.1, train_images=50, metrics=metrics
+            )
+        ]
+    )
 
 
 def scores(store):
@@ -32,7 +45,10 @@ def scores(store):
 
 
 def expected():
-    parts = {name: Score(0.0, "", {"energy": energy, "lda": lda}) for name, (energy, lda) in PARTS.items()}
+    parts = {
+        name: Score(0.0, "", {"energy": energy, "lda": lda})
+        for name, (energy, lda) in PARTS.items()
+    }
     return {name: pytest.approx(float(score)) for name, score in pooled(parts).items()}
 
 
@@ -44,7 +60,13 @@ def test_a_pooled_score_is_what_the_pool_makes_of_it(store):
 
 def test_at_full_size_random_sources_are_in_the_pool_of_those_that_need_no_seed(store):
     for name, (energy, lda) in PARTS.items():
-        put(store, name, name, {"energy": energy, "lda": lda}, seed=0 if name == "scratch/net" else None)
+        put(
+            store,
+            name,
+            name,
+            {"energy": energy, "lda": lda},
+            seed=0 if name == "scratch/net" else None,
+        )
     assert scores(store) == expected()
 
 

@@ -5,13 +5,26 @@ from dataclasses import replace
 
 import pytest
 
-from leaderboard import Measurement, Outcome, State
-from leaderboard.groups import estimate, groups
-from leaderboard.groups_table import groups_table
-from leaderboard.standings import SCENARIOS, Filter, standings
-from leaderboard.statistics import Comparison
-from registry.errors import QueryError
-from tests.leaderboard.synthetic import CHAIN, IMAGENET, PHOTO, SCRATCH, SOURCES, done, grid_store, job, run_record, source, store_of, task
+from headwater.leaderboard import Measurement, Outcome, State
+from headwater.leaderboard.gains.groups import estimate, groups
+from headwater.leaderboard.gains.standings import SCENARIOS, Filter, standings
+from headwater.leaderboard.show.groups_table import groups_table
+from headwater.leaderboard.statistics.bootstrap import Comparison
+from headwater.registry.errors import QueryError
+from tests.leaderboard.synthetic import (
+    CHAIN,
+    IMAGENET,
+    PHOTO,
+    SCRATCH,
+    SOURCES,
+    done,
+    grid_store,
+    job,
+    run_record,
+    source,
+    store_of,
+    task,
+)
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +41,15 @@ def test_scenario_means_are_those_of_the_view_over_both_references(store):
         "SELECT scenario, reference, avg(gain_abs), count(*) FROM gains JOIN scenarios USING (job, reference) GROUP BY ALL"
     ).rows
     found = by_name(groups(store, "scenario"))
-    estimates = {(name, reference): (e.mean, e.cells) for name, row in found.items() for reference, e in row.gains.items()}
-    assert estimates == {(scenario, reference): (pytest.approx(mean), cells) for scenario, reference, mean, cells in rows}
+    estimates = {
+        (name, reference): (e.mean, e.cells)
+        for name, row in found.items()
+        for reference, e in row.gains.items()
+    }
+    assert estimates == {
+        (scenario, reference): (pytest.approx(mean), cells)
+        for scenario, reference, mean, cells in rows
+    }
 
 
 def test_intervals_are_those_of_the_bootstrap_over_single_cells(store):
@@ -38,12 +58,16 @@ def test_intervals_are_those_of_the_bootstrap_over_single_cells(store):
     tasks, seeds = (rows[name].factorize()[0] for name in ("task", "seed"))
     compared = Comparison(rows["gain_abs"].to_numpy(float)[None], tasks, seeds)
     found = estimate(rows, "gain_abs")
-    assert (found.mean, found.low, found.high) == pytest.approx((compared.mean[0], *compared.interval[0]))
+    assert (found.mean, found.low, found.high) == pytest.approx(
+        (compared.mean[0], *compared.interval[0])
+    )
 
 
 def test_scenarios_stand_in_their_order_and_without_ranks(store):
     table = groups_table(groups(store, "scenario"))
-    assert [row[0] for row in table.rows] == [name for name in SCENARIOS if name in {row[0] for row in table.rows}]
+    assert [row[0] for row in table.rows] == [
+        name for name in SCENARIOS if name in {row[0] for row in table.rows}
+    ]
     assert "rank" not in {column.name for column in table.columns}
     assert "rows are not ranked: they hold different sources and targets" in table.notes
 
@@ -70,57 +94,109 @@ def two_adaptations(path, fine_tune, probe, seeds=4, **more):
                 ):
                     ran = control if name == SCRATCH else how
                     identity = f"{where}{seed}{name}{how}"
-                    jobs.append(job(identity, name, where, ran, control=control, seed=seed, setup=control, **more))
-                    outcomes.append(done(identity, base + (0 if extra is None else gain + extra) + seed / 64))
+                    jobs.append(
+                        job(
+                            identity,
+                            name,
+                            where,
+                            ran,
+                            control=control,
+                            seed=seed,
+                            setup=control,
+                            **more,
+                        )
+                    )
+                    outcomes.append(
+                        done(identity, base + (0 if extra is None else gain + extra) + seed / 64)
+                    )
     return store_of(path, jobs, outcomes, sources, (task("t"), task("u", "aerial")))
 
 
 def test_adaptations_are_compared_in_the_metric_on_paired_cells(tmp_path):
     found = by_name(groups(two_adaptations(tmp_path / "s.duckdb", 0.25, 0.3125), "adaptation"))
     assert found["fine_tune"].gains["scratch"].mean == pytest.approx(0.25 + 0.125)
-    assert found["linear_probe"].gains["scratch"].mean == pytest.approx(0.3125 + 0.125)  # a larger gain, over a worse scratch
+    assert found["linear_probe"].gains["scratch"].mean == pytest.approx(
+        0.3125 + 0.125
+    )  # a larger gain, over a worse scratch
     difference = found["linear_probe"].difference
     assert (difference.mean, difference.cells) == (pytest.approx(0.125 + 0.3125 - 0.25 - 0.25), 16)
-    assert (difference.low, difference.high) == (pytest.approx(-0.0625), pytest.approx(-0.0625))  # the same in every cell
+    assert (difference.low, difference.high) == (
+        pytest.approx(-0.0625),
+        pytest.approx(-0.0625),
+    )  # the same in every cell
     assert found["fine_tune"].difference is None
 
 
 def test_the_comparison_with_fine_tune_survives_a_filter_on_adaptations(tmp_path):
-    found = groups(two_adaptations(tmp_path / "s.duckdb", 0.25, 0.3125), "adaptation", Filter(adaptation="linear_probe"))
+    found = groups(
+        two_adaptations(tmp_path / "s.duckdb", 0.25, 0.3125),
+        "adaptation",
+        Filter(adaptation="linear_probe"),
+    )
     assert [row.name for row in found.rows] == ["linear_probe"]
     assert found.rows[0].difference.mean == pytest.approx(-0.0625)
 
 
 def test_lower_is_better_turns_the_difference(tmp_path):
-    found = by_name(groups(two_adaptations(tmp_path / "s.duckdb", 0.25, 0.3125, sign=-1), "adaptation"))
+    found = by_name(
+        groups(two_adaptations(tmp_path / "s.duckdb", 0.25, 0.3125, sign=-1), "adaptation")
+    )
     assert found["linear_probe"].difference.mean == pytest.approx(0.0625)
 
 
 def test_the_share_of_targets_counts_the_best_source_of_each(tmp_path):
-    row = groups(two_adaptations(tmp_path / "s.duckdb", -0.125, -0.5), "adaptation", Filter(adaptation="fine_tune")).rows[0]
+    row = groups(
+        two_adaptations(tmp_path / "s.duckdb", -0.125, -0.5),
+        "adaptation",
+        Filter(adaptation="fine_tune"),
+    ).rows[0]
     assert (row.gaining, row.tasks, row.negative) == (2, 2, 0.5)  # a loses, b gains, on both
-    row = groups(two_adaptations(tmp_path / "s.duckdb", -0.125, -0.5), "adaptation", Filter(adaptation="linear_probe")).rows[0]
+    row = groups(
+        two_adaptations(tmp_path / "s.duckdb", -0.125, -0.5),
+        "adaptation",
+        Filter(adaptation="linear_probe"),
+    ).rows[0]
     assert (row.gaining, row.tasks, row.negative) == (0, 2, 1.0)
-    assert row.gaining_between == pytest.approx((0.0, 1 - 0.025**0.5))  # Clopper and Pearson, 0 of 2
+    assert row.gaining_between == pytest.approx(
+        (0.0, 1 - 0.025**0.5)
+    )  # Clopper and Pearson, 0 of 2
 
 
 def test_an_interval_that_holds_zero_cannot_tell(tmp_path):
     jobs, outcomes = [], []
     for where, gain in (("t", 0.25), ("u", -0.25), ("v", 0.125)):
-        jobs += [job(f"r{where}", SCRATCH, where, "from_scratch"), job(f"a{where}", IMAGENET, where)]
+        jobs += [
+            job(f"r{where}", SCRATCH, where, "from_scratch"),
+            job(f"a{where}", IMAGENET, where),
+        ]
         outcomes += [done(f"r{where}", 0.5), done(f"a{where}", 0.5 + gain)]
-    found = groups(store_of(tmp_path / "s.duckdb", jobs, outcomes, tasks=tuple(map(task, "tuv"))), "adaptation")
+    found = groups(
+        store_of(tmp_path / "s.duckdb", jobs, outcomes, tasks=tuple(map(task, "tuv"))), "adaptation"
+    )
     estimate = found.rows[0].gains["scratch"]
     assert estimate.low < 0 < estimate.high
     assert estimate.verdict == "cannot tell"
-    assert "cannot tell whether these gain over scratch, their intervals hold 0: fine_tune" in groups_table(found).notes
+    assert (
+        "cannot tell whether these gain over scratch, their intervals hold 0: fine_tune"
+        in groups_table(found).notes
+    )
 
 
 def test_one_task_and_one_seed_claim_nothing(tmp_path):
     jobs = [job("r", SCRATCH, adaptation="from_scratch"), job("a", IMAGENET)]
-    found = groups(store_of(tmp_path / "s.duckdb", jobs, [done("r", 0.25), done("a", 0.5)], tasks=(task("t"),)), "domain")
-    assert (found.rows[0].gains["scratch"].low, found.rows[0].gains["scratch"].verdict) == (None, "cannot tell")
-    assert any(note.startswith("one task and one seed: no interval") for note in groups_table(found).notes)
+    found = groups(
+        store_of(
+            tmp_path / "s.duckdb", jobs, [done("r", 0.25), done("a", 0.5)], tasks=(task("t"),)
+        ),
+        "domain",
+    )
+    assert (found.rows[0].gains["scratch"].low, found.rows[0].gains["scratch"].verdict) == (
+        None,
+        "cannot tell",
+    )
+    assert any(
+        note.startswith("one task and one seed: no interval") for note in groups_table(found).notes
+    )
 
 
 def test_unlike_metrics_are_averaged_as_relative_gains(tmp_path):
@@ -134,9 +210,14 @@ def test_unlike_metrics_are_averaged_as_relative_gains(tmp_path):
     ]
     values = {"r1": 0.25, "a1": 0.5, "r2": 8.0, "a2": 4.0, "r3": 0.0, "a3": 4.0}
     outcomes = [done(record.job, values[record.job], record.metric) for record in jobs]
-    found = groups(store_of(tmp_path / "s.duckdb", jobs, outcomes, tasks=(task("t"), task("u"))), "adaptation")
+    found = groups(
+        store_of(tmp_path / "s.duckdb", jobs, outcomes, tasks=(task("t"), task("u"))), "adaptation"
+    )
     assert found.relative
-    assert (found.rows[0].gains["scratch"].mean, found.rows[0].cells) == (pytest.approx((1.0 + 0.5) / 2), 2)
+    assert (found.rows[0].gains["scratch"].mean, found.rows[0].cells) == (
+        pytest.approx((1.0 + 0.5) / 2),
+        2,
+    )
     assert "1 cells have no relative gain: their reference is 0" in groups_table(found).notes
 
 
@@ -157,14 +238,20 @@ def test_a_scenario_filters_standings_and_of_several_all_must_hold(store, scenar
 
 def test_cells_without_a_gain_are_in_scenarios_too(store):
     assert [row.failed for row in standings(store, Filter(scenario="multi-source")).rows] == [2]
-    assert [row.failed for row in standings(store, Filter(scenario="small-target")).rows] == [0, 0, 0]
+    assert [row.failed for row in standings(store, Filter(scenario="small-target")).rows] == [
+        0,
+        0,
+        0,
+    ]
     assert by_name(groups(store, "scenario"))["full-target"].failed == 2
 
 
 def test_a_scenario_that_is_none_is_corrected(store):
     with pytest.raises(QueryError) as caught:
         standings(store, Filter(scenario="within-domian"))
-    assert caught.value.message.endswith("matches --scenario within-domian. Did you mean within-domain?")
+    assert caught.value.message.endswith(
+        "matches --scenario within-domian. Did you mean within-domain?"
+    )
     assert "multi-source" in caught.value.hint
 
 
@@ -181,7 +268,9 @@ def test_small_is_what_the_run_calls_small_for_failed_cells_too(tmp_path):
     store.plan("run-2", jobs)
     store.record(
         [
-            Outcome(record.job, State.FAILED) if "failed" in record.job else done(record.job, 0.5, train_images=int(record.size))
+            Outcome(record.job, State.FAILED)
+            if "failed" in record.job
+            else done(record.job, 0.5, train_images=int(record.size))
             for record in jobs
         ]
     )
@@ -191,13 +280,30 @@ def test_small_is_what_the_run_calls_small_for_failed_cells_too(tmp_path):
 
 def test_json_carries_raw_numbers(store, capsys):
     groups_table(groups(store, "scenario")).print("json")
-    row = next(row for row in json.loads(capsys.readouterr().out) if row["scenario"] == "multi-source")
+    row = next(
+        row for row in json.loads(capsys.readouterr().out) if row["scenario"] == "multi-source"
+    )
     assert row["scratch_low"] < row["scratch"] < row["scratch_high"]
-    assert (row["base_cells"], row["tasks"], row["failed"], row["verdict"], row["relative"]) == (34, 3, 2, "gains", False)
+    assert (row["base_cells"], row["tasks"], row["failed"], row["verdict"], row["relative"]) == (
+        34,
+        3,
+        2,
+        "gains",
+        False,
+    )
 
 
 def test_a_measurement_of_nan_is_no_cell(tmp_path):
-    jobs = [job("r", SCRATCH, adaptation="from_scratch"), job("a", IMAGENET), job("b", IMAGENET, seed=1)]
+    jobs = [
+        job("r", SCRATCH, adaptation="from_scratch"),
+        job("a", IMAGENET),
+        job("b", IMAGENET, seed=1),
+    ]
     nan = done("b", 0, metrics=(Measurement("test", "accuracy", float("nan")),))
-    found = groups(store_of(tmp_path / "s.duckdb", jobs, [done("r", 0.25), done("a", 0.5), nan], tasks=(task("t"),)), "adaptation")
+    found = groups(
+        store_of(
+            tmp_path / "s.duckdb", jobs, [done("r", 0.25), done("a", 0.5), nan], tasks=(task("t"),)
+        ),
+        "adaptation",
+    )
     assert found.rows[0].cells == 1

@@ -3,9 +3,10 @@
 import duckdb
 import pytest
 
-from leaderboard import Store, migration
-from leaderboard.standings import standings
-from registry.errors import StoreError, StoreUnwritable
+from headwater.leaderboard import Store
+from headwater.leaderboard.gains.standings import standings
+from headwater.leaderboard.store import migration
+from headwater.registry.errors import StoreError, StoreUnwritable
 from tests.leaderboard.synthetic import SCRATCH, done, job, store_of
 
 NEWEST = max(migration.schema())
@@ -19,7 +20,10 @@ def older(tmp_path):
 
 
 def pretend(monkeypatch, **more):
-    files = migration.schema() | {NEWEST + 1: NEXT, **{NEWEST + int(number[1:]): text for number, text in more.items()}}
+    files = migration.schema() | {
+        NEWEST + 1: NEXT,
+        **{NEWEST + int(number[1:]): text for number, text in more.items()},
+    }
     monkeypatch.setattr(migration, "schema", lambda: files)
 
 
@@ -31,7 +35,9 @@ def test_a_writer_migrates_an_older_file_and_keeps_its_rows(older, monkeypatch):
             ("a", "done", "here"),
             ("b", "planned", "here"),
         ]
-        assert connection.execute("SELECT version FROM schema_version").fetchall() == [(NEWEST + 1,)]
+        assert connection.execute("SELECT version FROM schema_version").fetchall() == [
+            (NEWEST + 1,)
+        ]
 
 
 def test_a_reader_migrates_an_older_file_too(older, monkeypatch):
@@ -50,7 +56,9 @@ def test_a_migration_that_fails_leaves_the_file_as_it_was(older, monkeypatch):
 
 def test_views_of_another_headwater_are_replaced(older):
     with duckdb.connect(str(older)) as connection:
-        connection.execute("CREATE OR REPLACE VIEW cells AS SELECT 1 AS outdated; UPDATE schema_version SET views = 'other'")
+        connection.execute(
+            "CREATE OR REPLACE VIEW cells AS SELECT 1 AS outdated; UPDATE schema_version SET views = 'other'"
+        )
     assert Store(older).sql("SELECT job, value FROM cells").rows == [("a", 0.5)]
 
 
@@ -81,7 +89,9 @@ def test_a_file_of_version_2_has_measured_cells_without_notes_after_it(tmp_path,
         before.setattr(migration, "schema", lambda: two)
         before.setattr(migration, "_VIEWS", ())
         with Store(path).writing() as connection:
-            connection.execute("INSERT INTO runs (run, name, spec, started, state, version) VALUES ('r', 'n', '{}', now(), 'done', '0')")
+            connection.execute(
+                "INSERT INTO runs (run, name, spec, started, state, version) VALUES ('r', 'n', '{}', now(), 'done', '0')"
+            )
             connection.execute(
                 "INSERT INTO jobs (job, kind, source, task, adaptation, control, size, setup, metric, sign, run, state) "
                 "VALUES ('a', 'adapt', 's', 't', 'fine_tune', 'from_scratch', '50', 'x', 'accuracy', 1, 'r', 'done')"

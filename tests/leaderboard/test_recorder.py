@@ -9,15 +9,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from leaderboard import CurvePoint, Measurement, Outcome, Reading, Recorder, State, Store, Trial, journal
-from registry.errors import StoreBusy, StoreUnwritable
+from headwater.leaderboard import (
+    CurvePoint,
+    Measurement,
+    Outcome,
+    Reading,
+    Recorder,
+    State,
+    Store,
+    Trial,
+)
+from headwater.leaderboard.store import journal
+from headwater.registry.errors import StoreBusy, StoreUnwritable
 from tests.leaderboard.synthetic import BEGAN, SCRATCH, done, job, store_of
 from tests.leaderboard.test_store import hold
 
 
 @pytest.fixture
 def store(tmp_path):
-    return store_of(tmp_path / "s.duckdb", [job(name, SCRATCH, seed=number) for number, name in enumerate("abc")], [])
+    return store_of(
+        tmp_path / "s.duckdb",
+        [job(name, SCRATCH, seed=number) for number, name in enumerate("abc")],
+        [],
+    )
 
 
 def pending(store: Store) -> Path:
@@ -34,7 +48,7 @@ def test_outcomes_reach_the_store_on_close_and_the_journal_is_gone(store):
 
 def test_ticks_commit_at_most_once_a_second(store, monkeypatch):
     now = [100.0]
-    monkeypatch.setattr("leaderboard.recorder.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("headwater.leaderboard.store.recorder.time.monotonic", lambda: now[0])
     recorder = Recorder(store)
     recorder.add(done("a", 0.5))
     recorder.tick()
@@ -51,10 +65,15 @@ def test_a_killed_driver_loses_nothing(store):
         "recorder = Recorder(Store(sys.argv[1])); recorder.add(done('a', 0.5)); recorder.add(done('b', 0.6))\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    ran = subprocess.run([sys.executable, "-c", script, str(store.path)], cwd=Path(__file__).parents[2])
+    ran = subprocess.run(
+        [sys.executable, "-c", script, str(store.path)], cwd=Path(__file__).parents[2]
+    )
     assert ran.returncode == -signal.SIGKILL
     store.plan("run-1", [])
-    assert store.sql("SELECT job, value FROM metrics WHERE split = 'test' ORDER BY ALL").rows == [("a", 0.5), ("b", 0.6)]
+    assert store.sql("SELECT job, value FROM metrics WHERE split = 'test' ORDER BY ALL").rows == [
+        ("a", 0.5),
+        ("b", 0.6),
+    ]
 
 
 def test_a_driver_killed_while_taking_the_journal_in_loses_nothing(store):
@@ -69,7 +88,7 @@ def test_a_driver_killed_while_taking_the_journal_in_loses_nothing(store):
 def test_a_commit_that_fails_leaves_the_journal_for_the_next_writer(store, monkeypatch):
     journal.append(store.path, done("a", 0.5))
     with monkeypatch.context() as broken:
-        broken.setattr("leaderboard.store.outcome_tables", lambda outcomes: 1 / 0)
+        broken.setattr("headwater.leaderboard.store.store.outcome_tables", lambda outcomes: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             store.plan("run-1", [])
     store.plan("run-1", [])
@@ -77,7 +96,7 @@ def test_a_commit_that_fails_leaves_the_journal_for_the_next_writer(store, monke
 
 
 def test_a_busy_store_gets_its_outcomes_later(store, monkeypatch):
-    monkeypatch.setattr("leaderboard.recorder.WRITER_PATIENCE", 0.05)
+    monkeypatch.setattr("headwater.leaderboard.store.recorder.WRITER_PATIENCE", 0.05)
     process = hold(store.path, 30)
     recorder = Recorder(store)
     recorder.add(done("a", 0.5))
@@ -91,7 +110,9 @@ def test_a_busy_store_gets_its_outcomes_later(store, monkeypatch):
     assert (recorder.problem, store.states()["a"].state) == (None, State.DONE)
 
 
-def test_outcomes_of_a_folder_that_cannot_be_written_wait_in_the_temporary_folder(tmp_path, monkeypatch):
+def test_outcomes_of_a_folder_that_cannot_be_written_wait_in_the_temporary_folder(
+    tmp_path, monkeypatch
+):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "refuge"))
     home = tmp_path / "home"
     store = store_of(home / "s.duckdb", [job("a", SCRATCH)], [])
@@ -149,7 +170,9 @@ def test_an_outcome_survives_the_journal_unchanged(store):
 
 
 def test_numpy_numbers_pass_through_the_journal(store):
-    journal.append(store.path, done("a", np.float32(0.5), images=np.int64(3), choice={"k": np.int32(2)}))
+    journal.append(
+        store.path, done("a", np.float32(0.5), images=np.int64(3), choice={"k": np.int32(2)})
+    )
     store.plan("run-1", [])
     assert store.sql("SELECT images, choice->>'k' FROM jobs WHERE job = 'a'").rows == [(3, "2")]
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from leaderboard.agreement import STATISTICS
-from leaderboard.recorded import Setting
-from leaderboard.resampling import Resampling
-from leaderboard.statistics import widening
+from headwater.leaderboard.selectors.history import Setting
+from headwater.leaderboard.selectors.resampling import Resampling
+from headwater.leaderboard.statistics.agreement import STATISTICS
+from headwater.leaderboard.statistics.bootstrap import widening
 
 NAMES = list(STATISTICS)
 
@@ -16,7 +16,19 @@ def setting(task, sources=6, seeds=2, size="150"):
     draw = np.random.default_rng(len(task))
     names = tuple(f"s{at}" for at in range(sources))
     quality = draw.random((seeds, sources)) + 0.5
-    return Setting(task, size, f"setup-{task}", "accuracy", tuple(range(seeds)), names, quality, (), 150, 10, 64)
+    return Setting(
+        task,
+        size,
+        f"setup-{task}",
+        "accuracy",
+        tuple(range(seeds)),
+        names,
+        quality,
+        (),
+        150,
+        10,
+        64,
+    )
 
 
 def test_each_draw_is_the_statistic_of_the_sources_and_seeds_it_holds():
@@ -31,11 +43,19 @@ def test_each_draw_is_the_statistic_of_the_sources_and_seeds_it_holds():
         truth = np.repeat(one.quality, held, axis=0).mean(axis=0)
         for place in range(3):
             copies = np.repeat(np.arange(6), sources[turn, place])
-            taus = [stats.kendalltau(scores[seed][copies], truth[copies])[0] for seed in np.repeat([0, 1], held)]
+            taus = [
+                stats.kendalltau(scores[seed][copies], truth[copies])[0]
+                for seed in np.repeat([0, 1], held)
+            ]
             assert pool[NAMES.index("kendall"), turn, place] == pytest.approx(np.mean(taus))
-            chosen = [truth[max(set(copies), key=lambda at, of=scores[seed]: of[at])] for seed in np.repeat([0, 1], held)]
+            chosen = [
+                truth[max(set(copies), key=lambda at, of=scores[seed]: of[at])]
+                for seed in np.repeat([0, 1], held)
+            ]
             best = truth[copies].max()
-            assert pool[NAMES.index("regret1"), turn, place] == pytest.approx(np.mean([(best - value) / best for value in chosen]))
+            assert pool[NAMES.index("regret1"), turn, place] == pytest.approx(
+                np.mean([(best - value) / best for value in chosen])
+            )
 
 
 def test_targets_count_alike_and_settings_of_a_target_are_averaged_first():
@@ -49,13 +69,17 @@ def test_targets_count_alike_and_settings_of_a_target_are_averaged_first():
     assert own[regret] == pytest.approx((np.mean(losses[:2]) + losses[2]) / 2)
     places, picks = resampling.drawn
     pools = np.stack([of["a"].pool[regret], of["bb"].pool[regret]])
-    assert drawn[regret][:5] == pytest.approx([pools[places[at], picks[at]].mean() for at in range(5)])
+    assert drawn[regret][:5] == pytest.approx(
+        [pools[places[at], picks[at]].mean() for at in range(5)]
+    )
 
 
 def test_intervals_are_widened_for_few_targets_and_none_is_given_where_nothing_is_known():
     resampling = Resampling([setting("a"), setting("bb"), setting("ccc")])
     drawn = np.linspace(-1, 1, 2001)
-    assert resampling.interval(0.5, drawn, 3) == pytest.approx((0.5 - 0.95 * widening(3, 0.95), 0.5 + 0.95 * widening(3, 0.95)))
+    assert resampling.interval(0.5, drawn, 3) == pytest.approx(
+        (0.5 - 0.95 * widening(3, 0.95), 0.5 + 0.95 * widening(3, 0.95))
+    )
     assert resampling.interval(float("nan"), drawn, 3) == (None, None)
     assert resampling.units(1) == 6  # of a single target, its sources
 
@@ -70,8 +94,11 @@ def test_a_selector_that_is_no_better_than_another_is_not_told_from_it_in_most_d
         one, other = ({at: draw.random((2, 6)) for at in range(12)} for _ in range(2))
         regret = NAMES.index("regret1")
         (mine, mine_drawn), (theirs, theirs_drawn) = (
-            resampling.mean({one.task: resampling.figures(one.task, said) for one in settings}) for said in (one, other)
+            resampling.mean({one.task: resampling.figures(one.task, said) for one in settings})
+            for said in (one, other)
         )
-        low, high = resampling.interval(float(mine[regret] - theirs[regret]), mine_drawn[regret] - theirs_drawn[regret], 12)
+        low, high = resampling.interval(
+            float(mine[regret] - theirs[regret]), mine_drawn[regret] - theirs_drawn[regret], 12
+        )
         held += low <= 0 <= high
     assert held >= 7

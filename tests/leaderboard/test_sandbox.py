@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from registry.errors import QueryError
+from headwater.registry.errors import QueryError
 from tests.leaderboard.synthetic import SCRATCH, done, job, store_of
 
 
@@ -12,7 +12,11 @@ from tests.leaderboard.synthetic import SCRATCH, done, job, store_of
 def store(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sandbox")
     (folder / "secret.csv").write_text("word\nswordfish\n")
-    return store_of(folder / "s.duckdb", [job(str(n), SCRATCH, seed=n) for n in range(5)], [done(str(n), n / 10) for n in range(5)])
+    return store_of(
+        folder / "s.duckdb",
+        [job(str(n), SCRATCH, seed=n) for n in range(5)],
+        [done(str(n), n / 10) for n in range(5)],
+    )
 
 
 @pytest.mark.parametrize(
@@ -106,7 +110,9 @@ def test_a_wrong_table_brings_the_right_one(store):
 def test_a_long_query_is_stopped(store):
     began = time.perf_counter()
     with pytest.raises(QueryError, match=r"ran past 0\.2 s"):
-        store.sql("SELECT sum(a.range * b.range) FROM range(1000000) a, range(1000000) b", seconds=0.2)
+        store.sql(
+            "SELECT sum(a.range * b.range) FROM range(1000000) a, range(1000000) b", seconds=0.2
+        )
     assert time.perf_counter() - began < 5
 
 

@@ -9,13 +9,17 @@ from itertools import combinations, permutations
 import numpy as np
 import pytest
 
-from leaderboard.shapley import Coalition, Orders, orders
+from headwater.leaderboard.statistics.shapley import Coalition, Orders, orders
 
 Game = dict[Coalition, float]
 
 
 def coalitions(players: str) -> list[Coalition]:
-    return [frozenset(chosen) for size in range(1, len(players) + 1) for chosen in combinations(players, size)]
+    return [
+        frozenset(chosen)
+        for size in range(1, len(players) + 1)
+        for chosen in combinations(players, size)
+    ]
 
 
 def invented(players: str, seed: int = 0) -> Game:
@@ -29,7 +33,9 @@ def by_definition(players: str, value: Game) -> dict[str, float]:
     for order in permutations(players):
         for place, player in enumerate(order):
             before = frozenset(order[:place])
-            found[player] += (value[before | {player}] - value.get(before, 0.0)) / math.factorial(len(players))
+            found[player] += (value[before | {player}] - value.get(before, 0.0)) / math.factorial(
+                len(players)
+            )
     return found
 
 
@@ -51,7 +57,9 @@ def test_the_weights_are_those_of_the_formula():
     n = 4
     for (coalition, _), weight in whole("abcd").joins.items():
         size = len(coalition)
-        assert weight == pytest.approx(math.factorial(size) * math.factorial(n - size - 1) / math.factorial(n))
+        assert weight == pytest.approx(
+            math.factorial(size) * math.factorial(n - size - 1) / math.factorial(n)
+        )
 
 
 def test_shares_add_up_to_the_value_of_all_also_where_orders_were_sampled():
@@ -69,7 +77,9 @@ def prefixes(players: str, count: int, seed: int = 0) -> set[Coalition]:
 
 def test_own_values_are_own_shares_in_any_sample_of_orders():
     own = {"a": 0.5, "b": 0.25, "c": 0.0, "d": -0.125}
-    value = {coalition: sum(own[player] for player in coalition) for coalition in coalitions("abcd")}
+    value = {
+        coalition: sum(own[player] for player in coalition) for coalition in coalitions("abcd")
+    }
     assert whole("abcd").shares(value) == pytest.approx(own)
     assert orders(frozenset("abcd"), prefixes("abcd", 2)).shares(value) == pytest.approx(own)
 
@@ -105,7 +115,8 @@ def test_sampled_orders_give_the_same_shares_and_no_error_in_the_limit():
 def test_sampled_shares_are_unbiased_and_their_errors_cover_the_truth():
     players = "abcdef"
     value = {
-        coalition: math.tanh(0.3 * sum(ord(p) - 96 for p in coalition)) + 0.1 * invented(players)[coalition]
+        coalition: math.tanh(0.3 * sum(ord(p) - 96 for p in coalition))
+        + 0.1 * invented(players)[coalition]
         for coalition in coalitions(players)
     }
     truth = by_definition(players, value)

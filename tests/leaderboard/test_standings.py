@@ -2,12 +2,25 @@
 
 import pytest
 
-from leaderboard import Outcome, State
-from leaderboard.short_names import shortened
-from leaderboard.standings import Filter, standings
-from leaderboard.standings_table import standings_table
-from registry.errors import QueryError
-from tests.leaderboard.synthetic import CHAIN, IMAGENET, PHOTO, SCRATCH, SOURCES, TASKS, done, grid_store, job, source, store_of, task
+from headwater.leaderboard import Outcome, State
+from headwater.leaderboard.gains.standings import Filter, standings
+from headwater.leaderboard.show.short_names import shortened
+from headwater.leaderboard.show.standings_table import standings_table
+from headwater.registry.errors import QueryError
+from tests.leaderboard.synthetic import (
+    CHAIN,
+    IMAGENET,
+    PHOTO,
+    SCRATCH,
+    SOURCES,
+    TASKS,
+    done,
+    grid_store,
+    job,
+    source,
+    store_of,
+    task,
+)
 
 
 @pytest.fixture(scope="module")
@@ -21,9 +34,21 @@ def one_task(path, gains, seeds=1, **more):
     jobs, outcomes = [], []
     for seed in range(seeds):
         for name, gain in {SCRATCH: 0.0, **gains}.items():
-            jobs.append(job(f"{name}{seed}", name, adaptation="from_scratch" if name == SCRATCH else "fine_tune", seed=seed, **more))
+            jobs.append(
+                job(
+                    f"{name}{seed}",
+                    name,
+                    adaptation="from_scratch" if name == SCRATCH else "fine_tune",
+                    seed=seed,
+                    **more,
+                )
+            )
             outcomes.append(
-                done(f"{name}{seed}", 0.25 + gain + (0.01 * (seed % 2) if name != SCRATCH else 0), more.get("metric", "accuracy"))
+                done(
+                    f"{name}{seed}",
+                    0.25 + gain + (0.01 * (seed % 2) if name != SCRATCH else 0),
+                    more.get("metric", "accuracy"),
+                )
             )
     return store_of(path, jobs, outcomes, sources, (task("t"),))
 
@@ -31,10 +56,14 @@ def one_task(path, gains, seeds=1, **more):
 def test_the_means_are_those_of_the_view(store):
     found = standings(store, Filter(adaptation="fine_tune", size="50"))
     expected = dict(
-        store.sql("SELECT source, gain_abs FROM leaderboard WHERE adaptation = 'fine_tune' AND size = '50' AND reference = 'scratch'").rows
+        store.sql(
+            "SELECT source, gain_abs FROM leaderboard WHERE adaptation = 'fine_tune' AND size = '50' AND reference = 'scratch'"
+        ).rows
     )
     assert {row.source: row.gain for row in found.rows} == pytest.approx(expected)
-    assert [row.source for row in found.rows] == sorted(expected, key=expected.__getitem__, reverse=True)
+    assert [row.source for row in found.rows] == sorted(
+        expected, key=expected.__getitem__, reverse=True
+    )
 
 
 def test_sources_that_are_close_share_a_rank_and_the_distant_one_stands_alone(store):
@@ -60,7 +89,10 @@ def test_failures_and_missing_cells_are_counted_and_noted(store):
     row = next(row for row in found.rows if row.source == CHAIN)
     assert (row.cells, row.missing, row.failed, row.tasks) == (34, 2, 2, 3)
     notes = "\n".join(standings_table(found).notes)
-    assert "not over the same cells: missing are chain(timm/resnet18[random=true]→alphadigits+usps) 2 of 36" in notes
+    assert (
+        "not over the same cells: missing are chain(timm/resnet18[random=true]→alphadigits+usps) 2 of 36"
+        in notes
+    )
     assert "2 cells failed: headwater status --failed" in notes
 
 
@@ -72,7 +104,10 @@ def test_what_cannot_be_told_apart_is_noted_with_what_it_takes(store):
 
 def test_one_seed_of_one_task_claims_nothing(tmp_path):
     found = standings(one_task(tmp_path / "s.duckdb", {"a": 0.5, "b": 0.125}))
-    assert [(row.low, row.high, row.ranks) for row in found.rows] == [(None, None, (1, 2)), (None, None, (1, 2))]
+    assert [(row.low, row.high, row.ranks) for row in found.rows] == [
+        (None, None, (1, 2)),
+        (None, None, (1, 2)),
+    ]
     assert any("no interval" in note for note in standings_table(found).notes)
 
 
@@ -83,7 +118,10 @@ def test_missing_references_are_noted(tmp_path):
     store.record([done("more", 0.5)])
     found = standings(store)
     assert {row.source: row.unpaired for row in found.rows} == {"a": 1, "b": 0}
-    assert '1 cells lack a scratch reference: headwater query "FROM unpaired"' in standings_table(found).notes
+    assert (
+        '1 cells lack a scratch reference: headwater query "FROM unpaired"'
+        in standings_table(found).notes
+    )
 
 
 def test_unlike_metrics_are_averaged_as_relative_gains(tmp_path):
@@ -95,7 +133,9 @@ def test_unlike_metrics_are_averaged_as_relative_gains(tmp_path):
         job("a2", "a", "u", metric="rmse", sign=-1),
     ]
     outcomes = [done("r1", 0.25), done("a1", 0.5), done("r2", 8.0, "rmse"), done("a2", 4.0, "rmse")]
-    found = standings(store_of(tmp_path / "s.duckdb", jobs, outcomes, sources, (task("t"), task("u"))))
+    found = standings(
+        store_of(tmp_path / "s.duckdb", jobs, outcomes, sources, (task("t"), task("u")))
+    )
     assert found.relative
     assert found.rows[0].gain == pytest.approx((1.0 + 0.5) / 2)
     table = standings_table(found)
@@ -111,23 +151,38 @@ def test_mixed_training_budgets_are_noted(tmp_path):
         for name, how in ((SCRATCH, "from_scratch"), (IMAGENET, "fine_tune"))
     ]
     store = store_of(
-        tmp_path / "s.duckdb", jobs, [done(record.job, 0.25 + (record.source == IMAGENET) / 2) for record in jobs], tasks=(task("t"),)
+        tmp_path / "s.duckdb",
+        jobs,
+        [done(record.job, 0.25 + (record.source == IMAGENET) / 2) for record in jobs],
+        tasks=(task("t"),),
     )
-    assert any(note.startswith("2 setups of one task and adaptation are mixed") for note in standings_table(standings(store)).notes)
+    assert any(
+        note.startswith("2 setups of one task and adaptation are mixed")
+        for note in standings_table(standings(store)).notes
+    )
 
 
 @pytest.mark.parametrize(
     ("wanted", "tasks", "adaptations", "sizes"),
     [
         (Filter(task="pacs_*"), {"pacs_sketch"}, {"fine_tune", "linear_probe"}, {"50", "full"}),
-        (Filter(task="pacs_sketch,rsscn7", size="full"), {"pacs_sketch", "rsscn7"}, {"fine_tune", "linear_probe"}, {"full"}),
+        (
+            Filter(task="pacs_sketch,rsscn7", size="full"),
+            {"pacs_sketch", "rsscn7"},
+            {"fine_tune", "linear_probe"},
+            {"full"},
+        ),
         (Filter(adaptation="lin*", size="small"), set(TASKS), {"linear_probe"}, {"50"}),
         (Filter(domain="aerial", size="50"), {"rsscn7"}, {"fine_tune", "linear_probe"}, {"50"}),
     ],
 )
 def test_filters_keep_what_they_name(store, wanted, tasks, adaptations, sizes):
     gains = standings(store, wanted).gains
-    assert (set(gains["task"]), set(gains["adaptation"]), set(gains["size"])) == (tasks, adaptations, sizes)
+    assert (set(gains["task"]), set(gains["adaptation"]), set(gains["size"])) == (
+        tasks,
+        adaptations,
+        sizes,
+    )
 
 
 def test_a_filter_that_leaves_nothing_says_what_there_is(store):
@@ -138,8 +193,14 @@ def test_a_filter_that_leaves_nothing_says_what_there_is(store):
 
 
 def test_a_store_without_gains_says_why(tmp_path):
-    store = store_of(tmp_path / "s.duckdb", [job("a", IMAGENET), job("b", IMAGENET, seed=1)], [done("a", 0.5), Outcome("b", State.FAILED)])
-    with pytest.raises(QueryError, match="holds no gain over scratch yet: 1 cells failed, 1 lack a reference"):
+    store = store_of(
+        tmp_path / "s.duckdb",
+        [job("a", IMAGENET), job("b", IMAGENET, seed=1)],
+        [done("a", 0.5), Outcome("b", State.FAILED)],
+    )
+    with pytest.raises(
+        QueryError, match="holds no gain over scratch yet: 1 cells failed, 1 lack a reference"
+    ):
         standings(store)
 
 
@@ -148,7 +209,10 @@ def test_over_the_base_only_chains_are_ranked(store):
 
 
 def test_chains_are_shortened_unless_two_would_read_the_same():
-    assert shortened([PHOTO, IMAGENET]) == {PHOTO: "chain(timm/resnet18.a1_in1k→pacs_photo)", IMAGENET: IMAGENET}
+    assert shortened([PHOTO, IMAGENET]) == {
+        PHOTO: "chain(timm/resnet18.a1_in1k→pacs_photo)",
+        IMAGENET: IMAGENET,
+    }
     nested = f"chain[base={PHOTO},on=folder/b+hf/org/c]"
     assert shortened([nested])[nested] == "chain(chain(timm/resnet18.a1_in1k→pacs_photo)→b+c)"
     twins = ["chain[base=x,on=hf/a/d]", "chain[base=x,on=hf/b/d]"]

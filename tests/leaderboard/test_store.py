@@ -8,9 +8,16 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from leaderboard import CurvePoint, JobKind, JobRecord, Measurement, Outcome, State, Store
-from leaderboard import connection as opening
-from registry.errors import NewerStore, NotAStore, StoreBusy, StoreError, StoreMissing, StoreUnwritable
+from headwater.leaderboard import CurvePoint, JobKind, JobRecord, Measurement, Outcome, State, Store
+from headwater.leaderboard.store import connection as opening
+from headwater.registry.errors import (
+    NewerStore,
+    NotAStore,
+    StoreBusy,
+    StoreError,
+    StoreMissing,
+    StoreUnwritable,
+)
 from tests.leaderboard.synthetic import SCRATCH, done, grid_store, job, run_record, store_of
 
 HOLD = "import duckdb, sys, time; c = duckdb.connect(sys.argv[1]); print('held', flush=True); time.sleep(float(sys.argv[2]))"
@@ -18,7 +25,9 @@ HOLD = "import duckdb, sys, time; c = duckdb.connect(sys.argv[1]); print('held',
 
 def hold(path: Path, seconds: float) -> subprocess.Popen:
     """Another process that holds the file's lock."""
-    process = subprocess.Popen([sys.executable, "-c", HOLD, str(path), str(seconds)], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path), str(seconds)], stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout and process.stdout.readline() == "held\n"
     return process
 
@@ -56,10 +65,18 @@ def test_an_outcome_comes_back_as_it_was_recorded(store):
             )
         ]
     )
-    row = store.sql("SELECT state, seconds, images, peak_memory_mb, device, train_images, choice->>'epoch', run, attempts FROM jobs").rows
+    row = store.sql(
+        "SELECT state, seconds, images, peak_memory_mb, device, train_images, choice->>'epoch', run, attempts FROM jobs"
+    ).rows
     assert row == [("done", 2.0, 640, 12.5, "cpu", 50, "3", "run-1", 1)]
-    assert store.sql("FROM metrics ORDER BY ALL").rows == [("a", "test", "accuracy", 0.5), ("a", "validation", "accuracy", 0.51)]
-    assert store.sql("FROM curves ORDER BY ALL").rows == [("a", 1, "train", "loss", 2.0), ("a", 2, "train", "loss", 1.0)]
+    assert store.sql("FROM metrics ORDER BY ALL").rows == [
+        ("a", "test", "accuracy", 0.5),
+        ("a", "validation", "accuracy", 0.51),
+    ]
+    assert store.sql("FROM curves ORDER BY ALL").rows == [
+        ("a", 1, "train", "loss", 2.0),
+        ("a", 2, "train", "loss", 1.0),
+    ]
     assert store.states()["a"].artifacts == {"checkpoint": "ab/c"}
     assert str(store.sql("SELECT started FROM jobs").rows[0][0]) == "2026-03-01 00:00:00"
 
@@ -69,7 +86,11 @@ def test_a_second_outcome_replaces_the_first_and_counts_the_attempt(store):
     store.record([done("a", 0.4)])
     store.record([done("a", 0.6)])
     assert store.sql("SELECT value FROM metrics WHERE split = 'test'").rows == [(0.6,)]
-    assert (store.states()["a"].state, store.states()["a"].reason, store.states()["a"].attempts) == (State.DONE, "", 3)
+    assert (
+        store.states()["a"].state,
+        store.states()["a"].reason,
+        store.states()["a"].attempts,
+    ) == (State.DONE, "", 3)
 
 
 def test_a_job_cannot_enter_a_state_that_its_state_forbids(store):
@@ -92,20 +113,38 @@ def test_planning_again_leaves_finished_jobs_and_resets_those_asked_for(store):
     store.begin_run(run_record("run-2"))
     store.plan("run-2", jobs, reset={"b"})
     found = dict(store.sql("SELECT job, state || ' ' || run FROM jobs").rows)
-    assert found == {"a": "done run-1", "b": "planned run-2", "c": "planned run-2", "d": "planned run-2"}
+    assert found == {
+        "a": "done run-1",
+        "b": "planned run-2",
+        "c": "planned run-2",
+        "d": "planned run-2",
+    }
 
 
 def test_history_holds_the_cost_of_done_jobs_only(store):
-    store.plan("run-1", [JobRecord("p", JobKind.PRETRAIN, SCRATCH, "x+y"), job("b", SCRATCH, seed=1)])
-    store.record([done("a", 0.1, seconds=7.0, images=100), Outcome("p", State.DONE, seconds=60.0), Outcome("b", State.FAILED, seconds=1.0)])
+    store.plan(
+        "run-1", [JobRecord("p", JobKind.PRETRAIN, SCRATCH, "x+y"), job("b", SCRATCH, seed=1)]
+    )
+    store.record(
+        [
+            done("a", 0.1, seconds=7.0, images=100),
+            Outcome("p", State.DONE, seconds=60.0),
+            Outcome("b", State.FAILED, seconds=1.0),
+        ]
+    )
     known = ("resnet18", None)  # the card's architecture; this run's spec says no image size
-    expected = {("adapt", SCRATCH, "t", "fine_tune", "50", 7.0, 100, *known), ("pretrain", SCRATCH, "x+y", "", "", 60.0, 0, *known)}
+    expected = {
+        ("adapt", SCRATCH, "t", "fine_tune", "50", 7.0, 100, *known),
+        ("pretrain", SCRATCH, "x+y", "", "", 60.0, 0, *known),
+    }
     assert {tuple(spent) for spent in store.history()} == expected
 
 
 def test_a_run_ends_in_its_state(store):
     store.end_run("run-1", State.INTERRUPTED)
-    name, state, ended, torch = store.sql("SELECT name, state, ended, packages->>'torch' FROM runs").rows[0]
+    name, state, ended, torch = store.sql(
+        "SELECT name, state, ended, packages->>'torch' FROM runs"
+    ).rows[0]
     assert (name, state, torch) == ("synthetic", "interrupted", "2.9")
     assert ended is not None
 
@@ -117,8 +156,12 @@ def test_a_hundred_outcomes_with_curves_commit_in_well_under_a_second(tmp_path):
     outcomes = [done(str(n), 0, metrics=metrics, curves=curves) for n in range(100)]
     began = time.perf_counter()
     store.record(outcomes)
-    assert time.perf_counter() - began < 0.6  # 0.1 s on an idle core; the test machines are not idle
-    assert store.sql("SELECT (SELECT count(*) FROM metrics), (SELECT count(*) FROM curves)").rows == [(500, 3000)]
+    assert (
+        time.perf_counter() - began < 0.6
+    )  # 0.1 s on an idle core; the test machines are not idle
+    assert store.sql(
+        "SELECT (SELECT count(*) FROM metrics), (SELECT count(*) FROM curves)"
+    ).rows == [(500, 3000)]
 
 
 def test_files_lie_beside_the_store():
@@ -137,7 +180,10 @@ def test_reading_a_store_that_is_not_there_says_how_to_make_one(tmp_path):
     with pytest.raises(StoreMissing) as caught:
         Store(tmp_path / "s.duckdb").sql("FROM gains")
     assert caught.value.message == f"No store here yet ({tmp_path / 's.duckdb'})."
-    assert caught.value.hint == "Run one: headwater run benchmarks/quickstart.toml; or name yours: --store FILE.duckdb"
+    assert (
+        caught.value.hint
+        == "Run one: headwater run benchmarks/quickstart.toml; or name yours: --store FILE.duckdb"
+    )
 
 
 @pytest.mark.parametrize("content", [b"hello", b"", b"SQLite format 3\x00" * 1000])
@@ -179,14 +225,19 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
 
 def test_a_full_disk_ends_as_a_clear_error_and_keeps_what_was_committed(store):
     script = (
-        "import resource, sys; from leaderboard import Store; from registry.errors import StoreUnwritable\n"
+        "import resource, sys; from headwater.leaderboard import Store; from headwater.registry.errors import StoreUnwritable\n"
         "from tests.leaderboard.synthetic import *\n"
         "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "import os; size = os.path.getsize(sys.argv[1]); resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))\n"
         "try: Store(sys.argv[1]).plan('run-1', [job(str(n) * 50, SCRATCH, seed=n) for n in range(20_000)])\n"
         "except StoreUnwritable as error: print('unwritable:', error.hint)\n"
     )
-    ran = subprocess.run([sys.executable, "-c", script, str(store.path)], capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    ran = subprocess.run(
+        [sys.executable, "-c", script, str(store.path)],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
     assert ran.stdout.startswith("unwritable: Free some space"), ran.stderr
     assert set(store.states()) == {"a"}
 
@@ -201,7 +252,10 @@ def test_a_writer_names_the_process_that_does_not_let_go(store, monkeypatch):
     monkeypatch.setattr(opening, "_LONGEST_PAUSE", 0.02)
     process = hold(store.path, 30)
     try:
-        with pytest.raises(StoreBusy, match=rf"held by python.* \(process {process.pid}\)"), store.writing(patience=0.1):
+        with (
+            pytest.raises(StoreBusy, match=rf"held by python.* \(process {process.pid}\)"),
+            store.writing(patience=0.1),
+        ):
             pass
     finally:
         process.kill()
@@ -210,7 +264,10 @@ def test_a_writer_names_the_process_that_does_not_let_go(store, monkeypatch):
 
 def test_two_readers_read_at_once(store):
     with store.reading() as one, Store(store.path).reading() as other:
-        assert one.execute("SELECT count(*) FROM jobs").fetchall() == other.execute("SELECT count(*) FROM jobs").fetchall()
+        assert (
+            one.execute("SELECT count(*) FROM jobs").fetchall()
+            == other.execute("SELECT count(*) FROM jobs").fetchall()
+        )
 
 
 def test_cards_are_kept_for_joins_and_the_latest_wins(tmp_path):
@@ -218,16 +275,22 @@ def test_cards_are_kept_for_joins_and_the_latest_wins(tmp_path):
     from tests.leaderboard.synthetic import IMAGENET, source
 
     store.put_cards([source(IMAGENET, domain="aerial", pretrained_on=("imagenet",))], [], {})
-    assert store.sql(f"SELECT domain, pretrained_on, scratch FROM source_models WHERE name = '{IMAGENET}'").rows == [
-        ("aerial", ["imagenet"], None)
+    assert store.sql(
+        f"SELECT domain, pretrained_on, scratch FROM source_models WHERE name = '{IMAGENET}'"
+    ).rows == [("aerial", ["imagenet"], None)]
+    assert store.sql(
+        "SELECT contained_in FROM domains WHERE domain = 'sketches' ORDER BY ALL"
+    ).rows == [("drawings",), ("web",)]
+    assert store.sql("SELECT chain_tasks FROM source_models WHERE len(chain_tasks) > 1").rows == [
+        (["alphadigits", "usps"],)
     ]
-    assert store.sql("SELECT contained_in FROM domains WHERE domain = 'sketches' ORDER BY ALL").rows == [("drawings",), ("web",)]
-    assert store.sql("SELECT chain_tasks FROM source_models WHERE len(chain_tasks) > 1").rows == [(["alphadigits", "usps"],)]
 
 
 def test_a_job_that_fails_when_it_is_run_again_keeps_what_it_measured_before(store):
     store.record([done("a", 0.5)])
     store.plan("run-1", [job("a", SCRATCH)], reset={"a"})
     store.record([Outcome("a", State.FAILED, "no memory")])
-    assert store.sql("SELECT value FROM metrics WHERE job = 'a' AND split = 'test'").rows == [(0.5,)]
+    assert store.sql("SELECT value FROM metrics WHERE job = 'a' AND split = 'test'").rows == [
+        (0.5,)
+    ]
     assert store.sql("SELECT count(*) FROM cells WHERE job = 'a'").rows == [(0,)]

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import pytest
 
-from leaderboard.tables import Column, Table
+from headwater.leaderboard.show.tables import Column, Table
 
 NASTY = "a|b_c&d%e#f$g{h}~i^j\\k"
 
@@ -20,7 +20,12 @@ def written(capsys, table: Table, format_: str = "table") -> tuple[str, str]:
 
 @pytest.fixture
 def table():
-    return Table("t", ["name", Column("gain", "gain ↑", "+.2f"), "note"], [("x", 1 / 3, None), (NASTY, float("nan"), [1, 2])], ["a note"])
+    return Table(
+        "t",
+        ["name", Column("gain", "gain ↑", "+.2f"), "note"],
+        [("x", 1 / 3, None), (NASTY, float("nan"), [1, 2])],
+        ["a note"],
+    )
 
 
 def test_json_keeps_numbers_raw_and_makes_nan_null(table):
@@ -32,7 +37,11 @@ def test_json_keeps_numbers_raw_and_makes_nan_null(table):
 
 def test_csv_keeps_numbers_raw_and_quotes_what_needs_it():
     text = Table("", ["a", "b"], [('say "hi", all', 1 / 3), ("two\nlines", None)]).render("csv")
-    assert list(csv.reader(io.StringIO(text))) == [["a", "b"], ['say "hi", all', repr(1 / 3)], ["two\nlines", ""]]
+    assert list(csv.reader(io.StringIO(text))) == [
+        ["a", "b"],
+        ['say "hi", all', repr(1 / 3)],
+        ["two\nlines", ""],
+    ]
 
 
 def test_markdown_escapes_what_would_break_a_row(table):
@@ -66,7 +75,9 @@ def test_a_file_gets_no_colour_and_no_folding(capsys, monkeypatch):
 
 
 def test_names_are_not_read_as_markup(capsys):
-    out, _ = written(capsys, Table("", ["name"], [("chain[base=a,on=b]",), ("[red]x[/red]",), (":smile:",)]))
+    out, _ = written(
+        capsys, Table("", ["name"], [("chain[base=a,on=b]",), ("[red]x[/red]",), (":smile:",)])
+    )
     assert "chain[base=a,on=b]" in out
     assert "[red]x[/red]" in out
     assert ":smile:" in out
@@ -101,14 +112,23 @@ def test_no_line_is_wider_than_the_terminal(capsys, monkeypatch, width):
 
 
 def test_columns_for_programs_and_for_people_are_kept_apart(capsys):
-    table = Table("", [Column("both"), Column("shown", only="text"), Column("raw", only="data")], [(1, 2, 3)])
+    table = Table(
+        "", [Column("both"), Column("shown", only="text"), Column("raw", only="data")], [(1, 2, 3)]
+    )
     assert json.loads(table.render("json")) == [{"both": 1, "raw": 3}]
     assert table.render("md").splitlines()[0] == "| both | shown |"
 
 
 def test_values_read_well(capsys):
-    out, _ = written(capsys, Table("", ["a", "b", "c", "d"], [(True, 0.123456, datetime(2026, 3, 1, 12), {"k": "ü"})]))
-    assert out.splitlines()[3].split(maxsplit=2) == ["yes", "0.1235", '2026-03-01 12:00:00  {"k": "ü"} ']
+    out, _ = written(
+        capsys,
+        Table("", ["a", "b", "c", "d"], [(True, 0.123456, datetime(2026, 3, 1, 12), {"k": "ü"})]),
+    )
+    assert out.splitlines()[3].split(maxsplit=2) == [
+        "yes",
+        "0.1235",
+        '2026-03-01 12:00:00  {"k": "ü"} ',
+    ]
 
 
 def test_a_table_without_rows_still_has_its_head():
@@ -118,9 +138,12 @@ def test_a_table_without_rows_still_has_its_head():
 
 
 def test_sources_of_one_stem_are_told_apart_by_what_differs_and_paths_by_their_last_part() -> None:
-    from leaderboard.short_names import shortened
+    from headwater.leaderboard.show.short_names import shortened
 
-    one, other = (f"timm/resnet18[mean=0.5,weights=/data/weights/{name}.safetensors]" for name in ("birds", "cars"))
+    one, other = (
+        f"timm/resnet18[mean=0.5,weights=/data/weights/{name}.safetensors]"
+        for name in ("birds", "cars")
+    )
     assert shortened([one, other, "chain[base=scratch/a,on=x/letters]"]) == {
         one: "timm/resnet18[weights=birds.safetensors]",
         other: "timm/resnet18[weights=cars.safetensors]",
@@ -137,7 +160,12 @@ def test_sources_of_one_stem_are_told_apart_by_what_differs_and_paths_by_their_l
 
 
 def test_tasks_are_headed_by_their_last_part_unless_two_would_read_the_same() -> None:
-    from leaderboard.short_names import shortened_tasks
+    from headwater.leaderboard.show.short_names import shortened_tasks
 
-    assert shortened_tasks(["parquet//data/sketch[domain=sketches]"]) == {"parquet//data/sketch[domain=sketches]": "sketch"}
-    assert shortened_tasks(["folder/a/x", "folder/b/x"]) == {"folder/a/x": "folder/a/x", "folder/b/x": "folder/b/x"}
+    assert shortened_tasks(["parquet//data/sketch[domain=sketches]"]) == {
+        "parquet//data/sketch[domain=sketches]": "sketch"
+    }
+    assert shortened_tasks(["folder/a/x", "folder/b/x"]) == {
+        "folder/a/x": "folder/a/x",
+        "folder/b/x": "folder/b/x",
+    }

@@ -1,17 +1,25 @@
 """The view of what is made once and shared, and who reads it."""
 
-from leaderboard import JobKind, JobRecord, Outcome, State
-from registry import Chain
+from headwater.leaderboard import JobKind, JobRecord, Outcome, State
+from headwater.registry import Chain
 from tests.leaderboard.synthetic import BEGAN, PHOTO, SOURCES, done, job, source, store_of, task
 
 
 def work(store):
-    return {row[0]: row[1:] for row in store.sql("SELECT work, made, again, tasks, seconds, used_by FROM work").rows}
+    return {
+        row[0]: row[1:]
+        for row in store.sql("SELECT work, made, again, tasks, seconds, used_by FROM work").rows
+    }
 
 
 def test_each_shared_thing_is_counted_with_those_that_read_it(tmp_path):
     chain, both = "chain[base=b,on=u]", "chain[base=b,on=u+v]"
-    sources = (SOURCES[0], source("b"), source(chain, chain=Chain("b", ("u",))), source(both, chain=Chain("b", ("u", "v"))))
+    sources = (
+        SOURCES[0],
+        source("b"),
+        source(chain, chain=Chain("b", ("u",))),
+        source(both, chain=Chain("b", ("u", "v"))),
+    )
     jobs = [
         JobRecord("p1", JobKind.PRETRAIN, "b", "u", seed=0),
         JobRecord("p2", JobKind.PRETRAIN, "b", "u+v", seed=0),
@@ -32,7 +40,9 @@ def test_each_shared_thing_is_counted_with_those_that_read_it(tmp_path):
         done("plain", 0.5, images=500),
         Outcome("failed", State.FAILED, "loss is nan", started=BEGAN),
     ]
-    assert work(store_of(tmp_path / "s.duckdb", jobs, outcomes, sources, (task("t"), task("u"), task("v")))) == {
+    assert work(
+        store_of(tmp_path / "s.duckdb", jobs, outcomes, sources, (task("t"), task("u"), task("v")))
+    ) == {
         "decoding": (110, None, 3, None, 7),
         "features": (1, 0, 1, 2.0, 2),
         "pretraining": (2, 0, 2, 12.0, 3),
@@ -48,5 +58,11 @@ def test_what_was_made_once_more_shows(tmp_path):
 
 
 def test_an_empty_store_made_nothing(tmp_path):
-    assert set(work(store_of(tmp_path / "s.duckdb", [], []))) == {"decoding", "features", "pretraining"}
-    assert all(row[0] == row[-1] == 0 for row in work(store_of(tmp_path / "s.duckdb", [], [])).values())
+    assert set(work(store_of(tmp_path / "s.duckdb", [], []))) == {
+        "decoding",
+        "features",
+        "pretraining",
+    }
+    assert all(
+        row[0] == row[-1] == 0 for row in work(store_of(tmp_path / "s.duckdb", [], [])).values()
+    )

@@ -8,11 +8,11 @@ import timm
 import torch
 from torch import nn
 
-from harness.measure.backbone import Backbone
-from harness.measure.device import Device
-from harness.measure.training import Judge, train
-from harness.spec import Training
-from registry import Batch, Context, Registry
+from headwater.harness.measure.backbone import Backbone
+from headwater.harness.measure.device import Device
+from headwater.harness.measure.training import Judge, train
+from headwater.harness.planning.spec import Training
+from headwater.registry import Batch, Context, Registry
 from tests.harness.toy import PLUGIN
 
 ARCHITECTURES = ["test_resnet", "test_efficientnet", "test_vit", "test_convnext"]
@@ -26,7 +26,9 @@ def backbone_of(architecture, seed=0, **options):
     network = timm.create_model(architecture, num_classes=0, **size, **options)
     for name, parameter in network.named_parameters():
         if parameter.ndim == 1 and name.endswith("weight"):
-            nn.init.uniform_(parameter, 0.5, 1.5)  # not 0, as timm leaves the last norm of a block: no gradient passes there
+            nn.init.uniform_(
+                parameter, 0.5, 1.5
+            )  # not 0, as timm leaves the last norm of a block: no gradient passes there
     return Backbone(network).eval()
 
 
@@ -58,7 +60,11 @@ def batch(count=6, seed=0):
     """Noise, brighter for some classes."""
     generator = torch.Generator().manual_seed(seed)
     targets = torch.arange(count) % CLASSES
-    return Batch(torch.randn(count, 3, SIDE, SIDE, generator=generator) + targets[:, None, None, None], targets, torch.arange(count))
+    return Batch(
+        torch.randn(count, 3, SIDE, SIDE, generator=generator) + targets[:, None, None, None],
+        targets,
+        torch.arange(count),
+    )
 
 
 def trained(objective, epochs=2, **settings):
@@ -66,7 +72,16 @@ def trained(objective, epochs=2, **settings):
     judge = Judge(lambda: {"accuracy": 0.5}, "accuracy", 1)
     batches = [batch(6, seed) for seed in range(3)]
     recipe = Training(epochs=epochs, **settings)
-    train(objective, lambda: iter(batches), 3, recipe, nn.functional.cross_entropy, judge, Device("cpu"), lambda *_: None)
+    train(
+        objective,
+        lambda: iter(batches),
+        3,
+        recipe,
+        nn.functional.cross_entropy,
+        judge,
+        Device("cpu"),
+        lambda *_: None,
+    )
     return objective
 
 

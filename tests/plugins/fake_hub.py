@@ -43,7 +43,11 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         length = int(self.headers.get("content-length") or 0)
         sent = self.rfile.read(length).decode()
-        self._paths = json.loads(sent).get("paths", []) if sent.startswith("{") else parse_qs(sent).get("paths", [])
+        self._paths = (
+            json.loads(sent).get("paths", [])
+            if sent.startswith("{")
+            else parse_qs(sent).get("paths", [])
+        )
         self._answer(body=True)
 
     def log_message(self, *args: object) -> None:
@@ -57,7 +61,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._describe(parts[1], parts[2:], body)
         elif "resolve" in parts:
             at = parts.index("resolve")
-            kind, repository = (parts[0], parts[1:at]) if parts[0] == "datasets" else ("models", parts[:at])
+            kind, repository = (
+                (parts[0], parts[1:at]) if parts[0] == "datasets" else ("models", parts[:at])
+            )
             self._file(self.folder.joinpath(kind, *repository, *parts[at + 2 :]), body)
         else:
             self._missing()
@@ -74,16 +80,32 @@ class _Handler(BaseHTTPRequestHandler):
             entries = [_entry(path, root) for path in sorted(found)]
             return self._json(entries, body) if entries else self._missing("EntryNotFound")
         if what == "paths-info":
-            return self._json([_entry(root / path, root) for path in self._paths if (root / path).exists()], body)
+            return self._json(
+                [_entry(root / path, root) for path in self._paths if (root / path).exists()], body
+            )
         siblings = [{"rfilename": file.relative_to(root).as_posix()} for file in files]
         name = "/".join(parts[:2])
-        return self._json({"id": name, "sha": COMMIT, "siblings": siblings, "private": False, "tags": [], "downloads": 0}, body)
+        return self._json(
+            {
+                "id": name,
+                "sha": COMMIT,
+                "siblings": siblings,
+                "private": False,
+                "tags": [],
+                "downloads": 0,
+            },
+            body,
+        )
 
     def _file(self, file: Path, body: bool) -> None:
         if not file.is_file():
             return self._missing("EntryNotFound")
         content = file.read_bytes()
-        return self._send(content, body, {"ETag": f'"{hashlib.sha1(content).hexdigest()}"', "X-Repo-Commit": COMMIT})
+        return self._send(
+            content,
+            body,
+            {"ETag": f'"{hashlib.sha1(content).hexdigest()}"', "X-Repo-Commit": COMMIT},
+        )
 
     def _json(self, value: object, body: bool) -> None:
         self._send(json.dumps(value).encode(), body, {"Content-Type": "application/json"})
@@ -108,4 +130,9 @@ def _entry(path: Path, root: Path) -> dict[str, object]:
     if path.is_dir():
         return {"type": "directory", "path": name, "oid": COMMIT, "size": 0}
     content = path.read_bytes()
-    return {"type": "file", "path": name, "oid": hashlib.sha1(content).hexdigest(), "size": len(content)}
+    return {
+        "type": "file",
+        "path": name,
+        "oid": hashlib.sha1(content).hexdigest(),
+        "size": len(content),
+    }

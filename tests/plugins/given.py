@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from registry import Annotations, Task, TaskType
+from headwater.registry import Annotations, Task, TaskType
 
 
 def given(

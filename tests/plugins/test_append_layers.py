@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from plugins.adaptations.append_layers import append_layers
-from registry.errors import BadName
+from headwater.plugins.adaptations.append_layers import append_layers
+from headwater.registry.errors import BadName
 from tests.plugins.contexts import ARCHITECTURES, SIDE, batch, context, same, state_of, trained
 
 
@@ -27,7 +27,11 @@ def test_the_source_keeps_every_bit_and_what_is_on_top_moves(architecture):
 
 def test_so_many_layers_so_wide_lead_back_to_the_features_width():
     network = append_layers.method(context("test_resnet"), layers=3, width=16).network
-    linear = [(layer.in_features, layer.out_features) for layer in network[1].modules() if isinstance(layer, nn.Linear)]
+    linear = [
+        (layer.in_features, layer.out_features)
+        for layer in network[1].modules()
+        if isinstance(layer, nn.Linear)
+    ]
     assert linear == [(96, 16), (16, 16), (16, 96)]
     assert network(torch.zeros(2, 3, SIDE, SIDE)).shape == (2, 3)
 

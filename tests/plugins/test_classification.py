@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from plugins.task_types.classification import classification
-from registry.errors import DataError, TrainingError
+from headwater.plugins.task_types.classification import classification
+from headwater.registry.errors import DataError, TrainingError
 from tests.plugins.given import given
 
 METHODS = classification.methods
@@ -18,7 +18,9 @@ TASK = given(classification, []).task
 
 
 def test_labels_are_indices_or_class_names():
-    assert METHODS.encode(given(classification, ["dog", 0, np.int64(2), "cat"], CLASSES)).targets.tolist() == [1, 0, 2, 0]
+    assert METHODS.encode(
+        given(classification, ["dog", 0, np.int64(2), "cat"], CLASSES)
+    ).targets.tolist() == [1, 0, 2, 0]
     assert METHODS.encode(given(classification, [], CLASSES)).targets.dtype == np.int64
 
 
@@ -59,13 +61,17 @@ def test_a_class_absent_from_a_split_does_not_change_the_averages():
     two, targets = torch.tensor([[2.0, 0.0], [0.0, 2.0], [2.0, 0.0]]), torch.tensor([0, 1, 1])
     with_third = torch.cat([two, torch.full((3, 1), -50.0)], 1)
     for metric in ("accuracy", "balanced_accuracy", "f1", "auroc"):
-        assert METHODS.measure(with_third, targets)[metric] == pytest.approx(METHODS.measure(two, targets)[metric])
+        assert METHODS.measure(with_third, targets)[metric] == pytest.approx(
+            METHODS.measure(two, targets)[metric]
+        )
 
 
 def test_no_metric_is_ever_nan():
     one_class = METHODS.measure(torch.randn(4, 3), torch.zeros(4, dtype=torch.long))
     assert one_class["auroc"] == 0.5
-    ruled_out = METHODS.measure(torch.tensor([[0.0, -math.inf], [0.0, -math.inf]]), torch.tensor([0, 1]))
+    ruled_out = METHODS.measure(
+        torch.tensor([[0.0, -math.inf], [0.0, -math.inf]]), torch.tensor([0, 1])
+    )
     for measured in (one_class, ruled_out):
         assert all(math.isfinite(value) for value in measured.values())
 
@@ -76,8 +82,12 @@ def test_outputs_that_are_not_numbers_are_an_error():
 
 
 def test_metrics_are_those_the_card_declares_and_log_loss_is_better_lower():
-    assert set(METHODS.measure(torch.randn(6, 3), torch.tensor([0, 1, 2] * 2))) == {metric.name for metric in classification.metrics}
-    assert [metric.name for metric in classification.metrics if not metric.higher_is_better] == ["log_loss"]
+    assert set(METHODS.measure(torch.randn(6, 3), torch.tensor([0, 1, 2] * 2))) == {
+        metric.name for metric in classification.metrics
+    }
+    assert [metric.name for metric in classification.metrics if not metric.higher_is_better] == [
+        "log_loss"
+    ]
     assert classification.metric("").name == "accuracy"
 
 

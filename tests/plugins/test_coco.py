@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 
 import headwater as hw
-from harness.data.prepared import prepare, usable
-from harness.data.splits import splits_of
-from plugins.tasks._coco_masks import VOID
-from plugins.tasks._coco_people import crop_of, points_in
-from registry.errors import BadName, DataError, UnknownName
+from headwater.harness.data.prepared import prepare, usable
+from headwater.harness.data.splits import splits_of
+from headwater.plugins.tasks._coco_masks import VOID
+from headwater.plugins.tasks._coco_people import crop_of, points_in
+from headwater.registry.errors import BadName, DataError, UnknownName
 from tests.rendered import HEIGHT, KINDS, TEST, TRAIN, WIDTH, coco, scene, write_coco
 
 
@@ -40,7 +40,9 @@ def changed(root, change, kind="instances"):
 
 def told(card, registry):
     found = prepare(card, registry.task_type(card.type), 32)
-    return [(flaw.name.removeprefix(f"{card.name}: "), flaw.what, flaw.handled) for flaw in found.flaws], len(found.train)
+    return [
+        (flaw.name.removeprefix(f"{card.name}: "), flaw.what, flaw.handled) for flaw in found.flaws
+    ], len(found.train)
 
 
 # -- boxes --------------------------------------------------------------------------------------------------------
@@ -51,8 +53,13 @@ def test_boxes_and_category_names_are_those_of_the_scenes(registry, tmp_path, fl
     root = write_coco(tmp_path, flat=flat)
     splits, classes = read(registry, root)
     assert classes == KINDS
-    assert [dict(target) for target in splits["test"].targets] == [scene(100 + row).objects() for row in range(TEST)]
-    assert splits["train"].names[3].endswith(": 000000000003.jpg") and splits["train"].images[3].name == "000000000003.jpg"
+    assert [dict(target) for target in splits["test"].targets] == [
+        scene(100 + row).objects() for row in range(TEST)
+    ]
+    assert (
+        splits["train"].names[3].endswith(": 000000000003.jpg")
+        and splits["train"].images[3].name == "000000000003.jpg"
+    )
     card = registry.task(f"coco/{root}")
     assert (card.type, card.images, len(card.files)) == ("detection", TRAIN, 2 + TRAIN + TEST)
 
@@ -63,13 +70,18 @@ def test_boxes_in_shares_end_with_what_to_type_and_typing_it_helps(registry, roo
     for split, year in (("train", "train2017"), ("test", "val2017")):
         content = coco(split)
         for each in content["annotations"]:
-            each["bbox"] = [value / side for value, side in zip(each["bbox"], (WIDTH, HEIGHT) * 2, strict=True)]
+            each["bbox"] = [
+                value / side for value, side in zip(each["bbox"], (WIDTH, HEIGHT) * 2, strict=True)
+            ]
         (root / f"annotations/instances_{year}.json").write_text(json.dumps(content))
     with pytest.raises(DataError) as raised:
         usable(registry.task(f"coco/{root}"), detection, 32)
     assert "boxes=xywh_shares" in raised.value.hint
     shares = usable(registry.task(f"coco/{root}[boxes=xywh_shares]"), detection, 32)
-    assert all(np.allclose(shares.found[split].targets, pixels.found[split].targets) for split in ("train", "test"))
+    assert all(
+        np.allclose(shares.found[split].targets, pixels.found[split].targets)
+        for split in ("train", "test")
+    )
 
 
 @pytest.mark.parametrize("place", ["train2017", "images/train2017", "images", "."])
@@ -101,14 +113,19 @@ def test_what_is_wrong_is_told_image_by_image(registry, root):
     assert [len(scene(number).shapes) for number in (0, 1, 3, 4)] == [1, 2, 1, 2]
 
     def change(content):
-        of = {number: [each for each in content["annotations"] if each["image_id"] == number + 1] for number in range(TRAIN)}
+        of = {
+            number: [each for each in content["annotations"] if each["image_id"] == number + 1]
+            for number in range(TRAIN)
+        }
         of[0][0]["iscrowd"] = 1
         of[1][0]["iscrowd"] = 1
         of[3][0]["category_id"] = 99
         of[4][0]["image_id"] = 777
         del of[7][0]["bbox"]
         of[10][0]["bbox"] = [500, 0, 9, 9]
-        content["annotations"] = [each for each in content["annotations"] if each["image_id"] != 9 + 1]
+        content["annotations"] = [
+            each for each in content["annotations"] if each["image_id"] != 9 + 1
+        ]
 
     changed(root, change)
     (root / "train2017/000000000006.jpg").unlink()
@@ -118,10 +135,18 @@ def test_what_is_wrong_is_told_image_by_image(registry, root):
         ("000000000000.jpg", "has 1 crowd region", "left out, and with it the image"),
     ]
     assert set(found[1:]) == {
-        ("instances_train2017.json", "has 1 annotation of images that are not listed (777)", "left out"),
+        (
+            "instances_train2017.json",
+            "has 1 annotation of images that are not listed (777)",
+            "left out",
+        ),
         ("000000000000.jpg", "has 1 crowd region", "left out, and with it the image"),
         ("000000000001.jpg", "has 1 crowd region", "left out"),
-        ("000000000003.jpg", "has 1 object of unknown category (99)", "left out, and with it the image"),
+        (
+            "000000000003.jpg",
+            "has 1 object of unknown category (99)",
+            "left out, and with it the image",
+        ),
         ("000000000007.jpg", "has 1 empty box", "left out"),
         ("000000000010.jpg", "has 1 box outside the image", "left out"),
     }
@@ -151,7 +176,11 @@ def test_an_image_of_another_size_than_listed_is_left_out(registry, root):
     size = f"is {WIDTH}×{HEIGHT}, listed as"
     expected = [
         ("000000000000.jpg", f"{size} 640×480", "left out"),
-        ("000000000002.jpg", f"{size} {HEIGHT}×{WIDTH}, as its EXIF orientation turns it", "left out"),
+        (
+            "000000000002.jpg",
+            f"{size} {HEIGHT}×{WIDTH}, as its EXIF orientation turns it",
+            "left out",
+        ),
     ]
     assert told(registry.task(f"coco/{root}"), registry) == (expected, TRAIN - 2)
     split = registry.task(f"coco/{root}[type=keypoints,category=disc]").load()["train"]
@@ -164,9 +193,14 @@ def test_a_split_that_loading_leaves_empty_is_an_error_with_its_first_flaw(regis
     content = coco(split)
     for each in content["images"]:
         each["width"] = 99
-    (root / f"annotations/instances_{'train' if split == 'train' else 'val'}2017.json").write_text(json.dumps(content))
+    (root / f"annotations/instances_{'train' if split == 'train' else 'val'}2017.json").write_text(
+        json.dumps(content)
+    )
     card = registry.task(f"coco/{root}")
-    with pytest.raises(DataError, match=rf"no image of its {split} split can be used: .*: 0+[01]00\.jpg is 64×48, listed as 99×48"):
+    with pytest.raises(
+        DataError,
+        match=rf"no image of its {split} split can be used: .*: 0+[01]00\.jpg is 64×48, listed as 99×48",
+    ):
         prepare(card, registry.task_type("detection"), 32)
 
 
@@ -181,9 +215,18 @@ MALFORMED = {
     ],
     "segmentation": [
         ({"segmentation": [[1, 2, 3, 4]]}, "has 1 object without an outline that can be drawn"),
-        ({"segmentation": [[9, 9, 20, 9, 20, 20], ["a"] * 6]}, "has 1 object without an outline that can be drawn"),
-        ({"segmentation": {"size": [HEIGHT, WIDTH], "counts": "zzzz"}}, "has 1 object without an outline that can be drawn"),
-        ({"segmentation": {"size": [HEIGHT, WIDTH], "counts": None}}, "has 1 object without an outline that can be drawn"),
+        (
+            {"segmentation": [[9, 9, 20, 9, 20, 20], ["a"] * 6]},
+            "has 1 object without an outline that can be drawn",
+        ),
+        (
+            {"segmentation": {"size": [HEIGHT, WIDTH], "counts": "zzzz"}},
+            "has 1 object without an outline that can be drawn",
+        ),
+        (
+            {"segmentation": {"size": [HEIGHT, WIDTH], "counts": None}},
+            "has 1 object without an outline that can be drawn",
+        ),
         ({"segmentation": None, "bbox": [1]}, "has 1 object without outline and box"),
     ],
     "keypoints": [
@@ -202,26 +245,55 @@ def test_malformed_annotations_are_flaws_of_their_images(registry, root, type):
         for each in content["annotations"]:
             each["category_id"] = 3
         for number, (broken, _) in enumerate(MALFORMED[type]):
-            next(each for each in content["annotations"] if each["image_id"] == 3 * number + 2).update(broken)
+            next(
+                each for each in content["annotations"] if each["image_id"] == 3 * number + 2
+            ).update(broken)
         whole = content["annotations"][-1]
         content["annotations"] += [{"image_id": {}}, {"id": 5}, whole, {**whole, "image_id": "1"}]
 
     changed(root, change)
-    found, _ = told(registry.task(f"coco/{root}[type={type}{',category=disc' if type == 'keypoints' else ''}]"), registry)
-    images = [(name.partition(" ")[0], what) for name, what, _ in found if not name.startswith("instances")]
-    assert sorted(images) == [(f"{3 * number + 1:012d}.jpg", what) for number, (_, what) in enumerate(MALFORMED[type])]
+    found, _ = told(
+        registry.task(f"coco/{root}[type={type}{',category=disc' if type == 'keypoints' else ''}]"),
+        registry,
+    )
+    images = [
+        (name.partition(" ")[0], what)
+        for name, what, _ in found
+        if not name.startswith("instances")
+    ]
+    assert sorted(images) == [
+        (f"{3 * number + 1:012d}.jpg", what) for number, (_, what) in enumerate(MALFORMED[type])
+    ]
     last = coco("train")["annotations"][-1]["id"]
     assert [flaw for flaw in found if flaw[0].startswith("instances")] == [
-        ("instances_train2017.json", "has 3 annotations of images that are not listed ({}, no id, 1)", "left out"),
-        ("instances_train2017.json", f"has 1 annotation for the second time ({last})", "taken once"),
+        (
+            "instances_train2017.json",
+            "has 3 annotations of images that are not listed ({}, no id, 1)",
+            "left out",
+        ),
+        (
+            "instances_train2017.json",
+            f"has 1 annotation for the second time ({last})",
+            "taken once",
+        ),
     ]
 
 
-def test_images_left_out_are_counted_against_those_that_are_listed_whatever_else_is_wrong(registry, root):
-    changed(root, lambda content: content["annotations"].extend([{"id": 900 + number, "image_id": 900} for number in range(99)]))
+def test_images_left_out_are_counted_against_those_that_are_listed_whatever_else_is_wrong(
+    registry, root
+):
+    changed(
+        root,
+        lambda content: content["annotations"].extend(
+            [{"id": 900 + number, "image_id": 900} for number in range(99)]
+        ),
+    )
     (root / "train2017/000000000006.jpg").unlink()
     counted = "flawed annotations in 2 of 36 images, 1 of 24 train images left out"
-    assert str(prepare(registry.task(f"coco/{root}"), registry.task_type("detection"), 32).flawed) == counted
+    assert (
+        str(prepare(registry.task(f"coco/{root}"), registry.task_type("detection"), 32).flawed)
+        == counted
+    )
 
 
 # -- masks --------------------------------------------------------------------------------------------------------
@@ -234,9 +306,15 @@ def test_outlines_are_drawn_as_masks_with_the_background_as_a_class(registry, ro
         drawn, true = splits["test"].targets[row], scene(100 + row).mask()
         seen = true != VOID
         assert drawn.shape == (HEIGHT, WIDTH) and drawn.dtype == np.uint8
-        assert (drawn == true)[seen].mean() > 0.98  # outlines of discs and triangles cut through pixels
+        assert (drawn == true)[
+            seen
+        ].mean() > 0.98  # outlines of discs and triangles cut through pixels
         squares = [shape for shape in scene(100 + row).shapes if KINDS[shape.kind] == "square"]
-        assert all((drawn[shape.mask()] == 2).all() and (drawn == 2).sum() == sum(s.mask().sum() for s in squares) for shape in squares)
+        assert all(
+            (drawn[shape.mask()] == 2).all()
+            and (drawn == 2).sum() == sum(s.mask().sum() for s in squares)
+            for shape in squares
+        )
 
 
 def test_the_background_may_be_void(registry, root):
@@ -257,12 +335,18 @@ def test_the_box_of_an_object_without_outline_is_void_all_the_way(registry, root
     card = registry.task(f"coco/{root}[type=segmentation]")
     found, kept = told(card, registry)
     assert found == [
-        ("000000000000.jpg", "has 1 object without an outline that can be drawn", "its box is void"),
+        (
+            "000000000000.jpg",
+            "has 1 object without an outline that can be drawn",
+            "its box is void",
+        ),
         ("000000000001.jpg", "has 1 object of unknown category (99)", "void"),
     ]
     assert kept == TRAIN
     masks = read(registry, root, "type=segmentation")[0]["train"].targets
-    assert (masks[0][20:23, 10:14] == VOID).all() and (masks[0] == VOID).sum() == 4 * 5  # to the pixels that the box touches
+    assert (masks[0][20:23, 10:14] == VOID).all() and (
+        masks[0] == VOID
+    ).sum() == 4 * 5  # to the pixels that the box touches
     assert (masks[1][scene(1).shapes[0].mask()] == VOID).mean() > 0.95
 
 
@@ -278,28 +362,45 @@ def test_a_crop_is_the_box_with_its_margin_within_the_image():
 
 
 def test_points_are_relative_to_the_crop_and_unlabelled_ones_are_zeros():
-    assert points_in([10, 20, 2, 0, 0, 0, 13, 21, 1], (8, 19, 32, 31)) == [[2, 1, 2], [0, 0, 0], [5, 2, 1]]
+    assert points_in([10, 20, 2, 0, 0, 0, 13, 21, 1], (8, 19, 32, 31)) == [
+        [2, 1, 2],
+        [0, 0, 0],
+        [5, 2, 1],
+    ]
 
 
 def test_every_object_with_points_is_an_image_of_its_own(registry, tmp_path):
     root = write_coco(tmp_path, kind="person_keypoints")
-    whole = registry.task(f"coco/{root}[type=keypoints,category=square,margin=0.25]").load()["train"]
-    squares = [(each, shape) for each in map(scene, range(TRAIN)) for shape in each.shapes if KINDS[shape.kind] == "square"]
+    whole = registry.task(f"coco/{root}[type=keypoints,category=square,margin=0.25]").load()[
+        "train"
+    ]
+    squares = [
+        (each, shape)
+        for each in map(scene, range(TRAIN))
+        for shape in each.shapes
+        if KINDS[shape.kind] == "square"
+    ]
     assert len(whole.images) == len(whole.targets) == len(squares)
-    for (each, shape), image, target, name in zip(squares, whole.images, whole.targets, whole.names, strict=True):
+    for (each, shape), image, target, name in zip(
+        squares, whole.images, whole.targets, whole.names, strict=True
+    ):
         x, y, width, height = shape.box()
         left, top = max(0, int(np.floor(x - width / 4))), max(0, int(np.floor(y - height / 4)))
         assert name.startswith(f"{each.number:012d}.jpg (annotation ")
         assert target == [[px - left, py - top, 2.0] for px, py, _ in shape.points()]
         pixels = np.asarray(image).astype(int)
         assert image.size == pixels.shape[1::-1]
-        close = np.abs(pixels - each.image()[top : top + pixels.shape[0], left : left + pixels.shape[1]])
+        close = np.abs(
+            pixels - each.image()[top : top + pixels.shape[0], left : left + pixels.shape[1]]
+        )
         assert close.mean() < 20  # JPEG
 
 
 def test_of_several_categories_with_points_one_must_be_named(registry, tmp_path):
     root = write_coco(tmp_path, kind="person_keypoints")
-    with pytest.raises(DataError, match=r"has 3 categories with points \(with points: disc, square, triangle\)") as raised:
+    with pytest.raises(
+        DataError, match=r"has 3 categories with points \(with points: disc, square, triangle\)"
+    ) as raised:
         registry.task(f"coco/{root}[type=keypoints]").load()
     assert raised.value.hint == "Say which: category=disc."
     with pytest.raises(DataError, match="has no category person with points"):
@@ -308,7 +409,9 @@ def test_of_several_categories_with_points_one_must_be_named(registry, tmp_path)
 
 def test_objects_without_points_or_of_the_wrong_number_are_flaws(registry, tmp_path):
     root = write_coco(tmp_path, kind="person_keypoints")
-    (first, second, third) = [place for place, each in enumerate(coco("train")["annotations"]) if each["category_id"] == 5][:3]
+    (first, second, third) = [
+        place for place, each in enumerate(coco("train")["annotations"]) if each["category_id"] == 5
+    ][:3]
 
     def change(content):
         content["annotations"][first]["keypoints"] = [0] * 12
@@ -317,7 +420,10 @@ def test_objects_without_points_or_of_the_wrong_number_are_flaws(registry, tmp_p
 
     changed(root, change, kind="person_keypoints")
     whole = registry.task(f"coco/{root}[type=keypoints,category=square]").load()["train"]
-    names = [f"{coco('train')['annotations'][place]['image_id'] - 1:012d}.jpg" for place in (first, second, third)]
+    names = [
+        f"{coco('train')['annotations'][place]['image_id'] - 1:012d}.jpg"
+        for place in (first, second, third)
+    ]
     assert [(flaw.name, flaw.what) for flaw in whole.flaws] == [
         (names[0], "has 1 object without labelled points"),
         (f"{names[1]} (annotation {second + 1})", "has 3 numbers for 4 points"),
@@ -334,26 +440,44 @@ def test_each_type_reads_its_file_and_a_prefix_names_another(registry, root):
     (root / "annotations/stuff_train2017.json").write_text("{}")
 
     def read_files(options):
-        return {file.name for file in registry.task(f"coco/{root}[{options}]").files if file.suffix == ".json"}
+        return {
+            file.name
+            for file in registry.task(f"coco/{root}[{options}]").files
+            if file.suffix == ".json"
+        }
 
     assert read_files("type=detection") == {"instances_train2017.json", "instances_val2017.json"}
-    assert read_files("type=keypoints") == {"person_keypoints_train2017.json", "person_keypoints_val2017.json"}
-    assert read_files("annotations=person") == {"person_keypoints_train2017.json", "person_keypoints_val2017.json"}
+    assert read_files("type=keypoints") == {
+        "person_keypoints_train2017.json",
+        "person_keypoints_val2017.json",
+    }
+    assert read_files("annotations=person") == {
+        "person_keypoints_train2017.json",
+        "person_keypoints_val2017.json",
+    }
     (root / "annotations/instances_minitrain_train.json").write_text("{}")
     with pytest.raises(
-        DataError, match=r"two annotation files for train: annotations/instances_minitrain_train.json and annotations/instances_"
+        DataError,
+        match=r"two annotation files for train: annotations/instances_minitrain_train.json and annotations/instances_",
     ) as raised:
         registry.task(f"coco/{root}")
     said = raised.value.hint.partition("annotations=")[2].rstrip(".")
-    assert read_files(f"annotations={said}") == {"instances_minitrain_train.json", "instances_val2017.json"}
+    assert read_files(f"annotations={said}") == {
+        "instances_minitrain_train.json",
+        "instances_val2017.json",
+    }
     with pytest.raises(DataError, match="has no annotation file that starts with mine") as raised:
         registry.task(f"coco/{root}[annotations=mine]")
-    assert raised.value.hint.startswith("There are: annotations/instances_minitrain_train.json, annotations/instances_train2017.json, ")
+    assert raised.value.hint.startswith(
+        "There are: annotations/instances_minitrain_train.json, annotations/instances_train2017.json, "
+    )
     (root / "old").mkdir()
     (root / "old/instances_val2017.json").write_text("{}")
     with pytest.raises(DataError, match="two annotation files for validation") as raised:
         registry.task(f"coco/{root}[annotations=instances_train+instances_val]")
-    assert raised.value.hint == f"They have the same name: move one of them out of {root}."  # no prefix tells them apart
+    assert (
+        raised.value.hint == f"They have the same name: move one of them out of {root}."
+    )  # no prefix tells them apart
 
 
 @pytest.mark.parametrize(
@@ -363,7 +487,10 @@ def test_each_type_reads_its_file_and_a_prefix_names_another(registry, root):
         ("[]", "it has no list of images"),
         ('{"images": [], "annotations": {}}', "it has no list of annotations"),
         ('{"images": [3], "annotations": [], "categories": []}', "images\\[0\\] is no object"),
-        ('{"images": [{"id": 1}], "annotations": [], "categories": []}', "images\\[0\\] lacks id or file_name"),
+        (
+            '{"images": [{"id": 1}], "annotations": [], "categories": []}',
+            "images\\[0\\] lacks id or file_name",
+        ),
         (
             '{"images": [{"id": 1, "file_name": "a"}, {"id": 1, "file_name": "b"}], "annotations": [], "categories": []}',
             "two of its images have the id 1",
@@ -376,7 +503,10 @@ def test_each_type_reads_its_file_and_a_prefix_names_another(registry, root):
             '{"images": [], "annotations": [], "categories": [{"id": 1, "name": "a"}, {"id": 1, "name": "b"}]}',
             "two of its categories have the id 1",
         ),
-        ('{"images": [], "annotations": [], "categories": [{"id": 4}]}', "categories\\[0\\] lacks id or name"),
+        (
+            '{"images": [], "annotations": [], "categories": [{"id": 4}]}',
+            "categories\\[0\\] lacks id or name",
+        ),
     ],
 )
 def test_a_file_that_is_not_cocos_says_what_it_lacks(registry, root, text, problem):
@@ -397,7 +527,9 @@ def test_wrong_folders_types_and_options_say_what_to_do(registry, root, tmp_path
         registry.task(f"coco/{root}[type=keypoints,marign=0.2]")
     for file in (root / "train2017").iterdir():
         file.unlink()
-    with pytest.raises(DataError, match=r"none of the 24 images that instances_train2017.json lists is there"):
+    with pytest.raises(
+        DataError, match=r"none of the 24 images that instances_train2017.json lists is there"
+    ):
         registry.task(f"coco/{root}").load()
 
 
@@ -409,22 +541,38 @@ def test_wrong_folders_types_and_options_say_what_to_do(registry, root, tmp_path
             "has no option 'classes' as segmentation",
             "classes is an option of detection: type=detection.",
         ),
-        ("type=keypoints,classes=nose+ear", "has no option 'classes' as keypoints", "classes is an option of detection"),
-        ("background=false", "has no option 'background' as detection", "background is an option of segmentation"),
-        ("type=detection,margin=0.2", "has no option 'margin' as detection", "margin is an option of keypoints"),
+        (
+            "type=keypoints,classes=nose+ear",
+            "has no option 'classes' as keypoints",
+            "classes is an option of detection",
+        ),
+        (
+            "background=false",
+            "has no option 'background' as detection",
+            "background is an option of segmentation",
+        ),
+        (
+            "type=detection,margin=0.2",
+            "has no option 'margin' as detection",
+            "margin is an option of keypoints",
+        ),
         ("void=3", "has no option 'void'", "Its options: classes,"),  # of no type of COCO's
         ("type=keypoints,margin=-0.1", "margin=-0.1 is no share of a box", "margin=0 nothing"),
         ("type=keypoints,margin=nan", "margin=nan is no share of a box", "margin=0 nothing"),
     ],
 )
-def test_options_of_another_type_and_out_of_range_are_refused(registry, root, options, problem, hint):
+def test_options_of_another_type_and_out_of_range_are_refused(
+    registry, root, options, problem, hint
+):
     with pytest.raises(BadName) as raised:
         registry.task(f"coco/{root}[{options}]")
     assert problem in raised.value.message and hint in raised.value.hint
 
 
 def test_an_option_that_is_none_is_not_said(registry, root):
-    card = registry.task(f"coco/{root}[type=keypoints,category=disc,margin=none,domain=none,mirrored=none]")
+    card = registry.task(
+        f"coco/{root}[type=keypoints,category=disc,margin=none,domain=none,mirrored=none]"
+    )
     assert "mirrored" not in card.conventions
     assert card.load.args[-1] == {"category": "disc"} and card.domain is None
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as run_lengths
 
-from plugins.tasks._coco_masks import Masks, Outlined, drawable
+from headwater.plugins.tasks._coco_masks import Masks, Outlined, drawable
 
 
 def square(left, top, side):
@@ -14,7 +14,11 @@ def square(left, top, side):
 
 
 def test_small_objects_lie_on_large_ones_and_crowds_below_all():
-    objects = [Outlined(1, square(4, 4, 2), ()), Outlined(2, square(2, 2, 6), ()), Outlined(3, square(3, 3, 1), (), crowd=True)]
+    objects = [
+        Outlined(1, square(4, 4, 2), ()),
+        Outlined(2, square(2, 2, 6), ()),
+        Outlined(3, square(3, 3, 1), (), crowd=True),
+    ]
     expected = np.zeros((10, 12), np.uint8)
     expected[2:8, 2:8] = 2
     expected[4:6, 4:6] = 1
@@ -29,7 +33,10 @@ def test_run_lengths_are_drawn_packed_or_not():
     changes = np.flatnonzero(np.diff(flat)) + 1
     counts = np.diff([0, *changes, flat.size]).tolist()
     packed = run_lengths.encode(shape)
-    for outline in ({"size": [10, 12], "counts": counts}, {"size": [10, 12], "counts": packed["counts"].decode()}):
+    for outline in (
+        {"size": [10, 12], "counts": counts},
+        {"size": [10, 12], "counts": packed["counts"].decode()},
+    ):
         assert drawable(outline, 10, 12) == outline
         assert (Masks([(10, 12)], [[Outlined(7, outline, ())]], 0)[0] == shape * 7).all()
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from plugins.adaptations.dann import dann, discriminator_of, domain_loss, reversal
-from registry.errors import NotApplicable
+from headwater.plugins.adaptations.dann import dann, discriminator_of, domain_loss, reversal
+from headwater.registry.errors import NotApplicable
 from tests.plugins.two_domains import context, hidden, noise
 
 
@@ -30,7 +30,10 @@ def test_the_reversal_turns_the_features_gradient_and_leaves_the_discriminators(
     discriminator = discriminator_of(5, 7)
     source, target = torch.randn(4, 5, requires_grad=True), torch.randn(6, 5, requires_grad=True)
     wanted = [source, target, *discriminator.parameters()]
-    value, expected = domain_loss(discriminator, source, target, scale), plain(discriminator, source, target)
+    value, expected = (
+        domain_loss(discriminator, source, target, scale),
+        plain(discriminator, source, target),
+    )
     torch.testing.assert_close(value, expected)
     got, plainly = torch.autograd.grad(value, wanted), torch.autograd.grad(expected, wanted)
     for mine, straight in zip(got[:2], plainly[:2], strict=True):
@@ -48,7 +51,9 @@ def test_the_backbone_is_reached_by_the_schedule_and_the_strength():
         return given.backbone.network.stem.weight.grad
 
     without = gradient(0, 1.0)
-    torch.testing.assert_close(without, gradient(5, 0.0))  # at step 0 the domain does not reach the features at all
+    torch.testing.assert_close(
+        without, gradient(5, 0.0)
+    )  # at step 0 the domain does not reach the features at all
     full, half = gradient(5, 1.0) - without, gradient(5, 0.5) - without
     assert full.abs().max() > 1e-7
     torch.testing.assert_close(half, full / 2, rtol=1e-3, atol=1e-8)
@@ -57,7 +62,12 @@ def test_the_backbone_is_reached_by_the_schedule_and_the_strength():
 def test_the_discriminator_is_trained_but_not_tested():
     objective = dann.method(context(), width=16)
     inside = {id(parameter) for parameter in objective.network.parameters()}
-    beside = [parameter for group in objective.groups for parameter in group.parameters if id(parameter) not in inside]
+    beside = [
+        parameter
+        for group in objective.groups
+        for parameter in group.parameters
+        if id(parameter) not in inside
+    ]
     assert [tuple(p.shape) for p in beside] == [(16, 6), (16,), (16, 16), (16,), (1, 16), (1,)]
     assert isinstance(objective.network[1], nn.Linear)
 

@@ -11,11 +11,11 @@ import timm
 import torch
 from PIL import Image
 
-from harness.measure.augmentation import Together
-from harness.measure.backbone import Backbone, width_of
-from plugins.task_types.depth import LAMBDA, PROBED, depth
-from registry import Flaw, Pyramid
-from registry.errors import DataError, TrainingError
+from headwater.harness.measure.augmentation import Together
+from headwater.harness.measure.backbone import Backbone, width_of
+from headwater.plugins.task_types.depth import LAMBDA, PROBED, depth
+from headwater.registry import Flaw, Pyramid
+from headwater.registry.errors import DataError, TrainingError
 from tests.plugins.given import given
 from tests.rendered import scenes
 
@@ -51,7 +51,12 @@ def network(name: str = "test_resnet", side: int = 64) -> torch.nn.Sequential:
 
 def test_a_depth_map_is_squeezed_into_the_square_and_mixes_no_readings():
     found = encode(metres(), side=32)
-    expected = np.array([[metres()[int((y + 0.5) * 48 / 32), int((x + 0.5) * 64 / 32)] for x in range(32)] for y in range(32)])
+    expected = np.array(
+        [
+            [metres()[int((y + 0.5) * 48 / 32), int((x + 0.5) * 64 / 32)] for x in range(32)]
+            for y in range(32)
+        ]
+    )
     assert found.targets.dtype == np.float32
     assert found.rows is None and found.flaws == ()
     assert (found.targets[0] == expected).all()
@@ -116,9 +121,15 @@ def test_depths_that_cannot_be_become_no_reading():
     found = encode(wrong, overflown, metres(), garbled, side=64)
     assert found.rows is None
     assert found.flaws == (
-        Flaw("a.jpg", "has depths that cannot be: 1 negative, 1 infinite, 1 no number", "taken as no reading"),
+        Flaw(
+            "a.jpg",
+            "has depths that cannot be: 1 negative, 1 infinite, 1 no number",
+            "taken as no reading",
+        ),
         Flaw("b.jpg", "has depths that cannot be: 1 of 65535", "taken as no reading"),
-        Flaw("d.jpg", "has depths that cannot be: 1 under 1 mm, 1 over 1 km", "taken as no reading"),
+        Flaw(
+            "d.jpg", "has depths that cannot be: 1 under 1 mm, 1 over 1 km", "taken as no reading"
+        ),
     )
     assert (found.targets[0][0, 10:13] == 0).all() and found.targets[1][63, 63] == 0
     assert found.targets[3][0, 10:13].tolist() == [0, 0, 1000]
@@ -128,7 +139,11 @@ def test_depths_that_cannot_be_become_no_reading():
 @pytest.mark.parametrize(
     ("targets", "conventions", "says"),
     [
-        ([1000 * metres()] * 2, {}, "100% of its readings are under 1 mm or over 1 km"),  # millimetres that were saved as floats
+        (
+            [1000 * metres()] * 2,
+            {},
+            "100% of its readings are under 1 mm or over 1 km",
+        ),  # millimetres that were saved as floats
         ([millimetres(), np.zeros((48, 64), np.uint16)], {"unit": 1}, "100% of its readings are"),
         ([1e-5 * metres()], {}, "100% of its readings are"),
     ],
@@ -142,9 +157,15 @@ def test_readings_that_are_all_out_of_bounds_are_in_another_unit(targets, conven
 @pytest.mark.parametrize(
     ("target", "problem"),
     [
-        (Image.new("RGB", SIZE), "the depth map of a.jpg has shape 48×64×3, (H, W) numbers were expected"),
+        (
+            Image.new("RGB", SIZE),
+            "the depth map of a.jpg has shape 48×64×3, (H, W) numbers were expected",
+        ),
         (b"no image", "the depth map of a.jpg cannot be read: cannot identify image file"),
-        ("nowhere.npy", "the depth map of a.jpg cannot be read: [Errno 2] No such file or directory: 'nowhere.npy'"),
+        (
+            "nowhere.npy",
+            "the depth map of a.jpg cannot be read: [Errno 2] No such file or directory: 'nowhere.npy'",
+        ),
         (np.full((48, 64), "far"), "the depth map of a.jpg has values of type <U3"),
     ],
 )
@@ -193,14 +214,19 @@ def test_a_head_begins_at_the_mean_log_depth_of_its_targets():
 def test_a_head_begins_at_a_depth_that_it_can_leave_however_extreme_its_targets(extreme):
     head = METHODS.head(Pyramid((4, 4, 4, 4)), 1)
     METHODS.acquaint(head, np.full((2, 32, 32), extreme, np.float32))
-    METHODS.loss(head.train()([torch.randn(2, 4, side, side) for side in (8, 4, 2, 1)]), torch.ones(2, 32, 32)).backward()
+    METHODS.loss(
+        head.train()([torch.randn(2, 4, side, side) for side in (8, 4, 2, 1)]),
+        torch.ones(2, 32, 32),
+    ).backward()
     assert abs(float(head.bias.grad)) > 1e-3
 
 
 def test_chance_is_the_loss_of_one_depth_for_everything():
     targets = torch.from_numpy(np.stack([scene.depth() for scene in scenes("train")]))
     mean = np.mean([float(target[target > 0].log().mean()) for target in targets])
-    assert METHODS.chance(1) == pytest.approx(float(METHODS.loss(torch.full_like(targets, mean), targets)), rel=0.5)
+    assert METHODS.chance(1) == pytest.approx(
+        float(METHODS.loss(torch.full_like(targets, mean), targets)), rel=0.5
+    )
 
 
 def test_the_loss_is_equation_4_of_eigen_et_al_at_the_readings():
@@ -209,7 +235,12 @@ def test_the_loss_is_equation_4_of_eigen_et_al_at_the_readings():
     targets[0, 0] = 0
     each = []
     for b in range(2):
-        d = [float(logarithms[b, y, x]) - math.log(targets[b, y, x]) for y in range(3) for x in range(3) if targets[b, y, x] > 0]
+        d = [
+            float(logarithms[b, y, x]) - math.log(targets[b, y, x])
+            for y in range(3)
+            for x in range(3)
+            if targets[b, y, x] > 0
+        ]
         each.append(sum(v * v for v in d) / len(d) - LAMBDA / len(d) ** 2 * sum(d) ** 2)
     assert LAMBDA == 0.5
     assert float(METHODS.loss(logarithms, targets)) == pytest.approx(np.mean(each), rel=1e-5)
@@ -231,11 +262,15 @@ def test_images_without_a_reading_cost_nothing():
 
 def by_hand(said, true):
     """Every metric of one image, reading by reading."""
-    pairs = [(float(p), float(t)) for p, t in zip(said.flatten(), true.flatten(), strict=True) if t > 0]
+    pairs = [
+        (float(p), float(t)) for p, t in zip(said.flatten(), true.flatten(), strict=True) if t > 0
+    ]
     d = [math.log(p) - math.log(t) for p, t in pairs]
     return {
         "abs_rel": np.mean([abs(p - t) / t for p, t in pairs]),
-        **{f"delta{k}": np.mean([max(p / t, t / p) < 1.25**k for p, t in pairs]) for k in (1, 2, 3)},
+        **{
+            f"delta{k}": np.mean([max(p / t, t / p) < 1.25**k for p, t in pairs]) for k in (1, 2, 3)
+        },
         "rmse": math.sqrt(np.mean([(p - t) ** 2 for p, t in pairs])),
         "rmse_log": math.sqrt(np.mean([v * v for v in d])),
         "silog": math.sqrt(np.mean([v * v for v in d]) - np.mean(d) ** 2),
@@ -262,13 +297,19 @@ def test_metrics_are_means_over_images_of_what_each_reading_gives(judged):
 def test_sums_of_tallies_give_the_metrics_of_any_choice_of_images(judged):
     said, true = judged
     rows = [1, 1, 2, 3]
-    assert dict(METHODS.tallied(METHODS.tally(said, true)[rows].sum(0))) == pytest.approx(dict(METHODS.measure(said[rows], true[rows])))
+    assert dict(METHODS.tallied(METHODS.tally(said, true)[rows].sum(0))) == pytest.approx(
+        dict(METHODS.measure(said[rows], true[rows]))
+    )
 
 
 def test_metrics_are_those_the_card_declares_and_know_their_direction(judged):
     said, true = judged
     assert list(METHODS.measure(said, true)) == [metric.name for metric in depth.metrics]
-    assert [metric.name for metric in depth.metrics if metric.higher_is_better] == ["delta1", "delta2", "delta3"]
+    assert [metric.name for metric in depth.metrics if metric.higher_is_better] == [
+        "delta1",
+        "delta2",
+        "delta3",
+    ]
     assert depth.metric("").name == "abs_rel"
     assert METHODS.measure(true.clamp(min=1), true.clamp(min=1)) == pytest.approx(
         {metric.name: float(metric.higher_is_better) for metric in depth.metrics}
@@ -288,7 +329,9 @@ def test_predictions_that_are_not_numbers_are_an_error(judged):
 def test_augmentation_moves_depth_with_its_image_and_divides_it_by_the_zoom():
     images, targets = torch.full((8, 3, 64, 64), -0.5), torch.full((8, 64, 64), 3.0)
     images[:, :, 20:44, 20:44], targets[:, 20:44, 20:44] = 1.0, 1.5
-    moved, changed = Together(METHODS, METHODS.augmentation(True))(images, targets, torch.Generator().manual_seed(0))
+    moved, changed = Together(METHODS, METHODS.augmentation(True))(
+        images, targets, torch.Generator().manual_seed(0)
+    )
     assert changed.shape == targets.shape and changed.dtype == targets.dtype
     for image, target in zip(moved, changed, strict=True):
         values = target.unique()
@@ -348,7 +391,10 @@ def test_a_few_steps_tell_near_from_far():
         images, targets = torch.full((8, 3, 32, 32), -0.5), torch.full((8, 32, 32), 3.0)
         for row in range(8):
             top, left = random.integers(2, 14, 2)
-            images[row, :, top : top + 16, left : left + 16], targets[row, top : top + 16, left : left + 16] = 1.0, 1.0
+            (
+                images[row, :, top : top + 16, left : left + 16],
+                targets[row, top : top + 16, left : left + 16],
+            ) = 1.0, 1.0
         return images, targets
 
     both, (images, targets) = network(side=32), squares(0)
@@ -363,5 +409,8 @@ def test_a_few_steps_tell_near_from_far():
     unseen, truth = squares(1)
     with torch.no_grad():
         learned = METHODS.measure(both.eval()(unseen), truth)["abs_rel"]
-    blind = min(METHODS.measure(torch.full((8, 32, 32), value), truth)["abs_rel"] for value in np.linspace(1, 3, 41).tolist())
+    blind = min(
+        METHODS.measure(torch.full((8, 32, 32), value), truth)["abs_rel"]
+        for value in np.linspace(1, 3, 41).tolist()
+    )
     assert learned < 0.6 * blind

@@ -12,13 +12,13 @@ from PIL import Image
 from torchvision import tv_tensors
 from torchvision.models.detection import FCOS
 
-from harness.data.subset import subset
-from harness.measure.augmentation import Together
-from harness.measure.backbone import Backbone, width_of
-from plugins.task_types import _boxes_moved, _fcos
-from plugins.task_types.detection import detection
-from registry import Pyramid, Task
-from registry.errors import DataError, TrainingError
+from headwater.harness.data.subset import subset
+from headwater.harness.measure.augmentation import Together
+from headwater.harness.measure.backbone import Backbone, width_of
+from headwater.plugins.task_types import _boxes_moved, _fcos
+from headwater.plugins.task_types.detection import detection
+from headwater.registry import Pyramid, Task
+from headwater.registry.errors import DataError, TrainingError
 from tests import rendered
 from tests.plugins.given import given
 
@@ -42,8 +42,14 @@ def encode(*targets, classes=CLASSES, **conventions):
 
 
 def test_boxes_become_shares_of_the_sides_and_are_padded_to_the_most():
-    found = encode(objects((16, 12, 32, 24), categories=["owl"]), objects((0, 0, 64, 48), (8, 6, 8, 6), categories=[1, "cat"]))
-    expected = [[[0.25, 0.25, 0.75, 0.75, 2], NONE], [[0, 0, 1, 1, 1], [0.125, 0.125, 0.25, 0.25, 0]]]
+    found = encode(
+        objects((16, 12, 32, 24), categories=["owl"]),
+        objects((0, 0, 64, 48), (8, 6, 8, 6), categories=[1, "cat"]),
+    )
+    expected = [
+        [[0.25, 0.25, 0.75, 0.75, 2], NONE],
+        [[0, 0, 1, 1, 1], [0.125, 0.125, 0.25, 0.25, 0]],
+    ]
     assert found.targets.tolist() == expected
     assert found.targets.dtype == np.float32 and found.rows is None and not found.flaws
 
@@ -78,13 +84,25 @@ def test_an_unknown_way_of_writing_boxes_is_refused():
             "reach 0.5 at most, too little for pixels",
             "Say boxes=xywh_shares (YOLO: cxcywh_shares) where they are shares of the image's sides.",
         ),
-        ("xyxy_shares", GOOD, "reach 32 or more, too much for shares", "Say boxes=xyxy where they are in pixels."),
+        (
+            "xyxy_shares",
+            GOOD,
+            "reach 32 or more, too much for shares",
+            "Say boxes=xyxy where they are in pixels.",
+        ),
     ],
 )
 def test_boxes_of_another_unit_than_the_task_says_are_an_error(written, box, problem, hint):
     """Read as pixels all shares would lie in one corner."""
-    images = [objects(box, box), objects((math.nan, 1, 1, 1), box, box), objects(), objects(box, box)]
-    with pytest.raises(DataError, match=f"^rendered/test: (half of )?its 6 boxes {problem}$") as raised:
+    images = [
+        objects(box, box),
+        objects((math.nan, 1, 1, 1), box, box),
+        objects(),
+        objects(box, box),
+    ]
+    with pytest.raises(
+        DataError, match=f"^rendered/test: (half of )?its 6 boxes {problem}$"
+    ) as raised:
         encode(*images, boxes=written)
     assert raised.value.hint == hint
 
@@ -114,21 +132,37 @@ def test_other_names_for_the_same_are_understood(target):
         (objects(GOOD, (None, 5, 4, 4)), "has 1 empty box", "left out"),
         (objects(GOOD, (64, 5, 4, 4)), "has 1 box outside the image", "left out"),
         (objects(GOOD, (-9, 5, 4, 4)), "has 1 box outside the image", "left out"),
-        (objects(GOOD, (1, 1, 4, 4), categories=[0, 3]), "has 1 box of no known category (3)", "left out"),
-        (objects(GOOD, (1, 1, 4, 4), categories=[0, "fox"]), "has 1 box of no known category ('fox')", "left out"),
-        (objects(GOOD, (1, 1, 4, 4), categories=[0, None]), "has 1 box of no known category (None)", "left out"),
+        (
+            objects(GOOD, (1, 1, 4, 4), categories=[0, 3]),
+            "has 1 box of no known category (3)",
+            "left out",
+        ),
+        (
+            objects(GOOD, (1, 1, 4, 4), categories=[0, "fox"]),
+            "has 1 box of no known category ('fox')",
+            "left out",
+        ),
+        (
+            objects(GOOD, (1, 1, 4, 4), categories=[0, None]),
+            "has 1 box of no known category (None)",
+            "left out",
+        ),
     ],
 )
 def test_a_box_that_is_none_is_left_out_and_reported(target, what, handled):
     found = encode(objects(GOOD), target)
-    assert [(flaw.name, flaw.what, flaw.handled) for flaw in found.flaws] == [("b.jpg", what, handled)]
+    assert [(flaw.name, flaw.what, flaw.handled) for flaw in found.flaws] == [
+        ("b.jpg", what, handled)
+    ]
     assert found.targets[1].tolist() == [[0.25, 0.25, 0.75, 0.75, 0]]
 
 
 def test_a_box_over_the_border_is_clipped_and_reported_from_a_pixel_on():
     found = encode(objects((-1, -1, 17, 49.5)), objects((-1.5, 0, 17.5, 24)))
     assert found.targets[:, 0].tolist() == [[0, 0, 0.25, 1, 0], [0, 0, 0.25, 0.5, 0]]
-    assert [(flaw.name, flaw.what, flaw.handled) for flaw in found.flaws] == [("b.jpg", "has 1 box partly outside the image", "clipped")]
+    assert [(flaw.name, flaw.what, flaw.handled) for flaw in found.flaws] == [
+        ("b.jpg", "has 1 box partly outside the image", "clipped")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -145,7 +179,9 @@ def test_a_box_over_the_border_is_clipped_and_reported_from_a_pixel_on():
 def test_an_image_whose_boxes_cannot_be_read_is_left_out_and_reported(target, what):
     found = encode(target, objects(GOOD))
     assert found.rows.tolist() == [1] and len(found.targets) == 1
-    assert [(flaw.name, flaw.what, flaw.handled) for flaw in found.flaws] == [("a.jpg", what, "image left out")]
+    assert [(flaw.name, flaw.what, flaw.handled) for flaw in found.flaws] == [
+        ("a.jpg", what, "image left out")
+    ]
 
 
 def test_an_image_without_boxes_is_kept_but_one_that_lost_all_of_them_is_not():
@@ -163,7 +199,11 @@ def test_where_no_box_is_of_a_known_category_the_classes_are_wrong():
 
 
 def test_class_names_are_found_where_the_data_do_not_say():
-    targets = [objects(GOOD, GOOD, categories=["b", "a"]), objects(), objects(GOOD, categories=["b"])]
+    targets = [
+        objects(GOOD, GOOD, categories=["b", "a"]),
+        objects(),
+        objects(GOOD, categories=["b"]),
+    ]
     assert METHODS.classes(targets, TASK) == ("a", "b")
     assert METHODS.classes([objects(GOOD, categories=[2])], TASK) == ("0", "1", "2")
     assert METHODS.classes([objects(), None], TASK) == ()
@@ -182,7 +222,17 @@ def test_a_small_subset_holds_the_rare_class():
     strata = METHODS.strata(encode(*common, *rare, *[objects()] * 4).targets)
     assert strata.tolist() == [0] * 32 + [2] * 4 + [3] * 4
     chosen = subset(strata, "9", seed=0, validation=0.2)
-    assert sorted(strata[np.concatenate([chosen.train, chosen.validation])].tolist()) == [0, 0, 0, 2, 2, 2, 3, 3, 3]
+    assert sorted(strata[np.concatenate([chosen.train, chosen.validation])].tolist()) == [
+        0,
+        0,
+        0,
+        2,
+        2,
+        2,
+        3,
+        3,
+        3,
+    ]
 
 
 # -- augmentation -----------------------------------------------------------------------------------------
@@ -200,7 +250,9 @@ def test_augmentation_moves_boxes_with_their_pixels():
     image = torch.zeros(3, side, side)
     image[:, 32:40, 16:32] = 1
     together = Together(METHODS, METHODS.augmentation(mirror=True))
-    images, targets = together(image.expand(24, -1, -1, -1), target.expand(24, -1, -1), torch.Generator().manual_seed(0))
+    images, targets = together(
+        image.expand(24, -1, -1, -1), target.expand(24, -1, -1), torch.Generator().manual_seed(0)
+    )
     for moved, (box, padding) in zip(images, targets, strict=True):
         rows, columns = (torch.nonzero(moved[0].amax(axis) > 0.5).flatten() for axis in (1, 0))
         seen = torch.tensor([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1])
@@ -208,30 +260,42 @@ def test_augmentation_moves_boxes_with_their_pixels():
         assert box[4] == 1 and padding.tolist() == NONE
     centres = targets[:, 0, [0, 2]].mean(1)
     assert centres.min() < 0.4 and centres.max() > 0.6, "some are mirrored"
-    assert images[:, 0].sum((1, 2)).max() > 1.2 * image[0].sum() > 1.4 * images[:, 0].sum((1, 2)).min(), "and zoomed both ways"
+    assert (
+        images[:, 0].sum((1, 2)).max() > 1.2 * image[0].sum() > 1.4 * images[:, 0].sum((1, 2)).min()
+    ), "and zoomed both ways"
 
 
 def test_a_box_that_leaves_the_image_goes_and_one_that_stays_in_part_is_clamped():
     """Shifted 8 pixels to the left: of the first box an eighth is left, of the second half, the third moves."""
     affine = _boxes_moved._Affine(0, translate=(0.1, 0.1))
     boxes = tv_tensors.BoundingBoxes(
-        torch.tensor([[0.0, 10, 8.5, 20], [0, 10, 16, 20], [20, 10, 30, 20]]), format="XYXY", canvas_size=(64, 64)
+        torch.tensor([[0.0, 10, 8.5, 20], [0, 10, 16, 20], [20, 10, 30, 20]]),
+        format="XYXY",
+        canvas_size=(64, 64),
     )
-    moved = affine.transform(boxes, {"angle": 0.0, "translate": (-8, 0), "scale": 1.0, "shear": (0.0, 0.0)})
+    moved = affine.transform(
+        boxes, {"angle": 0.0, "translate": (-8, 0), "scale": 1.0, "shear": (0.0, 0.0)}
+    )
     assert moved.tolist() == [[0, 0, 0, 0], [0, 10, 8, 20], [12, 10, 22, 20]]
 
 
 def test_a_box_of_less_than_a_pixel_is_moved_as_others_are():
     target = torch.tensor([[0.5, 0.5, 0.504, 0.51, 2.0], NONE])
     together = Together(METHODS, METHODS.augmentation(mirror=True))
-    _, moved = together(torch.zeros(6, 3, 64, 64), target.expand(6, -1, -1), torch.Generator().manual_seed(0))
+    _, moved = together(
+        torch.zeros(6, 3, 64, 64), target.expand(6, -1, -1), torch.Generator().manual_seed(0)
+    )
     assert moved[:, :, 4].tolist() == [[2, -1]] * 6
-    assert ((moved[:, 0, 2:4] - moved[:, 0, :2]) / (target[0, 2:4] - target[0, :2])).sub(1).abs().max() < 0.21
+    assert ((moved[:, 0, 2:4] - moved[:, 0, :2]) / (target[0, 2:4] - target[0, :2])).sub(
+        1
+    ).abs().max() < 0.21
 
 
 def test_images_without_boxes_are_augmented_too():
     targets = torch.tensor(NONE, dtype=torch.float32).expand(2, 3, 5)
-    _, moved = Together(METHODS, METHODS.augmentation(mirror=False))(torch.rand(2, 3, 32, 32), targets, torch.Generator())
+    _, moved = Together(METHODS, METHODS.augmentation(mirror=False))(
+        torch.rand(2, 3, 32, 32), targets, torch.Generator()
+    )
     assert torch.equal(moved, targets)
 
 
@@ -243,7 +307,10 @@ def test_the_head_takes_any_network_s_maps(architecture):
     options = {"img_size": 64} if "vit" in architecture else {}
     backbone = Backbone(timm.create_model(architecture, num_classes=0, **options), dense=True)
     network = torch.nn.Sequential(backbone, METHODS.head(width_of(backbone, 64), 3))
-    images, targets = torch.randn(2, 3, 64, 64), torch.tensor([[[0.1, 0.1, 0.6, 0.6, 2], NONE], [NONE, NONE]])
+    images, targets = (
+        torch.randn(2, 3, 64, 64),
+        torch.tensor([[[0.1, 0.1, 0.6, 0.6, 2], NONE], [NONE, NONE]]),
+    )
     METHODS.loss(network.train()(images), targets).backward()
     assert all(parameter.grad is not None for parameter in network[1].parameters())
     with torch.inference_mode():
@@ -263,9 +330,15 @@ def maps(side, count=2):
     return [torch.randn(count, 4, side // stride, side // stride) for stride in (4, 8, 16, 32)]
 
 
-@pytest.mark.parametrize("layer", ["classification_head.cls_logits", "regression_head.bbox_reg", "regression_head.bbox_ctrness"])
+@pytest.mark.parametrize(
+    "layer",
+    ["classification_head.cls_logits", "regression_head.bbox_reg", "regression_head.bbox_ctrness"],
+)
 def test_a_diverged_network_is_an_error_and_has_not_found_nothing(layer):
-    head, targets = head_of_nothing().eval(), torch.tensor([[0.1, 0.1, 0.6, 0.6, 2]]).expand(2, 1, 5)
+    head, targets = (
+        head_of_nothing().eval(),
+        torch.tensor([[0.1, 0.1, 0.6, 0.6, 2]]).expand(2, 1, 5),
+    )
     with torch.inference_mode():
         assert METHODS.measure(head(maps(64)), targets)["map"] < 0.1
         head.get_parameter(f"head.{layer}.bias").fill_(math.nan)
@@ -278,14 +351,19 @@ def test_a_batch_without_boxes_has_a_small_loss_that_is_a_number():
     value = METHODS.loss(head(maps(64)), torch.tensor(NONE).float().expand(2, 4, 5))
     value.backward()
     assert 0 <= value.item() < 0.1
-    assert all(parameter.grad.isfinite().all() for parameter in head.head.classification_head.parameters())
+    assert all(
+        parameter.grad.isfinite().all() for parameter in head.head.classification_head.parameters()
+    )
 
 
 def test_a_fresh_head_s_loss_is_chance_whatever_the_classes():
     torch.manual_seed(0)
     boxes = torch.rand(8, 6, 2) * 0.5
     for classes in (1, 3, 40):
-        targets = torch.cat([boxes, boxes + torch.rand(8, 6, 2) * 0.4 + 0.1, torch.randint(classes, (8, 6, 1))], dim=2)
+        targets = torch.cat(
+            [boxes, boxes + torch.rand(8, 6, 2) * 0.4 + 0.1, torch.randint(classes, (8, 6, 1))],
+            dim=2,
+        )
         value = METHODS.loss(head_of_nothing(classes)(maps(128, 8)), targets).item()
         assert value == pytest.approx(METHODS.chance(classes), rel=0.15)
 
@@ -296,27 +374,58 @@ def test_large_boxes_are_matched_as_torchvision_matches_them():
     anchors = _fcos.anchors_of(side, strides, torch.device("cpu"))
     levels, random = tuple(len(level) for level in anchors), np.random.default_rng(0)
     corners = torch.from_numpy(random.uniform(0, 60, (9, 2)).astype(np.float32))
-    boxes = torch.cat([corners, corners + torch.from_numpy(random.uniform(20, 67, (9, 2)).astype(np.float32))], dim=1)
+    boxes = torch.cat(
+        [corners, corners + torch.from_numpy(random.uniform(20, 67, (9, 2)).astype(np.float32))],
+        dim=1,
+    )
     matches = []
 
     class Spy:
         center_sampling_radius = 2 * _fcos.RADIUS
-        head = type("Head", (), {"compute_loss": staticmethod(lambda targets, said, anchors, matched: matches.extend(matched))})
+        head = type(
+            "Head",
+            (),
+            {
+                "compute_loss": staticmethod(
+                    lambda targets, said, anchors, matched: matches.extend(matched)
+                )
+            },
+        )
 
-    halved = [torch.cat([level[:, :2] + stride / 4, level[:, 2:] - stride / 4], 1) for level, stride in zip(anchors, strides, strict=True)]
-    FCOS.compute_loss(Spy(), [{"boxes": boxes, "labels": torch.zeros(9, dtype=torch.long)}], {}, [torch.cat(halved)], list(levels))
+    halved = [
+        torch.cat([level[:, :2] + stride / 4, level[:, 2:] - stride / 4], 1)
+        for level, stride in zip(anchors, strides, strict=True)
+    ]
+    FCOS.compute_loss(
+        Spy(),
+        [{"boxes": boxes, "labels": torch.zeros(9, dtype=torch.long)}],
+        {},
+        [torch.cat(halved)],
+        list(levels),
+    )
     ours = _fcos.matched(torch.cat(anchors), boxes, levels)
     assert torch.equal(ours, matches[0]) and len(ours.unique()) == 9
 
 
 @pytest.mark.parametrize(
-    "box", [(0, 0, 2, 2), (61, 61, 64, 64), (9, 9, 11, 11), (0, 20, 64, 22), (20, 0, 21, 64), (0, 0, 64, 64), (8, 8, 16, 16)]
+    "box",
+    [
+        (0, 0, 2, 2),
+        (61, 61, 64, 64),
+        (9, 9, 11, 11),
+        (0, 20, 64, 22),
+        (20, 0, 21, 64),
+        (0, 0, 64, 64),
+        (8, 8, 16, 16),
+    ],
 )
 def test_every_box_has_a_location_that_lies_in_it(box):
     """Tiny, thin and huge ones: those that miss every location are stretched to the nearest."""
     anchors = torch.cat(_fcos.anchors_of(64, (8, 16, 32), torch.device("cpu")))
     stretched = _fcos.stretched(torch.tensor([box], dtype=torch.float32), anchors)
-    assert (stretched[:, :2] <= torch.tensor(box[:2])).all() and (stretched[:, 2:] >= torch.tensor(box[2:])).all()
+    assert (stretched[:, :2] <= torch.tensor(box[:2])).all() and (
+        stretched[:, 2:] >= torch.tensor(box[2:])
+    ).all()
     assert (stretched - torch.tensor(box)).abs().max() <= 4.5
     taken = anchors[_fcos.matched(anchors, stretched, (64, 16, 4)) == 0]
     centres = (taken[:, :2] + taken[:, 2:]) / 2
@@ -327,11 +436,17 @@ def test_every_box_has_a_location_that_lies_in_it(box):
 def test_what_the_loss_wants_is_what_detection_returns():
     """A head that says of every location exactly what it is for: what is left of the loss is the entropy of the centre-ness (a share
     between 0 and 1, as the paper defines it), and the detections are the boxes."""
-    targets = torch.tensor([[[0.1, 0.1, 0.3, 0.4, 1], [0.4, 0.3, 0.95, 0.9, 0]], [[0.5, 0.5, 0.6, 0.6, 2], NONE]])
+    targets = torch.tensor(
+        [[[0.1, 0.1, 0.3, 0.4, 1], [0.4, 0.3, 0.95, 0.9, 0]], [[0.5, 0.5, 0.6, 0.6, 2], NONE]]
+    )
     side, head, entropies = 64, head_of_nothing().eval(), []
     anchors = _fcos.anchors_of(side, head.strides, torch.device("cpu"))
     levels, cells = tuple(len(level) for level in anchors), torch.cat(anchors)
-    logits, distances, centreness = torch.full((2, len(cells), 3), -20.0), torch.zeros(2, len(cells), 4), torch.zeros(2, len(cells), 1)
+    logits, distances, centreness = (
+        torch.full((2, len(cells), 3), -20.0),
+        torch.zeros(2, len(cells), 4),
+        torch.zeros(2, len(cells), 1),
+    )
     for image, boxes in enumerate(targets):
         boxes = boxes[boxes[:, 4] >= 0]
         for location, box in enumerate(_fcos.matched(cells, boxes[:, :4] * side, levels).tolist()):
@@ -339,12 +454,22 @@ def test_what_the_loss_wants_is_what_detection_returns():
                 continue
             x1, y1, x2, y2 = cells[location].tolist()
             (x, y), corners = ((x1 + x2) / 2, (y1 + y2) / 2), (boxes[box, :4] * side).tolist()
-            left, top, right, bottom = x - corners[0], y - corners[1], corners[2] - x, corners[3] - y
-            central = math.sqrt(min(left, right) / max(left, right) * min(top, bottom) / max(top, bottom))
+            left, top, right, bottom = (
+                x - corners[0],
+                y - corners[1],
+                corners[2] - x,
+                corners[3] - y,
+            )
+            central = math.sqrt(
+                min(left, right) / max(left, right) * min(top, bottom) / max(top, bottom)
+            )
             logits[image, location, int(boxes[box, 4])] = 20
             distances[image, location] = torch.tensor([left, top, right, bottom]) / (x2 - x1)
             centreness[image, location] = math.log(central / (1 - central)) if central < 1 else 20.0
-            entropies.append(-central * math.log(central) - ((1 - central) * math.log(1 - central) if central < 1 else 0))
+            entropies.append(
+                -central * math.log(central)
+                - ((1 - central) * math.log(1 - central) if central < 1 else 0)
+            )
     said = _fcos.Found(logits, distances, centreness, cells, levels, side)
     assert METHODS.loss(said, targets).item() == pytest.approx(np.mean(entropies), abs=1e-4)
     found = head._detections(said)
@@ -356,10 +481,15 @@ def test_what_the_loss_wants_is_what_detection_returns():
 
 
 def test_estimators_look_at_the_boxes_centres_and_at_places_in_none():
-    targets = encode(objects(GOOD, categories=[1]), objects(), objects((0, 0, 64, 48), categories=[0])).targets
+    targets = encode(
+        objects(GOOD, categories=[1]), objects(), objects((0, 0, 64, 48), categories=[0])
+    ).targets
     probe = METHODS.probe(targets)
     assert (np.diff(probe.image) >= 0).all()
-    named = [(image, label) for image, label in zip(probe.image.tolist(), probe.labels.tolist(), strict=True)]
+    named = [
+        (image, label)
+        for image, label in zip(probe.image.tolist(), probe.labels.tolist(), strict=True)
+    ]
     assert (0, 1) in named and (2, 0) in named and (1, 2) in named
     assert (2, 2) not in named, "nothing of the last image is outside of its box"
     assert probe.places[probe.labels == 1].tolist() == [[0.5, 0.5]]
@@ -369,30 +499,54 @@ def test_estimators_look_at_the_boxes_centres_and_at_places_in_none():
 
 
 def test_an_adapted_network_answers_with_boxes_in_pixels_and_names():
-    prediction = np.array([[0.25, 0.5, 0.75, 1, 0.875, 2], [0, 0, 0.5, 0.5, 0.25, 0], [0, 0, 0, 0, 0, -1]], np.float32)
+    prediction = np.array(
+        [[0.25, 0.5, 0.75, 1, 0.875, 2], [0, 0, 0.5, 0.5, 0.25, 0], [0, 0, 0, 0, 0, -1]], np.float32
+    )
     answer = METHODS.answer(prediction, CLASSES, (64, 48))
-    assert answer == {"bbox": [[16, 24, 32, 24], [0, 0, 32, 24]], "category": ["owl", "cat"], "score": [0.875, 0.25]}
+    assert answer == {
+        "bbox": [[16, 24, 32, 24], [0, 0, 32, 24]],
+        "category": ["owl", "cat"],
+        "score": [0.875, 0.25],
+    }
     back = encode({"bbox": answer["bbox"], "category": answer["category"]}).targets[0]
     assert back.tolist() == prediction[:2, [0, 1, 2, 3, 5]].tolist()
 
 
 def test_the_picture_shows_boxes_and_sure_detections():
-    image, target = np.full((64, 64, 3), 200, np.uint8), np.array([[0.25, 0.25, 0.75, 0.75, 1], NONE], np.float32)
-    prediction = np.array([[0.5, 0.5, 1, 1, 0.9, 2], [0, 0, 0.5, 0.5, 0.1, 0], [0, 0, 0, 0, 0, -1]], np.float32)
+    image, target = (
+        np.full((64, 64, 3), 200, np.uint8),
+        np.array([[0.25, 0.25, 0.75, 0.75, 1], NONE], np.float32),
+    )
+    prediction = np.array(
+        [[0.5, 0.5, 1, 1, 0.9, 2], [0, 0, 0.5, 0.5, 0.1, 0], [0, 0, 0, 0, 0, -1]], np.float32
+    )
     (first, truth), (second, found) = METHODS.picture(image, target, prediction, CLASSES)
     assert (first, second) == ("boxes: 1 dog", "predicted, score ≥ 0.5: 1 owl")
     assert truth.shape == found.shape == (512, 512, 3)
-    assert (truth[200, 128] != 200).any() and (truth[200, 256] == 200).all(), "a line at a quarter of the width, none within"
+    assert (truth[200, 128] != 200).any() and (truth[200, 256] == 200).all(), (
+        "a line at a quarter of the width, none within"
+    )
     assert (found[400, 256] != 200).any() and (found[100, 100] == 200).all()
-    assert METHODS.picture(image, target[1:], prediction[2:], CLASSES)[1][0] == "predicted, score ≥ 0.5: none"
+    assert (
+        METHODS.picture(image, target[1:], prediction[2:], CLASSES)[1][0]
+        == "predicted, score ≥ 0.5: none"
+    )
 
 
 def drawn_scenes(numbers):
     """Images (N, 3, 64, 64) and their encoded targets."""
     scenes = [rendered.scene(number) for number in numbers]
-    squeezed = np.stack([np.asarray(Image.fromarray(each.image()).resize((64, 64))) for each in scenes])
-    targets = encode(*[each.objects() for each in scenes], classes=rendered.KINDS, names=[str(number) for number in numbers]).targets
-    return torch.from_numpy(squeezed).permute(0, 3, 1, 2).float() / 127.5 - 1, torch.from_numpy(targets)
+    squeezed = np.stack(
+        [np.asarray(Image.fromarray(each.image()).resize((64, 64))) for each in scenes]
+    )
+    targets = encode(
+        *[each.objects() for each in scenes],
+        classes=rendered.KINDS,
+        names=[str(number) for number in numbers],
+    ).targets
+    return torch.from_numpy(squeezed).permute(0, 3, 1, 2).float() / 127.5 - 1, torch.from_numpy(
+        targets
+    )
 
 
 @pytest.mark.slow
@@ -402,7 +556,9 @@ def test_it_learns_to_detect_rendered_shapes_from_scratch():
     backbone = Backbone(timm.create_model("test_resnet", num_classes=0), dense=True)
     network, steps = torch.nn.Sequential(backbone, METHODS.head(width_of(backbone, 64), 3)), 35
     optimiser = torch.optim.AdamW(network.parameters())
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, total_steps=steps, pct_start=0.2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, 4e-3, total_steps=steps, pct_start=0.2
+    )
     for _ in range(steps):
         rows = torch.randperm(len(images))[:8]
         optimiser.zero_grad()

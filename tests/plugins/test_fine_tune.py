@@ -8,15 +8,15 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
-from harness.measure.device import Device
-from harness.measure.training import _optimiser
-from harness.spec import Training
-from plugins.adaptations.fine_tune import fine_tune, from_scratch
-from plugins.linear import Problem
-from plugins.logistic import logistic
-from plugins.probe_head import STRENGTHS, UNLIKELY, cross_validated
-from registry.errors import BadName, NotApplicable
-from registry.stages import stages
+from headwater.harness.measure.device import Device
+from headwater.harness.measure.training import _optimiser
+from headwater.harness.planning.spec import Training
+from headwater.plugins.adaptations.fine_tune import fine_tune, from_scratch
+from headwater.plugins.linear import Problem
+from headwater.plugins.logistic import logistic
+from headwater.plugins.probe_head import STRENGTHS, UNLIKELY, cross_validated
+from headwater.registry.errors import BadName, NotApplicable
+from headwater.registry.stages import stages
 from tests.plugins.contexts import ARCHITECTURES, CLASSES, batch, context, same, state_of, trained
 
 
@@ -29,10 +29,15 @@ def ends(**options):
 
 
 def test_without_options_it_is_the_training_of_the_control():
-    one, other = (trained(card.method(context("test_resnet"))).network for card in (fine_tune, from_scratch))
+    one, other = (
+        trained(card.method(context("test_resnet"))).network for card in (fine_tune, from_scratch)
+    )
     assert same(state_of(one), state_of(other))
     plain = fine_tune.method(context("test_resnet"))
-    assert plain.loss is None and [(group.scale, group.weight_decay) for group in plain.groups] == [(1.0, None), (1.0, None)]
+    assert plain.loss is None and [(group.scale, group.weight_decay) for group in plain.groups] == [
+        (1.0, None),
+        (1.0, None),
+    ]
 
 
 # -- discriminative rates
@@ -44,7 +49,9 @@ def test_each_stage_learns_at_the_decay_to_the_power_of_its_distance_from_the_he
     objective = fine_tune.method(given, layer_decay=0.5, head_scale=3.0)
     rates = {
         id(parameter): group["lr"]
-        for group in _optimiser(objective.groups, Training(learning_rate=0.1), Device("cpu")).param_groups
+        for group in _optimiser(
+            objective.groups, Training(learning_rate=0.1), Device("cpu")
+        ).param_groups
         for parameter in group["params"]
     }
     parts = list(stages(given.backbone).values())
@@ -84,7 +91,10 @@ def test_the_penalty_is_nothing_where_it_starts_and_pulls_there_in_proportion():
     def gradients():
         """Of the loss and of the task's alone."""
         found = []
-        for value in (objective.loss(seen, 0), given.loss(objective.network.eval()(seen.images), seen.targets)):
+        for value in (
+            objective.loss(seen, 0),
+            given.loss(objective.network.eval()(seen.images), seen.targets),
+        ):
             objective.network.zero_grad()
             value.backward()
             found.append(parameter.grad.clone())
@@ -144,12 +154,23 @@ def test_the_probe_is_the_one_of_least_held_out_log_loss():
         for fold in range(5):
             learn, left = fold_of != fold, fold_of == fold
             mean, std = features[learn].mean(0), features[learn].std(0)
-            fitted = LogisticRegression(C=strength).fit((features[learn] - mean) / std, targets[learn])
-            loss[strength] -= fitted.predict_log_proba((features[left] - mean) / std)[np.arange(left.sum()), targets[left]].sum()
+            fitted = LogisticRegression(C=strength).fit(
+                (features[learn] - mean) / std, targets[learn]
+            )
+            loss[strength] -= fitted.predict_log_proba((features[left] - mean) / std)[
+                np.arange(left.sum()), targets[left]
+            ].sum()
     best = min(loss, key=loss.get)
     path = logistic([Problem(features, np.arange(50), targets, 2)], STRENGTHS)[0]
     found = cross_validated(features, targets, 2).weight
-    assert min(STRENGTHS, key=lambda strength: np.abs(path[STRENGTHS.index(strength)].weight - found).max()) == best == 0.1
+    assert (
+        min(
+            STRENGTHS,
+            key=lambda strength: np.abs(path[STRENGTHS.index(strength)].weight - found).max(),
+        )
+        == best
+        == 0.1
+    )
 
 
 def test_a_class_without_images_starts_unlikely_and_finite():
@@ -168,7 +189,9 @@ def test_without_images_to_look_at_the_head_stays_as_it_was():
 
 def test_a_head_that_is_not_linear_cannot_start_as_a_probe():
     with pytest.raises(NotApplicable, match="linear head"):
-        fine_tune.method(context("test_resnet", head=nn.Sequential(nn.Linear(96, 3))), probe_first=True)
+        fine_tune.method(
+            context("test_resnet", head=nn.Sequential(nn.Linear(96, 3))), probe_first=True
+        )
 
 
 @pytest.mark.parametrize("options", [{"layer_decay": 0.0}, {"l2_sp": -1.0}, {"l2_head": -0.1}])

@@ -7,14 +7,14 @@ import timm
 import torch
 from torch import nn
 
-from harness.measure.backbone import Backbone
-from harness.measure.device import Device
-from harness.measure.training import Judge, train
-from harness.spec import Training
-from plugins.adaptations.freeze import freeze
-from registry import Batch, Context, Registry
-from registry.errors import NotApplicable
-from registry.stages import stages as stages_of
+from headwater.harness.measure.backbone import Backbone
+from headwater.harness.measure.device import Device
+from headwater.harness.measure.training import Judge, train
+from headwater.harness.planning.spec import Training
+from headwater.plugins.adaptations.freeze import freeze
+from headwater.registry import Batch, Context, Registry
+from headwater.registry.errors import NotApplicable
+from headwater.registry.stages import stages as stages_of
 from tests.harness.toy import PLUGIN
 
 CPU = Device("cpu")
@@ -27,7 +27,9 @@ def context(architecture):
     network = timm.create_model(architecture, num_classes=0)
     source = replace(registry.source("toy/fixed"), name=f"lab/{architecture}")
     head = nn.Linear(network.num_features, 3)
-    return Context(source, registry.task("toy/shades"), Backbone(network), head, nn.functional.cross_entropy, 6)
+    return Context(
+        source, registry.task("toy/shades"), Backbone(network), head, nn.functional.cross_entropy, 6
+    )
 
 
 def trained(architecture, stages):
@@ -44,7 +46,16 @@ def trained(architecture, stages):
             yield Batch(images, torch.randint(0, 3, (4,), generator=generator), torch.arange(4))
 
     judge = Judge(lambda: {"accuracy": 0.5}, "accuracy", 1)
-    train(objective, batches, 3, Training(epochs=2), nn.functional.cross_entropy, judge, CPU, lambda *_: None)
+    train(
+        objective,
+        batches,
+        3,
+        Training(epochs=2),
+        nn.functional.cross_entropy,
+        judge,
+        CPU,
+        lambda *_: None,
+    )
     return given.backbone, before, given.backbone.state_dict()
 
 
@@ -53,7 +64,10 @@ def test_frozen_stages_keep_every_bit_and_the_others_move(architecture):
     backbone, before, after = trained(architecture, stages=2)
     parts = stages_of(backbone)
     own = {id(value): name for name, value in backbone.state_dict(keep_vars=True).items()}
-    names = [[own[id(value)] for value in [*part.parameters(), *part.buffers()] if id(value) in own] for part in parts.values()]
+    names = [
+        [own[id(value)] for value in [*part.parameters(), *part.buffers()] if id(value) in own]
+        for part in parts.values()
+    ]
     frozen = {name for stage in names[:3] for name in stage}
     assert frozen
     assert all(torch.equal(before[name], after[name]) for name in frozen)
@@ -64,11 +78,19 @@ def test_frozen_stages_keep_every_bit_and_the_others_move(architecture):
 
 
 def test_no_stages_freeze_the_stem_alone_and_all_of_them_leave_the_head():
-    frozen = sum(not parameter.requires_grad for parameter in freeze.method(context("test_vit"), stages=0).network.parameters())
+    frozen = sum(
+        not parameter.requires_grad
+        for parameter in freeze.method(context("test_vit"), stages=0).network.parameters()
+    )
     stem = stages_of(context("test_vit").backbone)["patch_embed"]
-    assert frozen == len(list(stem.parameters())) == 4  # projection with bias, class token, position embedding
+    assert (
+        frozen == len(list(stem.parameters())) == 4
+    )  # projection with bias, class token, position embedding
     everything = freeze.method(context("test_resnet"), stages=4)
-    assert {name for name, p in everything.network.named_parameters() if p.requires_grad} == {"1.weight", "1.bias"}
+    assert {name for name, p in everything.network.named_parameters() if p.requires_grad} == {
+        "1.weight",
+        "1.bias",
+    }
 
 
 @pytest.mark.parametrize("stages", [5, -1])

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from plugins.adaptations.instance_weighting import Weights, instance_weighting
-from registry.errors import NotApplicable
+from headwater.plugins.adaptations.instance_weighting import Weights, instance_weighting
+from headwater.registry.errors import NotApplicable
 from tests.plugins.two_domains import context, endless, noise
 
 
@@ -22,13 +22,21 @@ def run(rounds, source_images, share=0.5):
     for step, (target, rows, source) in enumerate(rounds):
         targets = list(range(len(target)))
         weights.step(step, targets)
-        weights.weighed(weights.target, targets, logits_for(target), torch.zeros(len(target), dtype=torch.long))
-        weights.weighed(weights.source, rows, logits_for(source), torch.zeros(len(rows), dtype=torch.long))
+        weights.weighed(
+            weights.target, targets, logits_for(target), torch.zeros(len(target), dtype=torch.long)
+        )
+        weights.weighed(
+            weights.source, rows, logits_for(source), torch.zeros(len(rows), dtype=torch.long)
+        )
     weights.step(len(rounds), [0])
     return weights
 
 
-ROUNDS = [([0.1, 0.6, 0.2], [0, 1], [0.9, 0.1]), ([0.2, 0.5, 0.1], [1, 3], [0.7, 0.3]), ([0.3, 0.4, 0.1], [0, 2], [0.5, 0.2])]
+ROUNDS = [
+    ([0.1, 0.6, 0.2], [0, 1], [0.9, 0.1]),
+    ([0.2, 0.5, 0.1], [1, 3], [0.7, 0.3]),
+    ([0.3, 0.4, 0.1], [0, 2], [0.5, 0.2]),
+]
 
 
 def test_weights_follow_the_published_formulas_over_several_rounds():
@@ -72,7 +80,9 @@ def test_the_first_loss_weighs_the_domains_by_their_share():
 
 def test_a_round_ends_with_the_targets_epoch_and_their_number_is_known_after_the_first(monkeypatch):
     ended = []
-    monkeypatch.setattr(Weights, "end_round", lambda self: ended.append((self.rounds, self.target.images)))
+    monkeypatch.setattr(
+        Weights, "end_round", lambda self: ended.append((self.rounds, self.target.images))
+    )
     objective = instance_weighting.method(context(steps=6, source=endless(3)))
     for step in range(6):
         objective.loss(noise(4, step, offset=4 * (step % 2)), step)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from plugins.task_types import _heatmaps as heatmaps
-from plugins.task_types.keypoints import keypoints
-from registry import Task
-from registry.errors import DataError, TrainingError
+from headwater.plugins.task_types import _heatmaps as heatmaps
+from headwater.plugins.task_types.keypoints import keypoints
+from headwater.registry import Task
+from headwater.registry.errors import DataError, TrainingError
 from tests.plugins.given import given
 
 METHODS = keypoints.methods
@@ -35,7 +35,9 @@ def test_points_become_shares_of_the_image_with_its_aspect():
     np.testing.assert_allclose(found.targets, [expected, expected], rtol=1e-6)
 
 
-@pytest.mark.parametrize("hidden", [[5.0, 5.0, 0], [math.nan, math.nan], [None, None], None, [math.nan, 5.0, 2]])
+@pytest.mark.parametrize(
+    "hidden", [[5.0, 5.0, 0], [math.nan, math.nan], [None, None], None, [math.nan, 5.0, 2]]
+)
 def test_a_point_that_is_not_labelled_is_no_flaw(hidden):
     found = encoded([GOOD[0], hidden, GOOD[2]])
     assert found.flaws == ()
@@ -63,11 +65,17 @@ def test_coco_writes_points_in_one_list_and_counts_labelled_ones_though_they_are
 def test_an_image_without_its_points_is_left_out_and_reported(bad, what):
     found = encoded(GOOD, bad, GOOD)
     assert found.rows.tolist() == [0, 2] and len(found.targets) == 2
-    assert [(flaw.name, flaw.what, flaw.handled) for flaw in found.flaws] == [("b.jpg", what, "left out")]
+    assert [(flaw.name, flaw.what, flaw.handled) for flaw in found.flaws] == [
+        ("b.jpg", what, "left out")
+    ]
 
 
 def test_points_off_the_image_are_taken_as_not_visible_and_reported():
-    found = encoded([[-0.1, 5.0], [10.0, 48.5], [3.0, 3.0]], [[65.0, 5.0], [1.0, 1.0], [3.0, 3.0]], classes=("eye", "nose", "chin"))
+    found = encoded(
+        [[-0.1, 5.0], [10.0, 48.5], [3.0, 3.0]],
+        [[65.0, 5.0], [1.0, 1.0], [3.0, 3.0]],
+        classes=("eye", "nose", "chin"),
+    )
     assert found.targets[:, :, 2].tolist() == [[0, 0, 1], [0, 1, 1]]
     assert found.rows is None
     assert [(flaw.name, flaw.what, flaw.handled) for flaw in found.flaws] == [
@@ -78,7 +86,9 @@ def test_points_off_the_image_are_taken_as_not_visible_and_reported():
 
 def test_a_pair_of_zeros_is_no_point_in_the_corner():
     """Many data sets write so what is not labelled; a third column that says otherwise is believed."""
-    found = encoded([[0, 0], *GOOD[1:]], [0.0, 0.0, *GOOD[1], *GOOD[2]], [[0, 0, 1], *GOOD[1:]], [[0, 0]] * 3)
+    found = encoded(
+        [[0, 0], *GOOD[1:]], [0.0, 0.0, *GOOD[1], *GOOD[2]], [[0, 0, 1], *GOOD[1:]], [[0, 0]] * 3
+    )
     assert found.targets[:, :, 2].tolist() == [[0, 1, 1], [0, 1, 1], [1, 1, 1]]
     assert [(flaw.name, flaw.what, flaw.handled) for flaw in found.flaws] == [
         ("a.jpg", "has 1 point (0) in the upper left corner", "taken as not visible"),
@@ -92,7 +102,9 @@ SHARES = [[0.25, 0.25], [0.5, 0.5], [1.0, 1.0]]
 
 
 def test_points_are_in_pixels_or_in_shares_as_the_task_says():
-    np.testing.assert_allclose(encoded(SHARES, points="shares").targets, encoded(GOOD, points="pixels").targets)
+    np.testing.assert_allclose(
+        encoded(SHARES, points="shares").targets, encoded(GOOD, points="pixels").targets
+    )
     with pytest.raises(DataError, match="points=percent is not known") as raised:
         encoded(GOOD, points="percent")
     assert raised.value.hint == "points is pixels or shares."
@@ -101,14 +113,26 @@ def test_points_are_in_pixels_or_in_shares_as_the_task_says():
 @pytest.mark.parametrize(
     ("points", "said", "problem", "hint"),
     [
-        (SHARES, "pixels", "reach 1 at most, too little for pixels", "Say points=shares where they are shares of the image's sides."),
-        (GOOD, "shares", "reach 32 or more, too much for shares", "Say points=pixels where they are in pixels."),
+        (
+            SHARES,
+            "pixels",
+            "reach 1 at most, too little for pixels",
+            "Say points=shares where they are shares of the image's sides.",
+        ),
+        (
+            GOOD,
+            "shares",
+            "reach 32 or more, too much for shares",
+            "Say points=pixels where they are in pixels.",
+        ),
     ],
 )
 def test_points_of_another_unit_than_the_task_says_are_an_error(points, said, problem, hint):
     """Read as pixels all shares would lie in one corner."""
     hidden = [[0, 0, 0], [None, None], None]
-    with pytest.raises(DataError, match=f"^rendered/test: (half of )?its 6 points {problem}$") as raised:
+    with pytest.raises(
+        DataError, match=f"^rendered/test: (half of )?its 6 points {problem}$"
+    ) as raised:
         encoded(points, hidden, points, points=said)
     assert raised.value.hint == hint
     assert len(encoded(SHARES, [*SHARES[:2], [5.0, 2.0]]).targets) == 2, "some points may lie there"
@@ -117,10 +141,15 @@ def test_points_of_another_unit_than_the_task_says_are_an_error(points, said, pr
 def test_an_image_whose_points_are_all_off_it_is_left_out():
     found = encoded(GOOD, [[99.0, 99.0]] * 3)
     assert found.rows.tolist() == [0]
-    assert [flaw.what for flaw in found.flaws] == ["has 3 points (0, 1, 2) off the image", "has no visible point"]
+    assert [flaw.what for flaw in found.flaws] == [
+        "has 3 points (0, 1, 2) off the image",
+        "has no visible point",
+    ]
 
 
-@pytest.mark.parametrize("bad", ["here", 5, {"x": 1}, [[1.0]], [["a", "b"]], [1.0, 2.0, 3.0, 4.0, 5.0], [[[1.0, 2.0]]]])
+@pytest.mark.parametrize(
+    "bad", ["here", 5, {"x": 1}, [[1.0]], [["a", "b"]], [1.0, 2.0, 3.0, 4.0, 5.0], [[[1.0, 2.0]]]]
+)
 def test_what_is_no_points_is_an_error_naming_the_image(bad):
     with pytest.raises(DataError, match=r"^b\.jpg has .*, which are no points") as raised:
         encoded(GOOD, bad)
@@ -168,14 +197,16 @@ def dots(places, visible=None, partner=None):
     at = (np.arange(SIDE) + 0.5) / SIDE
     image = np.zeros((3, SIDE, SIDE), np.float32)
     for channel, (x, y) in enumerate(places):
-        image[channel] = np.exp(-(((at[:, None] - y) ** 2 + (at - x) ** 2) * SIDE**2) / (2 * 2.0**2))
+        image[channel] = np.exp(
+            -(((at[:, None] - y) ** 2 + (at - x) ** 2) * SIDE**2) / (2 * 2.0**2)
+        )
     count = len(places)
     columns = [places, visible or [1] * count, [1.0] * count, partner or [-1] * count]
     return torch.from_numpy(image), torch.from_numpy(np.column_stack(columns).astype(np.float32))
 
 
 def moved(image, target, mirror, seed):
-    from harness.measure.augmentation import Together
+    from headwater.harness.measure.augmentation import Together
 
     together = Together(METHODS, METHODS.augmentation(mirror))
     images, targets = together(image[None], target[None], torch.Generator().manual_seed(seed))
@@ -195,7 +226,9 @@ def test_points_stay_on_their_pixels_when_an_image_is_moved(seed):
     after, points = moved(image, target, True, seed)
     assert not torch.allclose(points[:, :2], target[:, :2], atol=0.01)
     for channel in range(3):
-        torch.testing.assert_close(points[channel, :2], peak(after[channel]), atol=0.1 / SIDE, rtol=0)
+        torch.testing.assert_close(
+            points[channel, :2], peak(after[channel]), atol=0.1 / SIDE, rtol=0
+        )
     assert torch.equal(points[:, 2:], target[:, 2:])
 
 
@@ -238,8 +271,12 @@ def test_a_points_place_is_the_mean_of_its_map():
         for point in range(3):
             shares = np.exp(maps[image, point].double().numpy())
             shares /= shares.sum()
-            x = sum(shares[row, column] * (column + 0.5) / 8 for row in range(8) for column in range(8))
-            y = sum(shares[row, column] * (row + 0.5) / 8 for row in range(8) for column in range(8))
+            x = sum(
+                shares[row, column] * (column + 0.5) / 8 for row in range(8) for column in range(8)
+            )
+            y = sum(
+                shares[row, column] * (row + 0.5) / 8 for row in range(8) for column in range(8)
+            )
             row, column = int(y * 8), int(x * 8)
             near = shares[max(0, row - 2) : row + 3, max(0, column - 2) : column + 3].sum()
             np.testing.assert_allclose(found[image, point].numpy(), [x, y, near], atol=1e-5)
@@ -266,7 +303,10 @@ def test_the_loss_is_its_definition_on_visible_points():
         wanted = np.exp(-0.5 * (((at - x) * 6) ** 2 + (((at - y) * 6) ** 2)[:, None]))
         wanted /= wanted.sum()
         middle = (share + wanted) / 2
-        spread = 0.5 * (share * np.log(share / middle)).sum() + 0.5 * (wanted * np.log(wanted / middle)).sum()
+        spread = (
+            0.5 * (share * np.log(share / middle)).sum()
+            + 0.5 * (wanted * np.log(wanted / middle)).sum()
+        )
         distance = np.hypot((share.sum(0) * at).sum() - x, (share.sum(1) * at).sum() - y)
         total.append(2 * distance + spread)
     assert float(METHODS.loss(maps, target)) == pytest.approx(np.mean(total), rel=1e-5)
@@ -295,10 +335,19 @@ def split(seed=0, images=12, points=5):
     """Targets with some points hidden in images of unlike aspects, and predictions close to them."""
     random = np.random.default_rng(seed)
     targets = np.zeros((images, points, 5), np.float32)
-    targets[..., :2], targets[..., 2] = random.random((images, points, 2)), random.random((images, points)) < 0.7
+    targets[..., :2], targets[..., 2] = (
+        random.random((images, points, 2)),
+        random.random((images, points)) < 0.7,
+    )
     targets[:, 0, 2] = 1
     targets[..., 3], targets[..., 4] = random.choice([0.5, 1.0, 1.6], images)[:, None], -1
-    predictions = np.concatenate([targets[..., :2] + random.normal(0, 0.06, (images, points, 2)), random.random((images, points, 1))], 2)
+    predictions = np.concatenate(
+        [
+            targets[..., :2] + random.normal(0, 0.06, (images, points, 2)),
+            random.random((images, points, 1)),
+        ],
+        2,
+    )
     return torch.from_numpy(predictions.astype(np.float32)), torch.from_numpy(targets)
 
 
@@ -315,12 +364,17 @@ def errors_of(prediction, target):
 def test_metrics_are_their_definitions():
     predictions, targets = split()
     measured = METHODS.measure(predictions, targets)
-    errors = [errors_of(*pair) for pair in zip(predictions.double().numpy(), targets.double().numpy(), strict=True)]
+    errors = [
+        errors_of(*pair)
+        for pair in zip(predictions.double().numpy(), targets.double().numpy(), strict=True)
+    ]
     assert {len(one) for one in errors} >= {3, 4}
     allowed = (np.arange(2000) + 0.5) / 2000 * 0.1
     assert measured["nme"] == pytest.approx(np.mean([one.mean() for one in errors]), rel=1e-6)
     assert measured["pck"] == pytest.approx(np.mean([(one <= 0.1).mean() for one in errors]))
-    assert measured["auc"] == pytest.approx(np.mean([(one[:, None] <= allowed).mean() for one in errors]), abs=1e-3)
+    assert measured["auc"] == pytest.approx(
+        np.mean([(one[:, None] <= allowed).mean() for one in errors]), abs=1e-3
+    )
 
 
 def test_sums_of_the_tally_are_what_is_measured():
@@ -328,11 +382,15 @@ def test_sums_of_the_tally_are_what_is_measured():
     tally = METHODS.tally(predictions, targets)
     assert tally.shape == (12, 4) and tally.dtype == torch.float64
     rows = [0, 0, 5, 7]
-    assert METHODS.tallied(tally[rows].sum(0)) == pytest.approx(METHODS.measure(predictions[rows], targets[rows]))
+    assert METHODS.tallied(tally[rows].sum(0)) == pytest.approx(
+        METHODS.measure(predictions[rows], targets[rows])
+    )
 
 
 def test_errors_are_those_in_the_image_as_it_is_stored():
-    target = torch.tensor([[[0.0, 0.0, 1, 4.0, -1], [0.25, 1.0, 1, 4.0, -1]]])  # a box of 100 × 100 in 400 × 100
+    target = torch.tensor(
+        [[[0.0, 0.0, 1, 4.0, -1], [0.25, 1.0, 1, 4.0, -1]]]
+    )  # a box of 100 × 100 in 400 × 100
     prediction = torch.tensor([[[0.05, 0.0, 1], [0.25, 1.0, 1]]])  # 20 pixels off
     assert METHODS.measure(prediction, target)["nme"] == pytest.approx(0.2 / 2)
 
@@ -357,7 +415,9 @@ def test_values_of_each_point_that_is_visible_somewhere():
     by_class = METHODS.by_class(predictions, targets, ("a", "b", "c", "d", "e"))
     assert by_class["nme"].keys() == by_class["pck"].keys() == {"a", "b", "c", "d"}
     expected = []
-    for prediction, target in zip(predictions.double().numpy(), targets.double().numpy(), strict=True):
+    for prediction, target in zip(
+        predictions.double().numpy(), targets.double().numpy(), strict=True
+    ):
         if target[1, 2]:
             expected.append(errors_of(prediction, target)[int(target[:1, 2].sum())])
     assert by_class["nme"]["b"] == pytest.approx(np.mean(expected), rel=1e-6)
@@ -380,7 +440,7 @@ def test_a_rendered_point_is_found_on_any_pyramid(architecture):
     """Which of two dots is red and which is blue, after a few steps."""
     import timm
 
-    from harness.measure.backbone import Backbone, width_of
+    from headwater.harness.measure.backbone import Backbone, width_of
 
     torch.manual_seed(0)
     size = {"img_size": SIDE} if architecture == "test_vit" else {}
@@ -390,7 +450,12 @@ def test_a_rendered_point_is_found_on_any_pyramid(architecture):
             module.momentum = 0.5  # its statistics keep up with so few steps
     network = torch.nn.Sequential(backbone, METHODS.head(width_of(backbone, SIDE), 2))
     random = np.random.default_rng(0)
-    images, targets = (torch.stack(values) for values in zip(*(dots(random.uniform(0.15, 0.85, (2, 2))) for _ in range(12)), strict=True))
+    images, targets = (
+        torch.stack(values)
+        for values in zip(
+            *(dots(random.uniform(0.15, 0.85, (2, 2))) for _ in range(12)), strict=True
+        )
+    )
     assert network(images).shape == (12, 2, 16, 16)
     optimiser = torch.optim.AdamW(network.parameters(), lr=3e-3)
     for _ in range(10):
@@ -400,7 +465,9 @@ def test_a_rendered_point_is_found_on_any_pyramid(architecture):
     with torch.no_grad():
         found = network.eval()(images)
     assert found.shape == (12, 2, 3)
-    middle = METHODS.measure(targets[..., :3].mean(0, keepdim=True).expand(12, 2, 3), targets)["nme"]
+    middle = METHODS.measure(targets[..., :3].mean(0, keepdim=True).expand(12, 2, 3), targets)[
+        "nme"
+    ]
     assert METHODS.measure(found, targets)["nme"] < 0.4 * middle
 
 
@@ -416,12 +483,17 @@ def test_estimators_are_asked_for_the_coordinates_of_images_that_show_all_points
 
 
 def test_an_answer_is_in_pixels_of_the_image_given():
-    np.testing.assert_allclose(METHODS.answer(np.array([[0.5, 0.25, 0.9]], np.float32), ("eye",), (200, 100)), [[100, 25, 0.9]])
+    np.testing.assert_allclose(
+        METHODS.answer(np.array([[0.5, 0.25, 0.9]], np.float32), ("eye",), (200, 100)),
+        [[100, 25, 0.9]],
+    )
 
 
 def test_a_picture_shows_visible_points_and_those_predicted():
     image = np.zeros((SIDE, SIDE, 3), np.uint8)
-    target = np.array([[0.25, 0.5, 1, 1, -1], [0.75, 0.5, 0, 1, -1], [0.5, 0.9, 1, 1, -1]], np.float32)
+    target = np.array(
+        [[0.25, 0.5, 1, 1, -1], [0.75, 0.5, 0, 1, -1], [0.5, 0.9, 1, 1, -1]], np.float32
+    )
     prediction = np.array([[0.25, 0.5, 1], [0.75, 0.25, 1], [0.5, 0.9, 1]], np.float32)
     (_, truth), (title, predicted) = METHODS.picture(image, target, prediction, ())
     assert title == "prediction, nme 0.000"

@@ -10,10 +10,10 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 
-from plugins import logistic as solver
-from plugins.linear import Problem, log_softmax, ridge, scores
-from plugins.logistic import logistic
-from registry.errors import DataError
+from headwater.plugins import logistic as solver
+from headwater.plugins.linear import Problem, log_softmax, ridge, scores
+from headwater.plugins.logistic import logistic
+from headwater.registry.errors import DataError
 
 STRENGTHS = (1e-4, 1e-2, 1.0, 10.0)
 
@@ -26,12 +26,16 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def problem(rows: int, width: int, classes: int = 4, seed: int = 0, present: int | None = None) -> Problem:
+def problem(
+    rows: int, width: int, classes: int = 4, seed: int = 0, present: int | None = None
+) -> Problem:
     """Overlapping clusters of unequal scales, among more rows than the problem's own; some classes may have none."""
     random = np.random.default_rng(seed)
     labels = np.arange(rows * 2) % (present or classes)
     centres = random.normal(size=(classes, width))
-    features = (centres[labels] + 1.5 * random.normal(size=(len(labels), width))) * np.exp(random.normal(size=width)) + 3
+    features = (centres[labels] + 1.5 * random.normal(size=(len(labels), width))) * np.exp(
+        random.normal(size=width)
+    ) + 3
     chosen = np.sort(random.permutation(len(labels))[:rows])
     return Problem(features.astype(np.float32), chosen, labels[chosen], classes)
 
@@ -44,7 +48,10 @@ def standardised(one: Problem) -> np.ndarray:
 
 def objective(scores: np.ndarray, targets: np.ndarray, penalty: float) -> float:
     """Σ −log softmax(scores)[target] + penalty, written out."""
-    losses = [np.log(np.exp(row - row.max()).sum()) + row.max() - row[target] for row, target in zip(scores, targets, strict=True)]
+    losses = [
+        np.log(np.exp(row - row.max()).sum()) + row.max() - row[target]
+        for row, target in zip(scores, targets, strict=True)
+    ]
     return sum(losses) + penalty
 
 
@@ -65,14 +72,25 @@ def test_logistic_finds_scikit_learns_minimum(shape: str, strength: float) -> No
     theirs = LogisticRegression(C=strength, max_iter=20_000, tol=1e-9).fit(z, one.targets)
     found = logistic([one], [strength], tolerance=1e-11, iterations=2000)[0][0]
     expected = np.full((len(one.features), one.classes), -np.inf)
-    everything = (one.features - one.features[one.rows].mean(0, dtype=np.float64)) / one.features[one.rows].astype(np.float64).std(0)
+    everything = (one.features - one.features[one.rows].mean(0, dtype=np.float64)) / one.features[
+        one.rows
+    ].astype(np.float64).std(0)
     expected[:, theirs.classes_] = theirs.predict_log_proba(everything)
-    np.testing.assert_allclose(found.log_probabilities(one.features), expected, atol=2e-4, rtol=2e-4)
+    np.testing.assert_allclose(
+        found.log_probabilities(one.features), expected, atol=2e-4, rtol=2e-4
+    )
     if len(theirs.classes_) > 2:
         weight = found.weight * one.features[one.rows].astype(np.float64).std(0)
-        np.testing.assert_allclose(weight[theirs.classes_], theirs.coef_, atol=1e-4 * np.abs(theirs.coef_).max())
-        ours = objective(found.scores(one.features[one.rows]), one.targets, (weight**2).sum() / (2 * strength))
-        scores, targets = z @ theirs.coef_.T + theirs.intercept_, theirs.classes_.searchsorted(one.targets)
+        np.testing.assert_allclose(
+            weight[theirs.classes_], theirs.coef_, atol=1e-4 * np.abs(theirs.coef_).max()
+        )
+        ours = objective(
+            found.scores(one.features[one.rows]), one.targets, (weight**2).sum() / (2 * strength)
+        )
+        scores, targets = (
+            z @ theirs.coef_.T + theirs.intercept_,
+            theirs.classes_.searchsorted(one.targets),
+        )
         best = objective(scores, targets, (theirs.coef_**2).sum() / (2 * strength))
         assert ours <= best * (1 + 1e-5)
 
@@ -81,12 +99,17 @@ def test_logistic_finds_scikit_learns_minimum(shape: str, strength: float) -> No
 def test_at_the_tolerance_of_a_probe_nearly_all_is_won_that_a_fit_can_win(shape: str) -> None:
     one = SHAPES[shape]
     deviation = one.features[one.rows].astype(np.float64).std(0)
-    rough, exact = logistic([one], STRENGTHS)[0], logistic([one], STRENGTHS, tolerance=1e-9, iterations=2000)[0]
+    rough, exact = (
+        logistic([one], STRENGTHS)[0],
+        logistic([one], STRENGTHS, tolerance=1e-9, iterations=2000)[0],
+    )
 
     def worth(found, strength: float) -> float:
         doubled = 2 if len(set(one.targets)) == 2 else 1
         return objective(
-            found.scores(one.features[one.rows]), one.targets, doubled * ((found.weight * deviation) ** 2).sum() / (2 * strength)
+            found.scores(one.features[one.rows]),
+            one.targets,
+            doubled * ((found.weight * deviation) ** 2).sum() / (2 * strength),
         )
 
     nothing = len(one.targets) * np.log(len(set(one.targets)))
@@ -117,7 +140,9 @@ def test_constant_columns_change_nothing(kind) -> None:
     with_them, without = kind([wide], STRENGTHS)[0], kind([one], STRENGTHS)[0]
     for found, plain in zip(with_them, without, strict=True):
         assert (found.weight[:, :2] == 0).all()
-        np.testing.assert_allclose(found.scores(wide.features), plain.scores(one.features), atol=2e-3)
+        np.testing.assert_allclose(
+            found.scores(wide.features), plain.scores(one.features), atol=2e-3
+        )
 
 
 def test_a_single_class_is_always_predicted() -> None:
@@ -134,7 +159,9 @@ def test_the_order_of_strengths_does_not_matter() -> None:
 
 
 @pytest.mark.parametrize("padding", ["by one", "in one", "leading axes"])
-def test_problems_solved_in_step_come_to_what_they_come_to_alone(padding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_problems_solved_in_step_come_to_what_they_come_to_alone(
+    padding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if padding == "by one":
         monkeypatch.setattr(solver, "SMALL", 0)
     if padding == "leading axes":
@@ -142,11 +169,18 @@ def test_problems_solved_in_step_come_to_what_they_come_to_alone(padding: str, m
     pool = problem(200, 12).features
     labels = np.arange(len(pool)) % 4
     problems = [
-        Problem(pool, np.arange(start, start + rows), labels[start : start + rows], 4) for start, rows in ((0, 200), (90, 150), (7, 9))
+        Problem(pool, np.arange(start, start + rows), labels[start : start + rows], 4)
+        for start, rows in ((0, 200), (90, 150), (7, 9))
     ]
-    for one, found in zip(problems, logistic(problems, STRENGTHS, tolerance=1e-12, iterations=2000), strict=True):
-        for mine, alone in zip(found, logistic([one], STRENGTHS, tolerance=1e-12, iterations=2000)[0], strict=True):
-            np.testing.assert_allclose(mine.log_probabilities(pool), alone.log_probabilities(pool), atol=2e-3, rtol=1e-4)
+    for one, found in zip(
+        problems, logistic(problems, STRENGTHS, tolerance=1e-12, iterations=2000), strict=True
+    ):
+        for mine, alone in zip(
+            found, logistic([one], STRENGTHS, tolerance=1e-12, iterations=2000)[0], strict=True
+        ):
+            np.testing.assert_allclose(
+                mine.log_probabilities(pool), alone.log_probabilities(pool), atol=2e-3, rtol=1e-4
+            )
 
 
 @pytest.mark.parametrize("kind", [logistic, ridge])
@@ -166,19 +200,32 @@ def test_a_step_without_curvature_is_as_if_it_were_not_remembered() -> None:
     none = solver._Memory.none(move)
     plain = none.with_step(move, change)
     for useless in (torch.zeros_like(move), -change):
-        for both in (none.with_step(move, useless).with_step(move, change), plain.with_step(move, useless)):
-            torch.testing.assert_close(both.over_hessian(gradient, lambda rest: rest), plain.over_hessian(gradient, lambda rest: rest))
+        for both in (
+            none.with_step(move, useless).with_step(move, change),
+            plain.with_step(move, useless),
+        ):
+            torch.testing.assert_close(
+                both.over_hessian(gradient, lambda rest: rest),
+                plain.over_hessian(gradient, lambda rest: rest),
+            )
 
 
 def test_the_triangular_systems_are_l_bfgss_update_of_the_inverse_hessian() -> None:
     random = np.random.default_rng(1)
     root = random.normal(size=(6, 6))
-    memory, inverse = solver._Memory.none(torch.zeros(1, 2, 3, dtype=torch.float64)), np.diag(np.arange(1.0, 7.0))
+    memory, inverse = (
+        solver._Memory.none(torch.zeros(1, 2, 3, dtype=torch.float64)),
+        np.diag(np.arange(1.0, 7.0)),
+    )
     for move in random.normal(size=(4, 6)):
         change = root @ root.T @ move
-        memory = memory.with_step(torch.from_numpy(move).view(1, 2, 3), torch.from_numpy(change).view(1, 2, 3))
+        memory = memory.with_step(
+            torch.from_numpy(move).view(1, 2, 3), torch.from_numpy(change).view(1, 2, 3)
+        )
         left = np.eye(6) - np.outer(move, change) / (move @ change)
-        inverse = left @ inverse @ left.T + np.outer(move, move) / (move @ change)  # BFGS, Nocedal & Wright (6.17)
+        inverse = left @ inverse @ left.T + np.outer(move, move) / (
+            move @ change
+        )  # BFGS, Nocedal & Wright (6.17)
     gradient = random.normal(size=6)
     start = torch.arange(1.0, 7.0, dtype=torch.float64).view(1, 2, 3)
     found = memory.over_hessian(torch.from_numpy(gradient).view(1, 2, 3), lambda rest: rest * start)
@@ -187,8 +234,13 @@ def test_the_triangular_systems_are_l_bfgss_update_of_the_inverse_hessian() -> N
 
 def test_solving_twice_gives_the_same_bits() -> None:
     problems = list(SHAPES.values())[:2]
-    for found, again in zip(logistic(problems, STRENGTHS), logistic(problems, STRENGTHS), strict=True):
-        assert all(np.array_equal(one.weight, other.weight) for one, other in zip(found, again, strict=True))
+    for found, again in zip(
+        logistic(problems, STRENGTHS), logistic(problems, STRENGTHS), strict=True
+    ):
+        assert all(
+            np.array_equal(one.weight, other.weight)
+            for one, other in zip(found, again, strict=True)
+        )
 
 
 def test_a_capped_solver_returns_where_it_stands() -> None:

@@ -7,18 +7,20 @@ import pytest
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
 
 import headwater as hw
-from harness.run import Control
-from plugins.adaptations.linear_probe import STRENGTHS, linear_probe
-from plugins.labels import one_against_rest
-from plugins.linear import Problem, ridge
-from registry import Features
-from registry.errors import BadName
+from headwater.harness.running.run import Control
+from headwater.plugins.adaptations.linear_probe import STRENGTHS, linear_probe
+from headwater.plugins.labels import one_against_rest
+from headwater.plugins.linear import Problem, ridge
+from headwater.registry import Features
+from headwater.registry.errors import BadName
 from tests.harness.toy import SIDE, keys
 
 
 def features_of(rows, width=6, seed=0):
     random = np.random.default_rng(seed)
-    return (random.normal(size=(rows, width)) * np.exp(random.normal(size=width)) + 3).astype(np.float32)
+    return (random.normal(size=(rows, width)) * np.exp(random.normal(size=width)) + 3).astype(
+        np.float32
+    )
 
 
 def standardised(features, rows):
@@ -29,21 +31,31 @@ def standardised(features, rows):
 def flags_of(features, labels=3, seed=1):
     random = np.random.default_rng(seed)
     z = standardised(features, np.arange(len(features)))
-    return (z @ random.normal(size=(z.shape[1], labels)) + random.normal(size=(len(z), labels)) > 0.5).astype(np.int64)
+    return (
+        z @ random.normal(size=(z.shape[1], labels)) + random.normal(size=(len(z), labels)) > 0.5
+    ).astype(np.int64)
 
 
 POOL, ROWS = features_of(80), np.arange(0, 80, 2)
 WIDE = features_of(80, 120, seed=2)
 
 
-@pytest.mark.parametrize("pool", [POOL, WIDE], ids=["more rows than features", "fewer rows than features"])
+@pytest.mark.parametrize(
+    "pool", [POOL, WIDE], ids=["more rows than features", "fewer rows than features"]
+)
 @pytest.mark.parametrize("strength", [1e-2, 1.0])
 def test_each_label_is_scikit_learns_logistic_regression_against_the_rest(pool, strength):
     flags, z = flags_of(pool), standardised(pool, ROWS)
-    (found,) = one_against_rest([Problem(pool, ROWS, flags[ROWS], 3)], [strength], tolerance=1e-11, iterations=2000)[0]
+    (found,) = one_against_rest(
+        [Problem(pool, ROWS, flags[ROWS], 3)], [strength], tolerance=1e-11, iterations=2000
+    )[0]
     for label in range(3):
-        theirs = LogisticRegression(C=strength, max_iter=20_000, tol=1e-9).fit(z[ROWS], flags[ROWS, label])
-        np.testing.assert_allclose(found.scores(pool)[:, label], theirs.decision_function(z), atol=2e-3)
+        theirs = LogisticRegression(C=strength, max_iter=20_000, tol=1e-9).fit(
+            z[ROWS], flags[ROWS, label]
+        )
+        np.testing.assert_allclose(
+            found.scores(pool)[:, label], theirs.decision_function(z), atol=2e-3
+        )
 
 
 def test_a_label_that_all_or_none_of_the_rows_have_is_scored_by_its_odds():
@@ -58,11 +70,17 @@ def test_a_label_that_all_or_none_of_the_rows_have_is_scored_by_its_odds():
         np.testing.assert_allclose(scores[:, 1], lone.scores(POOL)[:, 0], atol=1e-3)
 
 
-@pytest.mark.parametrize("pool", [POOL, WIDE], ids=["more rows than features", "fewer rows than features"])
+@pytest.mark.parametrize(
+    "pool", [POOL, WIDE], ids=["more rows than features", "fewer rows than features"]
+)
 def test_columns_of_numbers_are_scikit_learns_ridge(pool):
-    targets = (130 + 40 * standardised(pool, ROWS)[:, :2] + features_of(80, 2, seed=3)).astype(np.float32)
+    targets = (130 + 40 * standardised(pool, ROWS)[:, :2] + features_of(80, 2, seed=3)).astype(
+        np.float32
+    )
     z = standardised(pool, ROWS)
-    for strength, found in zip(STRENGTHS, ridge([Problem(pool, ROWS, targets[ROWS], 2)], STRENGTHS)[0], strict=True):
+    for strength, found in zip(
+        STRENGTHS, ridge([Problem(pool, ROWS, targets[ROWS], 2)], STRENGTHS)[0], strict=True
+    ):
         theirs = Ridge(alpha=1 / strength).fit(z[ROWS], targets[ROWS])
         np.testing.assert_allclose(found.scores(pool), theirs.predict(z), rtol=1e-4)
 
@@ -75,12 +93,20 @@ def cell(pool, targets, outputs, measure, task_type):
 
 
 def test_the_strength_of_a_regression_is_the_one_best_on_validation():
-    targets = (130 + 40 * standardised(POOL, ROWS)[:, :1] + 10 * np.random.default_rng(0).normal(size=(80, 1))).astype(np.float32)
-    shown = cell(POOL, targets, 1, lambda found, true: -float(np.abs(found - true).mean()), "regression")
+    targets = (
+        130
+        + 40 * standardised(POOL, ROWS)[:, :1]
+        + 10 * np.random.default_rng(0).normal(size=(80, 1))
+    ).astype(np.float32)
+    shown = cell(
+        POOL, targets, 1, lambda found, true: -float(np.abs(found - true).mean()), "regression"
+    )
     (solution,) = linear_probe.method([shown])
     z, errors = standardised(POOL, ROWS), {}
     for strength in STRENGTHS:
-        predicted = Ridge(alpha=1 / strength).fit(z[ROWS], targets[ROWS]).predict(z[1::2]).reshape(-1, 1)
+        predicted = (
+            Ridge(alpha=1 / strength).fit(z[ROWS], targets[ROWS]).predict(z[1::2]).reshape(-1, 1)
+        )
         errors[strength] = np.abs(predicted - targets[1::2]).mean()
     assert solution.choice["strength"] == min(errors, key=errors.get)
     assert -solution.choice["validation"] == pytest.approx(min(errors.values()), rel=1e-4)
@@ -96,12 +122,18 @@ def test_a_label_is_predicted_where_its_score_is_above_0(classifier):
     def right(found, true):
         return float(((found > 0) == true).mean())
 
-    (solution,) = linear_probe.method([cell(POOL, flags, 3, right, "multilabel")], classifier=classifier)
+    (solution,) = linear_probe.method(
+        [cell(POOL, flags, 3, right, "multilabel")], classifier=classifier
+    )
     z = standardised(POOL, ROWS)
     predicted = []
     for label in range(3):
         strength = solution.choice["strength"]
-        kind = LogisticRegression(C=strength) if classifier == "logistic" else RidgeClassifier(alpha=1 / strength)
+        kind = (
+            LogisticRegression(C=strength)
+            if classifier == "logistic"
+            else RidgeClassifier(alpha=1 / strength)
+        )
         predicted.append(kind.fit(z[ROWS], flags[ROWS, label]).predict(z[1::2]))
     assert ((solution.predict(POOL[1::2]) > 0) == np.stack(predicted, 1)).mean() > 0.95
     assert solution.choice["validation"] > 0.75
@@ -109,7 +141,9 @@ def test_a_label_is_predicted_where_its_score_is_above_0(classifier):
 
 def test_an_unknown_classifier_is_an_error():
     with pytest.raises(BadName, match="no classifier 'svm'"):
-        linear_probe.method([cell(POOL, flags_of(POOL), 3, lambda found, true: 0.0, "multilabel")], classifier="svm")
+        linear_probe.method(
+            [cell(POOL, flags_of(POOL), 3, lambda found, true: 0.0, "multilabel")], classifier="svm"
+        )
 
 
 def _split(count, seed, target):
@@ -117,19 +151,27 @@ def _split(count, seed, target):
     random = np.random.default_rng(seed)
     colours = random.choice([0.2, 0.8], (count, 3)) + random.uniform(-0.1, 0.1, (count, 3))
     images = 255 * colours[:, None, None] + random.normal(0, 8, (count, SIDE, SIDE, 3))
-    return hw.Split(list(images.clip(0, 255).astype(np.uint8)), [target(*colour) for colour in colours])
+    return hw.Split(
+        list(images.clip(0, 255).astype(np.uint8)), [target(*colour) for colour in colours]
+    )
 
 
 @hw.task("toy/colours", type="multilabel", domain="synthetic", classes=("red", "green", "blue"))
 def colours():
     """Which of three colours are bright."""
-    return {name: _split(count, seed, lambda *rgb: [c for c in range(3) if rgb[c] > 0.5]) for name, count, seed in SPLITS}
+    return {
+        name: _split(count, seed, lambda *rgb: [c for c in range(3) if rgb[c] > 0.5])
+        for name, count, seed in SPLITS
+    }
 
 
 @hw.task("toy/brightness", type="regression", domain="synthetic")
 def brightness():
     """How bright a square is, in units far from 1; two training images tell no number."""
-    splits = {name: _split(count, seed, lambda *rgb: 1000 + 200 * sum(rgb)) for name, count, seed in SPLITS}
+    splits = {
+        name: _split(count, seed, lambda *rgb: 1000 + 200 * sum(rgb))
+        for name, count, seed in SPLITS
+    }
     splits["train"].targets[3] = None
     splits["train"].targets[5] = float("nan")
     return splits
@@ -144,7 +186,11 @@ def store(tmp_path_factory):
     """Both tasks, probed and fine-tuned."""
     training = {"epochs": 12, "batch_size": 8, "learning_rate": 0.02}
     spec = keys(
-        tasks=["toy/colours", "toy/brightness"], adaptations=["linear_probe", "fine_tune"], sizes=["full"], references=[], training=training
+        tasks=["toy/colours", "toy/brightness"],
+        adaptations=["linear_probe", "fine_tune"],
+        sizes=["full"],
+        references=[],
+        training=training,
     )
     path = tmp_path_factory.mktemp("probes") / "s.duckdb"
     report = hw.run(spec, store=path, plugins=[colours, brightness], control=INLINE)
@@ -160,7 +206,10 @@ def values_of(store, task, adaptation):
 
 @pytest.mark.parametrize("adaptation", ["linear_probe", "fine_tune"])
 def test_labels_and_numbers_are_learned_in_cells(store, adaptation):
-    labels, numbers = values_of(store, "toy/colours", adaptation), values_of(store, "toy/brightness", adaptation)
+    labels, numbers = (
+        values_of(store, "toy/colours", adaptation),
+        values_of(store, "toy/brightness", adaptation),
+    )
     assert labels["auroc"] > 0.95 and labels["f1"] > 0.85
     assert numbers["mae"] < 30 and numbers["r2"] > 0.9  # targets spread over 600 around 1300
 

@@ -7,8 +7,8 @@ import builtins
 import pytest
 import torch
 
-from plugins.adaptations.lora import lora
-from registry.errors import BadName, HeadwaterError, NotApplicable
+from headwater.plugins.adaptations.lora import lora
+from headwater.registry.errors import BadName, HeadwaterError, NotApplicable
 from tests.plugins.contexts import ARCHITECTURES, batch, context, same, state_of, trained
 
 pytest.importorskip("peft")
@@ -29,7 +29,9 @@ def merged(architecture, **options):
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_merged_it_is_the_plain_network_again_with_the_same_outputs(architecture):
     before, after, apart, together = merged(architecture, rank=4)
-    assert {name: value.shape for name, value in before.items()} == {name: value.shape for name, value in after.items()}
+    assert {name: value.shape for name, value in before.items()} == {
+        name: value.shape for name, value in after.items()
+    }
     assert torch.allclose(apart, together, atol=1e-4)
     assert not same(before, after)
 
@@ -38,7 +40,9 @@ def test_merged_it_is_the_plain_network_again_with_the_same_outputs(architecture
 def test_every_change_has_the_rank_at_most_and_all_else_keeps_every_bit(architecture):
     before, after, *_ = merged(architecture, rank=2)
     given = context(architecture)
-    grouped = {f"{n}.weight" for n, m in given.backbone.named_modules() if getattr(m, "groups", 1) > 1}
+    grouped = {
+        f"{n}.weight" for n, m in given.backbone.named_modules() if getattr(m, "groups", 1) > 1
+    }
     assert grouped or architecture in ("test_resnet", "test_vit")
     changed = 0
     for name, old in before.items():
@@ -48,7 +52,10 @@ def test_every_change_has_the_rank_at_most_and_all_else_keeps_every_bit(architec
         values = torch.linalg.svdvals((after[name] - old).double().flatten(1))
         assert float(values[2:].max()) < 1e-4 * float(values[0]) + 1e-6
         changed += 1
-    layers = sum(isinstance(m, torch.nn.Linear | torch.nn.Conv2d) and getattr(m, "groups", 1) == 1 for m in given.backbone.modules())
+    layers = sum(
+        isinstance(m, torch.nn.Linear | torch.nn.Conv2d) and getattr(m, "groups", 1) == 1
+        for m in given.backbone.modules()
+    )
     assert changed == layers
 
 
@@ -62,9 +69,13 @@ def test_at_first_it_is_the_source():
 
 def test_what_is_trained_is_the_adapters_and_the_whole_head():
     objective = lora.method(context("test_efficientnet"), rank=3)
-    names = {name for name, parameter in objective.network.named_parameters() if parameter.requires_grad}
+    names = {
+        name for name, parameter in objective.network.named_parameters() if parameter.requires_grad
+    }
     assert {name for name in names if "lora_" not in name} == {"1.weight", "1.bias"}
-    shapes = {tuple(p.shape[:1]) for name, p in objective.network.named_parameters() if "lora_A" in name}
+    shapes = {
+        tuple(p.shape[:1]) for name, p in objective.network.named_parameters() if "lora_A" in name
+    }
     assert shapes == {(3,)}
     assert sum(len(group.parameters) for group in objective.groups) == len(names)
 
@@ -81,7 +92,10 @@ def test_what_is_trained_is_the_adapters_and_the_whole_head():
 )
 def test_targets_are_all_layers_the_pointwise_ones_or_those_named(architecture, targets, adapted):
     network = lora.method(context(architecture), targets=targets).network
-    assert sum(name.endswith("lora_A.default.weight") for name, _ in network.named_parameters()) == adapted
+    assert (
+        sum(name.endswith("lora_A.default.weight") for name, _ in network.named_parameters())
+        == adapted
+    )
 
 
 def test_a_layer_that_standardises_its_weight_would_not_merge_and_is_left_out():

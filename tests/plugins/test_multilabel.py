@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from plugins.task_types.multilabel import multilabel
-from registry import Task
-from registry.errors import DataError, TrainingError
+from headwater.plugins.task_types.multilabel import multilabel
+from headwater.registry import Task
+from headwater.registry.errors import DataError, TrainingError
 from tests.plugins.given import given
 
 METHODS = multilabel.methods
@@ -23,14 +23,22 @@ def flags_of(targets, classes=CLASSES):
 
 
 def test_labels_are_lists_of_names_or_indices_and_none_is_legitimate():
-    assert flags_of([["owl", "cat"], [1], [], np.array([2, 1]), ("dog",)]) == [[1, 0, 1], [0, 1, 0], [0, 0, 0], [0, 1, 1], [0, 1, 0]]
+    assert flags_of([["owl", "cat"], [1], [], np.array([2, 1]), ("dog",)]) == [
+        [1, 0, 1],
+        [0, 1, 0],
+        [0, 0, 0],
+        [0, 1, 1],
+        [0, 1, 0],
+    ]
     encoded = METHODS.encode(given(multilabel, [[], [0]], CLASSES))
     assert encoded.targets.dtype == np.int64
     assert encoded.rows is None and encoded.flaws == ()
 
 
 def test_rows_of_zeros_and_ones_are_flags():
-    assert flags_of([np.array([0, 1, 1]), [1, 0, 0], [True, False, True], np.array([0.0, 0.0, 0.0])]) == [
+    assert flags_of(
+        [np.array([0, 1, 1]), [1, 0, 0], [True, False, True], np.array([0.0, 0.0, 0.0])]
+    ) == [
         [0, 1, 1],
         [1, 0, 0],
         [1, 0, 1],
@@ -39,12 +47,22 @@ def test_rows_of_zeros_and_ones_are_flags():
 
 
 def test_of_two_classes_a_list_names_labels_and_an_array_flags_them():
-    assert flags_of([[0, 1], np.array([0, 1]), [False, True], [1]], CLASSES[:2]) == [[1, 1], [0, 1], [0, 1], [0, 1]]
+    assert flags_of([[0, 1], np.array([0, 1]), [False, True], [1]], CLASSES[:2]) == [
+        [1, 1],
+        [0, 1],
+        [0, 1],
+        [0, 1],
+    ]
 
 
 def test_one_whole_number_is_a_label_however_it_is_listed():
     assert flags_of([np.array([0]), [0], []], CLASSES[:1]) == [[1], [1], [0]]
-    assert flags_of([np.array([True]), [False], np.array([1.0]), np.array([0.0])], CLASSES[:1]) == [[1], [0], [1], [0]]
+    assert flags_of([np.array([True]), [False], np.array([1.0]), np.array([0.0])], CLASSES[:1]) == [
+        [1],
+        [0],
+        [1],
+        [0],
+    ]
     assert METHODS.classes([np.array([1]), np.array([0]), np.array([1])], TASK) == ("0", "1")
     assert METHODS.classes([np.array([True]), np.array([False])], TASK) == ("0",)
 
@@ -72,7 +90,12 @@ def test_what_is_no_list_of_labels_is_an_error_naming_the_image(labels, problem)
 def test_classes_are_found_where_the_data_do_not_say():
     assert METHODS.classes([["b", "a"], [], ["c"]], TASK) == ("a", "b", "c")
     assert METHODS.classes([[2], [0, 1]], TASK) == ("0", "1", "2")
-    assert METHODS.classes([np.array([0, 1, 0, 0]), np.array([1, 0, 0, 0])], TASK) == ("0", "1", "2", "3")
+    assert METHODS.classes([np.array([0, 1, 0, 0]), np.array([1, 0, 0, 0])], TASK) == (
+        "0",
+        "1",
+        "2",
+        "3",
+    )
     assert METHODS.classes([[0, 0, 0], [1, 0, 1]], TASK) == ("0", "1", "2")
     assert METHODS.classes([], TASK) == ()
 
@@ -125,10 +148,18 @@ def test_metrics_are_their_definitions():
     scores, flags = noise()
     measured = METHODS.measure(torch.from_numpy(scores), torch.from_numpy(flags))
     varying = range(3)
-    assert measured["auroc"] == pytest.approx(np.mean([area(scores[:, c], flags[:, c]) for c in varying]), abs=1e-6)
-    assert measured["map"] == pytest.approx(np.mean([average_precision(scores[:, c], flags[:, c]) for c in varying]), abs=1e-6)
-    assert measured["f1"] == pytest.approx(np.mean([f1(scores[:, c], flags[:, c]) for c in range(4)]), abs=1e-6)
-    by_class = METHODS.by_class(torch.from_numpy(scores), torch.from_numpy(flags), ("a", "b", "c", "d"))
+    assert measured["auroc"] == pytest.approx(
+        np.mean([area(scores[:, c], flags[:, c]) for c in varying]), abs=1e-6
+    )
+    assert measured["map"] == pytest.approx(
+        np.mean([average_precision(scores[:, c], flags[:, c]) for c in varying]), abs=1e-6
+    )
+    assert measured["f1"] == pytest.approx(
+        np.mean([f1(scores[:, c], flags[:, c]) for c in range(4)]), abs=1e-6
+    )
+    by_class = METHODS.by_class(
+        torch.from_numpy(scores), torch.from_numpy(flags), ("a", "b", "c", "d")
+    )
     assert set(by_class) == {"auroc", "average_precision"}
     assert by_class["auroc"]["b"] == pytest.approx(area(scores[:, 1], flags[:, 1]), abs=1e-6)
     assert by_class["average_precision"].keys() == {"a", "b", "c"}
@@ -136,21 +167,42 @@ def test_metrics_are_their_definitions():
 
 def test_scores_far_from_0_keep_their_order():
     """Float32's sigmoid is 1 of all of them, and float64's of the last two."""
-    scores, flags = torch.tensor([[18.0], [19.0], [50.0], [60.0]]), torch.tensor([[0], [1], [0], [1]])
-    assert METHODS.measure(scores, flags) == {"auroc": 0.75, "map": pytest.approx(5 / 6), "f1": pytest.approx(2 / 3)}
-    assert METHODS.by_class(scores, flags, ("a",)) == {"auroc": {"a": 0.75}, "average_precision": {"a": pytest.approx(5 / 6)}}
+    scores, flags = (
+        torch.tensor([[18.0], [19.0], [50.0], [60.0]]),
+        torch.tensor([[0], [1], [0], [1]]),
+    )
+    assert METHODS.measure(scores, flags) == {
+        "auroc": 0.75,
+        "map": pytest.approx(5 / 6),
+        "f1": pytest.approx(2 / 3),
+    }
+    assert METHODS.by_class(scores, flags, ("a",)) == {
+        "auroc": {"a": 0.75},
+        "average_precision": {"a": pytest.approx(5 / 6)},
+    }
 
 
 def test_a_label_absent_from_a_split_does_not_change_the_averages():
     scores, flags = (torch.from_numpy(value) for value in noise())
-    wider = torch.cat([scores, torch.full((len(scores), 1), -3.0)], 1), torch.cat([flags, torch.zeros_like(flags[:, :1])], 1)
+    wider = (
+        torch.cat([scores, torch.full((len(scores), 1), -3.0)], 1),
+        torch.cat([flags, torch.zeros_like(flags[:, :1])], 1),
+    )
     assert METHODS.measure(*wider) == pytest.approx(METHODS.measure(scores, flags))
 
 
 def test_where_no_label_varies_metrics_are_those_of_chance_and_never_nan():
     scores = torch.randn(5, 2)
-    assert METHODS.measure(scores, torch.zeros(5, 2, dtype=torch.long)) == {"auroc": 0.5, "map": 0.0, "f1": 0.0}
-    assert METHODS.measure(scores + 50, torch.ones(5, 2, dtype=torch.long)) == {"auroc": 0.5, "map": 1.0, "f1": 1.0}
+    assert METHODS.measure(scores, torch.zeros(5, 2, dtype=torch.long)) == {
+        "auroc": 0.5,
+        "map": 0.0,
+        "f1": 0.0,
+    }
+    assert METHODS.measure(scores + 50, torch.ones(5, 2, dtype=torch.long)) == {
+        "auroc": 0.5,
+        "map": 1.0,
+        "f1": 1.0,
+    }
     assert METHODS.measure(torch.randn(6, 1), torch.tensor([[0], [1]] * 3))["auroc"] <= 1.0
 
 
@@ -177,10 +229,15 @@ def test_the_card_declares_what_is_measured():
 
 def test_a_picture_says_labels_and_predictions():
     image = np.zeros((8, 8, 3), np.uint8)
-    (title, panel), *rest = METHODS.picture(image, np.array([1, 0, 1]), np.array([2.0, 0.5, -1.0]), CLASSES)
+    (title, panel), *rest = METHODS.picture(
+        image, np.array([1, 0, 1]), np.array([2.0, 0.5, -1.0]), CLASSES
+    )
     assert (title, rest) == ("cat, owl: cat, dog", [])
     assert panel.shape == (8, 8, 3)
-    assert METHODS.picture(image, np.zeros(3, np.int64), np.full(3, -1.0), CLASSES)[0][0] == "none: none"
+    assert (
+        METHODS.picture(image, np.zeros(3, np.int64), np.full(3, -1.0), CLASSES)[0][0]
+        == "none: none"
+    )
     assert METHODS.answer(np.array([2.0, -0.5, 1.0]), CLASSES, (20, 10)) == ["cat", "owl"]
 
 

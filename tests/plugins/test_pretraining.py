@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from plugins.models.pretraining import stages
+from headwater.plugins.models.pretraining import stages
 
 
 @pytest.mark.parametrize(
@@ -31,5 +31,8 @@ def test_a_tag_names_its_corpora_in_the_order_of_training(tag, corpora):
 
 
 def test_numbers_and_domains_are_the_published_ones():
-    assert [(c.images, c.domain) for c in stages("laion2b_ft_in1k")] == [(2_322_161_807, "web"), (1_281_167, "consumer")]
+    assert [(c.images, c.domain) for c in stages("laion2b_ft_in1k")] == [
+        (2_322_161_807, "web"),
+        (1_281_167, "consumer"),
+    ]
     assert stages("sat493m")[0].domain == "aerial"

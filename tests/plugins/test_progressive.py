@@ -7,11 +7,19 @@ from dataclasses import replace
 import pytest
 import torch
 
-from plugins.adaptations._columns import Lateral
-from plugins.adaptations.progressive import progressive
-from registry.errors import NotApplicable
-from registry.stages import stages
-from tests.plugins.contexts import ARCHITECTURES, backbone_of, batch, context, same, state_of, trained
+from headwater.plugins.adaptations._columns import Lateral
+from headwater.plugins.adaptations.progressive import progressive
+from headwater.registry.errors import NotApplicable
+from headwater.registry.stages import stages
+from tests.plugins.contexts import (
+    ARCHITECTURES,
+    backbone_of,
+    batch,
+    context,
+    same,
+    state_of,
+    trained,
+)
 
 
 def silent(network):
@@ -40,12 +48,16 @@ def test_every_lateral_gets_a_gradient_and_no_column_does(architecture):
     seen = batch()
     torch.nn.functional.cross_entropy(objective.network(seen.images), seen.targets).backward()
     network = objective.network
-    assert len(network.laterals) == len(stages(network.column))  # before every stage but the first, and before the head
+    assert len(network.laterals) == len(
+        stages(network.column)
+    )  # before every stage but the first, and before the head
     for name, parameter in network.laterals.named_parameters():
         assert bool((parameter.grad != 0).any()), name
     assert all(parameter.grad is None for parameter in network.columns.parameters())
     trained_ones = {id(parameter) for group in objective.groups for parameter in group.parameters}
-    assert trained_ones == {id(parameter) for parameter in network.parameters() if parameter.requires_grad}
+    assert trained_ones == {
+        id(parameter) for parameter in network.parameters() if parameter.requires_grad
+    }
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -65,7 +77,10 @@ def test_a_stage_sees_its_own_columns_activations_and_the_adapted_ones_of_the_so
         return net.forward_head(maps, pre_logits=True)
 
     def adapted(lateral, h):
-        inner = torch.einsum("bchw,rc->brhw", lateral.alpha * h, lateral.reduce.weight) + lateral.reduce.bias[:, None, None]
+        inner = (
+            torch.einsum("bchw,rc->brhw", lateral.alpha * h, lateral.reduce.weight)
+            + lateral.reduce.bias[:, None, None]
+        )
         return torch.einsum("brhw,kr->bkhw", inner.relu(), lateral.expand.weight)
 
     with torch.no_grad():
@@ -84,7 +99,8 @@ def test_two_columns_add_up_and_may_be_of_another_width():
     wider = backbone_of("test_resnet", 2, channels=(32, 64, 48, 96))
     known = given.another
     network = progressive.method(
-        replace(given, another=lambda name: wider if name == "lab/wider" else known(name)), columns="lab/wider"
+        replace(given, another=lambda name: wider if name == "lab/wider" else known(name)),
+        columns="lab/wider",
     ).network
     kept = state_of(wider)
     assert [[lateral.reduce.in_features for lateral in pair] for pair in network.laterals] == [
@@ -109,7 +125,10 @@ def test_two_columns_add_up_and_may_be_of_another_width():
 def test_columns_that_do_not_meet_are_named():
     with pytest.raises(NotApplicable, match="test_vit has a stem and 6 stages, lab/test_resnet 4"):
         progressive.method(context("test_resnet"), columns="test_vit")
-    with pytest.raises(NotApplicable, match="test_byobnet and lab/test_resnet do not meet before stage 1: 24×16×16 and 32×8×8"):
+    with pytest.raises(
+        NotApplicable,
+        match="test_byobnet and lab/test_resnet do not meet before stage 1: 24×16×16 and 32×8×8",
+    ):
         progressive.method(context("test_resnet"), columns="test_byobnet")
 
 
@@ -129,4 +148,11 @@ def test_it_works_in_mixed_precision():
 
 def test_maps_whose_channels_come_last_are_adapted_along_them():
     network = progressive.method(context("test_mambaout")).network
-    assert [(one[0].axis, one[0].reduce.in_features) for one in network.laterals] == [(3, 16), (3, 16), (3, 32), (3, 48), (3, 64), (1, 256)]
+    assert [(one[0].axis, one[0].reduce.in_features) for one in network.laterals] == [
+        (3, 16),
+        (3, 16),
+        (3, 32),
+        (3, 48),
+        (3, 64),
+        (1, 256),
+    ]

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from plugins.task_types.regression import regression
-from registry import Task
-from registry.errors import DataError, TrainingError
+from headwater.plugins.task_types.regression import regression
+from headwater.registry import Task
+from headwater.registry.errors import DataError, TrainingError
 from tests.plugins.given import given
 
 METHODS = regression.methods
@@ -48,7 +48,9 @@ def test_an_image_without_its_numbers_is_left_out_and_reported(target, classes, 
     found = METHODS.encode(given(regression, [good, target, good], classes))
     assert found.rows.tolist() == [0, 2]
     assert found.targets.shape == (2, len(classes) or 1)
-    assert [(flaw.name, flaw.what, flaw.handled) for flaw in found.flaws] == [("b.jpg", what, "left out")]
+    assert [(flaw.name, flaw.what, flaw.handled) for flaw in found.flaws] == [
+        ("b.jpg", what, "left out")
+    ]
 
 
 def test_where_no_image_has_a_number_nothing_is_kept():
@@ -77,7 +79,9 @@ def test_there_is_nothing_to_learn_where_all_targets_are_alike():
 
 
 def test_strata_are_tenths_of_the_first_target():
-    targets = np.stack([np.random.default_rng(0).permutation(100), np.zeros(100)], 1).astype(np.float32)
+    targets = np.stack([np.random.default_rng(0).permutation(100), np.zeros(100)], 1).astype(
+        np.float32
+    )
     strata = METHODS.strata(targets)
     assert strata.tolist() == (targets[:, 0] // 10).astype(int).tolist()
     whole = METHODS.strata(np.array([[5.0]] * 9 + [[7.0]]))
@@ -85,11 +89,13 @@ def test_strata_are_tenths_of_the_first_target():
 
 
 def test_a_small_subset_spans_the_range():
-    from harness.data.subset import subset
+    from headwater.harness.data.subset import subset
 
     targets = ages(200)
     chosen = subset(METHODS.strata(targets), "20", 0, 0.2)
-    assert sorted(METHODS.strata(targets)[np.concatenate([chosen.train, chosen.validation])].tolist()) == [i // 2 for i in range(20)]
+    assert sorted(
+        METHODS.strata(targets)[np.concatenate([chosen.train, chosen.validation])].tolist()
+    ) == [i // 2 for i in range(20)]
 
 
 # -- metrics -----------------------------------------------------------------------------------------------
@@ -97,24 +103,37 @@ def test_a_small_subset_spans_the_range():
 
 def ranks(values):
     """From 1, ties sharing their mean."""
-    return np.array([1 + (values < value).sum() + ((values == value).sum() - 1) / 2 for value in values])
+    return np.array(
+        [1 + (values < value).sum() + ((values == value).sum() - 1) / 2 for value in values]
+    )
 
 
 def test_metrics_are_their_definitions_averaged_over_targets():
     random = np.random.default_rng(0)
     targets = np.round(random.normal((130, 3), (40, 1), (30, 2)), 0)
     predictions = targets + random.normal(0, (20, 2), targets.shape)
-    measured = METHODS.measure(torch.from_numpy(predictions).float(), torch.from_numpy(targets).float())
+    measured = METHODS.measure(
+        torch.from_numpy(predictions).float(), torch.from_numpy(targets).float()
+    )
     errors = predictions - targets
     spread = ((targets - targets.mean(0)) ** 2).sum(0)
-    correlation = [np.corrcoef(ranks(predictions[:, k]), ranks(targets[:, k]))[0, 1] for k in range(2)]
+    correlation = [
+        np.corrcoef(ranks(predictions[:, k]), ranks(targets[:, k]))[0, 1] for k in range(2)
+    ]
     assert measured["mae"] == pytest.approx(np.abs(errors).mean(0).mean(), rel=1e-5)
     assert measured["rmse"] == pytest.approx(np.sqrt((errors**2).mean(0)).mean(), rel=1e-5)
     assert measured["r2"] == pytest.approx((1 - (errors**2).sum(0) / spread).mean(), rel=1e-5)
     assert measured["spearman"] == pytest.approx(np.mean(correlation), rel=1e-5)
-    by_class = METHODS.by_class(torch.from_numpy(predictions), torch.from_numpy(targets), ("age", "height"))
-    assert by_class["mae"] == {name: pytest.approx(np.abs(errors[:, k]).mean()) for k, name in enumerate(("age", "height"))}
-    assert METHODS.by_class(torch.from_numpy(predictions[:, :1]), torch.from_numpy(targets[:, :1]), ()) == {}
+    by_class = METHODS.by_class(
+        torch.from_numpy(predictions), torch.from_numpy(targets), ("age", "height")
+    )
+    assert by_class["mae"] == {
+        name: pytest.approx(np.abs(errors[:, k]).mean()) for k, name in enumerate(("age", "height"))
+    }
+    assert (
+        METHODS.by_class(torch.from_numpy(predictions[:, :1]), torch.from_numpy(targets[:, :1]), ())
+        == {}
+    )
 
 
 def test_saying_the_mean_has_no_r2_and_no_rank_correlation():
@@ -128,7 +147,9 @@ def test_no_metric_is_ever_nan():
     same = torch.full((3, 2), 7.0)
     varying = torch.tensor([[1.0, 7.0], [2.0, 7.0], [3.0, 7.0]])
     assert METHODS.measure(same, same) == {"mae": 0.0, "rmse": 0.0, "r2": 0.0, "spearman": 0.0}
-    assert METHODS.measure(varying, varying) == pytest.approx({"mae": 0.0, "rmse": 0.0, "r2": 1.0, "spearman": 1.0})
+    assert METHODS.measure(varying, varying) == pytest.approx(
+        {"mae": 0.0, "rmse": 0.0, "r2": 1.0, "spearman": 1.0}
+    )
     assert METHODS.measure(same[:1], varying[:1])["r2"] == 0.0
 
 
@@ -149,7 +170,10 @@ def test_the_card_declares_what_is_measured():
     targets = torch.from_numpy(ages())
     measured = METHODS.measure(targets + 1, targets)
     assert list(measured) == [metric.name for metric in regression.metrics]
-    assert [metric.name for metric in regression.metrics if not metric.higher_is_better] == ["mae", "rmse"]
+    assert [metric.name for metric in regression.metrics if not metric.higher_is_better] == [
+        "mae",
+        "rmse",
+    ]
     assert all(metric.low <= measured[metric.name] <= metric.high for metric in regression.metrics)
 
 
@@ -168,7 +192,10 @@ def test_the_head_learns_in_deviations_and_predicts_in_the_targets_units():
     head, features = head_of(targets), torch.randn(5, 4)
     standard = features @ head.weight.T + head.bias
     np.testing.assert_allclose(
-        head.eval()(features).detach(), targets.mean(0) + targets.std(0) * standard.detach().numpy(), rtol=1e-4, atol=1e-4
+        head.eval()(features).detach(),
+        targets.mean(0) + targets.std(0) * standard.detach().numpy(),
+        rtol=1e-4,
+        atol=1e-4,
     )
     assert torch.equal(head.train()(features).found, standard)
 
@@ -199,7 +226,9 @@ def test_a_target_that_does_not_vary_is_learned_all_the_same():
     targets = np.concatenate([ages(8), np.full((8, 1), 7.0)], 1)
     head = head_of(targets)
     assert head.deviation[1] == 1.0
-    assert math.isfinite(float(METHODS.loss(head.train()(torch.randn(8, 4)), torch.from_numpy(targets))))
+    assert math.isfinite(
+        float(METHODS.loss(head.train()(torch.randn(8, 4)), torch.from_numpy(targets)))
+    )
 
 
 def test_ages_around_130_are_learned_at_the_standard_rate_in_a_few_epochs():
@@ -222,7 +251,10 @@ def test_a_picture_says_truth_and_prediction():
     image = np.zeros((8, 8, 3), np.uint8)
     assert METHODS.picture(image, np.array([130.0]), np.array([126.35]), ())[0][0] == "130: 126.3"
     assert (
-        METHODS.picture(image, np.array([130.0, 1.8]), np.array([126.0, 1.75]), ("age", "height"))[0][0] == "age 130: 126, height 1.8: 1.75"
+        METHODS.picture(image, np.array([130.0, 1.8]), np.array([126.0, 1.75]), ("age", "height"))[
+            0
+        ][0]
+        == "age 130: 126, height 1.8: 1.75"
     )
     assert METHODS.answer(np.array([126.5]), (), (10, 10)) == 126.5
     assert METHODS.answer(np.array([126.5, 2.0]), ("age", "height"), (10, 10)) == [126.5, 2.0]

@@ -11,11 +11,11 @@ import timm
 import torch
 from PIL import Image
 
-from harness.measure.augmentation import Together
-from harness.measure.backbone import Backbone, width_of
-from plugins.task_types.segmentation import PROBED, VOID, segmentation
-from registry import Flaw, Pyramid
-from registry.errors import DataError, TrainingError
+from headwater.harness.measure.augmentation import Together
+from headwater.harness.measure.backbone import Backbone, width_of
+from headwater.plugins.task_types.segmentation import PROBED, VOID, segmentation
+from headwater.registry import Flaw, Pyramid
+from headwater.registry.errors import DataError, TrainingError
 from tests.plugins.given import given
 
 METHODS = segmentation.methods
@@ -32,13 +32,18 @@ def mask(**changes) -> np.ndarray:
 
 
 def encode(*targets, classes=CLASSES, side=32, **conventions):
-    return METHODS.encode(given(segmentation, targets, classes, side=side, shape=SIZE, **conventions))
+    return METHODS.encode(
+        given(segmentation, targets, classes, side=side, shape=SIZE, **conventions)
+    )
 
 
 def squares(count: int, side: int = 64, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
     """Images of a bright square on a dark ground, and their masks."""
     random = np.random.default_rng(seed)
-    images, masks = torch.full((count, 3, side, side), -0.5), torch.zeros(count, side, side, dtype=torch.uint8)
+    images, masks = (
+        torch.full((count, 3, side, side), -0.5),
+        torch.zeros(count, side, side, dtype=torch.uint8),
+    )
     for row in range(count):
         size = 3 * side // 8
         top, left = random.integers(side // 8, side - size - side // 8, 2)
@@ -59,7 +64,12 @@ def network(name: str = "test_resnet", outputs: int = 3, side: int = 64) -> torc
 
 def test_a_mask_is_squeezed_into_the_square_and_keeps_its_values():
     found = encode(mask(), side=32)
-    expected = np.array([[mask()[int((y + 0.5) * 48 / 32), int((x + 0.5) * 64 / 32)] for x in range(32)] for y in range(32)])
+    expected = np.array(
+        [
+            [mask()[int((y + 0.5) * 48 / 32), int((x + 0.5) * 64 / 32)] for x in range(32)]
+            for y in range(32)
+        ]
+    )
     assert found.targets.dtype == np.uint8
     assert found.rows is None and found.flaws == ()
     assert (found.targets[0] == expected).all()
@@ -124,7 +134,10 @@ def test_a_mask_of_another_size_than_its_image_is_left_out_and_so_is_its_image()
 def test_an_image_without_a_mask_is_left_out():
     found = encode(None, mask(), {"bytes": None, "path": None})
     assert found.rows.tolist() == [1]
-    assert found.flaws == (Flaw("a.jpg", "has no mask", "left out"), Flaw("c.jpg", "has no mask", "left out"))
+    assert found.flaws == (
+        Flaw("a.jpg", "has no mask", "left out"),
+        Flaw("c.jpg", "has no mask", "left out"),
+    )
 
 
 def test_a_mask_of_nothing_but_void_is_left_out():
@@ -138,7 +151,9 @@ def test_values_that_are_no_class_become_void():
     target[0, :3], target[47, 0] = 7, -2
     found = encode(mask(), target, side=64)
     assert found.rows is None
-    assert found.flaws == (Flaw("b.jpg", "has 4 pixels of no known class (-2, 7): known are 0 to 2", "taken as void"),)
+    assert found.flaws == (
+        Flaw("b.jpg", "has 4 pixels of no known class (-2, 7): known are 0 to 2", "taken as void"),
+    )
     assert (found.targets[1][0, :3] == VOID).all()
     assert (found.targets[1] == VOID).sum() == 4
 
@@ -146,11 +161,20 @@ def test_values_that_are_no_class_become_void():
 @pytest.mark.parametrize(
     ("target", "problem"),
     [
-        (np.zeros((48, 64, 3), np.uint8), "the mask of a.jpg has shape 48×64×3, (H, W) numbers were expected"),
-        (Image.new("RGB", SIZE), "the mask of a.jpg has shape 48×64×3, (H, W) numbers were expected"),
+        (
+            np.zeros((48, 64, 3), np.uint8),
+            "the mask of a.jpg has shape 48×64×3, (H, W) numbers were expected",
+        ),
+        (
+            Image.new("RGB", SIZE),
+            "the mask of a.jpg has shape 48×64×3, (H, W) numbers were expected",
+        ),
         (np.zeros((48, 64)), "the mask of a.jpg has values of type float64"),
         (b"no image", "the mask of a.jpg cannot be read: cannot identify image file"),
-        ("nowhere.png", "the mask of a.jpg cannot be read: [Errno 2] No such file or directory: 'nowhere.png'"),
+        (
+            "nowhere.png",
+            "the mask of a.jpg cannot be read: [Errno 2] No such file or directory: 'nowhere.png'",
+        ),
         (object(), "the mask of a.jpg is of type object, (H, W) numbers were expected"),
     ],
 )
@@ -169,7 +193,14 @@ def test_a_void_that_is_no_whole_number_is_an_error():
 def test_classes_are_numbered_up_to_the_largest_that_is_not_void():
     task = given(segmentation, [], void=11).task
     target = np.array([[0, 3], [11, 255]])
-    assert METHODS.classes([target, None, np.full((2, 2), 11), np.array([[5]])], task) == ("0", "1", "2", "3", "4", "5")
+    assert METHODS.classes([target, None, np.full((2, 2), 11), np.array([[5]])], task) == (
+        "0",
+        "1",
+        "2",
+        "3",
+        "4",
+        "5",
+    )
     assert METHODS.classes([target], task) == ("0", "1", "2", "3")
     assert METHODS.classes([], task) == ()
     with pytest.raises(DataError, match="the class 26001, the largest can be 254"):
@@ -178,7 +209,10 @@ def test_classes_are_numbered_up_to_the_largest_that_is_not_void():
 
 def test_numbers_most_of_which_no_mask_has_are_no_classes():
     task = given(segmentation, []).task
-    for shades, says in (([0, 254], "only 0, 254 of the numbers 0 to 254"), ([3, 9, 255], "only 3, 9 of the numbers 0 to 9")):
+    for shades, says in (
+        ([0, 254], "only 0, 254 of the numbers 0 to 254"),
+        ([3, 9, 255], "only 3, 9 of the numbers 0 to 9"),
+    ):
         with pytest.raises(DataError, match=says) as raised:
             METHODS.classes([np.array([shades])], task)
         assert f"void={shades[1]}" in raised.value.hint and "classes=" in raised.value.hint
@@ -209,14 +243,19 @@ def test_the_head_gives_logits_in_training_and_classes_in_evaluation(name):
     with torch.no_grad():
         said = both.eval()(images)
         head = both[1]
-        logits = torch.nn.functional.interpolate(head.last(head.decoder(both[0](images))), scale_factor=4, mode="bilinear")
+        logits = torch.nn.functional.interpolate(
+            head.last(head.decoder(both[0](images))), scale_factor=4, mode="bilinear"
+        )
     assert said.dtype == torch.float32
     assert (said == logits.argmax(1)).all()
 
 
 def pyramid(side: int = 64) -> list[torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
-    return [torch.randn(2, 4, side // stride, side // stride, generator=generator) for stride in (4, 8, 16, 32)]
+    return [
+        torch.randn(2, 4, side // stride, side // stride, generator=generator)
+        for stride in (4, 8, 16, 32)
+    ]
 
 
 def test_a_diverged_network_says_no_class():
@@ -248,20 +287,36 @@ def test_chance_is_the_loss_of_saying_nothing():
 
 def test_the_loss_is_cross_entropy_and_dice_over_what_is_not_void():
     torch.manual_seed(0)
-    logits, masks = torch.randn(2, 4, 4, 4), torch.randint(0, 3, (2, 4, 4), dtype=torch.uint8)  # class 3 occurs in no mask
+    logits, masks = (
+        torch.randn(2, 4, 4, 4),
+        torch.randint(0, 3, (2, 4, 4), dtype=torch.uint8),
+    )  # class 3 occurs in no mask
     masks[0, :2] = VOID
-    chances = torch.tensor([[[[math.exp(v) for v in row] for row in part] for part in one] for one in logits.tolist()])
+    chances = torch.tensor(
+        [[[[math.exp(v) for v in row] for row in part] for part in one] for one in logits.tolist()]
+    )
     chances = chances / chances.sum(1, keepdim=True)
-    pixels = [(b, y, x) for b in range(2) for y in range(4) for x in range(4) if masks[b, y, x] != VOID]
+    pixels = [
+        (b, y, x) for b in range(2) for y in range(4) for x in range(4) if masks[b, y, x] != VOID
+    ]
     entropy = np.mean([-math.log(chances[b, int(masks[b, y, x]), y, x]) for b, y, x in pixels])
     dice = []
     for c in range(3):
-        true, said = [float(masks[pixel] == c) for pixel in pixels], [float(chances[b, c, y, x]) for b, y, x in pixels]
-        dice.append(2 * sum(t * p for t, p in zip(true, said, strict=True)) / (sum(true) + sum(said)))
-    assert float(METHODS.loss(logits, masks)) == pytest.approx(entropy + 1 - np.mean(dice), rel=1e-5)
+        true, said = (
+            [float(masks[pixel] == c) for pixel in pixels],
+            [float(chances[b, c, y, x]) for b, y, x in pixels],
+        )
+        dice.append(
+            2 * sum(t * p for t, p in zip(true, said, strict=True)) / (sum(true) + sum(said))
+        )
+    assert float(METHODS.loss(logits, masks)) == pytest.approx(
+        entropy + 1 - np.mean(dice), rel=1e-5
+    )
     other = logits.clone()
     other[0, :, :2] = 50 * torch.randn(4, 2, 4)
-    assert float(METHODS.loss(other, masks)) == pytest.approx(float(METHODS.loss(logits, masks)), rel=1e-6)
+    assert float(METHODS.loss(other, masks)) == pytest.approx(
+        float(METHODS.loss(logits, masks)), rel=1e-6
+    )
 
 
 def test_the_loss_is_that_of_segmentation_models_pytorch_where_all_classes_occur():
@@ -271,7 +326,9 @@ def test_the_loss_is_that_of_segmentation_models_pytorch_where_all_classes_occur
     torch.manual_seed(0)
     logits, masks = torch.randn(2, 3, 8, 8), torch.randint(0, 3, (2, 8, 8), dtype=torch.uint8)
     masks[1, :3] = VOID
-    published = cross_entropy(logits, masks.long(), ignore_index=VOID) + DiceLoss("multiclass", ignore_index=VOID)(logits, masks.long())
+    published = cross_entropy(logits, masks.long(), ignore_index=VOID) + DiceLoss(
+        "multiclass", ignore_index=VOID
+    )(logits, masks.long())
     assert float(METHODS.loss(logits, masks)) == pytest.approx(float(published), rel=1e-5)
 
 
@@ -295,7 +352,9 @@ def judged():
 
 def by_hand(said, masks):
     """Every metric, pixel by pixel."""
-    pairs = [(int(s), int(m)) for s, m in zip(said.flatten(), masks.flatten(), strict=True) if m != VOID]
+    pairs = [
+        (int(s), int(m)) for s, m in zip(said.flatten(), masks.flatten(), strict=True) if m != VOID
+    ]
     iou, recall, weight = {}, {}, {}
     for number in {value for pair in pairs for value in pair}:
         both = sum(pair == (number, number) for pair in pairs)
@@ -316,13 +375,17 @@ def test_metrics_are_what_counting_pixel_by_pixel_gives(judged):
     assert set(iou) == {0, 1, 2, 3, 4}
     assert dict(METHODS.measure(*judged)) == pytest.approx(expected)
     names = [*"abcdef"]
-    assert METHODS.by_class(*judged, names)["iou"] == pytest.approx({names[number]: value for number, value in iou.items()})
+    assert METHODS.by_class(*judged, names)["iou"] == pytest.approx(
+        {names[number]: value for number, value in iou.items()}
+    )
 
 
 def test_sums_of_tallies_give_the_metrics_of_any_choice_of_images(judged):
     said, masks = judged
     tally, rows = METHODS.tally(said, masks), [1, 1, 4]
-    assert dict(METHODS.tallied(tally[rows].sum(0))) == pytest.approx(by_hand(said[rows], masks[rows])[1])
+    assert dict(METHODS.tallied(tally[rows].sum(0))) == pytest.approx(
+        by_hand(said[rows], masks[rows])[1]
+    )
 
 
 def test_metrics_are_those_the_card_declares(judged):
@@ -343,8 +406,14 @@ def test_predictions_that_are_not_numbers_are_an_error(judged):
 
 def test_augmentation_moves_the_mask_with_its_image():
     images, masks = squares(6)
-    moved, targets = Together(METHODS, METHODS.augmentation(True))(images, masks, torch.Generator().manual_seed(0))
-    assert moved.shape == images.shape and targets.shape == masks.shape and targets.dtype == masks.dtype
+    moved, targets = Together(METHODS, METHODS.augmentation(True))(
+        images, masks, torch.Generator().manual_seed(0)
+    )
+    assert (
+        moved.shape == images.shape
+        and targets.shape == masks.shape
+        and targets.dtype == masks.dtype
+    )
     bright, inside = moved[:, 0] > 0.5, targets == 1
     for row in range(6):
         assert (bright[row] & inside[row]).sum() / (bright[row] | inside[row]).sum() > 0.9
@@ -354,7 +423,9 @@ def test_augmentation_moves_the_mask_with_its_image():
 
 def test_what_comes_in_from_outside_is_void_and_mean_colour():
     images, masks = torch.ones(8, 3, 64, 64), torch.zeros(8, 64, 64, dtype=torch.uint8)
-    moved, targets = Together(METHODS, METHODS.augmentation(False))(images, masks, torch.Generator().manual_seed(0))
+    moved, targets = Together(METHODS, METHODS.augmentation(False))(
+        images, masks, torch.Generator().manual_seed(0)
+    )
     assert set(targets.unique().tolist()) == {0, VOID}
     # Edges are interpolated in images, and not in masks.
     assert (moved[:, 0][targets == VOID] < 0.1).float().mean() > 0.95
@@ -366,8 +437,19 @@ def test_a_probe_takes_as_many_pixels_of_every_class_of_an_image():
     masks[1][masks[1] == 2] = VOID
     masks[1][0, :5] = 2
     probe = METHODS.probe(masks)
-    counts = {(image, number): int(((probe.image == image) & (probe.labels == number)).sum()) for image in (0, 1) for number in range(3)}
-    assert counts == {(0, 0): PROBED, (0, 1): PROBED, (0, 2): PROBED, (1, 0): PROBED, (1, 1): PROBED, (1, 2): 5}
+    counts = {
+        (image, number): int(((probe.image == image) & (probe.labels == number)).sum())
+        for image in (0, 1)
+        for number in range(3)
+    }
+    assert counts == {
+        (0, 0): PROBED,
+        (0, 1): PROBED,
+        (0, 2): PROBED,
+        (1, 0): PROBED,
+        (1, 1): PROBED,
+        (1, 2): 5,
+    }
     assert (np.diff(probe.image) >= 0).all()
     pixels = probe.places * 32 - 0.5
     assert np.allclose(pixels, pixels.round())

@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 import headwater as hw
-from harness.data.decoding import decode
-from harness.data.splits import splits_of
-from registry.errors import BadName, DataError, UnknownName
+from headwater.harness.data.decoding import decode
+from headwater.harness.data.splits import splits_of
+from headwater.registry.errors import BadName, DataError, UnknownName
 from tests.plugins.fake_hub import fake_hub
 
 COLOURS = {"red": (200, 0, 0), "blue": (0, 0, 200)}
@@ -37,15 +37,25 @@ def test_digits_are_scikit_learns_with_a_fixed_test_split(registry):
     card = registry.task("sklearn/digits")
     data = card.load()
     assert (len(data["train"].images), len(data["test"].images)) == (1200, 597)
-    assert (card.domain, card.mirror, card.images, len(card.classes)) == ("characters", False, 1200, 10)
-    assert data["train"].images[0].dtype == np.uint8 and max(image.max() for image in data["train"].images) == 255
+    assert (card.domain, card.mirror, card.images, len(card.classes)) == (
+        "characters",
+        False,
+        1200,
+        10,
+    )
+    assert (
+        data["train"].images[0].dtype == np.uint8
+        and max(image.max() for image in data["train"].images) == 255
+    )
     assert list(data["train"].targets[:5]) == [0, 1, 2, 3, 4]
 
 
 def test_letters_are_the_same_every_time_and_all_different(registry):
     card = registry.task("quickstart/letters")
     one, two = card.load(), card.load()
-    assert all(np.array_equal(a, b) for a, b in zip(one["train"].images, two["train"].images, strict=True))
+    assert all(
+        np.array_equal(a, b) for a, b in zip(one["train"].images, two["train"].images, strict=True)
+    )
     assert sorted(set(one["train"].targets)) == list(string.ascii_uppercase) == list(card.classes)
     whole = [image.tobytes() for split in one.values() for image in split.images]
     assert len(set(whole)) == len(whole) == card.images + 650
@@ -70,7 +80,9 @@ def test_photographs_share_no_pixel_between_train_and_test(registry, monkeypatch
     for name, split in registry.task("quickstart/photographs").load().items():
         for image in split.images:
             wide = image.astype(np.int64)
-            places[name].update((wide[..., 0] * 65536 + wide[..., 1] * 256 + wide[..., 2]).ravel().tolist())
+            places[name].update(
+                (wide[..., 0] * 65536 + wide[..., 1] * 256 + wide[..., 2]).ravel().tolist()
+            )
     assert places["train"] and places["test"] and not places["train"] & places["test"]
 
 
@@ -83,7 +95,10 @@ def parquet(folder, split, count=4, columns=("image", "label"), labels=None):
     folder.mkdir(parents=True, exist_ok=True)
     image, label = columns
     labels = [row % 2 for row in range(count)] if labels is None else labels
-    features = {image: datasets.Image(), label: datasets.ClassLabel(names=["red", "blue"]) if isinstance(labels[0], int) else None}
+    features = {
+        image: datasets.Image(),
+        label: datasets.ClassLabel(names=["red", "blue"]) if isinstance(labels[0], int) else None,
+    }
     features = datasets.Features(features) if features[label] else None
     pictures = [picture(list(COLOURS.values())[row % 2], row + len(split)) for row in range(count)]
     data = datasets.Dataset.from_dict({image: pictures, label: labels}, features=features)
@@ -96,7 +111,11 @@ def test_parquet_splits_and_class_names_are_read(registry, tmp_path):
     card = registry.task(f"parquet/{tmp_path}[domain=synthetic,mirror=false]")
     assert (card.images, card.domain, card.mirror, len(card.files)) == (6, "synthetic", False, 2)
     splits, classes = splits_of(card)
-    assert (classes, list(splits["train"].targets), len(splits["test"].images)) == (("red", "blue"), [0, 1] * 3, 2)
+    assert (classes, list(splits["train"].targets), len(splits["test"].images)) == (
+        ("red", "blue"),
+        [0, 1] * 3,
+        2,
+    )
     assert decode(splits["train"].images[0], 8)[0, 0].tolist() == [205, 5, 5]
 
 
@@ -110,19 +129,26 @@ def test_a_relative_parquet_path_starts_at_the_working_directory(registry, tmp_p
 def test_columns_of_other_names_are_found_by_type_or_named(registry, tmp_path):
     parquet(tmp_path, "train", columns=("photo", "kind"))
     assert splits_of(registry.task(f"parquet/{tmp_path}"))[1] == ("red", "blue")
-    with pytest.raises(DataError, match=r"has no column 'picture'. It has: photo \(Image\), kind \(ClassLabel\)"):
+    with pytest.raises(
+        DataError, match=r"has no column 'picture'. It has: photo \(Image\), kind \(ClassLabel\)"
+    ):
         splits_of(registry.task(f"parquet/{tmp_path}[image=picture]"))
 
 
 def test_text_labels_become_classes(registry, tmp_path):
     parquet(tmp_path, "train", labels=["red", "blue", "red", "blue"])
     splits, classes = splits_of(registry.task(f"parquet/{tmp_path}"))
-    assert set(splits["train"].targets) | set(splits["test"].targets) <= {"red", "blue"} and classes == ()
+    assert (
+        set(splits["train"].targets) | set(splits["test"].targets) <= {"red", "blue"}
+        and classes == ()
+    )
 
 
 def test_a_data_set_without_a_label_column_lists_its_columns(registry, tmp_path):
     parquet(tmp_path, "train", columns=("image", "caption"), labels=["a", "b", "c", "d"])
-    with pytest.raises(DataError, match=r"has no label column for classification. Its columns: image") as raised:
+    with pytest.raises(
+        DataError, match=r"has no label column for classification. Its columns: image"
+    ) as raised:
         splits_of(registry.task(f"parquet/{tmp_path}"))
     assert "label=COLUMN" in raised.value.hint
 
@@ -209,8 +235,8 @@ def test_an_empty_class_no_images_and_loose_images_are_errors(registry, tmp_path
 
 HUB_PROGRAM = """
 import headwater as hw
-from registry.errors import DataError
-from harness.data.splits import splits_of
+from headwater.registry.errors import DataError
+from headwater.harness.data.splits import splits_of
 def show(name):
     try:
         splits, classes = splits_of(hw.Registry.discover().task(name))
@@ -232,16 +258,25 @@ def test_a_hub_data_set_is_loaded_without_code_and_its_errors_say_what_to_do(tmp
     parquet(root / "data", "test-00000-of-00001", 4, columns=("photo", "kind"))
     (tmp_path / "datasets/lab/scripted").mkdir()
     (tmp_path / "datasets/lab/scripted/scripted.py").write_text("raise SystemExit('a script ran')")
-    environment = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
+    environment = {
+        key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")
+    }
     with fake_hub(tmp_path) as endpoint:
         environment |= {"HF_HOME": str(tmp_path / "home"), "HF_ENDPOINT": endpoint}
         command = [sys.executable, "-c", HUB_PROGRAM]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=120, check=False
+        )
     lines = done.stdout.splitlines()
     assert lines[0] == "{'train': 6, 'test': 4} ('red', 'blue')", done.stderr
     assert lines[1] == "{'train': 3, 'test': 1} ('red', 'blue')"
-    assert lines[2].startswith("lab/shapes has no split 'held'. It has: train, test | Say which: hf/lab/shapes[test=SPLIT]")
-    assert lines[3].startswith("lab/nothing could not be loaded from the Hub") and "parquet/FOLDER" in lines[3]
+    assert lines[2].startswith(
+        "lab/shapes has no split 'held'. It has: train, test | Say which: hf/lab/shapes[test=SPLIT]"
+    )
+    assert (
+        lines[3].startswith("lab/nothing could not be loaded from the Hub")
+        and "parquet/FOLDER" in lines[3]
+    )
     assert "scripts are no longer supported" in lines[4]
 
 
@@ -263,17 +298,20 @@ def test_a_folder_of_the_same_name_does_not_stand_in_for_the_hub(registry, tmp_p
 
 
 def test_every_option_of_a_data_set_is_documented():
-    from plugins.tasks import _facts, coco, hub_datasets, voc
+    from headwater.plugins.tasks import _facts, coco, hub_datasets, voc
 
     page = (Path(__file__).resolve().parents[2] / "docs/tasks.md").read_text(encoding="utf-8")
     options = {*_facts.FACTS, *_facts.COLUMNS, *coco.OPTIONS, *voc.OPTIONS, *hub_datasets.OPTIONS}
     assert {option for option in options if f"`{option}" not in page} == set()
-    assert f"| `margin` | {coco.OPTIONS['margin']} |" in page and f"| `background` | {str(coco.OPTIONS['background']).lower()} |" in page
+    assert (
+        f"| `margin` | {coco.OPTIONS['margin']} |" in page
+        and f"| `background` | {str(coco.OPTIONS['background']).lower()} |" in page
+    )
 
 
 def test_the_names_and_types_that_the_page_lists_are_those_that_are_looked_for():
-    from harness.data.columns import BOXES, IMAGES, WANTED
-    from harness.data.values import NAMES
+    from headwater.harness.data.columns import BOXES, IMAGES, WANTED
+    from headwater.harness.data.values import NAMES
 
     page = (Path(__file__).resolve().parents[2] / "docs/tasks.md").read_text(encoding="utf-8")
     assert all(f"\n| {type} | " in page for type in WANTED)

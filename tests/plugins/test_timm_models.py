@@ -13,9 +13,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import headwater as hw
-from plugins.models.timm_listing import listing
-from registry import Kind
-from registry.errors import BadName, UnknownName, WeightsError
+from headwater.plugins.models.timm_listing import listing
+from headwater.registry import Kind
+from headwater.registry.errors import BadName, UnknownName, WeightsError
 from tests.plugins.fake_hub import fake_hub
 
 ARCHITECTURE = "test_resnet"
@@ -34,7 +34,9 @@ def saved(tmp_path):
     def save(drop=(), architecture=ARCHITECTURE, name="w.safetensors", **replaced):
         torch.manual_seed(3)
         state = timm_library.create_model(architecture, num_classes=7).state_dict()
-        state = {key: value for key, value in state.items() if not key.startswith(tuple(drop) or "-")}
+        state = {
+            key: value for key, value in state.items() if not key.startswith(tuple(drop) or "-")
+        }
         save_file(state | replaced, tmp_path / name)
         return tmp_path / name
 
@@ -54,11 +56,30 @@ def test_every_pretrained_tag_is_listed_with_its_facts(registry):
     tags = {card.name: card for card in registry.all(Kind.SOURCE) if card.name.startswith("timm/")}
     assert len(tags) == len(timm_library.list_pretrained()) > 1500
     card = tags["timm/resnet50.a1_in1k"]
-    assert (card.architecture, card.pretrained_on, card.domain, card.images) == ("resnet50", ("imagenet-1k",), "consumer", 1_281_167)
-    assert (card.task_type, card.licence, card.input_size, card.scratch) == ("classification", "apache-2.0", 224, "scratch/resnet50")
-    assert tags["timm/convnext_base.clip_laion2b_augreg_ft_in12k_in1k"].pretrained_on == ("laion-2b", "imagenet-12k", "imagenet-1k")
+    assert (card.architecture, card.pretrained_on, card.domain, card.images) == (
+        "resnet50",
+        ("imagenet-1k",),
+        "consumer",
+        1_281_167,
+    )
+    assert (card.task_type, card.licence, card.input_size, card.scratch) == (
+        "classification",
+        "apache-2.0",
+        224,
+        "scratch/resnet50",
+    )
+    assert tags["timm/convnext_base.clip_laion2b_augreg_ft_in12k_in1k"].pretrained_on == (
+        "laion-2b",
+        "imagenet-12k",
+        "imagenet-1k",
+    )
     unknown = tags["timm/mobilenetv5_300m.gemma3n"]
-    assert (unknown.pretrained_on, unknown.domain, unknown.images, unknown.task_type) == ((), None, None, None)
+    assert (unknown.pretrained_on, unknown.domain, unknown.images, unknown.task_type) == (
+        (),
+        None,
+        None,
+        None,
+    )
 
 
 def test_images_are_those_of_the_largest_stage(registry):
@@ -79,7 +100,9 @@ def test_an_unknown_tag_names_the_nearest(registry):
 def test_an_architecture_without_weights_says_what_there_is(registry):
     with pytest.raises(UnknownName, match="say which weights") as raised:
         registry.source("timm/test_vit")
-    assert "timm/test_vit.r160_in1k" in raised.value.hint and "scratch/test_vit" in raised.value.hint
+    assert (
+        "timm/test_vit.r160_in1k" in raised.value.hint and "scratch/test_vit" in raised.value.hint
+    )
 
 
 def test_options_on_a_tag_reach_its_scratch_reference(registry):
@@ -92,7 +115,7 @@ def test_options_on_a_tag_reach_its_scratch_reference(registry):
 HUB_PROGRAM = """
 import json
 import headwater as hw
-from registry.errors import WeightsError
+from headwater.registry.errors import WeightsError
 registry = hw.Registry.discover()
 network = registry.source("timm/test_resnet.r160_in1k").network(64)
 print(json.dumps({name: float(value.double().sum()) for name, value in network.state_dict().items()}))
@@ -104,9 +127,18 @@ except WeightsError as error:
 
 
 def from_hub(home, endpoint):
-    environment = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
+    environment = {
+        key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")
+    }
     environment |= {"HF_HOME": str(home), "HF_ENDPOINT": endpoint}
-    done = subprocess.run([sys.executable, "-c", HUB_PROGRAM], env=environment, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", HUB_PROGRAM],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 
@@ -118,7 +150,11 @@ def test_hub_weights_are_loaded_and_serve_again_without_the_hub(tmp_path):
     repository = tmp_path / "models/timm/test_resnet.r160_in1k"
     repository.mkdir(parents=True)
     save_file(network.state_dict(), repository / "model.safetensors")
-    wanted = {name: float(value.double().sum()) for name, value in network.state_dict().items() if not name.startswith("fc.")}
+    wanted = {
+        name: float(value.double().sum())
+        for name, value in network.state_dict().items()
+        if not name.startswith("fc.")
+    }
     with fake_hub(tmp_path) as endpoint:
         online, refusal = from_hub(tmp_path / "home", endpoint)
     offline, outage = from_hub(tmp_path / "home", endpoint)
@@ -134,7 +170,11 @@ def test_hub_weights_are_loaded_and_serve_again_without_the_hub(tmp_path):
 def test_a_local_file_is_loaded_tensor_by_tensor(registry, saved):
     path = saved()
     card = registry.source(f"timm/{ARCHITECTURE}[weights={path}]")
-    assert (card.weights, card.task_type, card.scratch) == (str(path), "classification", f"scratch/{ARCHITECTURE}")
+    assert (card.weights, card.task_type, card.scratch) == (
+        str(path),
+        "classification",
+        f"scratch/{ARCHITECTURE}",
+    )
     torch.manual_seed(3)
     reference = timm_library.create_model(ARCHITECTURE, num_classes=7)
     assert torch.equal(features(card.network(64)), features(reference))
@@ -146,8 +186,17 @@ def test_the_classifier_has_the_size_in_the_file(saved):
 
 def test_half_precision_weights_compute_in_float32(registry, saved):
     path = saved()
-    save_file({key: value.half() if value.is_floating_point() else value for key, value in load_file(path).items()}, path)
-    assert features(registry.source(f"timm/{ARCHITECTURE}[weights={path}]").network(64)).dtype == torch.float32
+    save_file(
+        {
+            key: value.half() if value.is_floating_point() else value
+            for key, value in load_file(path).items()
+        },
+        path,
+    )
+    assert (
+        features(registry.source(f"timm/{ARCHITECTURE}[weights={path}]").network(64)).dtype
+        == torch.float32
+    )
 
 
 def test_a_trunk_is_cut_where_the_file_ends_and_scratch_is_cut_too(registry, saved):
@@ -155,7 +204,11 @@ def test_a_trunk_is_cut_where_the_file_ends_and_scratch_is_cut_too(registry, sav
     card = registry.source(f"timm/test_efficientnet[weights={path}]")
     assert card.scratch == "scratch/test_efficientnet[cut=conv_head+bn2]"
     trunk = timm_library.create_model("test_efficientnet").blocks[-1][-1].conv_pwl.out_channels
-    assert features(card.network(64)).shape == features(registry.source(card.scratch).network(64)).shape == (2, trunk)
+    assert (
+        features(card.network(64)).shape
+        == features(registry.source(card.scratch).network(64)).shape
+        == (2, trunk)
+    )
     assert card.task_type is None
 
 
@@ -174,12 +227,16 @@ def test_half_a_module_missing_is_an_error_even_at_the_end(registry, saved):
 
 def test_a_tensor_of_the_wrong_shape_is_named_with_both_shapes(registry, saved):
     path = saved(**{"bn1.weight": torch.ones(5)})
-    with pytest.raises(WeightsError, match=r"tensor 'bn1.weight' has shape \[5\], test_resnet wants \[\d+\]"):
+    with pytest.raises(
+        WeightsError, match=r"tensor 'bn1.weight' has shape \[5\], test_resnet wants \[\d+\]"
+    ):
         registry.source(f"timm/{ARCHITECTURE}[weights={path}]")
 
 
 def test_a_tensor_the_architecture_has_not_is_named(registry, saved):
-    with pytest.raises(WeightsError, match=r"has a tensor 'layer9.weight' that test_resnet has not"):
+    with pytest.raises(
+        WeightsError, match=r"has a tensor 'layer9.weight' that test_resnet has not"
+    ):
         registry.source(f"timm/{ARCHITECTURE}[weights={saved(**{'layer9.weight': torch.ones(1)})}]")
 
 
@@ -191,7 +248,12 @@ def test_a_missing_file_is_an_error_when_the_name_is_read(registry):
 def test_facts_in_the_name_are_on_the_card(registry, saved):
     facts = "domain=aerial,images=500,pretrained_on=eurosat+rsscn7,mean=0.5,std=0.25,licence=mit"
     card = registry.source(f"timm/{ARCHITECTURE}[weights={saved()},{facts}]")
-    assert (card.domain, card.images, card.pretrained_on, card.licence) == ("aerial", 500, ("eurosat", "rsscn7"), "mit")
+    assert (card.domain, card.images, card.pretrained_on, card.licence) == (
+        "aerial",
+        500,
+        ("eurosat", "rsscn7"),
+        "mit",
+    )
     assert (card.mean, card.std) == ((0.5,) * 3, (0.25,) * 3)
     with pytest.raises(BadName, match="images wants a value of type int"):
         registry.source(f"timm/{ARCHITECTURE}[weights={saved()},images=many]")
@@ -203,7 +265,11 @@ def test_the_scratch_reference_is_fed_as_its_source_is(registry, saved):
     scratch = registry.source(card.scratch)
     assert (scratch.mean, scratch.std, scratch.scratch) == (card.mean, card.std, scratch.name)
     scratch.network(64)
-    tags = [tag for tag in registry.all(Kind.SOURCE) if tag.name.startswith("timm/") and len({*tag.mean}) == len({*tag.std}) == 1]
+    tags = [
+        tag
+        for tag in registry.all(Kind.SOURCE)
+        if tag.name.startswith("timm/") and len({*tag.mean}) == len({*tag.std}) == 1
+    ]
     assert all(registry.source(tag.scratch).mean == tag.mean for tag in tags[::20])
     with pytest.raises(BadName, match="a scratch source has no images"):
         registry.source(f"scratch/{ARCHITECTURE}[images=5]")
@@ -240,11 +306,16 @@ def test_a_vit_file_is_resized_with_its_position_embedding(registry, saved):
 
 
 def test_an_option_timm_does_not_take_is_named(registry):
-    with pytest.raises(BadName, match=r"timm cannot make test_resnet\[.*unheard_of=1.*unexpected keyword argument 'unheard_of'"):
+    with pytest.raises(
+        BadName,
+        match=r"timm cannot make test_resnet\[.*unheard_of=1.*unexpected keyword argument 'unheard_of'",
+    ):
         registry.source(f"scratch/{ARCHITECTURE}[unheard_of=1]").network(64)
 
 
-@pytest.mark.parametrize("option", ["num_classes=10", "pretrained=true", "checkpoint_path=x.pth", "in_chans=1"])
+@pytest.mark.parametrize(
+    "option", ["num_classes=10", "pretrained=true", "checkpoint_path=x.pth", "in_chans=1"]
+)
 def test_options_that_are_not_the_users_are_refused(registry, option):
     with pytest.raises(BadName, match="cannot be set here"):
         registry.source(f"scratch/{ARCHITECTURE}[{option}]")
@@ -269,4 +340,7 @@ def test_a_relative_path_is_also_looked_for_beside_the_plugin(saved, tmp_path, m
         f"def build():\n    return hw.timm_model('{ARCHITECTURE}', weights='beside.safetensors')\n"
     )
     monkeypatch.chdir("/")
-    assert features(hw.Registry.discover([tmp_path / "lab.py"]).source("lab/net").network(64)).shape[0] == 2
+    assert (
+        features(hw.Registry.discover([tmp_path / "lab.py"]).source("lab/net").network(64)).shape[0]
+        == 2
+    )

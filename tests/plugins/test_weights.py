@@ -9,8 +9,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from plugins.models.weights import shapes_of, tensors_of
-from registry.errors import WeightsError
+from headwater.plugins.models.weights import shapes_of, tensors_of
+from headwater.registry.errors import WeightsError
 
 TENSORS = {"a.weight": torch.ones(2, 3, dtype=torch.float16), "a.steps": torch.tensor(7)}
 
@@ -54,7 +54,9 @@ def test_a_plain_pickle_that_executes_code_does_not_run_and_is_no_torch_file(tmp
 
 
 def test_bytes_that_are_no_pickle_are_no_torch_file(tmp_path):
-    (tmp_path / "garbage.pth").write_bytes(b"hello" * 100)  # the unpickler's own error was the number 101
+    (tmp_path / "garbage.pth").write_bytes(
+        b"hello" * 100
+    )  # the unpickler's own error was the number 101
     with pytest.raises(WeightsError, match="it is no torch file"):
         tensors_of(tmp_path / "garbage.pth")
 
@@ -65,7 +67,10 @@ def test_a_whole_pickled_network_is_refused(tmp_path):
         tensors_of(tmp_path / "m.pt")
 
 
-@pytest.mark.parametrize("content", [b"\x00" * 40, b"<html>not found</html>", b"version https://git-lfs.github.com/spec/v1"])
+@pytest.mark.parametrize(
+    "content",
+    [b"\x00" * 40, b"<html>not found</html>", b"version https://git-lfs.github.com/spec/v1"],
+)
 @pytest.mark.parametrize("suffix", ["safetensors", "pth"])
 def test_a_damaged_file_is_an_error_that_names_it(tmp_path, suffix, content):
     path = tmp_path / f"w.{suffix}"

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
-from harness.measure.backbone import Backbone
-from registry import Batch, Context, Registry, SourceData
-from registry.adaptation import HIDDEN
+from headwater.harness.measure.backbone import Backbone
+from headwater.registry import Batch, Context, Registry, SourceData
+from headwater.registry.cards.adaptation import HIDDEN
 from tests.harness.toy import PLUGIN
 
 CLASSES, WIDTH = 3, 6
@@ -18,7 +18,11 @@ CLASSES, WIDTH = 3, 6
 def noise(count: int, seed: int, offset: int = 0) -> Batch:
     generator = torch.Generator().manual_seed(seed)
     images = torch.randn(count, 3, 8, 8, generator=generator)
-    return Batch(images, torch.randint(0, CLASSES, (count,), generator=generator), torch.arange(count) + offset)
+    return Batch(
+        images,
+        torch.randint(0, CLASSES, (count,), generator=generator),
+        torch.arange(count) + offset,
+    )
 
 
 def hidden(batch: Batch) -> Batch:
@@ -32,7 +36,14 @@ def endless(count: int) -> Iterator[Batch]:
         seed += 1
 
 
-def context(*, shares: bool = True, images: int = 20, steps: int = 10, source: Iterator[Batch] | None = None, data: bool = True) -> Context:
+def context(
+    *,
+    shares: bool = True,
+    images: int = 20,
+    steps: int = 10,
+    source: Iterator[Batch] | None = None,
+    data: bool = True,
+) -> Context:
     registry = Registry.discover([PLUGIN])
     torch.manual_seed(0)
     card = registry.source("toy/fixed")

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import headwater as hw
-from registry import Domain, Kind
-from registry.errors import BadPlugin, UnknownName
+from headwater.registry import Domain, Kind
+from headwater.registry.errors import BadPlugin, UnknownName
 
 TASK = """
 import headwater as hw
@@ -33,15 +33,26 @@ def plugin(tmp_path):
 def test_the_bundled_door_brings_what_the_quickstart_needs():
     registry = hw.Registry.discover()
     assert registry.problems == []
-    assert {"sklearn/digits", "quickstart/letters", "quickstart/photographs"} <= set(registry.cards[Kind.TASK])
-    assert {provider.prefix for provider in registry.providers} >= {"timm", "scratch", "parquet", "folder", "hf", "chain"}
+    assert {"sklearn/digits", "quickstart/letters", "quickstart/photographs"} <= set(
+        registry.cards[Kind.TASK]
+    )
+    assert {provider.prefix for provider in registry.providers} >= {
+        "timm",
+        "scratch",
+        "parquet",
+        "folder",
+        "hf",
+        "chain",
+    }
 
 
 def test_a_file_and_a_folder_of_files_are_doors(plugin, tmp_path):
     plugin("one")
     plugin("two")
     assert hw.Registry.discover([tmp_path]).task("lab/two").domain == "medical"
-    assert hw.Registry.discover([tmp_path / "one.py"]).task("lab/one").origin == str(tmp_path / "one.py")
+    assert hw.Registry.discover([tmp_path / "one.py"]).task("lab/one").origin == str(
+        tmp_path / "one.py"
+    )
 
 
 def test_two_files_of_one_name_do_not_collide(tmp_path):
@@ -56,7 +67,11 @@ def test_an_installed_entry_point_is_a_door(plugin, tmp_path, monkeypatch):
     (tmp_path / "installed_lab.py").write_text(TASK.format(name="installed/task"))
     monkeypatch.syspath_prepend(tmp_path)
     entry = importlib.metadata.EntryPoint("lab", "installed_lab", "headwater.plugins")
-    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [entry] if group == "headwater.plugins" else [])
+    monkeypatch.setattr(
+        importlib.metadata,
+        "entry_points",
+        lambda group: [entry] if group == "headwater.plugins" else [],
+    )
     assert hw.Registry.discover().task("installed/task").origin == "lab (installed_lab)"
 
 
@@ -71,7 +86,10 @@ def test_a_broken_plugin_is_reported_and_skipped(plugin, tmp_path, text):
 
 
 def test_a_second_card_of_the_same_name_is_a_problem_and_the_first_stays(plugin):
-    first, second = plugin("one"), plugin("two", TASK.format(name="lab/one").replace("medical", "art"))
+    first, second = (
+        plugin("one"),
+        plugin("two", TASK.format(name="lab/one").replace("medical", "art")),
+    )
     registry = hw.Registry.discover([first, second])
     assert registry.task("lab/one").domain == "medical"
     assert registry.problems[0].reason == f"the task 'lab/one' is already registered by {first}"
@@ -95,14 +113,18 @@ def test_inclusion_of_domains_is_transitive():
 
 
 def test_domains_within_each_other_do_not_loop():
-    registry = hw.Registry.discover([Domain(name="a", within=("b",)), Domain(name="b", within=("a",))])
+    registry = hw.Registry.discover(
+        [Domain(name="a", within=("b",)), Domain(name="b", within=("a",))]
+    )
     assert registry.domain_parents()["a"] == {"b"}
 
 
 def test_an_unknown_name_says_what_is_near_and_how_to_list():
     with pytest.raises(UnknownName) as raised:
         hw.Registry.discover().task("sklearn/digit")
-    assert raised.value.message == "'sklearn/digit' is not a known task. Did you mean sklearn/digits?"
+    assert (
+        raised.value.message == "'sklearn/digit' is not a known task. Did you mean sklearn/digits?"
+    )
     assert "headwater list tasks" in raised.value.hint
 
 

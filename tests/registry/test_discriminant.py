@@ -7,23 +7,39 @@ import pytest
 from scipy.special import softmax
 from scipy.stats import multivariate_normal
 
-from registry import Evidence, discriminant
-from registry.discriminant import Discriminant, Posteriors, blocks_of, largest_eigenvalue
-from registry.errors import NotApplicable
-from registry.moments import Moments
+from headwater.registry import Evidence
+from headwater.registry.errors import NotApplicable
+from headwater.registry.evidence import discriminant
+from headwater.registry.evidence.discriminant import (
+    Discriminant,
+    Posteriors,
+    blocks_of,
+    largest_eigenvalue,
+)
+from headwater.registry.evidence.moments import Moments
 from tests.plugins.estimators import cases
 
 
 def shrunk_covariance(features, labels, shrinkage):
     shares = np.bincount(labels) / len(labels)
-    within = sum(share * np.cov(features[labels == c].T, bias=True) for c, share in enumerate(shares))
-    return (1 - shrinkage) * within + shrinkage * np.trace(within) / len(within) * np.eye(len(within))
+    within = sum(
+        share * np.cov(features[labels == c].T, bias=True) for c, share in enumerate(shares)
+    )
+    return (1 - shrinkage) * within + shrinkage * np.trace(within) / len(within) * np.eye(
+        len(within)
+    )
 
 
 def bayes(features, labels, shrinkage):
     """Posteriors (N, C) of Gaussians around the class means, by their densities."""
-    covariance, shares = shrunk_covariance(features, labels, shrinkage), np.bincount(labels) / len(labels)
-    densities = [multivariate_normal(features[labels == c].mean(0), covariance).logpdf(features) for c in range(len(shares))]
+    covariance, shares = (
+        shrunk_covariance(features, labels, shrinkage),
+        np.bincount(labels) / len(labels),
+    )
+    densities = [
+        multivariate_normal(features[labels == c].mean(0), covariance).logpdf(features)
+        for c in range(len(shares))
+    ]
     return softmax(np.array(densities).T + np.log(shares), axis=1)
 
 
@@ -44,7 +60,9 @@ def test_the_shrinkage_falls_with_the_largest_eigenvalue(factor):
     data = cases.few_features().scaled(factor)
     evidence = Evidence.of(data.features, data.labels)
     largest = np.linalg.eigvalsh(shrunk_covariance(data.features, data.labels, 0.0))[-1]
-    assert evidence.discriminant.shrinkage == pytest.approx(max(np.exp(-5 * largest), 1e-10), rel=1e-9)
+    assert evidence.discriminant.shrinkage == pytest.approx(
+        max(np.exp(-5 * largest), 1e-10), rel=1e-9
+    )
 
 
 def test_the_largest_eigenvalue_of_a_large_matrix_is_the_same_every_time():

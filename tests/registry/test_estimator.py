@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import headwater as hw
-from registry import Evidence, Shape
-from registry.errors import BadName, BadPlugin, NotApplicable
-from registry.pool import pooled
+from headwater.registry import Evidence, Shape
+from headwater.registry.errors import BadName, BadPlugin, NotApplicable
+from headwater.registry.evidence.pool import pooled
 
 EVIDENCE = Evidence.of(np.arange(12.0).reshape(6, 2), [0, 1, 2] * 2, np.full((6, 4), 0.25))
 
@@ -51,7 +51,9 @@ def test_rounding_beyond_a_bound_is_put_on_it():
     assert returning(1 + 1e-12, low=0.0, high=1.0).of(EVIDENCE) == 1.0
 
 
-@pytest.mark.parametrize("facts", [{"task_types": ("regression",)}, {"score": lambda source_probabilities: 0.0}])
+@pytest.mark.parametrize(
+    "facts", [{"task_types": ("regression",)}, {"score": lambda source_probabilities: 0.0}]
+)
 def test_where_it_is_not_defined_it_does_not_apply(facts):
     card = hw.Estimator(**({"name": "lab/e", "score": lambda features: 0.0} | facts))
     with pytest.raises(NotApplicable):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from registry import Evidence
-from registry.errors import DataError
-from registry.estimator import Shape
+from headwater.registry import Evidence
+from headwater.registry.errors import DataError
+from headwater.registry.evidence.shape import Shape
 
 X = np.arange(12.0).reshape(6, 2)
 Y = [0, 1, 0, 1, 2, 2]
@@ -32,7 +32,14 @@ def test_classes_are_compacted_in_sorted_order(labels, encoded):
 
 
 @pytest.mark.parametrize(
-    ("given", "kept"), [("float32", "float32"), ("float64", "float64"), ("float16", "float32"), ("int64", "float64"), ("bool", "float64")]
+    ("given", "kept"),
+    [
+        ("float32", "float32"),
+        ("float64", "float64"),
+        ("float16", "float32"),
+        ("int64", "float64"),
+        ("bool", "float64"),
+    ],
 )
 def test_features_stay_in_their_precision(given, kept):
     assert Evidence.of(X.astype(given), Y).features.dtype == kept
@@ -41,7 +48,9 @@ def test_features_stay_in_their_precision(given, kept):
 def test_an_array_is_not_copied_and_a_file_not_read(tmp_path):
     assert Evidence.of(X, Y).features is X
     np.save(tmp_path / "x.npy", X)
-    assert isinstance(Evidence.of(np.load(tmp_path / "x.npy", mmap_mode="r"), Y).features, np.memmap)
+    assert isinstance(
+        Evidence.of(np.load(tmp_path / "x.npy", mmap_mode="r"), Y).features, np.memmap
+    )
 
 
 def test_targets_of_regression_are_columns():

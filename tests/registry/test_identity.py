@@ -7,7 +7,7 @@ import os
 import pytest
 
 import headwater as hw
-from registry.identity import _modules, code_of, digest, digest_files
+from headwater.registry.identity import _modules, code_of, digest, digest_files
 
 CODE = '''"""{doc}"""
 import headwater as hw
@@ -46,13 +46,17 @@ def test_a_helper_beside_a_plugin_counts_and_so_does_what_it_imports(tmp_path):
         folder.mkdir()
         (folder / "further.py").write_text(further)
         (folder / "helper.py").write_text(helper)
-        (folder / "plugin.py").write_text("def load():\n    from helper import start\n    return start\n")
+        (folder / "plugin.py").write_text(
+            "def load():\n    from helper import start\n    return start\n"
+        )
         space: dict = {}
         exec(compile((folder / "plugin.py").read_text(), str(folder / "plugin.py"), "exec"), space)
         return code_of(space["load"])
 
     first = code("one", "from further import start", "start = 1")
-    assert first == code("same", '"""Says what."""\nfrom further import start  # the same', "start = 1")
+    assert first == code(
+        "same", '"""Says what."""\nfrom further import start  # the same', "start = 1"
+    )
     assert first != code("other", "from further import start", "start = 2")
     assert first != code("direct", "start = 1", "start = 1")
 
@@ -64,7 +68,9 @@ def test_what_a_task_type_draws_is_no_other_measurement(tmp_path):
         (folder / "colours.py").write_text(colour)
         (folder / "losses.py").write_text(loss)
         methods = "class methods:\n    def loss(self):\n        from losses import loss\n"
-        (folder / "plugin.py").write_text(f"{methods}    def picture(self):\n        from colours import red\n        {draws}\n")
+        (folder / "plugin.py").write_text(
+            f"{methods}    def picture(self):\n        from colours import red\n        {draws}\n"
+        )
         space: dict = {"__name__": f"plugin_{name}"}
         exec(compile((folder / "plugin.py").read_text(), str(folder / "plugin.py"), "exec"), space)
         return code_of(space["methods"].picture, without=("picture",))

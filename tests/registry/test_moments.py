@@ -9,9 +9,9 @@ from operator import add
 import numpy as np
 import pytest
 
-from registry import sums as module
-from registry.errors import DataError
-from registry.moments import Moments
+from headwater.registry.errors import DataError
+from headwater.registry.evidence import sums as module
+from headwater.registry.evidence.moments import Moments
 
 
 def plain(features, columns, point):
@@ -30,11 +30,18 @@ def plain(features, columns, point):
 
 
 def check(found: Moments, features, columns, tolerance=1e-10):
-    for about, point in (("origin", found.origin), ("mean", features.astype(np.float64).mean(0)), ("zero", np.zeros(features.shape[1]))):
+    for about, point in (
+        ("origin", found.origin),
+        ("mean", features.astype(np.float64).mean(0)),
+        ("zero", np.zeros(features.shape[1])),
+    ):
         moved = {"origin": found, "mean": found.centred, "zero": found.raw}[about]
         for name, expected in plain(features, columns, point).items():
             scale = np.abs(plain(features, np.abs(columns), point)[name]).max() + 1e-30
-            assert np.abs(getattr(moved, name) - expected).max() <= tolerance * max(scale, 1.0), (about, name)
+            assert np.abs(getattr(moved, name) - expected).max() <= tolerance * max(scale, 1.0), (
+                about,
+                name,
+            )
 
 
 @pytest.fixture(params=[(50, 4), (7, 12), (2, 1)], ids=str)
@@ -61,10 +68,15 @@ def test_of_label_columns(task_type):
     check(Moments.of(features, columns, task_type=task_type), features, columns.astype(float))
 
 
-@pytest.mark.parametrize("cuts", [[1], [25], [49], [50], [10, 11, 11, 30], list(range(1, 50))], ids=len)
+@pytest.mark.parametrize(
+    "cuts", [[1], [25], [49], [50], [10, 11, 11, 30], list(range(1, 50))], ids=len
+)
 def test_shards_add_up_to_the_whole_wherever_they_are_cut(cuts):
     random = np.random.default_rng(2)
-    features, labels = random.normal(size=(50, 4)) * 2 + 5, np.sort(random.integers(0, 4, 50))  # sorted: most shards lack classes
+    features, labels = (
+        random.normal(size=(50, 4)) * 2 + 5,
+        np.sort(random.integers(0, 4, 50)),
+    )  # sorted: most shards lack classes
     shards = zip(np.split(features, cuts), np.split(labels, cuts), strict=True)
     merged = reduce(add, (Moments.of(part, own, classes=4) for part, own in shards))
     check(merged, features, one_hot(labels, 4))
@@ -72,10 +84,15 @@ def test_shards_add_up_to_the_whole_wherever_they_are_cut(cuts):
 
 def test_the_order_of_shards_does_not_matter():
     random = np.random.default_rng(3)
-    parts = [Moments.of(random.normal(size=(9, 3)) + shift, random.integers(0, 2, 9), classes=2) for shift in (0.0, 10.0, -4.0)]
+    parts = [
+        Moments.of(random.normal(size=(9, 3)) + shift, random.integers(0, 2, 9), classes=2)
+        for shift in (0.0, 10.0, -4.0)
+    ]
     one, other = (reduce(add, order).centred for order in (parts, parts[::-1]))
     for field in fields(Moments):
-        assert np.allclose(getattr(one, field.name), getattr(other, field.name), rtol=1e-11, atol=1e-11), field.name
+        assert np.allclose(
+            getattr(one, field.name), getattr(other, field.name), rtol=1e-11, atol=1e-11
+        ), field.name
 
 
 def test_shards_of_other_classes_or_features_do_not_add_up():
@@ -99,14 +116,19 @@ def test_features_on_disk_are_read_block_by_block(tmp_path, monkeypatch):
 
     monkeypatch.setattr(module, "BLOCK", 1 << 15)
     random = np.random.default_rng(4)
-    features, labels = random.normal(size=(40_000, 16)).astype(np.float32), random.integers(0, 5, 40_000)
+    features, labels = (
+        random.normal(size=(40_000, 16)).astype(np.float32),
+        random.integers(0, 5, 40_000),
+    )
     np.save(tmp_path / "features.npy", features)
     tracemalloc.start()
     found = Moments.of(np.load(tmp_path / "features.npy", mmap_mode="r"), labels)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < features.nbytes / 2
-    assert np.allclose(found.raw.gram, features.T.astype(np.float64) @ features.astype(np.float64), rtol=1e-12)
+    assert np.allclose(
+        found.raw.gram, features.T.astype(np.float64) @ features.astype(np.float64), rtol=1e-12
+    )
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
@@ -123,7 +145,10 @@ def test_a_mean_far_from_zero_costs_no_digits(scale):
 def test_within_is_the_mean_covariance_within_classes(data):
     features, labels = data
     classes, counts = np.unique(labels, return_counts=True)
-    expected = sum(count / len(labels) * np.cov(features[labels == c].T, bias=True) for c, count in zip(classes, counts, strict=True))
+    expected = sum(
+        count / len(labels) * np.cov(features[labels == c].T, bias=True)
+        for c, count in zip(classes, counts, strict=True)
+    )
     assert np.allclose(Moments.of(features, labels).within, expected, atol=1e-10)
 
 

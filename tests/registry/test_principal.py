@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from registry import Evidence
-from registry.principal import Principal
+from headwater.registry import Evidence
+from headwater.registry.evidence.principal import Principal
 from tests.plugins.estimators import cases
 
 
@@ -24,8 +24,12 @@ def test_scatter_and_scores_are_those_of_a_singular_value_decomposition(case, wi
     assert principal.scatter == pytest.approx(singular[:rank] ** 2, rel=1e-8)
     assert principal.axes.T @ principal.axes == pytest.approx(np.eye(rank), abs=1e-8)
     expected = PCA(rank, svd_solver="full").fit_transform(features)
-    assert principal.scores(data.features) == pytest.approx(expected, rel=1e-6, abs=1e-7 * singular[0])
-    assert principal.scores(data.features, 2) == pytest.approx(expected[:, :2], rel=1e-6, abs=1e-7 * singular[0])
+    assert principal.scores(data.features) == pytest.approx(
+        expected, rel=1e-6, abs=1e-7 * singular[0]
+    )
+    assert principal.scores(data.features, 2) == pytest.approx(
+        expected[:, :2], rel=1e-6, abs=1e-7 * singular[0]
+    )
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, 1e6])
@@ -34,7 +38,10 @@ def test_scatter_and_scores_are_those_of_a_singular_value_decomposition(case, wi
 def test_features_that_do_not_vary_have_no_axes(shape, value, dtype):
     evidence = Evidence.of(np.full(shape, value, dtype), np.arange(shape[0]) % 2)
     for principal in (evidence.principal, Principal.of(evidence.features)):
-        assert principal.scatter.shape == (0,) and principal.scores(evidence.features).shape == (shape[0], 0)
+        assert principal.scatter.shape == (0,) and principal.scores(evidence.features).shape == (
+            shape[0],
+            0,
+        )
 
 
 def test_the_sign_does_not_hang_on_rounding_where_two_loadings_are_equally_large():
@@ -46,7 +53,7 @@ def test_the_sign_does_not_hang_on_rounding_where_two_loadings_are_equally_large
 
 
 def test_blocks_of_images_have_the_same_scores(monkeypatch):
-    from registry import principal
+    from headwater.registry.evidence import principal
 
     data = cases.few_features()
     whole = Principal.of(data.features).scores(data.features)

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from harness.measure.anatomy.networks import Networks, Subject, drawn
-from leaderboard.records import Reading
+from headwater.harness.measure.anatomy.networks import Networks, Subject, drawn
+from headwater.leaderboard.store.records import Reading
 
 
 def barrier(networks: Networks, settings: Mapping[str, Any]) -> list[Reading]:
@@ -23,14 +23,19 @@ def barrier(networks: Networks, settings: Mapping[str, Any]) -> list[Reading]:
     readings = []
     for name, one, other in networks.alike():
         values = along(one, other, places, settings["images"])
-        readings += [Reading(name, "metric", value, x=place) for place, value in zip(places, values, strict=True)]
+        readings += [
+            Reading(name, "metric", value, x=place)
+            for place, value in zip(places, values, strict=True)
+        ]
         readings.append(Reading(name, "barrier", height(places, values, networks.job.record.sign)))
     return readings
 
 
 def along(one: Subject, other: Subject, places: Sequence[float], images: int) -> list[float]:
     """The metric at each place between the networks, on at most ``images`` test images."""
-    start, end = ({name: tensor.clone() for name, tensor in subject.state.items()} for subject in (one, other))
+    start, end = (
+        {name: tensor.clone() for name, tensor in subject.state.items()} for subject in (one, other)
+    )
     learned, rows = drawn(one.cell.chosen.train, images), one.test_rows(images)
     values = []
     for place in places:
@@ -40,21 +45,33 @@ def along(one: Subject, other: Subject, places: Sequence[float], images: int) ->
     return values
 
 
-def between(one: Mapping[str, Tensor], other: Mapping[str, Tensor], place: float) -> dict[str, Tensor]:
+def between(
+    one: Mapping[str, Tensor], other: Mapping[str, Tensor], place: float
+) -> dict[str, Tensor]:
     """(1 − λ)θ₁ + λθ₂, exact where both are the same; counters are the first's."""
-    return {name: torch.lerp(tensor, other[name], place) if tensor.is_floating_point() else tensor for name, tensor in one.items()}
+    return {
+        name: torch.lerp(tensor, other[name], place) if tensor.is_floating_point() else tensor
+        for name, tensor in one.items()
+    }
 
 
 def height(places: Sequence[float], values: Sequence[float], sign: int) -> float:
     """max_λ s·[(1 − λ)A₁ + λA₂ − A(θ(λ))]."""
     first, last = values[0], values[-1]
-    return max(sign * (first + place * (last - first) - value) for place, value in zip(places, values, strict=True))
+    return max(
+        sign * (first + place * (last - first) - value)
+        for place, value in zip(places, values, strict=True)
+    )
 
 
 @torch.no_grad()
 def recompute_statistics(subject: Subject, rows: np.ndarray) -> None:
     """Running means and variances of batch norms from these training images alone; all else stays in evaluation mode."""
-    norms = [module for module in subject.network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    norms = [
+        module
+        for module in subject.network.modules()
+        if isinstance(module, nn.modules.batchnorm._BatchNorm)
+    ]
     norms = [norm for norm in norms if norm.track_running_stats]
     if not norms or len(rows) < 2:
         return

@@ -12,11 +12,12 @@ from typing import Any, cast
 
 import numpy as np
 
-from harness.data.prepared import Prepared, PreparedSplit
-from harness.measure.adapting import Cell, fit
-from harness.measure.anatomy.networks import Networks
-from leaderboard.records import Reading
-from registry.errors import NotApplicable
+from headwater.harness.data.prepared import Prepared, PreparedSplit
+from headwater.harness.measure.adapting import fit
+from headwater.harness.measure.anatomy.networks import Networks
+from headwater.harness.measure.cell import Cell
+from headwater.leaderboard.store.records import Reading
+from headwater.registry.errors import NotApplicable
 
 
 def block_shuffle(networks: Networks, settings: Mapping[str, Any]) -> list[Reading]:
@@ -29,7 +30,8 @@ def block_shuffle(networks: Networks, settings: Mapping[str, Any]) -> list[Readi
     cell = networks.cell("P-T")
     if cell.task_type.dense:
         raise NotApplicable(
-            f"block_shuffle is for targets of whole images: those of {cell.task.type} have places, which it moves", subject=cell.task.name
+            f"block_shuffle is for targets of whole images: those of {cell.task.type} have places, which it moves",
+            subject=cell.task.name,
         )
     side, sign = networks.job.image_size, networks.job.record.sign
     readings = []
@@ -48,7 +50,9 @@ def _metric(networks: Networks, role: str, block: int) -> float:
         subject = networks.trained(role)
         return subject.metric(subject.test_rows(None))
     seed = networks.job.record.seed or 0
-    fitted = fit(replace(cell, prepared=shuffled_task(cell, block, seed)), networks.tools, networks.report)
+    fitted = fit(
+        replace(cell, prepared=shuffled_task(cell, block, seed)), networks.tools, networks.report
+    )
     networks.images += fitted.trained.images
     return fitted.tested[cell.job.record.metric]
 
@@ -57,9 +61,13 @@ def shuffled_task(cell: Cell, block: int, seed: int) -> Prepared:
     """The cell's task, its images' blocks shuffled as they are read."""
 
     def shuffled(split: PreparedSplit) -> PreparedSplit:
-        return PreparedSplit(cast(np.ndarray, ShuffledImages(split.images, block, seed)), split.targets)
+        return PreparedSplit(
+            cast(np.ndarray, ShuffledImages(split.images, block, seed)), split.targets
+        )
 
-    return replace(cell.prepared, train=shuffled(cell.prepared.train), test=shuffled(cell.prepared.test))
+    return replace(
+        cell.prepared, train=shuffled(cell.prepared.train), test=shuffled(cell.prepared.test)
+    )
 
 
 @dataclass(frozen=True)
@@ -90,7 +98,11 @@ def shuffle_blocks(images: np.ndarray, block: int, seed: int) -> np.ndarray:
     grid = side // block
     order = np.random.default_rng([seed, block]).permutation(grid * grid)
     whole = images[:, : grid * block, : grid * block]
-    squares = whole.reshape(count, grid, block, grid, block, channels).swapaxes(2, 3).reshape(count, grid * grid, block, block, channels)
+    squares = (
+        whole.reshape(count, grid, block, grid, block, channels)
+        .swapaxes(2, 3)
+        .reshape(count, grid * grid, block, block, channels)
+    )
     mixed = squares[:, order].reshape(count, grid, grid, block, block, channels).swapaxes(2, 3)
     result = np.array(images)
     result[:, : grid * block, : grid * block] = mixed.reshape(whole.shape)

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from harness.measure.anatomy.barrier import between
-from harness.measure.anatomy.networks import Networks
-from leaderboard.records import Reading
+from headwater.harness.measure.anatomy.barrier import between
+from headwater.harness.measure.anatomy.networks import Networks
+from headwater.leaderboard.store.records import Reading
 
 
 def criticality(networks: Networks, settings: Mapping[str, Any]) -> list[Reading]:
@@ -25,11 +25,19 @@ def criticality(networks: Networks, settings: Mapping[str, Any]) -> list[Reading
         subject, initial = networks.trained(role), networks.initial(role)
         rows = subject.test_rows(settings["images"])
         for module, part in subject.parts.items():
-            start, end = ({name: s.state[name].clone() for name in part.parameters} for s in (initial, subject))
+            start, end = (
+                {name: s.state[name].clone() for name in part.parameters}
+                for s in (initial, subject)
+            )
             values = []
             for place in places:
                 with subject.holding(between(start, end, place)):
                     values.append(subject.metric(rows))
-            readings.append(Reading(role, "drop", sign * (values[-1] - values[0]), module=module, x=part.depth))
-            readings += [Reading(role, "path", value, module=module, x=place) for place, value in zip(places, values, strict=True)]
+            readings.append(
+                Reading(role, "drop", sign * (values[-1] - values[0]), module=module, x=part.depth)
+            )
+            readings += [
+                Reading(role, "path", value, module=module, x=place)
+                for place, value in zip(places, values, strict=True)
+            ]
     return readings

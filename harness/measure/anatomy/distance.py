@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from harness.measure.anatomy.networks import Networks
-from leaderboard.records import Reading
+from headwater.harness.measure.anatomy.networks import Networks
+from headwater.leaderboard.store.records import Reading
 
 
 def distance(networks: Networks, settings: Mapping[str, Any]) -> list[Reading]:
@@ -16,12 +16,21 @@ def distance(networks: Networks, settings: Mapping[str, Any]) -> list[Reading]:
     readings = []
     for name, one, other in networks.alike(initial=True):
         states = one.state, other.state
-        readings.append(Reading(name, "l2", l2(*states, (p for part in one.parts.values() for p in part.parameters))))
+        readings.append(
+            Reading(
+                name, "l2", l2(*states, (p for part in one.parts.values() for p in part.parameters))
+            )
+        )
         for module, part in one.parts.items():
-            readings.append(Reading(name, "l2", l2(*states, part.parameters), module=module, x=part.depth))
+            readings.append(
+                Reading(name, "l2", l2(*states, part.parameters), module=module, x=part.depth)
+            )
     return readings
 
 
 def l2(one: Mapping[str, Tensor], other: Mapping[str, Tensor], names: Iterable[str]) -> float:
     """‖θ₁ − θ₂‖₂ over the tensors of these names, in float64."""
-    return float(sum((one[name].double() - other[name].double()).square().sum() for name in names)) ** 0.5
+    return (
+        float(sum((one[name].double() - other[name].double()).square().sum() for name in names))
+        ** 0.5
+    )

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from harness.measure.adapting import cell_of
-from harness.measure.anatomy.networks import Networks
-from leaderboard.records import Reading
-from registry.errors import NotApplicable
+from headwater.harness.measure.anatomy.networks import Networks
+from headwater.harness.measure.cell import cell_of
+from headwater.leaderboard.store.records import Reading
+from headwater.registry.errors import NotApplicable
 
 PAIRS = {"P-T/RI-T": ("P-T", "RI-T"), "P-T/P-T": ("P-T", "P-T'"), "RI-T/RI-T": ("RI-T", "RI-T'")}
 
@@ -25,26 +25,45 @@ def mistakes(networks: Networks, settings: Mapping[str, Any]) -> list[Reading]:
     """
     cell = cell_of(networks.job.cells["P-T"], networks.tools)
     if cell.task.type != "classification":
-        raise NotApplicable(f"{cell.task.name} is a {cell.task.type} task: no answer is simply right or wrong", subject=cell.task.name)
-    logits = {role: np.load(networks.tools.files.predictions(job.id)).astype(np.float64) for role, job in networks.job.cells.items()}
-    right = {role: values.argmax(1) == cell.prepared.test.targets for role, values in logits.items()}
+        raise NotApplicable(
+            f"{cell.task.name} is a {cell.task.type} task: no answer is simply right or wrong",
+            subject=cell.task.name,
+        )
+    logits = {
+        role: np.load(networks.tools.files.predictions(job.id)).astype(np.float64)
+        for role, job in networks.job.cells.items()
+    }
+    right = {
+        role: values.argmax(1) == cell.prepared.test.targets for role, values in logits.items()
+    }
     readings = []
     for name, (one, other) in PAIRS.items():
         if one in right and other in right:
             ensemble = [values for role, values in logits.items() if role not in (one, other)]
-            readings += table(name, right[one], right[other], entropy(ensemble) if len(ensemble) > 1 else None)
+            readings += table(
+                name, right[one], right[other], entropy(ensemble) if len(ensemble) > 1 else None
+            )
     return readings
 
 
-def table(subject: str, one: np.ndarray, other: np.ndarray, ambiguity: np.ndarray | None) -> list[Reading]:
+def table(
+    subject: str, one: np.ndarray, other: np.ndarray, ambiguity: np.ndarray | None
+) -> list[Reading]:
     """The 2×2 table of right (N,) bool and right (N,) bool, with the ambiguity (N,) of its images."""
-    groups = {"both-right": one & other, "only-first-wrong": ~one & other, "only-second-wrong": one & ~other, "both-wrong": ~one & ~other}
+    groups = {
+        "both-right": one & other,
+        "only-first-wrong": ~one & other,
+        "only-second-wrong": one & ~other,
+        "both-wrong": ~one & ~other,
+    }
     readings = []
     for module, images in groups.items():
         readings.append(Reading(subject, "share", float(images.mean()), module=module))
         readings.append(Reading(subject, "images", float(images.sum()), module=module))
         if ambiguity is not None and images.any():
-            readings.append(Reading(subject, "ambiguity", float(ambiguity[images].mean()), module=module))
+            readings.append(
+                Reading(subject, "ambiguity", float(ambiguity[images].mean()), module=module)
+            )
     agreement = kappa(one, other)
     return readings if agreement is None else [*readings, Reading(subject, "kappa", agreement)]
 

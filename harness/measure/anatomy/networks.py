@@ -12,17 +12,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from harness.data.prepared import PreparedSplit
-from harness.job import Job
-from harness.measure.adapting import Cell, begin, cell_of
-from harness.measure.backbone import Backbone
-from harness.measure.batches import Batches
-from harness.measure.device import Device
-from harness.measure.tools import Progress, Tools
-from harness.measure.training import predict
-from harness.spec import Training
-from registry.errors import NotApplicable, WeightsError
-from registry.stages import depths, stages
+from headwater.harness.data.prepared import PreparedSplit
+from headwater.harness.measure.adapting import begin
+from headwater.harness.measure.backbone import Backbone
+from headwater.harness.measure.batches import Batches
+from headwater.harness.measure.cell import Cell, cell_of
+from headwater.harness.measure.device import Device
+from headwater.harness.measure.tools import Progress, Tools
+from headwater.harness.measure.training import predict
+from headwater.harness.planning.job import Job
+from headwater.harness.planning.spec import Training
+from headwater.registry.errors import NotApplicable, WeightsError
+from headwater.registry.stages import depths, stages
 
 BATCH = 128
 """Images at once in evaluation."""
@@ -53,7 +54,10 @@ class Subject:
     @property
     def backbone(self) -> nn.Module:
         """What its stages are of: the source within it."""
-        return next((module for module in self.network.modules() if isinstance(module, Backbone)), self.network)
+        return next(
+            (module for module in self.network.modules() if isinstance(module, Backbone)),
+            self.network,
+        )
 
     @cached_property
     def parts(self) -> dict[str, Part]:
@@ -61,10 +65,19 @@ class Subject:
         names = {id(parameter): name for name, parameter in self.network.named_parameters()}
         found = stages(self.backbone)
         places = depths(found)
-        held = {name: tuple(names[id(p)] for p in part.parameters() if id(p) in names) for name, part in found.items()}
+        held = {
+            name: tuple(names[id(p)] for p in part.parameters() if id(p) in names)
+            for name, part in found.items()
+        }
         left = set(names.values()) - {name for part in held.values() for name in part}
-        parts = {name: Part(places[name], parameters) for name, parameters in held.items() if parameters}
-        return parts | ({HEAD: Part(1.0, tuple(name for name in names.values() if name in left))} if left else {})
+        parts = {
+            name: Part(places[name], parameters) for name, parameters in held.items() if parameters
+        }
+        return parts | (
+            {HEAD: Part(1.0, tuple(name for name in names.values() if name in left))}
+            if left
+            else {}
+        )
 
     def test_rows(self, most: int | None) -> np.ndarray:
         """All test images, or ``most`` of them, the same for every network of a task."""
@@ -77,7 +90,9 @@ class Subject:
         """The cell's metric on these test images."""
         test, record = self.cell.prepared.test, self.cell.job.record
         outputs = predict(self.network, self.batches(test, rows), self.device)
-        return self.cell.task_type.methods.measure(outputs, torch.from_numpy(test.targets[rows]))[record.metric]
+        return self.cell.task_type.methods.measure(outputs, torch.from_numpy(test.targets[rows]))[
+            record.metric
+        ]
 
     @contextmanager
     def holding(self, state: Mapping[str, Tensor]) -> Iterator[None]:
@@ -107,7 +122,12 @@ class Networks:
         """The cell of a role, with the settings that its network was trained with; raises WeightsError where it is gone."""
         if role not in self._cells:
             cell, facts = cell_of(self.job.cells[role], self.tools), self._facts(role)
-            job = replace(cell.job, training=Training.model_validate_json(facts["training"]), tuning=None, keep=False)
+            job = replace(
+                cell.job,
+                training=Training.model_validate_json(facts["training"]),
+                tuning=None,
+                keep=False,
+            )
             self._cells[role] = replace(cell, job=job, options=json.loads(facts["options"]))
         return self._cells[role]
 
@@ -181,12 +201,26 @@ def drawn(rows: np.ndarray, most: int | None) -> np.ndarray:
 
 def check_alike(one: Subject, other: Subject) -> None:
     """Raise NotApplicable for networks between which there is no straight line: other tensors, or other input."""
-    shapes = [{name: tuple(tensor.shape) for name, tensor in subject.state.items()} for subject in (one, other)]
+    shapes = [
+        {name: tuple(tensor.shape) for name, tensor in subject.state.items()}
+        for subject in (one, other)
+    ]
     if shapes[0] != shapes[1]:
-        odd = next(name for name in {**shapes[0], **shapes[1]} if shapes[0].get(name) != shapes[1].get(name))
-        raise NotApplicable(f"{_names(one, other)} differ in {odd}: their weights cannot be compared", subject=odd)
-    if (one.cell.source.mean, one.cell.source.std) != (other.cell.source.mean, other.cell.source.std):
-        raise NotApplicable(f"{_names(one, other)} want images normalised differently", subject=one.cell.source.name)
+        odd = next(
+            name
+            for name in {**shapes[0], **shapes[1]}
+            if shapes[0].get(name) != shapes[1].get(name)
+        )
+        raise NotApplicable(
+            f"{_names(one, other)} differ in {odd}: their weights cannot be compared", subject=odd
+        )
+    if (one.cell.source.mean, one.cell.source.std) != (
+        other.cell.source.mean,
+        other.cell.source.std,
+    ):
+        raise NotApplicable(
+            f"{_names(one, other)} want images normalised differently", subject=one.cell.source.name
+        )
 
 
 def _names(one: Subject, other: Subject) -> str:

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from harness.measure.anatomy.networks import HEAD, Networks, Subject
-from leaderboard.records import Reading
-from registry.stages import called, depths, stages
+from headwater.harness.measure.anatomy.networks import HEAD, Networks, Subject
+from headwater.leaderboard.store.records import Reading
+from headwater.registry.stages import called, depths, stages
 
 
 def similarity(networks: Networks, settings: Mapping[str, Any]) -> list[Reading]:
@@ -24,7 +24,9 @@ def similarity(networks: Networks, settings: Mapping[str, Any]) -> list[Reading]
     wanted = [(id(one), id(other)) for one, other in pairs.values()]
     for batch in zip(*(_features(subject, rows) for subject in subjects.values()), strict=True):
         for stage in batch[0]:
-            features = {key: seen[stage] for key, seen in zip(subjects, batch, strict=True) if stage in seen}
+            features = {
+                key: seen[stage] for key, seen in zip(subjects, batch, strict=True) if stage in seen
+            }
             found.setdefault(stage, Cka(wanted)).add(features)
     places = depths(stages(networks.trained("P-T").backbone)) | {HEAD: 1.0}
     readings = []
@@ -60,19 +62,25 @@ class Cka:
             self.sums[key] = self.sums.get(key, 0) + wide[key].sum(0)
         for one, other in self.pairs | {(key, key) for key in wide}:
             if one in wide and other in wide:
-                self.products[one, other] = self.products.get((one, other), 0) + wide[one].T @ wide[other]
+                self.products[one, other] = (
+                    self.products.get((one, other), 0) + wide[one].T @ wide[other]
+                )
         self.count += len(next(iter(wide.values())))
 
     def value(self, one: int, other: int) -> float | None:
         """Between 0 and 1; None for networks that lack this stage, or features that are all the same."""
         if one not in self.sums or other not in self.sums:
             return None
-        crossed, own, others = (self._centred(*pair) for pair in ((one, other), (one, one), (other, other)))
+        crossed, own, others = (
+            self._centred(*pair) for pair in ((one, other), (one, one), (other, other))
+        )
         scale = float(own.norm() * others.norm())
         return float(crossed.norm() ** 2) / scale if scale > 0 else None
 
     def _centred(self, one: int, other: int) -> Tensor:
-        return self.products[one, other] - torch.outer(self.sums[one], self.sums[other]) / self.count
+        return (
+            self.products[one, other] - torch.outer(self.sums[one], self.sums[other]) / self.count
+        )
 
 
 def _features(subject: Subject, rows: Any) -> Iterator[dict[str, Tensor]]:
@@ -81,7 +89,11 @@ def _features(subject: Subject, rows: Any) -> Iterator[dict[str, Tensor]]:
         for images in subject.batches(subject.cell.prepared.test, rows):
             seen.clear()
             outputs = _outputs(subject, images)
-            yield dict(seen) if subject.cell.task_type.dense else {**seen, HEAD: outputs.flatten(1).float()}
+            yield (
+                dict(seen)
+                if subject.cell.task_type.dense
+                else {**seen, HEAD: outputs.flatten(1).float()}
+            )
 
 
 @torch.inference_mode()  # not around the generator above: several run side by side, and a mode belongs to the thread
@@ -94,7 +106,9 @@ def _outputs(subject: Subject, images: Tensor) -> Tensor:
 def _watched(subject: Subject) -> Iterator[dict[str, Tensor]]:
     """Keeps what each stage last put out, pooled."""
     seen: dict[str, Tensor] = {}
-    last = str(getattr(getattr(subject.backbone, "network", None), "output_fmt", "NCHW")).endswith("NHWC")
+    last = str(getattr(getattr(subject.backbone, "network", None), "output_fmt", "NCHW")).endswith(
+        "NHWC"
+    )
 
     def keep(stage: str) -> Callable[[nn.Module, Any, Any], None]:
         def hook(module: nn.Module, inputs: Any, output: Any) -> None:
@@ -103,7 +117,11 @@ def _watched(subject: Subject) -> Iterator[dict[str, Tensor]]:
 
         return hook
 
-    hooks = [module.register_forward_hook(keep(stage)) for stage, part in stages(subject.backbone).items() for module in called(part)]
+    hooks = [
+        module.register_forward_hook(keep(stage))
+        for stage, part in stages(subject.backbone).items()
+        for module in called(part)
+    ]
     try:
         yield seen
     finally:

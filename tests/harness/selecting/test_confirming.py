@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
-from harness.selecting.confirming import confirm
-from harness.selecting.rungs import Rung
+from headwater.harness.selecting.confirming import confirm
+from headwater.harness.selecting.rungs import Rung
 
 
 @dataclass
@@ -19,10 +19,14 @@ class Work:
     failures: dict[str, str] = field(default_factory=dict)
     bad: tuple[str, ...] = ()
     asked: list[tuple[list[str], Rung]] = field(default_factory=list)
-    spec: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(training=SimpleNamespace(epochs=15)))
+    spec: SimpleNamespace = field(
+        default_factory=lambda: SimpleNamespace(training=SimpleNamespace(epochs=15))
+    )
 
     def fits(self, sources, rung):
-        return rung.images * rung.epochs <= self.allowed[min(len(self.asked), len(self.allowed) - 1)]
+        return (
+            rung.images * rung.epochs <= self.allowed[min(len(self.asked), len(self.allowed) - 1)]
+        )
 
     def measure(self, sources, *, size, epochs):
         self.asked.append((list(sources), Rung(size, epochs)))
@@ -53,7 +57,10 @@ def test_what_was_cheaper_than_it_looked_is_followed_by_more():
 
 
 def test_one_that_fails_gives_way_to_the_next():
-    assert confirmed(allowed=[10**6], bad=("a",)) == [(["a", "b"], Rung(333, 15)), (["b", "c"], Rung(333, 15))]
+    assert confirmed(allowed=[10**6], bad=("a",)) == [
+        (["a", "b"], Rung(333, 15)),
+        (["b", "c"], Rung(333, 15)),
+    ]
 
 
 def test_nothing_is_asked_where_every_source_failed():

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from leaderboard import migration
-from leaderboard.findings import FINDINGS, Answer, Part, Verdict, examine
-from leaderboard.findings.table import interval_text
+from headwater.leaderboard.findings import FINDINGS, Answer, Part, Verdict, examine
+from headwater.leaderboard.show.findings_table import interval_text
+from headwater.leaderboard.store import migration
 from tests.leaderboard.findings.world import targets, world
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "findings.md").read_text(encoding="utf-8")
@@ -60,8 +60,14 @@ def test_the_verdict_follows_the_interval(low, high, wants, expected):
 
 
 def test_intervals_are_written_as_they_are_read():
-    assert interval_text(Part("c", "m", value=-0.01, low=-0.06, high=0.04)) == "−0.010 [−0.060, +0.040]"
-    assert interval_text(Part("c", "m", value=5 / 6, low=0.52, high=0.98, unit="share")) == "83 % [52, 98]"
+    assert (
+        interval_text(Part("c", "m", value=-0.01, low=-0.06, high=0.04))
+        == "−0.010 [−0.060, +0.040]"
+    )
+    assert (
+        interval_text(Part("c", "m", value=5 / 6, low=0.52, high=0.98, unit="share"))
+        == "83 % [52, 98]"
+    )
     assert interval_text(Part("c", "m", value=4.0, unit="epochs")) == "+4.00 epochs"
     assert interval_text(Part("c", "m")) == ""
 

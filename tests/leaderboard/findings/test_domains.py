@@ -7,13 +7,15 @@ import pytest
 from scipy.special import ndtri, stdtrit
 from scipy.stats import spearmanr
 
-from leaderboard.correlation import PartialRanks
-from leaderboard.findings import Verdict
-from leaderboard.statistics import widening
+from headwater.leaderboard.findings import Verdict
+from headwater.leaderboard.statistics.bootstrap import widening
+from headwater.leaderboard.statistics.correlation import PartialRanks
 from tests.leaderboard.findings.world import SOURCE_TASKS, answer, chain, targets, world
 from tests.leaderboard.synthetic import done, job, source, store_of, task
 
-FOUR = tuple(chain(name) for name in ("some-sketches", "many-sketches", "some-aerial", "many-aerial"))
+FOUR = tuple(
+    chain(name) for name in ("some-sketches", "many-sketches", "some-aerial", "many-aerial")
+)
 IMAGES = {f"on={card.name}]": card.images for card in SOURCE_TASKS}
 
 
@@ -22,7 +24,9 @@ def of_domain_and_size(domain: float, size: float):
 
     def gain(source: str, *_: object) -> float:
         images = next((images for end, images in IMAGES.items() if source.endswith(end)), None)
-        return 0.0 if images is None else domain * ("sketches" in source) + size * math.log10(images)
+        return (
+            0.0 if images is None else domain * ("sketches" in source) + size * math.log10(images)
+        )
 
     return gain
 
@@ -35,25 +39,38 @@ def of_domain_and_size(domain: float, size: float):
     ],
 )
 def test_f3_tells_domain_from_size(tmp_path, domain, size, verdicts):
-    found = answer(world(tmp_path / "s.duckdb", FOUR, targets(6), of_domain_and_size(domain, size), noise=0.02), "F3")
+    found = answer(
+        world(
+            tmp_path / "s.duckdb", FOUR, targets(6), of_domain_and_size(domain, size), noise=0.02
+        ),
+        "F3",
+    )
     assert [part.verdict for part in found.parts if part.decides] == verdicts
     expected = domain + size * np.mean([math.log10(500 / 600), math.log10(5000 / 6000)])
     assert found.parts[0].value == pytest.approx(expected, abs=0.02)
     assert (found.parts[0].targets, found.parts[0].cells, found.parts[1].cells) == (6, 12, 48)
-    assert found.verdict is (Verdict.CONTRADICTED if Verdict.CONTRADICTED in verdicts else Verdict.SUPPORTED)
+    assert found.verdict is (
+        Verdict.CONTRADICTED if Verdict.CONTRADICTED in verdicts else Verdict.SUPPORTED
+    )
 
 
 def test_f3_where_only_size_matters_contradicts_its_second_part(tmp_path):
-    found = answer(world(tmp_path / "s.duckdb", FOUR, targets(6), of_domain_and_size(0, 0.2), noise=0.05), "F3")
+    found = answer(
+        world(tmp_path / "s.duckdb", FOUR, targets(6), of_domain_and_size(0, 0.2), noise=0.05), "F3"
+    )
     assert found.parts[1].verdict is found.verdict is Verdict.CONTRADICTED
     assert found.parts[3].value == pytest.approx(0.9, abs=0.1)
 
 
 def test_f3_interval_is_that_of_a_bootstrap_written_out(tmp_path):
     """Targets drawn with replacement, then seeds within each, in plain loops; then widened for six targets."""
-    store = world(tmp_path / "s.duckdb", FOUR, targets(6), of_domain_and_size(0.1, 0), noise=0.05, seeds=3)
+    store = world(
+        tmp_path / "s.duckdb", FOUR, targets(6), of_domain_and_size(0.1, 0), noise=0.05, seeds=3
+    )
     by_task: dict[str, list[float]] = {}
-    for name, difference in store.sql("SELECT task, difference_abs FROM f03_domain ORDER BY task, seed").rows:
+    for name, difference in store.sql(
+        "SELECT task, difference_abs FROM f03_domain ORDER BY task, seed"
+    ).rows:
         by_task.setdefault(name, []).append(difference)
     draw = np.random.default_rng(7)
     names = list(by_task)
@@ -81,7 +98,9 @@ def test_f3_is_blind_to_what_makes_a_target_easy(tmp_path):
 def test_f3_says_which_cells_there_are_none_of(tmp_path):
     found = answer(world(tmp_path / "s.duckdb", FOUR[2:], targets(4), lambda *_: 0.1), "F3")
     assert found.verdict is Verdict.NOT_ENOUGH
-    assert found.parts[0].missing == "no within-domain cells: add a source task of the target's domain"
+    assert (
+        found.parts[0].missing == "no within-domain cells: add a source task of the target's domain"
+    )
     assert found.parts[1].missing.startswith("domain and source size never vary apart")
 
 
@@ -90,19 +109,33 @@ def test_partial_ranks_of_one_group_are_the_partial_spearman_of_the_textbook():
     size = draw.normal(size=40)
     match = (size + draw.normal(size=40) > 0).astype(float)
     gain = match + 0.5 * size + draw.normal(size=40)
-    gm, gs, ms = (spearmanr(*pair).statistic for pair in ((gain, match), (gain, size), (match, size)))
-    expected = (gm - gs * ms) / math.sqrt((1 - gs**2) * (1 - ms**2)), (gs - gm * ms) / math.sqrt((1 - gm**2) * (1 - ms**2))
+    gm, gs, ms = (
+        spearmanr(*pair).statistic for pair in ((gain, match), (gain, size), (match, size))
+    )
+    expected = (
+        (gm - gs * ms) / math.sqrt((1 - gs**2) * (1 - ms**2)),
+        (gs - gm * ms) / math.sqrt((1 - gm**2) * (1 - ms**2)),
+    )
     found = PartialRanks(gain, match, size, np.zeros(40)).correlations(np.ones((1, 40)))
     assert [float(value[0]) for value in found] == pytest.approx(expected)
 
 
 def test_partial_ranks_of_shifted_groups_are_those_of_each_and_a_weight_counts_a_row_as_often():
     draw = np.random.default_rng(1)
-    gain, match, size = draw.normal(size=10), np.repeat([0.0, 1.0], 5), draw.permutation(10).astype(float)
+    gain, match, size = (
+        draw.normal(size=10),
+        np.repeat([0.0, 1.0], 5),
+        draw.permutation(10).astype(float),
+    )
     alone = PartialRanks(gain, match, size, np.zeros(10)).correlations(np.ones((1, 10)))
-    twice = [np.concatenate([values, values + shift]) for values, shift in ((gain, 5), (match, 0), (size, 100))]
+    twice = [
+        np.concatenate([values, values + shift])
+        for values, shift in ((gain, 5), (match, 0), (size, 100))
+    ]
     groups = np.repeat([0, 1], 10)
-    both = PartialRanks(*twice, groups).correlations(np.array([[1.0] * 20, [3.0] * 10 + [0.0] * 10]))
+    both = PartialRanks(*twice, groups).correlations(
+        np.array([[1.0] * 20, [3.0] * 10 + [0.0] * 10])
+    )
     assert np.array(both) == pytest.approx(np.repeat(np.array(alone), 2, axis=1))
 
 
@@ -110,11 +143,15 @@ def test_widening_of_a_single_target_is_no_number():
     assert math.isnan(widening(1, 0.95))
 
 
-@pytest.mark.parametrize(("broad", "verdict"), [(0.1, Verdict.SUPPORTED), (-0.1, Verdict.CONTRADICTED)])
+@pytest.mark.parametrize(
+    ("broad", "verdict"), [(0.1, Verdict.SUPPORTED), (-0.1, Verdict.CONTRADICTED)]
+)
 def test_f4_is_the_gain_of_sources_whose_domain_includes_the_targets(tmp_path, broad, verdict):
     chains = (chain("web"), chain("some-sketches"), chain("some-aerial"))
     gains = {chains[0].name: broad, chains[1].name: 0.3, chains[2].name: -0.9}
-    found = answer(world(tmp_path / "s.duckdb", chains, targets(4), lambda s, *_: gains.get(s, 0.0)), "F4")
+    found = answer(
+        world(tmp_path / "s.duckdb", chains, targets(4), lambda s, *_: gains.get(s, 0.0)), "F4"
+    )
     assert found.verdict is verdict
     assert [part.value for part in found.parts] == pytest.approx([broad, 0.3 - broad], abs=0.01)
     assert found.parts[1].verdict is Verdict.SUPPORTED
@@ -123,20 +160,41 @@ def test_f4_is_the_gain_of_sources_whose_domain_includes_the_targets(tmp_path, b
 def test_f4_without_a_containing_domain_says_so(tmp_path):
     found = answer(world(tmp_path / "s.duckdb", FOUR, targets(4), lambda *_: 0.1), "F4")
     assert found.verdict is Verdict.NOT_ENOUGH
-    assert found.parts[0].missing.startswith("no including cells: add a source task whose domain contains")
+    assert found.parts[0].missing.startswith(
+        "no including cells: add a source task whose domain contains"
+    )
 
 
-@pytest.mark.parametrize(("gain", "verdict", "share"), [(0.05, Verdict.SUPPORTED, 1), (-0.05, Verdict.CONTRADICTED, 0)])
-def test_f6_is_the_share_of_targets_that_gain_from_another_type_of_their_domain(tmp_path, gain, verdict, share):
+@pytest.mark.parametrize(
+    ("gain", "verdict", "share"), [(0.05, Verdict.SUPPORTED, 1), (-0.05, Verdict.CONTRADICTED, 0)]
+)
+def test_f6_is_the_share_of_targets_that_gain_from_another_type_of_their_domain(
+    tmp_path, gain, verdict, share
+):
     chains = (chain("traced"), chain("some-sketches"))
-    found = answer(world(tmp_path / "s.duckdb", chains, targets(6), lambda s, *_: gain if "traced" in s else -gain), "F6")
-    assert (found.verdict, found.parts[0].value, found.parts[0].published, found.parts[0].cells) == (verdict, share, 0.65, 12)
+    found = answer(
+        world(
+            tmp_path / "s.duckdb",
+            chains,
+            targets(6),
+            lambda s, *_: gain if "traced" in s else -gain,
+        ),
+        "F6",
+    )
+    assert (
+        found.verdict,
+        found.parts[0].value,
+        found.parts[0].published,
+        found.parts[0].cells,
+    ) == (verdict, share, 0.65, 12)
 
 
 def test_f6_without_another_type_says_so(tmp_path):
     found = answer(world(tmp_path / "s.duckdb", FOUR, targets(6), lambda *_: 0.1), "F6")
     assert found.verdict is Verdict.NOT_ENOUGH
-    assert found.parts[0].missing.startswith("no cross-task-type cells: add a source task of another type")
+    assert found.parts[0].missing.startswith(
+        "no cross-task-type cells: add a source task of another type"
+    )
 
 
 def test_f6_is_what_a_hand_counts_over_targets_of_unlike_metrics(tmp_path):
@@ -160,19 +218,42 @@ def test_f6_is_what_a_hand_counts_over_targets_of_unlike_metrics(tmp_path):
     jobs, outcomes = [], []
     for target, (metric, sign, reference, reached) in values.items():
         for seed, value in enumerate(reached):
-            by_source = {scratch.name: reference, traced.name: value} | {card.name: reference - sign for card in (own, aerial, joint)}
+            by_source = {scratch.name: reference, traced.name: value} | {
+                card.name: reference - sign for card in (own, aerial, joint)
+            }
             for name, found in by_source.items():
                 how = "from_scratch" if name == scratch.name else "fine_tune"
-                jobs.append(job(f"{name}{target}{seed}", name, target, how, seed=seed, setup=target, metric=metric, sign=sign))
+                jobs.append(
+                    job(
+                        f"{name}{target}{seed}",
+                        name,
+                        target,
+                        how,
+                        seed=seed,
+                        setup=target,
+                        metric=metric,
+                        sign=sign,
+                    )
+                )
                 outcomes.append(done(f"{name}{target}{seed}", found, metric))
     tasks = [task(target, type="classification") for target in values]
-    store = store_of(tmp_path / "s.duckdb", jobs, outcomes, (scratch, traced, own, aerial, joint), (*SOURCE_TASKS, *tasks))
+    store = store_of(
+        tmp_path / "s.duckdb",
+        jobs,
+        outcomes,
+        (scratch, traced, own, aerial, joint),
+        (*SOURCE_TASKS, *tasks),
+    )
     share, amount = answer(store, "F6").parts
-    assert share.by_target == pytest.approx({"t/high": 0.05, "t/low": 4.5, "t/zero": 0.005, "t/lost": -0.05})
+    assert share.by_target == pytest.approx(
+        {"t/high": 0.05, "t/low": 4.5, "t/zero": 0.005, "t/lost": -0.05}
+    )
     assert (share.value, share.targets, share.cells) == (0.75, 4, 8)
     assert (amount.targets, amount.cells) == (3, 6)  # nothing is relative to 0
     assert amount.value == pytest.approx(np.mean([0.2, 0, 1 / 3, -1 / 30, -0.4, 0.2]))
-    scenarios = store.sql("SELECT DISTINCT source, domain_relation, cross_task_type, multi_source FROM gains ORDER BY ALL").rows
+    scenarios = store.sql(
+        "SELECT DISTINCT source, domain_relation, cross_task_type, multi_source FROM gains ORDER BY ALL"
+    ).rows
     assert scenarios == sorted(
         [
             (traced.name, "within-domain", True, False),

@@ -8,14 +8,17 @@ import pytest
 from scipy.special import ndtri, stdtrit
 from scipy.stats import kendalltau
 
-from leaderboard.correlation import kendall
-from leaderboard.findings import Verdict
-from leaderboard.findings.catalogue import gather
-from leaderboard.findings.screening import _screening_parts, _settings
-from leaderboard.standings import Filter
+from headwater.leaderboard.findings import Verdict
+from headwater.leaderboard.findings.catalogue import gather
+from headwater.leaderboard.findings.screening import _screening_parts, _settings
+from headwater.leaderboard.gains.standings import Filter
+from headwater.leaderboard.statistics.correlation import kendall
 from tests.leaderboard.findings.world import BASE, answer, chain, targets, world
 
-CHAINS = tuple(chain(name) for name in ("few-sketches", "some-sketches", "many-sketches", "some-aerial", "many-aerial"))
+CHAINS = tuple(
+    chain(name)
+    for name in ("few-sketches", "some-sketches", "many-sketches", "some-aerial", "many-aerial")
+)
 SIZES = {"50": 50, "100": 100, "full": 1000}
 
 
@@ -40,11 +43,22 @@ def test_f8_supported_where_small_targets_gain_more_and_the_order_is_kept(tmp_pa
     assert (order.value, order.low, order.high) == pytest.approx((1, 1, 1), abs=1e-9)
     assert gained.value == pytest.approx(0.05 * (5 - (15 + 0) / 6), abs=0.01)
     assert (regret.value, regret.verdict) == (pytest.approx(0, abs=1e-9), None)
-    assert store.sql("SELECT DISTINCT small_images, full_images FROM f08_small").rows == [(50, 1000)]
+    assert store.sql("SELECT DISTINCT small_images, full_images FROM f08_small").rows == [
+        (50, 1000)
+    ]
 
 
 def test_f8_contradicted_where_full_targets_gain_more_and_the_order_is_reversed(tmp_path):
-    found = answer(world(tmp_path / "s.duckdb", CHAINS, targets(5), effect(0.05, 0.1, reversed_order=True), sizes=SIZES), "F8")
+    found = answer(
+        world(
+            tmp_path / "s.duckdb",
+            CHAINS,
+            targets(5),
+            effect(0.05, 0.1, reversed_order=True),
+            sizes=SIZES,
+        ),
+        "F8",
+    )
     difference, order, gained, regret = found.parts
     assert {part.verdict for part in (difference, order, gained)} == {Verdict.CONTRADICTED}
     assert regret.value == pytest.approx(0.1 * 4, abs=0.02)
@@ -53,13 +67,24 @@ def test_f8_contradicted_where_full_targets_gain_more_and_the_order_is_reversed(
 
 def test_f8_order_and_its_interval_are_those_of_loops_over_targets_and_seeds(tmp_path):
     noisy = np.random.default_rng(5)
-    store = world(tmp_path / "s.duckdb", CHAINS, targets(6), lambda *_: noisy.normal(0, 0.1), sizes={"50": 50, "full": 999}, seeds=3)
-    rows = store.sql("SELECT task, seed, source, small_score, full_score FROM f08_small ORDER BY ALL").rows
+    store = world(
+        tmp_path / "s.duckdb",
+        CHAINS,
+        targets(6),
+        lambda *_: noisy.normal(0, 0.1),
+        sizes={"50": 50, "full": 999},
+        seeds=3,
+    )
+    rows = store.sql(
+        "SELECT task, seed, source, small_score, full_score FROM f08_small ORDER BY ALL"
+    ).rows
     values = {(task, seed, source): (small, full) for task, seed, source, small, full in rows}
     tasks, sources = sorted({key[0] for key in values}), sorted({key[2] for key in values})
 
     def tau(task: str, seeds: list[int]) -> float:
-        means = [np.mean([values[task, seed, source] for seed in seeds], axis=0) for source in sources]
+        means = [
+            np.mean([values[task, seed, source] for seed in seeds], axis=0) for source in sources
+        ]
         return kendalltau(*zip(*means, strict=True)).statistic
 
     centre = np.mean([tau(task, [0, 1, 2]) for task in tasks])
@@ -74,25 +99,35 @@ def test_f8_order_and_its_interval_are_those_of_loops_over_targets_and_seeds(tmp
             held.append(cache[key])
         drawn.append(np.mean(held))
     factor = math.sqrt(6 / 5) * stdtrit(5, 0.975) / ndtri(0.975)
-    expected = np.clip(centre + factor * (np.quantile(drawn, [0.025, 0.975]) - np.mean(drawn)), -1, 1)
+    expected = np.clip(
+        centre + factor * (np.quantile(drawn, [0.025, 0.975]) - np.mean(drawn)), -1, 1
+    )
     part = answer(store, "F8").parts[1]
     assert part.value == pytest.approx(centre)
-    assert (part.low, part.high) == pytest.approx(tuple(expected), abs=0.05 * (expected[1] - expected[0]))
+    assert (part.low, part.high) == pytest.approx(
+        tuple(expected), abs=0.05 * (expected[1] - expected[0])
+    )
 
 
 def test_taus_of_many_orders_at_once_are_scipys_ties_included():
     draw = np.random.default_rng(0)
     one, other = draw.integers(0, 4, (20, 7)), draw.integers(0, 5, (20, 7))
-    assert kendall(one, other) == pytest.approx([kendalltau(*pair).statistic for pair in zip(one, other, strict=True)])
+    assert kendall(one, other) == pytest.approx(
+        [kendalltau(*pair).statistic for pair in zip(one, other, strict=True)]
+    )
     assert np.isnan(kendall(np.ones((1, 4)), np.arange(4.0)[None]))
 
 
 def test_regret_averages_sources_that_tie_on_validation(tmp_path):
-    store = world(tmp_path / "s.duckdb", CHAINS, targets(1), effect(0.1, 0.05), sizes=SIZES, noise=0)
+    store = world(
+        tmp_path / "s.duckdb", CHAINS, targets(1), effect(0.1, 0.05), sizes=SIZES, noise=0
+    )
     with store.writing() as connection:
         connection.execute("UPDATE metrics SET value = 0.5 WHERE split = 'validation'")
     (setting,) = _settings(gather(store, {"f08_small"}, Filter()).rows("f08_small"))
-    assert setting.regret[0] == pytest.approx(setting.regret[1]) == pytest.approx(0.25 - 0.05 * 15 / 6)
+    assert (
+        setting.regret[0] == pytest.approx(setting.regret[1]) == pytest.approx(0.25 - 0.05 * 15 / 6)
+    )
 
 
 def test_f8_with_one_size_says_what_it_needs_and_ignores_a_filter_on_size(tmp_path):
@@ -106,17 +141,43 @@ def test_f8_with_one_size_says_what_it_needs_and_ignores_a_filter_on_size(tmp_pa
 
 
 def test_f8_with_two_sources_has_no_order(tmp_path):
-    found = answer(world(tmp_path / "s.duckdb", CHAINS[:1], targets(4), effect(0.1, 0.05), sizes=SIZES), "F8")
-    assert (found.parts[0].verdict, found.parts[1].verdict) == (Verdict.SUPPORTED, Verdict.NOT_ENOUGH)
+    found = answer(
+        world(tmp_path / "s.duckdb", CHAINS[:1], targets(4), effect(0.1, 0.05), sizes=SIZES), "F8"
+    )
+    assert (found.parts[0].verdict, found.parts[1].verdict) == (
+        Verdict.SUPPORTED,
+        Verdict.NOT_ENOUGH,
+    )
     assert found.parts[1].missing == "needs 3 sources with the same seeds at both sizes of a target"
 
 
 def test_a_target_where_every_source_ends_at_zero_has_no_relative_regret():
     value = np.linspace(0, 1, 4)
-    columns = {"task": "t", "adaptation": "fine_tune", "seed": 0, "setup": "", "source": list("abcd")}
-    zero = pd.DataFrame({**columns, "metric": "f1", "small_score": value, "full_score": 0.0, "small_validation": value})
+    columns = {
+        "task": "t",
+        "adaptation": "fine_tune",
+        "seed": 0,
+        "setup": "",
+        "source": list("abcd"),
+    }
+    zero = pd.DataFrame(
+        {
+            **columns,
+            "metric": "f1",
+            "small_score": value,
+            "full_score": 0.0,
+            "small_validation": value,
+        }
+    )
     told = pd.DataFrame(
-        {**columns, "task": "u", "metric": "accuracy", "small_score": value, "full_score": value, "small_validation": value}
+        {
+            **columns,
+            "task": "u",
+            "metric": "accuracy",
+            "small_score": value,
+            "full_score": value,
+            "small_validation": value,
+        }
     )
     rows = pd.concat([zero, told])
     parts = _screening_parts(rows, _settings(rows), "")

@@ -3,7 +3,7 @@
 import pytest
 from scipy.stats import beta
 
-from leaderboard.findings import Verdict
+from headwater.leaderboard.findings import Verdict
 from tests.leaderboard.findings.world import BASE, answer, chain, targets, world
 
 CHAINS = (chain("some-sketches"), chain("some-aerial"))
@@ -11,15 +11,26 @@ CHAINS = (chain("some-sketches"), chain("some-aerial"))
 
 def over_scratch(chosen: float, middling: float):
     """The base gains ``middling``; the first chain brings the rest to ``chosen``, the second nothing."""
-    return lambda source, task, images, seed: {BASE: middling, CHAINS[0].name: chosen - middling}.get(source, 0.0)
+    return lambda source, task, images, seed: {
+        BASE: middling,
+        CHAINS[0].name: chosen - middling,
+    }.get(source, 0.0)
 
 
 @pytest.mark.parametrize(
     ("chosen", "middling", "verdict", "shares"),
-    [(0.2, 0.1, Verdict.SUPPORTED, [1, 1, 1]), (0.2, -0.1, Verdict.SUPPORTED, [1, 0, 1]), (-0.1, -0.2, Verdict.CONTRADICTED, [0, 0, 0])],
+    [
+        (0.2, 0.1, Verdict.SUPPORTED, [1, 1, 1]),
+        (0.2, -0.1, Verdict.SUPPORTED, [1, 0, 1]),
+        (-0.1, -0.2, Verdict.CONTRADICTED, [0, 0, 0]),
+    ],
 )
-def test_f1_counts_the_targets_where_the_chosen_source_beats_scratch(tmp_path, chosen, middling, verdict, shares):
-    found = answer(world(tmp_path / "s.duckdb", CHAINS, targets(7), over_scratch(chosen, middling)), "F1")
+def test_f1_counts_the_targets_where_the_chosen_source_beats_scratch(
+    tmp_path, chosen, middling, verdict, shares
+):
+    found = answer(
+        world(tmp_path / "s.duckdb", CHAINS, targets(7), over_scratch(chosen, middling)), "F1"
+    )
     assert found.verdict is verdict
     assert [part.value for part in found.parts] == shares
     assert (found.parts[0].targets, found.parts[0].cells) == (7, 42)
@@ -27,18 +38,31 @@ def test_f1_counts_the_targets_where_the_chosen_source_beats_scratch(tmp_path, c
 
 def test_f1_interval_is_the_one_of_beta_quantiles(tmp_path):
     """5 of 7 targets gain; Clopper and Pearson's bounds are quantiles of beta distributions."""
-    store = world(tmp_path / "s.duckdb", (), targets(7), lambda source, task, *_: -0.1 if task[-1] in "36" else 0.1)
+    store = world(
+        tmp_path / "s.duckdb",
+        (),
+        targets(7),
+        lambda source, task, *_: -0.1 if task[-1] in "36" else 0.1,
+    )
     part = answer(store, "F1").parts[0]
     assert (part.value, part.verdict) == (5 / 7, Verdict.CANNOT_TELL)
     assert (part.low, part.high) == pytest.approx((beta.ppf(0.025, 5, 3), beta.ppf(0.975, 6, 2)))
     assert part.by_target["t/sketches-3"] == pytest.approx(-0.1, abs=0.01)
 
 
-def test_f1_of_five_sources_no_better_than_scratch_is_not_supported_by_choosing_the_luckiest(tmp_path):
+def test_f1_of_five_sources_no_better_than_scratch_is_not_supported_by_choosing_the_luckiest(
+    tmp_path,
+):
     """Noise alone: the best on test beats scratch nearly everywhere, the best on validation about every other time."""
     names = ("few-sketches", "some-sketches", "many-sketches", "some-aerial")
     noise = __import__("numpy").random.default_rng(3)
-    store = world(tmp_path / "s.duckdb", [chain(name) for name in names], targets(12), lambda *_: noise.normal(0, 0.05), seeds=1)
+    store = world(
+        tmp_path / "s.duckdb",
+        [chain(name) for name in names],
+        targets(12),
+        lambda *_: noise.normal(0, 0.05),
+        seeds=1,
+    )
     with store.writing() as connection:  # validation that knows nothing of test
         connection.execute("UPDATE metrics SET value = hash(job) / 1e20 WHERE split = 'validation'")
     chosen, _, lucky = answer(store, "F1").parts
@@ -54,9 +78,14 @@ def test_f1_averages_sources_that_tie_on_validation(tmp_path):
     assert part.by_target["t/sketches-0"] == pytest.approx((0.2 - 0.2 - 0.2) / 3)
 
 
-@pytest.mark.parametrize(("gain", "verdict", "share"), [(0.05, Verdict.SUPPORTED, 1), (-0.05, Verdict.CONTRADICTED, 0)])
+@pytest.mark.parametrize(
+    ("gain", "verdict", "share"), [(0.05, Verdict.SUPPORTED, 1), (-0.05, Verdict.CONTRADICTED, 0)]
+)
 def test_f2_is_over_the_base(tmp_path, gain, verdict, share):
-    found = answer(world(tmp_path / "s.duckdb", CHAINS, targets(6), lambda s, *_: 0.2 if s == BASE else gain), "F2")
+    found = answer(
+        world(tmp_path / "s.duckdb", CHAINS, targets(6), lambda s, *_: 0.2 if s == BASE else gain),
+        "F2",
+    )
     assert (found.verdict, found.parts[0].value, found.parts[1].published) == (verdict, share, 0.85)
 
 
@@ -69,7 +98,9 @@ def test_f2_does_not_count_chains_on_random_weights(tmp_path):
 
 def test_one_target_is_not_enough_and_two_cannot_tell(tmp_path):
     one, two = (world(tmp_path / f"{n}.duckdb", CHAINS, targets(n), lambda *_: 0.1) for n in (1, 2))
-    assert [(p.verdict, p.missing) for p in answer(one, "F1").parts[:1]] == [(Verdict.NOT_ENOUGH, "needs 1 more target")]
+    assert [(p.verdict, p.missing) for p in answer(one, "F1").parts[:1]] == [
+        (Verdict.NOT_ENOUGH, "needs 1 more target")
+    ]
     assert [(p.verdict, p.missing) for p in answer(two, "F1").parts[:1]] == [
         (Verdict.CANNOT_TELL, "about 4 more targets would tell, if the share stays")
     ]

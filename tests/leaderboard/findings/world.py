@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from leaderboard import CurvePoint, JobKind, JobRecord, Outcome, Reading, State, Store
-from leaderboard.findings import Answer, examine
-from leaderboard.standings import Filter
-from registry import Chain, SourceModel
+from headwater.leaderboard import CurvePoint, JobKind, JobRecord, Outcome, Reading, State, Store
+from headwater.leaderboard.findings import Answer, examine
+from headwater.leaderboard.gains.standings import Filter
+from headwater.registry import Chain, SourceModel
 from tests.leaderboard.synthetic import BEGAN, done, job, source, store_of, task
 
 SCRATCH, BASE = "scratch/net", "net"
@@ -66,7 +66,11 @@ def world(
     its sign for tasks that do not use accuracy.
     """
     draw = np.random.default_rng(0)
-    cards = (source(SCRATCH, random=True), source(BASE, scratch=SCRATCH, domain=base_domain, images=1_000_000), *chains)
+    cards = (
+        source(SCRATCH, random=True),
+        source(BASE, scratch=SCRATCH, domain=base_domain, images=1_000_000),
+        *chains,
+    )
     jobs, outcomes = [], []
     for target in tasks:
         metric, sign = (metrics or {}).get(target.name, ("accuracy", 1))
@@ -80,16 +84,35 @@ def world(
                     value += 0 if card.name == SCRATCH else draw.normal(0, noise)
                     identity = f"{card.name}|{target.name}|{size}|{seed}"
                     how = "from_scratch" if card.name == SCRATCH else "fine_tune"
-                    shape = {"size": size, "seed": seed, "setup": target.name, "metric": metric, "sign": sign}
+                    shape = {
+                        "size": size,
+                        "seed": seed,
+                        "setup": target.name,
+                        "metric": metric,
+                        "sign": sign,
+                    }
                     jobs.append(job(identity, card.name, target.name, how, **shape))
                     points = curves(card.name, target.name, seed) if curves else ()
-                    outcomes.append(done(identity, sign * value, metric, train_images=images, curves=_curve(points, metric)))
+                    outcomes.append(
+                        done(
+                            identity,
+                            sign * value,
+                            metric,
+                            train_images=images,
+                            curves=_curve(points, metric),
+                        )
+                    )
     return store_of(path, jobs, outcomes, cards, (*SOURCE_TASKS, *tasks))
 
 
 def _curve(points: Sequence[float], metric: str) -> tuple[CurvePoint, ...]:
-    validation = [CurvePoint(epoch, "validation", metric, value) for epoch, value in enumerate(points, 1)]
-    return (*validation, *(CurvePoint(epoch, "train", "seconds", 2.0) for epoch in range(1, len(points) + 1)))
+    validation = [
+        CurvePoint(epoch, "validation", metric, value) for epoch, value in enumerate(points, 1)
+    ]
+    return (
+        *validation,
+        *(CurvePoint(epoch, "train", "seconds", 2.0) for epoch in range(1, len(points) + 1)),
+    )
 
 
 def analyses(
@@ -115,7 +138,13 @@ def analyses(
         for seed in range(seeds)
     ]  # fmt: skip
     outcomes = [
-        Outcome(record.job, State.DONE, started=BEGAN, readings=tuple(readings(record.task, record.seed or 0))) for record in records
+        Outcome(
+            record.job,
+            State.DONE,
+            started=BEGAN,
+            readings=tuple(readings(record.task, record.seed or 0)),
+        )
+        for record in records
     ]
     store.plan("run-1", records)
     store.record(outcomes)

@@ -5,14 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from leaderboard import Store
-from leaderboard.imports import Imported, Incoming, TableMapping, import_table
-from registry import Estimator
-from registry.domains import Domain, containing
+from headwater.leaderboard import Store
+from headwater.leaderboard.imports import Imported, Incoming, TableMapping, import_table
+from headwater.registry import Estimator
+from headwater.registry.cards.domains import Domain, containing
 
-DOMAINS = containing([Domain(name="web"), Domain(name="consumer", within=("web",)), Domain(name="indoor", within=("consumer",))])
+DOMAINS = containing(
+    [
+        Domain(name="web"),
+        Domain(name="consumer", within=("web",)),
+        Domain(name="indoor", within=("consumer",)),
+    ]
+)
 ESTIMATORS = {
-    "hscore": Estimator(name="hscore", score=lambda moments: 0.0, low=0.0, high=lambda shape: shape.classes - 1),
+    "hscore": Estimator(
+        name="hscore", score=lambda moments: 0.0, low=0.0, high=lambda shape: shape.classes - 1
+    ),
     "leep": Estimator(name="leep", score=lambda labels: 0.0, high=0.0),
     "nce": Estimator(name="nce", score=lambda labels: 0.0, high=0.0),
     "logme": Estimator(name="logme", score=lambda moments: 0.0),
@@ -57,10 +65,20 @@ def written(folder: Path, text: str, name: str = "table.csv") -> Path:
 
 
 def incoming(folder: Path, text: str, keys: dict[str, Any], **more: Any) -> Incoming:
-    return Incoming.read(written(folder, text), TableMapping.of({**keys, **more}), ESTIMATORS, DOMAINS)
+    return Incoming.read(
+        written(folder, text), TableMapping.of({**keys, **more}), ESTIMATORS, DOMAINS
+    )
 
 
-def imported(store: Store, folder: Path, text: str, keys: dict[str, Any], *, dry_run: bool = False, **more: Any) -> Imported:
+def imported(
+    store: Store,
+    folder: Path,
+    text: str,
+    keys: dict[str, Any],
+    *,
+    dry_run: bool = False,
+    **more: Any,
+) -> Imported:
     return import_table(store, incoming(folder, text, keys, **more), dry_run=dry_run)
 
 

@@ -2,9 +2,17 @@ from pathlib import Path
 
 import pytest
 
-from leaderboard.imports import Incoming, TableMapping
-from registry.errors import BadSpec
-from tests.leaderboard.imports.published import COLUMNS, DOMAINS, ESTIMATORS, WIDE, WIDE_KEYS, incoming, written
+from headwater.leaderboard.imports import Incoming, TableMapping
+from headwater.registry.errors import BadSpec
+from tests.leaderboard.imports.published import (
+    COLUMNS,
+    DOMAINS,
+    ESTIMATORS,
+    WIDE,
+    WIDE_KEYS,
+    incoming,
+    written,
+)
 
 PUBLISHED = Path(__file__).resolve().parents[3] / "benchmarks" / "published"
 
@@ -15,18 +23,36 @@ PUBLISHED = Path(__file__).resolve().parents[3] / "benchmarks" / "published"
         ({}, "mapping: name is missing"),
         ({"name": "x"}, "columns is missing"),
         ({"name": "x", "columns": {"source": "m"}}, "columns.task is missing"),
-        ({"name": "x", "columns": {"source": "m", "taks": "d", "task": "d"}}, "columns.taks is not a key. Did you mean task?"),
+        (
+            {"name": "x", "columns": {"source": "m", "taks": "d", "task": "d"}},
+            "columns.taks is not a key. Did you mean task?",
+        ),
         ({"name": "x", "columns": COLUMNS}, "names no column of values"),
-        ({"name": "x", "columns": {**COLUMNS, "score": "s"}}, "a long table needs both columns.estimator and columns.score"),
+        (
+            {"name": "x", "columns": {**COLUMNS, "score": "s"}},
+            "a long table needs both columns.estimator and columns.score",
+        ),
         (
             {"name": "x", "columns": COLUMNS, "metrics": {"a": {"column": "a", "direction": "up"}}},
             "'up': input should be 'higher' or 'lower'",
         ),
-        ({"name": "x", "columns": COLUMNS, "metrics": {"a": {"column": "a", "scale": 0}}}, "metrics.a.scale = 0"),
-        (WIDE_KEYS | {"sources": {"alpha": {"imges": 3}}}, "sources.alpha.imges is not a key. Did you mean images?"),
-        (WIDE_KEYS | {"tasks": {"pets": {"classes": 1}}}, "tasks.pets.classes = 1: input should be greater than 1"),
+        (
+            {"name": "x", "columns": COLUMNS, "metrics": {"a": {"column": "a", "scale": 0}}},
+            "metrics.a.scale = 0",
+        ),
+        (
+            WIDE_KEYS | {"sources": {"alpha": {"imges": 3}}},
+            "sources.alpha.imges is not a key. Did you mean images?",
+        ),
+        (
+            WIDE_KEYS | {"tasks": {"pets": {"classes": 1}}},
+            "tasks.pets.classes = 1: input should be greater than 1",
+        ),
         (WIDE_KEYS | {"sources": {"alpha": {"accuracy": 81.2}}}, "sources.alpha.accuracy = 81.2"),
-        (WIDE_KEYS | {"provenance": {"licens": "MIT"}}, "provenance.licens is not a key. Did you mean licence?"),
+        (
+            WIDE_KEYS | {"provenance": {"licens": "MIT"}},
+            "provenance.licens is not a key. Did you mean licence?",
+        ),
         (WIDE_KEYS | {"faults": [{"estimator": "leep"}]}, "note is missing"),
         (WIDE_KEYS | {"decimal": ";"}, "decimal = ';'"),
     ],
@@ -38,13 +64,19 @@ def test_a_wrong_mapping_names_the_key_the_value_and_what_is_allowed(keys, said)
 
 
 def test_a_column_that_is_not_there_is_named_with_those_that_are(tmp_path):
-    with pytest.raises(BadSpec, match=r"columns\.source = 'modle': table\.csv has no such column\. Did you mean model\?") as error:
+    with pytest.raises(
+        BadSpec,
+        match=r"columns\.source = 'modle': table\.csv has no such column\. Did you mean model\?",
+    ) as error:
         incoming(tmp_path, WIDE, WIDE_KEYS, columns={"source": "modle", "task": "dataset"})
     assert "'model', 'dataset', 'acc'" in error.value.hint
 
 
 def test_a_domain_that_nobody_declares_is_refused(tmp_path):
-    with pytest.raises(BadSpec, match=r"tasks\.pets\.domain = 'consumers': there is no such domain\. Did you mean consumer\?"):
+    with pytest.raises(
+        BadSpec,
+        match=r"tasks\.pets\.domain = 'consumers': there is no such domain\. Did you mean consumer\?",
+    ):
         incoming(tmp_path, WIDE, WIDE_KEYS, tasks={"pets": {"domain": "consumers"}})
 
 
@@ -67,7 +99,13 @@ def test_a_mapping_is_called_after_its_file_and_options_win(tmp_path):
 
 
 def test_facts_of_one_source_win_over_those_of_every_source():
-    mapping = TableMapping.of(WIDE_KEYS | {"every_source": {"architecture": "hrnet", "images": 5}, "sources": {"alpha": {"images": 7}}})
+    mapping = TableMapping.of(
+        WIDE_KEYS
+        | {
+            "every_source": {"architecture": "hrnet", "images": 5},
+            "sources": {"alpha": {"images": 7}},
+        }
+    )
     assert (mapping.source("alpha").images, mapping.source("alpha").architecture) == (7, "hrnet")
     assert mapping.source("beta").images == 5
 
@@ -80,14 +118,16 @@ def test_the_shipped_mappings_are_valid_and_say_whose_figures_they_are(path):
 
 
 def test_a_fact_for_a_name_that_the_table_lacks_is_no_error_but_is_said(tmp_path):
-    from leaderboard.imports.cards import unused
+    from headwater.leaderboard.imports.cards import unused
 
     found = incoming(tmp_path, WIDE, WIDE_KEYS, tasks={"petss": {"classes": 3}})
-    assert unused(found.mapping, found.values) == ["tasks.petss: the table has no petss. Did you mean pets?"]
+    assert unused(found.mapping, found.values) == [
+        "tasks.petss: the table has no petss. Did you mean pets?"
+    ]
 
 
 def test_reading_needs_a_table(tmp_path):
-    from registry.errors import DataError
+    from headwater.registry.errors import DataError
 
     mapping = TableMapping.of(WIDE_KEYS)
     for name, text, said in (

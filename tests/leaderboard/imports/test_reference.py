@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from leaderboard import Store
-from leaderboard.imports import Incoming, TableMapping, import_table
-from leaderboard.judging import judge
-from registry import Kind, Registry
+from headwater.leaderboard import Store
+from headwater.leaderboard.imports import Incoming, TableMapping, import_table
+from headwater.leaderboard.selectors.judging import judge
+from headwater.registry import Kind, Registry
 from tests.leaderboard.imports.published import written
 
 HOME = Path(__file__).resolve().parents[3]
@@ -49,21 +49,38 @@ SMALL = {
         "scannet": {"domain": "indoor", "images": 19_000},
         "city": {"domain": "driving", "images": 3_000},
     },
-    "tasks": {"rooms": {"domain": "indoor"}, "streets": {"domain": "driving"}, "reefs": {"domain": "underwater"}},
+    "tasks": {
+        "rooms": {"domain": "indoor"},
+        "streets": {"domain": "driving"},
+        "reefs": {"domain": "underwater"},
+    },
 }
 
 
 def test_selectors_are_judged_on_an_imported_table(tmp_path):
-    rows = [f"{s},{t},{','.join(map(str, of))}" for t, sources in GRID.items() for s, of in sources.items()]
+    rows = [
+        f"{s},{t},{','.join(map(str, of))}"
+        for t, sources in GRID.items()
+        for s, of in sources.items()
+    ]
     table = written(tmp_path, "\n".join(["s,t,m,logme,leep", *rows]))
     found = rel1_from_store(
-        Store(tmp_path / "s.duckdb"), table, TableMapping.of(SMALL), ["random", "largest", "domain_size", "logme", "leep"]
+        Store(tmp_path / "s.duckdb"),
+        table,
+        TableMapping.of(SMALL),
+        ["random", "largest", "domain_size", "logme", "leep"],
     )
     assert found == pytest.approx(
         {
-            "random": ((0.5 + 0.4 + 0.2) / 3 / 0.5 + (0.6 + 0.3 + 0.8) / 3 / 0.8 + (0.45 + 0.5 + 0.25) / 3 / 0.5) / 3,
+            "random": (
+                (0.5 + 0.4 + 0.2) / 3 / 0.5
+                + (0.6 + 0.3 + 0.8) / 3 / 0.8
+                + (0.45 + 0.5 + 0.25) / 3 / 0.5
+            )
+            / 3,
             "largest": (1 + 0.6 / 0.8 + 0.45 / 0.5) / 3,
-            "domain_size": (0.4 / 0.5 + 1 + 0.45 / 0.5) / 3,  # no source shows reefs: the broadest domain is consumer
+            "domain_size": (0.4 / 0.5 + 1 + 0.45 / 0.5)
+            / 3,  # no source shows reefs: the broadest domain is consumer
             "logme": (0.4 / 0.5 + 0.3 / 0.8 + 0.25 / 0.5) / 3,
             "leep": (1 + 0.3 / 0.8 + 0.45 / 0.5) / 3,
         }
@@ -73,10 +90,19 @@ def test_selectors_are_judged_on_an_imported_table(tmp_path):
 def test_scores_of_one_import_are_not_taken_for_those_of_another(tmp_path):
     store, registry = Store(tmp_path / "s.duckdb"), Registry.discover()
     for name, sign in (("one", 1), ("other", -1)):
-        rows = [f"{s},{t},{m},{sign * logme},{leep}" for t, sources in GRID.items() for s, (m, logme, leep) in sources.items()]
+        rows = [
+            f"{s},{t},{m},{sign * logme},{leep}"
+            for t, sources in GRID.items()
+            for s, (m, logme, leep) in sources.items()
+        ]
         table = written(tmp_path, "\n".join(["s,t,m,logme,leep", *rows]))
         mapping = TableMapping.of({**SMALL, "name": name})
-        import_table(store, Incoming.read(table, mapping, registry.cards[Kind.ESTIMATOR], registry.domain_parents()))
+        import_table(
+            store,
+            Incoming.read(
+                table, mapping, registry.cards[Kind.ESTIMATOR], registry.domain_parents()
+            ),
+        )
     (judged,) = judge(store, [(registry.get(Kind.SELECTOR, "logme"), {}, "logme")]).rows
     first = (0.4 / 0.5 + 0.3 / 0.8 + 0.25 / 0.5) / 3
     second = (0.2 / 0.5 + 0.6 / 0.8 + 0.45 / 0.5) / 3
@@ -103,11 +129,19 @@ def test_the_reference_figures_of_the_segmentation_table_come_out_of_the_store(t
         for row in csv.DictReader(file):
             source, target = row["Source Dataset"], row["Target Dataset"]
             truth[target][source] = float(row["Test Mean IoU"])
-            scores[row["Transferability Metric"]][target][source] = float(row["Transferability Metric Score"])
+            scores[row["Transferability Metric"]][target][source] = float(
+                row["Transferability Metric Score"]
+            )
     for name in ("leep", "logme", "gbc"):
-        assert found[name] == pytest.approx(rel1_of(truth, lambda target, of=scores[name]: max(of[target], key=of[target].__getitem__)))
+        assert found[name] == pytest.approx(
+            rel1_of(
+                truth, lambda target, of=scores[name]: max(of[target], key=of[target].__getitem__)
+            )
+        )
     images = {name: facts.images or 0 for name, facts in mapping.sources.items()}
-    assert found["largest"] == pytest.approx(rel1_of(truth, lambda target: max(truth[target], key=images.__getitem__)))
+    assert found["largest"] == pytest.approx(
+        rel1_of(truth, lambda target: max(truth[target], key=images.__getitem__))
+    )
 
 
 @needs
@@ -128,4 +162,6 @@ def test_the_known_faults_of_the_published_columns_are_flagged_and_nothing_else(
     assert counted == flagged
     if table == MODELS:
         notes = set(found.flagged.loc[found.flagged["adaptation"] == "nce", "note"])
-        assert all(note.endswith("the same as logme for every source of this task") for note in notes)
+        assert all(
+            note.endswith("the same as logme for every source of this task") for note in notes
+        )

@@ -3,7 +3,7 @@ import math
 import duckdb
 import pytest
 
-from leaderboard.imports import Incoming, TableMapping
+from headwater.leaderboard.imports import Incoming, TableMapping
 from tests.leaderboard.imports.published import (
     COLUMNS,
     DOMAINS,
@@ -98,19 +98,31 @@ def test_quotes_unicode_and_semicolons(tmp_path):
 
 def test_no_row_is_taken_for_a_comment_or_a_preamble(tmp_path):
     text = "model,dataset,acc\n#1,x,0.1\n# two,x,0.2\nthree,x,0.3\n"
-    found = incoming(tmp_path, text, {"name": "x", "columns": COLUMNS, "metrics": {"accuracy": "acc"}})
+    found = incoming(
+        tmp_path, text, {"name": "x", "columns": COLUMNS, "metrics": {"accuracy": "acc"}}
+    )
     assert found.values["source"].tolist() == ["#1", "# two", "three"]
 
 
 def test_names_are_trimmed_and_renamed(tmp_path):
     text = "model,dataset,acc\n alpha ,pets,0.5\nbeta,pets,0.6\n"
     found = incoming(
-        tmp_path, text, {"name": "x", "columns": COLUMNS, "metrics": {"accuracy": "acc"}, "rename": {"sources": {"alpha": "lab/a"}}}
+        tmp_path,
+        text,
+        {
+            "name": "x",
+            "columns": COLUMNS,
+            "metrics": {"accuracy": "acc"},
+            "rename": {"sources": {"alpha": "lab/a"}},
+        },
     )
     assert found.values["source"].tolist() == ["lab/a", "beta"]
 
 
-@pytest.mark.parametrize(("suffix", "form"), [("parquet", "FORMAT parquet"), ("jsonl", "FORMAT json"), ("json", "FORMAT json, ARRAY true")])
+@pytest.mark.parametrize(
+    ("suffix", "form"),
+    [("parquet", "FORMAT parquet"), ("jsonl", "FORMAT json"), ("json", "FORMAT json, ARRAY true")],
+)
 def test_parquet_and_json_hold_the_same_values(tmp_path, suffix, form):
     table, other = written(tmp_path, WIDE), tmp_path / f"table.{suffix}"
     duckdb.sql(f"COPY (FROM read_csv('{table}')) TO '{other}' ({form})")
@@ -122,13 +134,23 @@ def test_parquet_and_json_hold_the_same_values(tmp_path, suffix, form):
 
 def test_sizes_and_seeds_may_stand_in_columns(tmp_path):
     text = "model,dataset,acc,n,run\na,x,0.5,50,0\na,x,0.6,50,1\na,x,0.7,,1\na,x,0.8,full,1.5\n"
-    keys = {"name": "x", "columns": {**COLUMNS, "size": "n", "seed": "run"}, "metrics": {"accuracy": "acc"}}
+    keys = {
+        "name": "x",
+        "columns": {**COLUMNS, "size": "n", "seed": "run"},
+        "metrics": {"accuracy": "acc"},
+    }
     found = incoming(tmp_path, text, keys)
-    assert found.values[["size", "seed", "value"]].to_numpy().tolist() == [["50", 0.0, 0.5], ["50", 1.0, 0.6], ["full", 1.0, 0.7]]
+    assert found.values[["size", "seed", "value"]].to_numpy().tolist() == [
+        ["50", 0.0, 0.5],
+        ["50", 1.0, 0.6],
+        ["full", 1.0, 0.7],
+    ]
     assert problems_of(found) == [(4, "run", "the seed is no whole number: the row is left out")]
 
 
 def test_a_metric_that_should_be_low_keeps_its_sign(tmp_path):
-    found = incoming(tmp_path, WIDE, WIDE_KEYS, metrics={"error": {"column": "acc", "direction": "lower"}})
+    found = incoming(
+        tmp_path, WIDE, WIDE_KEYS, metrics={"error": {"column": "acc", "direction": "lower"}}
+    )
     assert set(found.values.loc[found.values["kind"] == "adapt", "sign"]) == {-1}
     assert not any(math.isnan(value) for value in found.values["value"])

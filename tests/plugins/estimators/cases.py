@@ -33,7 +33,11 @@ def make(count: int, width: int, classes: int = 3, seed: int = 0, spread: float 
     """Classes around centres of their own, as balanced as can be; a source of classes + 2 classes."""
     random = np.random.default_rng(seed)
     labels = random.permutation(np.arange(count) % classes)
-    features = random.normal(size=(classes, width))[labels] * spread + random.normal(size=(count, width)) + 0.5
+    features = (
+        random.normal(size=(classes, width))[labels] * spread
+        + random.normal(size=(count, width))
+        + 0.5
+    )
     outputs = random.normal(size=(count, classes + 2))
     outputs[np.arange(count), labels] += 1.5
     weights = np.exp(outputs)
@@ -107,12 +111,20 @@ def many_classes() -> Case:
 
 def single_precision() -> Case:
     case = make(40, 5, seed=12)
-    return replace(case, features=case.features.astype(np.float32), probabilities=case.probabilities.astype(np.float32))
+    return replace(
+        case,
+        features=case.features.astype(np.float32),
+        probabilities=case.probabilities.astype(np.float32),
+    )
 
 
 def single_precision_few_images() -> Case:
     case = make(18, 30, seed=13)
-    return replace(case, features=case.features.astype(np.float32), probabilities=case.probabilities.astype(np.float32))
+    return replace(
+        case,
+        features=case.features.astype(np.float32),
+        probabilities=case.probabilities.astype(np.float32),
+    )
 
 
 def far_from_zero() -> Case:

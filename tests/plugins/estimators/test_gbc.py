@@ -7,8 +7,8 @@ import pytest
 from sklearn.decomposition import PCA
 
 import headwater as hw
-from plugins.estimators.gbc import FLOOR
-from registry.errors import BadName, NotApplicable
+from headwater.plugins.estimators.gbc import FLOOR
+from headwater.registry.errors import BadName, NotApplicable
 from tests.plugins.estimators import cases
 
 
@@ -24,7 +24,9 @@ def brute(case, components=64, spherical=False):
     rows = projected(case.features, components)
     groups = [rows[case.labels == label] for label in np.unique(case.labels)]
     several = [group for group in groups if len(group) > 1]
-    pooled = sum(((group - group.mean(0)) ** 2).sum(0) for group in several) / sum(map(len, several))
+    pooled = sum(((group - group.mean(0)) ** 2).sum(0) for group in several) / sum(
+        map(len, several)
+    )
     floor = FLOOR * rows.var(0).mean()
     gaussians = []
     for group in groups:
@@ -47,7 +49,9 @@ def brute(case, components=64, spherical=False):
 @pytest.mark.parametrize("case", cases.CASES, ids=cases.name)
 def test_it_is_its_definition(case, components, covariance):
     data = case()
-    score = hw.score("gbc", data.features, data.labels, components=components, covariance=covariance)
+    score = hw.score(
+        "gbc", data.features, data.labels, components=components, covariance=covariance
+    )
     assert score == pytest.approx(brute(data, components, covariance == "spherical"), rel=1e-5)
 
 
@@ -56,11 +60,13 @@ def test_it_is_its_definition(case, components, covariance):
 def test_neither_scale_nor_a_shift_matters(case, factor):
     data = case()
     moved = data.features.astype(np.float64) * factor + 5 * factor
-    assert hw.score("gbc", moved, data.labels) == pytest.approx(hw.score("gbc", data.features, data.labels), rel=1e-6)
+    assert hw.score("gbc", moved, data.labels) == pytest.approx(
+        hw.score("gbc", data.features, data.labels), rel=1e-6
+    )
 
 
 def test_pairs_in_blocks_are_the_same_pairs(monkeypatch):
-    from plugins.estimators import gbc
+    from headwater.plugins.estimators import gbc
 
     data = cases.many_classes()
     whole = hw.score("gbc", data.features, data.labels)
@@ -84,7 +90,10 @@ def test_sixty_four_variances_whose_product_is_no_float_are_no_trouble():
 
 def test_a_class_of_one_image_is_said():
     data = cases.unbalanced()
-    assert hw.score("gbc", data.features, data.labels).note == "1 of 3 classes have one image: pooled variance"
+    assert (
+        hw.score("gbc", data.features, data.labels).note
+        == "1 of 3 classes have one image: pooled variance"
+    )
 
 
 def test_where_every_class_has_one_image_there_is_a_reason():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import headwater as hw
-from registry.errors import NotApplicable
+from headwater.registry.errors import NotApplicable
 from tests.plugins.estimators import cases
 
 
@@ -29,7 +29,11 @@ def test_it_is_the_trace_of_its_definition(case):
 @pytest.mark.parametrize("case", cases.CASES, ids=cases.name)
 def test_it_is_between_0_and_the_number_of_canonical_correlations(case):
     data = case()
-    assert 0 < hw.score("hscore", data.features, data.labels) <= min(data.features.shape[1], data.classes - 1)
+    assert (
+        0
+        < hw.score("hscore", data.features, data.labels)
+        <= min(data.features.shape[1], data.classes - 1)
+    )
 
 
 @pytest.mark.parametrize("factor", [1e-3, 1e3])
@@ -69,11 +73,15 @@ def test_the_trace_is_of_the_matrix_product_not_of_the_elements():
     assert abs(hw.score("hscore", features, data.labels) - elementwise) > 0.1
 
 
-@pytest.mark.parametrize("case", [cases.few_images, cases.as_many, cases.single_precision_few_images], ids=cases.name)
+@pytest.mark.parametrize(
+    "case", [cases.few_images, cases.as_many, cases.single_precision_few_images], ids=cases.name
+)
 def test_where_images_are_few_it_is_c_minus_1_whatever_the_labels_and_says_so(case):
     data = case()
     for seed in range(3):
-        score = hw.score("hscore", data.features, np.random.default_rng(seed).permutation(data.labels))
+        score = hw.score(
+            "hscore", data.features, np.random.default_rng(seed).permutation(data.labels)
+        )
         assert score == pytest.approx(data.classes - 1)
         assert score.note.startswith("says nothing") and "hscore_reg" in score.note
 

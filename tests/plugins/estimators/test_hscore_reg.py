@@ -7,9 +7,9 @@ import pytest
 from sklearn.covariance import ledoit_wolf, ledoit_wolf_shrinkage
 
 import headwater as hw
-from plugins.estimators import hscore_reg as module
-from registry.errors import NotApplicable
-from registry.moments import Moments
+from headwater.plugins.estimators import hscore_reg as module
+from headwater.registry.errors import NotApplicable
+from headwater.registry.evidence.moments import Moments
 from tests.plugins.estimators import cases
 
 
@@ -40,7 +40,10 @@ def test_it_is_the_trace_of_its_definition(case):
 @pytest.mark.parametrize("case", cases.CASES, ids=cases.name)
 def test_the_scale_of_features_does_not_matter(case, factor):
     data = case()
-    scores = [hw.score("hscore_reg", scaled.features, data.labels) for scaled in (data, data.scaled(factor))]
+    scores = [
+        hw.score("hscore_reg", scaled.features, data.labels)
+        for scaled in (data, data.scaled(factor))
+    ]
     assert scores[0] == pytest.approx(scores[1], rel=1e-5)
 
 
@@ -48,7 +51,11 @@ def test_few_images_do_not_saturate_it():
     """Labels drawn at random score lower than the true ones, where the plain H-score has C − 1 for both."""
     data = cases.few_images()
     wrong = np.random.default_rng(0).permutation(data.labels)
-    assert hw.score("hscore_reg", data.features, wrong) < hw.score("hscore_reg", data.features, data.labels) < 1.99
+    assert (
+        hw.score("hscore_reg", data.features, wrong)
+        < hw.score("hscore_reg", data.features, data.labels)
+        < 1.99
+    )
 
 
 def test_where_nothing_is_shrunk_it_is_the_plain_h_score():
@@ -57,7 +64,9 @@ def test_where_nothing_is_shrunk_it_is_the_plain_h_score():
         random = np.random.default_rng(seed)
         labels = np.arange(60) % 3
         features = random.normal(size=(60, 1)) + labels[:, None]
-        assert hw.score("hscore_reg", features, labels) == pytest.approx(hw.score("hscore", features, labels), rel=1e-12)
+        assert hw.score("hscore_reg", features, labels) == pytest.approx(
+            hw.score("hscore", features, labels), rel=1e-12
+        )
 
 
 def test_features_that_do_not_vary_have_a_reason_instead_of_a_score():

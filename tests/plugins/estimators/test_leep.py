@@ -19,10 +19,17 @@ def brute(labels, probabilities):
     columns = range(len(rows[0]))
     fired = [sum(row[z] for row in rows) for z in columns]
     given = {
-        y: [sum(row[z] for row, label in zip(rows, labels, strict=True) if label == y) / fired[z] if fired[z] else 0.0 for z in columns]
+        y: [
+            sum(row[z] for row, label in zip(rows, labels, strict=True) if label == y) / fired[z]
+            if fired[z]
+            else 0.0
+            for z in columns
+        ]
         for y in set(labels)
     }
-    expected = [sum(given[y][z] * row[z] for z in columns) for row, y in zip(rows, labels, strict=True)]
+    expected = [
+        sum(given[y][z] * row[z] for z in columns) for row, y in zip(rows, labels, strict=True)
+    ]
     return sum(math.log(value) for value in expected) / len(expected)
 
 
@@ -30,17 +37,21 @@ def brute(labels, probabilities):
 def test_it_is_its_definition(case):
     data = case()
     expected = brute(data.labels, data.probabilities)
-    assert hw.score("leep", data.features, data.labels, data.probabilities) == pytest.approx(expected, rel=1e-9)
+    assert hw.score("leep", data.features, data.labels, data.probabilities) == pytest.approx(
+        expected, rel=1e-9
+    )
 
 
 def test_it_is_its_definition_across_blocks_of_images(monkeypatch):
-    from plugins.estimators import leep
+    from headwater.plugins.estimators import leep
 
     monkeypatch.setattr(leep, "BLOCK", 1)
     monkeypatch.setattr(leep, "ROWS", 7)
     data = cases.unbalanced()
     expected = brute(data.labels, data.probabilities)
-    assert hw.score("leep", data.features, data.labels, data.probabilities) == pytest.approx(expected, rel=1e-12)
+    assert hw.score("leep", data.features, data.labels, data.probabilities) == pytest.approx(
+        expected, rel=1e-12
+    )
 
 
 def test_source_classes_that_never_fire_change_nothing():
@@ -53,13 +64,17 @@ def test_source_classes_that_never_fire_change_nothing():
 def test_a_source_that_tells_the_label_scores_0_and_one_that_tells_nothing_the_entropy_of_the_labels():
     labels, features = np.arange(12) % 3, np.zeros((12, 2))
     assert hw.score("leep", features, labels, np.eye(5)[labels]) == 0
-    assert hw.score("leep", features, labels, np.full((12, 5), 0.2)) == pytest.approx(-math.log(3), rel=1e-12)
+    assert hw.score("leep", features, labels, np.full((12, 5), 0.2)) == pytest.approx(
+        -math.log(3), rel=1e-12
+    )
 
 
 @pytest.mark.parametrize("case", cases.CASES, ids=cases.name)
 def test_it_is_at_least_the_soft_conditional_entropy_and_at_most_0(case):
     data = case()
-    joint = np.stack([data.probabilities[data.labels == label].sum(0) for label in np.unique(data.labels)]) / len(data.labels)
+    joint = np.stack(
+        [data.probabilities[data.labels == label].sum(0) for label in np.unique(data.labels)]
+    ) / len(data.labels)
     entropy = float((joint * np.log(joint / joint.sum(0))).sum())
     assert entropy - 1e-9 <= hw.score("leep", data.features, data.labels, data.probabilities) < 0
 
@@ -78,7 +93,10 @@ def test_float32_probabilities_of_a_perfect_source_do_not_carry_it_above_0():
 def test_no_array_of_images_by_source_classes_by_classes_is_made():
     """It would take 2,000 × 200 × 100 × 8 bytes = 320 MB."""
     random = np.random.default_rng(0)
-    labels, probabilities = random.permutation(np.arange(2000) % 100), random.dirichlet(np.ones(200), 2000)
+    labels, probabilities = (
+        random.permutation(np.arange(2000) % 100),
+        random.dirichlet(np.ones(200), 2000),
+    )
     tracemalloc.start()
     hw.score("leep", np.zeros((2000, 2)), labels, probabilities)
     peak = tracemalloc.get_traced_memory()[1]

@@ -9,8 +9,8 @@ import pytest
 from scipy.optimize import minimize
 
 import headwater as hw
-from registry import Evidence
-from registry.errors import NotApplicable
+from headwater.registry import Evidence
+from headwater.registry.errors import NotApplicable
 from tests.plugins.estimators import cases
 
 
@@ -18,7 +18,9 @@ def log_evidence(features, y, log_alpha, log_beta):
     """log N(y; 0, I/β + XXᵀ/α), from the definition of a Gaussian: no identity of LogME's derivation is used."""
     covariance = np.eye(len(y)) * np.exp(-log_beta) + features @ features.T * np.exp(-log_alpha)
     log_determinant = np.linalg.slogdet(covariance)[1]
-    return -0.5 * (len(y) * np.log(2 * np.pi) + log_determinant + y @ np.linalg.solve(covariance, y))
+    return -0.5 * (
+        len(y) * np.log(2 * np.pi) + log_determinant + y @ np.linalg.solve(covariance, y)
+    )
 
 
 def largest(features, y):
@@ -32,11 +34,15 @@ def largest(features, y):
 
     starts = [(a, b) for a in (-6, 0, 6) for b in (0, 3, 6)]
     options = {"xatol": 1e-7, "fatol": 1e-10, "maxiter": 2000}
-    return max(-minimize(loss, start, method="Nelder-Mead", options=options).fun for start in starts) / len(y)
+    return max(
+        -minimize(loss, start, method="Nelder-Mead", options=options).fun for start in starts
+    ) / len(y)
 
 
 def brute(case):
-    return np.mean([largest(case.features, (case.labels == c).astype(float)) for c in np.unique(case.labels)])
+    return np.mean(
+        [largest(case.features, (case.labels == c).astype(float)) for c in np.unique(case.labels)]
+    )
 
 
 @pytest.mark.parametrize("case", cases.CASES, ids=cases.name)
@@ -57,7 +63,9 @@ def test_the_determinant_has_all_features_not_only_those_of_the_span():
     in_span = np.log(alpha + beta * np.linalg.eigvalsh(features @ features.T)).sum()
     outside = (width - count) * np.log(alpha)
     assert np.linalg.slogdet(precision)[1] == pytest.approx(in_span + outside)
-    evidence = 0.5 * (width * np.log(alpha) + count * np.log(beta / 2 / np.pi) - in_span - outside) - fit
+    evidence = (
+        0.5 * (width * np.log(alpha) + count * np.log(beta / 2 / np.pi) - in_span - outside) - fit
+    )
     assert evidence == pytest.approx(log_evidence(features, y, np.log(alpha), np.log(beta)))
     assert abs(outside) > 1
 
@@ -66,12 +74,16 @@ def test_the_determinant_has_all_features_not_only_those_of_the_span():
 @pytest.mark.parametrize("case", cases.CASES, ids=cases.name)
 def test_the_scale_of_features_does_not_matter(case, factor):
     data = case()
-    scores = [hw.score("logme", scaled.features, data.labels) for scaled in (data, data.scaled(factor))]
-    assert scores[0] == pytest.approx(scores[1], rel=1e-6 if data.features.dtype == np.float32 else 1e-9)
+    scores = [
+        hw.score("logme", scaled.features, data.labels) for scaled in (data, data.scaled(factor))
+    ]
+    assert scores[0] == pytest.approx(
+        scores[1], rel=1e-6 if data.features.dtype == np.float32 else 1e-9
+    )
 
 
 def test_both_ways_to_the_spectrum_agree():
-    from plugins.estimators.logme import _of_images, _of_moments
+    from headwater.plugins.estimators.logme import _of_images, _of_moments
 
     for case in (cases.few_features, cases.few_images, cases.as_many, cases.rank_deficient):
         evidence = Evidence.of(case().features, case().labels)
@@ -80,9 +92,11 @@ def test_both_ways_to_the_spectrum_agree():
         assert np.allclose(of_images.maxima(), of_moments.maxima(), rtol=1e-9)
 
 
-@pytest.mark.parametrize(("width", "count"), [(1, 1), (2, 1), (3, 1), (2, 5), (40, 1), (40, 21), (200, 7)])
+@pytest.mark.parametrize(
+    ("width", "count"), [(1, 1), (2, 1), (3, 1), (2, 5), (40, 1), (40, 21), (200, 7)]
+)
 def test_rows_in_the_coordinates_of_eigenvectors(width, count):
-    from plugins.estimators.logme import _turned
+    from headwater.plugins.estimators.logme import _turned
 
     random = np.random.default_rng(width)
     matrix, rows = random.normal(size=(width + 5, width)), random.normal(size=(count, width))
@@ -98,7 +112,9 @@ def test_regression_is_over_columns_of_targets():
     targets = features @ random.normal(size=(4, 3)) + random.normal(size=(30, 3))
     score = hw.score("logme", features, targets, task_type="regression")
     assert score == pytest.approx(np.mean([largest(features, y) for y in targets.T]), abs=1e-6)
-    assert hw.score("logme", features, targets[:, 0], task_type="regression") == pytest.approx(largest(features, targets[:, 0]), abs=1e-6)
+    assert hw.score("logme", features, targets[:, 0], task_type="regression") == pytest.approx(
+        largest(features, targets[:, 0]), abs=1e-6
+    )
 
 
 def test_multilabel_is_over_labels_and_one_that_is_never_set_does_not_count():
@@ -106,8 +122,13 @@ def test_multilabel_is_over_labels_and_one_that_is_never_set_does_not_count():
     features = random.normal(size=(30, 4))
     flags = (features[:, :3] + random.normal(size=(30, 3)) > 0).astype(int)
     score = hw.score("logme", features, flags, task_type="multilabel")
-    assert score == pytest.approx(np.mean([largest(features, y.astype(float)) for y in flags.T]), abs=1e-6)
-    assert hw.score("logme", features, np.c_[flags, np.zeros(30, int)], task_type="multilabel") == score
+    assert score == pytest.approx(
+        np.mean([largest(features, y.astype(float)) for y in flags.T]), abs=1e-6
+    )
+    assert (
+        hw.score("logme", features, np.c_[flags, np.zeros(30, int)], task_type="multilabel")
+        == score
+    )
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -170,4 +191,6 @@ def test_constant_features_are_a_fit_without_variation_and_zeros_none():
 def test_better_features_score_higher():
     data = cases.few_features()
     shuffled = replace(data, labels=np.random.default_rng(0).permutation(data.labels))
-    assert hw.score("logme", data.features, data.labels) > hw.score("logme", shuffled.features, shuffled.labels)
+    assert hw.score("logme", data.features, data.labels) > hw.score(
+        "logme", shuffled.features, shuffled.labels
+    )

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import headwater as hw
-from plugins.estimators.nleep import EMPTY, FLOOR, ROUNDS, TOLERANCE, mixture_posterior
-from registry.errors import BadName
+from headwater.plugins.estimators.nleep import EMPTY, FLOOR, ROUNDS, TOLERANCE, mixture_posterior
+from headwater.registry.errors import BadName
 from tests.plugins.estimators import cases
 from tests.plugins.estimators.test_leep import brute as leep
 
@@ -24,7 +24,10 @@ def projected(features, dimensions=64):
 
 def log_density(row, weight, mean, variance):
     """log of weight · Gaussian of diagonal covariance."""
-    parts = [(x - m) ** 2 / v + math.log(2 * math.pi * v) for x, m, v in zip(row, mean, variance, strict=True)]
+    parts = [
+        (x - m) ** 2 / v + math.log(2 * math.pi * v)
+        for x, m, v in zip(row, mean, variance, strict=True)
+    ]
     return math.log(weight) - sum(parts) / 2
 
 
@@ -44,11 +47,18 @@ def brute_posterior(rows, components, spherical, seed):
         for weights in posterior.T:
             count = weights.sum() + EMPTY
             mean = sum(w * row for w, row in zip(weights, rows, strict=True)) / count
-            variance = sum(w * (row - mean) ** 2 for w, row in zip(weights, rows, strict=True)) / count
+            variance = (
+                sum(w * (row - mean) ** 2 for w, row in zip(weights, rows, strict=True)) / count
+            )
             variance = np.full_like(variance, variance.mean()) if spherical else variance
             mixture.append((count / len(rows), mean, variance + FLOOR))
         logs = np.array([[log_density(row, *component) for component in mixture] for row in rows])
-        totals = np.array([top + math.log(sum(math.exp(log - top) for log in line)) for top, line in zip(logs.max(1), logs, strict=True)])
+        totals = np.array(
+            [
+                top + math.log(sum(math.exp(log - top) for log in line))
+                for top, line in zip(logs.max(1), logs, strict=True)
+            ]
+        )
         posterior, likelihood = np.exp(logs - totals[:, None]), totals.mean()
         if likelihood - before < TOLERANCE:
             break
@@ -62,8 +72,12 @@ def test_it_is_leep_on_the_posterior_of_a_mixture_fitted_in_loops(case, covarian
     data = case()
     rows = projected(data.features, dimensions=4)
     components = min(2 * data.classes, len(rows) // 5)
-    expected = leep(data.labels, brute_posterior(rows, components, covariance == "spherical", seed=0))
-    score = hw.score("nleep[components=2,dimensions=4]", data.features, data.labels, covariance=covariance)
+    expected = leep(
+        data.labels, brute_posterior(rows, components, covariance == "spherical", seed=0)
+    )
+    score = hw.score(
+        "nleep[components=2,dimensions=4]", data.features, data.labels, covariance=covariance
+    )
     assert score == pytest.approx(expected, rel=1e-5)
 
 
@@ -77,13 +91,15 @@ def test_the_scale_of_features_does_not_matter(case, factor):
 
 
 def test_rows_of_the_posterior_add_up_to_1_and_blocks_change_nothing(monkeypatch):
-    from plugins.estimators import nleep
+    from headwater.plugins.estimators import nleep
 
     rows = projected(cases.many_classes().features)
     whole = mixture_posterior(rows, 7, False, np.random.default_rng(0))
     assert whole.sum(1) == pytest.approx(1)
     monkeypatch.setattr(nleep, "BLOCK", 50)
-    assert mixture_posterior(rows, 7, False, np.random.default_rng(0)) == pytest.approx(whole, abs=1e-9)
+    assert mixture_posterior(rows, 7, False, np.random.default_rng(0)) == pytest.approx(
+        whole, abs=1e-9
+    )
 
 
 def test_clusters_far_apart_that_are_the_classes_score_nearly_0():
@@ -101,7 +117,10 @@ def test_one_seed_gives_one_score_and_another_may_give_another():
 
 def test_few_images_have_fewer_components_and_it_says_so():
     data = cases.few_images()
-    assert hw.score("nleep", data.features, data.labels).note == "3 mixture components rather than 15: 18 images"
+    assert (
+        hw.score("nleep", data.features, data.labels).note
+        == "3 mixture components rather than 15: 18 images"
+    )
     assert hw.score("nleep[components=1]", data.features, data.labels).note == ""
 
 
@@ -115,13 +134,18 @@ def test_images_that_coincide_are_one_component():
     features = np.repeat(np.random.default_rng(0).normal(size=(3, 4)), 10, axis=0)
     labels = np.repeat([0, 1, 2], 10)
     score = hw.score("nleep", features, labels)
-    assert score == pytest.approx(0, abs=1e-9) and score.note == "3 mixture components rather than 15: 30 images"
+    assert (
+        score == pytest.approx(0, abs=1e-9)
+        and score.note == "3 mixture components rather than 15: 30 images"
+    )
 
 
 def test_features_that_do_not_vary_say_nothing_of_the_labels():
     data = cases.constant()
     counts = np.bincount(data.labels) / 40
-    assert hw.score("nleep", data.features, data.labels) == pytest.approx(float(counts @ np.log(counts)))
+    assert hw.score("nleep", data.features, data.labels) == pytest.approx(
+        float(counts @ np.log(counts))
+    )
 
 
 def test_of_many_images_a_seeded_sample_is_taken_and_it_says_so():

@@ -8,7 +8,7 @@ from scipy.stats import spearmanr
 from sklearn.decomposition import PCA
 
 import headwater as hw
-from registry.errors import NotApplicable
+from headwater.registry.errors import NotApplicable
 from tests.plugins.estimators import cases
 
 
@@ -29,7 +29,9 @@ def brute(features, labels, components=32):
 def test_it_is_its_definition(case, components):
     data = case()
     expected = brute(data.features, data.labels, components)
-    assert hw.score("parc", data.features, data.labels, components=components) == pytest.approx(expected, abs=1e-3)
+    assert hw.score("parc", data.features, data.labels, components=components) == pytest.approx(
+        expected, abs=1e-3
+    )
 
 
 @pytest.mark.parametrize("factor", [1e-3, 1e3])
@@ -37,14 +39,21 @@ def test_it_is_its_definition(case, components):
 def test_the_scale_of_features_does_not_matter(case, factor):
     data = case()
     expected = hw.score("parc", data.features, data.labels)
-    assert hw.score("parc", data.scaled(factor).features, data.labels) == pytest.approx(expected, abs=1e-3)
+    assert hw.score("parc", data.scaled(factor).features, data.labels) == pytest.approx(
+        expected, abs=1e-3
+    )
 
 
 def test_of_two_features_whose_distances_are_0_or_2_rounding_makes_no_order():
     data = cases.make(40, 2)
     signs = np.where(np.diff(data.features, axis=1) > 0, 1.0, -1.0)
-    apart, truly = (np.not_equal.outer(values, values)[np.triu_indices(40, 1)] for values in (signs[:, 0], data.labels))
-    assert hw.score("parc", data.features, data.labels) == pytest.approx(100 * np.corrcoef(apart, truly)[0, 1])
+    apart, truly = (
+        np.not_equal.outer(values, values)[np.triu_indices(40, 1)]
+        for values in (signs[:, 0], data.labels)
+    )
+    assert hw.score("parc", data.features, data.labels) == pytest.approx(
+        100 * np.corrcoef(apart, truly)[0, 1]
+    )
 
 
 def test_more_images_than_a_probe_holds_are_sampled_by_the_seed_and_it_says_so():
@@ -55,7 +64,9 @@ def test_more_images_than_a_probe_holds_are_sampled_by_the_seed_and_it_says_so()
     assert score.note == "4 probe sets of 30 of 90 images, seed 1"
     generator = np.random.default_rng(1)
     probes = [np.sort(generator.choice(90, 30, replace=False)) for _ in range(4)]
-    assert score == pytest.approx(np.mean([brute(data.features[rows], data.labels[rows]) for rows in probes]), abs=1e-6)
+    assert score == pytest.approx(
+        np.mean([brute(data.features[rows], data.labels[rows]) for rows in probes]), abs=1e-6
+    )
 
 
 def test_regression_compares_distances_of_targets_each_to_unit_deviation():
@@ -65,21 +76,28 @@ def test_regression_compares_distances_of_targets_each_to_unit_deviation():
     above = np.triu_indices(25, 1)
     apart = np.linalg.norm(scaled[:, None] - scaled[None], axis=2)[above]
     expected = 100 * spearmanr((1 - np.corrcoef(features))[above], apart)[0]
-    assert hw.score("parc", features, targets, task_type="regression") == pytest.approx(expected, abs=1e-9)
+    assert hw.score("parc", features, targets, task_type="regression") == pytest.approx(
+        expected, abs=1e-9
+    )
 
 
 def test_multilabel_rows_of_one_label_each_score_as_classes():
     data = cases.few_features()
     flags = np.eye(3, dtype=int)[data.labels]
     expected = hw.score("parc", data.features, data.labels)
-    assert hw.score("parc", data.features, flags, task_type="multilabel") == pytest.approx(expected, abs=1e-9)
+    assert hw.score("parc", data.features, flags, task_type="multilabel") == pytest.approx(
+        expected, abs=1e-9
+    )
 
 
 def test_balanced_and_unbalanced_flags_that_equal_features_score_high():
     """Features that are the labels, with a little noise, order the pairs as the labels do."""
     random = np.random.default_rng(0)
     flags = (random.random((40, 6)) < 0.4).astype(int)
-    assert hw.score("parc", flags + random.normal(size=(40, 6)) * 0.01, flags, task_type="multilabel") > 60
+    assert (
+        hw.score("parc", flags + random.normal(size=(40, 6)) * 0.01, flags, task_type="multilabel")
+        > 60
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import softmax
 
 import headwater as hw
-from registry.errors import NotApplicable
+from headwater.registry.errors import NotApplicable
 from tests.plugins.estimators import cases
 
 
@@ -20,9 +20,13 @@ def posteriors(features, labels, shrinkage=None):
         within += np.outer(row - means[label], row - means[label]) / len(labels)
     if shrinkage is None:
         shrinkage = max(np.exp(-5 * np.linalg.eigvalsh(within)[-1]), 1e-10)
-    shrunk = (1 - shrinkage) * within + shrinkage * np.trace(within) / len(within) * np.eye(len(within))
+    shrunk = (1 - shrinkage) * within + shrinkage * np.trace(within) / len(within) * np.eye(
+        len(within)
+    )
     weights = np.linalg.solve(shrunk, (means - features.mean(0)).T)
-    offsets = np.log(counts / len(labels)) - 0.5 * np.einsum("cd,dc->c", means + features.mean(0), weights)
+    offsets = np.log(counts / len(labels)) - 0.5 * np.einsum(
+        "cd,dc->c", means + features.mean(0), weights
+    )
     return softmax(features @ weights + offsets, axis=1), shrinkage, means
 
 
@@ -42,7 +46,9 @@ def brute(case):
 SATURATED = (cases.few_images, cases.as_many, cases.single_precision_few_images)
 
 
-@pytest.mark.parametrize("case", [case for case in cases.CASES if case not in SATURATED], ids=cases.name)
+@pytest.mark.parametrize(
+    "case", [case for case in cases.CASES if case not in SATURATED], ids=cases.name
+)
 def test_it_is_what_its_steps_give(case):
     data = case()
     assert hw.score("sfda", data.features, data.labels) == pytest.approx(brute(data), rel=1e-6)
@@ -66,7 +72,9 @@ def test_it_is_a_mean_posterior_at_any_scale_and_changes_nothing(case, factor):
 
 def test_the_scale_of_features_decides_the_shrinkage_and_so_the_score():
     data = cases.few_features()
-    small, large = (hw.score("sfda", data.scaled(factor).features, data.labels) for factor in (1e-3, 1e3))
+    small, large = (
+        hw.score("sfda", data.scaled(factor).features, data.labels) for factor in (1e-3, 1e3)
+    )
     assert abs(small - large) > 1e-3
 
 

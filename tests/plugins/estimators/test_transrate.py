@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import headwater as hw
-from registry.errors import BadName, NotApplicable
+from headwater.registry.errors import BadName, NotApplicable
 from tests.plugins.estimators import cases
 
 
@@ -21,7 +21,10 @@ def brute(case, epsilon=1e-4):
     features = case.features.astype(np.float64)
     centred = features - features.mean(0)
     scaled = centred / np.sqrt((centred**2).sum(1).mean())
-    within = sum((case.labels == label).mean() * rate(scaled[case.labels == label], epsilon) for label in np.unique(case.labels))
+    within = sum(
+        (case.labels == label).mean() * rate(scaled[case.labels == label], epsilon)
+        for label in np.unique(case.labels)
+    )
     return rate(scaled, epsilon) - within
 
 
@@ -34,11 +37,13 @@ def test_it_is_its_definition(case):
 @pytest.mark.parametrize("case", cases.CASES, ids=cases.name)
 def test_the_distortion_is_an_option(case):
     data = case()
-    assert hw.score("transrate[epsilon=0.5]", data.features, data.labels) == pytest.approx(brute(data, 0.5), rel=1e-7)
+    assert hw.score("transrate[epsilon=0.5]", data.features, data.labels) == pytest.approx(
+        brute(data, 0.5), rel=1e-7
+    )
 
 
 def test_images_of_a_class_in_blocks_count_all(monkeypatch):
-    from plugins.estimators import transrate
+    from headwater.plugins.estimators import transrate
 
     monkeypatch.setattr(transrate, "BLOCK", 40)  # eight images at a time
     data = cases.few_features()
@@ -50,7 +55,9 @@ def test_images_of_a_class_in_blocks_count_all(monkeypatch):
 def test_neither_scale_nor_a_shift_matters(case, factor):
     data = case()
     moved = data.features.astype(np.float64) * factor + 5 * factor
-    assert hw.score("transrate", moved, data.labels) == pytest.approx(hw.score("transrate", data.features, data.labels), rel=1e-6)
+    assert hw.score("transrate", moved, data.labels) == pytest.approx(
+        hw.score("transrate", data.features, data.labels), rel=1e-6
+    )
 
 
 def test_labels_that_say_nothing_score_0():
@@ -63,7 +70,9 @@ def test_labels_that_say_nothing_score_0():
 def test_shuffled_labels_score_less():
     data = cases.separable()
     shuffled = np.random.default_rng(0).permutation(data.labels)
-    assert hw.score("transrate", data.features, data.labels) > 2 * hw.score("transrate", data.features, shuffled)
+    assert hw.score("transrate", data.features, data.labels) > 2 * hw.score(
+        "transrate", data.features, shuffled
+    )
 
 
 def test_features_that_do_not_vary_have_a_reason_instead_of_a_score():

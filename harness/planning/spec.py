@@ -1,0 +1,266 @@
+"""The benchmark spec: what to measure, read from TOML and overridden by options."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from headwater.registry.errors import BadSpec
+from headwater.registry.names import split_list
+from headwater.registry.validation import validated
+
+Size = Annotated[int, Field(gt=0)] | Literal["full"]
+Positive = Annotated[int, Field(gt=0)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+def _names(value: object) -> object:
+    return split_list(value) if isinstance(value, str) else value
+
+
+def _seeds(value: object) -> object:
+    return list(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+SOURCE_SEED = 2**31 - 1
+"""The seed of every chain's own training. No cell may have it: a chain on a random network that began where the scratch reference
+begins would share its initial weights, and the two would lie closer together than two networks do."""
+
+Seeds = Annotated[tuple[Annotated[int, Field(ge=0, lt=SOURCE_SEED)], ...], BeforeValidator(_seeds)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False
+    )
+
+
+class Training(_Section):
+    """The budget and recipe of one training, the same for every source."""
+
+    epochs: Positive = Field(15, description="passes over the training images")
+    batch_size: Annotated[int, Field(gt=1)] = Field(32, description="images a step")
+    optimiser: Literal["adamw", "sgd"] = Field(
+        "adamw", description="adamw, or sgd with Nesterov momentum 0.9"
+    )
+    learning_rate: Annotated[float, Field(gt=0)] = Field(1e-3, description="peak learning rate")
+    weight_decay: Annotated[float, Field(ge=0)] = Field(
+        0.01, description="decay of matrices; never of biases and norms"
+    )
+    warm_up: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.1, description="share of the steps that warm up before the cosine"
+    )
+    augmentation: Literal["standard", "none"] = Field(
+        "standard", description="shift, scale, and mirror where the task allows"
+    )
+
+
+class Pretraining(Training):
+    """The recipe of a chain's source step."""
+
+    epochs: Positive = Field(10, description="passes over the source tasks' images")
+
+
+class Chains(_Section):
+    """Sources to be made: chains over every base, each measured on every target that it was not trained on."""
+
+    bases: Names = Field(
+        (), description="base weights of the chains: source names and globs; none: no chains"
+    )
+    tasks: Names = Field(
+        (), description="source tasks: names and globs; none: the benchmark's own tasks"
+    )
+    each: bool = Field(True, description="a chain on each source task by itself")
+    joint: bool = Field(
+        False,
+        description="one chain on all source tasks jointly (multi-source), the target left out",
+    )
+    attribution: Literal["none", "leave-one-out", "shapley"] = Field(
+        "none",
+        description="also the joint chains on fewer tasks that tell which source task carried the joint one",
+    )
+    permutations: Positive = Field(
+        8,
+        description="orders of the source tasks drawn for shapley, where all subsets are too many",
+    )
+
+
+class Range(_Section):
+    """A hyper-parameter's range: uniform between two bounds, or uniform in the logarithm."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.low < self.high or (self.log and self.low <= 0):
+            raise ValueError(
+                f"low {self.low:g} must be below high {self.high:g}, and above 0 where log = true"
+            )
+        return self
+
+
+class Tuning(_Section):
+    """A search for hyper-parameters on validation, with the same number of trials and epochs for every source."""
+
+    trials: Annotated[int, Field(gt=1)] = Field(
+        8, description="trials a cell; the first is the recipe as it stands"
+    )
+    space: dict[str, tuple[bool | int | float | str, ...] | Range] = Field(
+        {
+            "learning_rate": Range(low=1e-4, high=1e-2, log=True),
+            "weight_decay": Range(low=1e-4, high=0.1, log=True),
+        },
+        description="what is searched: keys of [training], or options of the adaptation; a list of values, or {low, high, log}",
+    )
+    search: Literal["random", "optuna"] = Field(
+        "random", description="how trials are drawn; optuna needs headwater[optuna]"
+    )
+    grace: Positive = Field(3, description="epochs before a trial may be stopped (ASHA)")
+    reduction: Annotated[int, Field(gt=1)] = Field(
+        3, description="of so many trials, one goes on at each rung (ASHA)"
+    )
+
+
+class Anatomy(_Section):
+    """Analyses of the trained networks (headwater analyse); none: the networks are not kept."""
+
+    analyses: Names = Field(
+        (), description="block_shuffle, similarity, distance, barrier, criticality, mistakes"
+    )
+    blocks: tuple[Positive, ...] = Field(
+        (1, 2, 4, 8, 16, 32), description="block sizes of the block shuffle, in pixels"
+    )
+    points: Annotated[int, Field(ge=3)] = Field(
+        11, description="places on a path between two networks, both ends included"
+    )
+    images: Positive = Field(
+        512, description="test images that similarity and paths are measured on, at most"
+    )
+
+
+class Resources(_Section):
+    """What one cell may use, and how many run at once."""
+
+    cpus_per_cell: Positive = Field(1, description="CPU threads a cell uses")
+    gpus_per_cell: Annotated[float, Field(gt=0)] = Field(
+        1.0, description="share of a GPU a cell uses, where there is one"
+    )
+    slots: Positive | None = Field(
+        None, description="cells at once; by default as many as the machine holds"
+    )
+
+
+class Spec(_Section):
+    """One benchmark. Every key is also an option of ``headwater run``."""
+
+    name: str = Field("benchmark", description="what the run is called")
+    sources: Names = Field(
+        (),
+        description="source models: names, globs, chain[base=…,on=task+task]; more come from [chains]",
+    )
+    tasks: Names = Field((), description="target tasks: names and globs")
+    adaptations: Names = Field(("fine_tune",), description="how sources are adapted")
+    estimators: Names = Field(
+        (),
+        description="transferability scores of every source on every task and size; none: no estimates",
+    )
+    sizes: tuple[Size, ...] = Field(
+        ("full",), description='target training images: numbers, or "full"'
+    )
+    seeds: Seeds = Field((0, 1), description="a count, or a list of seeds")
+    references: tuple[Literal["scratch", "base"], ...] = Field(
+        ("scratch", "base"), description="what gains are measured against"
+    )
+    image_size: Annotated[int, Field(ge=8, le=2048)] = Field(
+        224, description="side of the square images, in pixels"
+    )
+    validation: Fraction = Field(0.2, description="share of the training images kept for choices")
+    small_target: Positive = Field(
+        150, description="training images up to which a target counts as small"
+    )
+    store: Path = Field(Path("headwater.duckdb"), description="the DuckDB file of outcomes")
+    plugins: tuple[Path, ...] = Field((), description="plugin files or folders")
+    training: Training = Training()
+    pretraining: Pretraining = Pretraining()
+    chains: Chains = Chains()
+    tuning: Tuning | None = Field(
+        None, description="hyper-parameter search; none: the recipe as it stands"
+    )
+    anatomy: Anatomy = Anatomy()
+    resources: Resources = Resources()
+
+    @field_validator("sources", "tasks", "adaptations", "estimators", "sizes", "seeds")
+    @classmethod
+    def _each_once(cls, value: tuple[Any, ...], info: ValidationInfo) -> tuple[Any, ...]:
+        if not value and info.field_name in ("tasks", "sizes", "seeds"):
+            raise ValueError("needs at least one entry")
+        if len(set(value)) < len(value):
+            raise ValueError(f"names {next(v for v in value if value.count(v) > 1)!r} twice")
+        return value
+
+    @model_validator(mode="after")
+    def _has_sources(self) -> Self:
+        if not self.sources and not self.chains.bases:
+            raise ValueError("sources needs at least one entry, or chains.bases")
+        if not self.adaptations and not self.estimators:
+            raise ValueError("adaptations needs at least one entry, or estimators")
+        return self
+
+    @classmethod
+    def read(cls, path: Path | str, **overrides: Any) -> Spec:
+        """Read a TOML spec; raises BadSpec naming the file, the key, the value and what is allowed.
+
+        Plugins named in the file are found beside it; the store is made where the command runs.
+        """
+        path = Path(path)
+        try:
+            keys = tomllib.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise BadSpec(
+                f"there is no spec at {path}",
+                subject=str(path),
+                hint="See benchmarks/ for specs to start from.",
+            ) from None
+        except IsADirectoryError:
+            raise BadSpec(f"{path} is a folder, not a TOML file", subject=str(path)) from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise BadSpec(f"{path} is not TOML: {error}", subject=str(path)) from None
+        keys = {"name": path.stem} | keys
+        if isinstance(keys.get("plugins"), list):
+            keys["plugins"] = [path.parent / str(plugin) for plugin in keys["plugins"]]
+        return cls.of(keys, where=str(path), **overrides)
+
+    @classmethod
+    def of(cls, keys: Mapping[str, Any], *, where: str = "spec", **overrides: Any) -> Spec:
+        """Validate keys, ``overrides`` winning; a nested key is written ``training={"epochs": 3}``."""
+        return validated(cls, keys, overrides, where, _keys_at)
+
+
+def _keys_at(place: list[Any]) -> list[str]:
+    return list(SECTIONS.get(str(place[0]) if place else "", Spec).model_fields)
+
+
+SECTIONS: dict[str, type[BaseModel]] = {
+    "training": Training,
+    "pretraining": Pretraining,
+    "chains": Chains,
+    "tuning": Tuning,
+    "anatomy": Anatomy,
+    "resources": Resources,
+}
+"""The sections of a spec, by their keys."""

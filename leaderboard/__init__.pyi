@@ -1,0 +1,15 @@
+from . import findings as findings
+from .store.recorder import Recorder as Recorder
+from .store.records import CurvePoint as CurvePoint
+from .store.records import JobKind as JobKind
+from .store.records import JobRecord as JobRecord
+from .store.records import Measurement as Measurement
+from .store.records import Outcome as Outcome
+from .store.records import Reading as Reading
+from .store.records import RunRecord as RunRecord
+from .store.records import State as State
+from .store.records import Trial as Trial
+from .store.sandbox import Result as Result
+from .store.store import JobState as JobState
+from .store.store import Spent as Spent
+from .store.store import Store as Store

@@ -1,0 +1,102 @@
+"""Bringing a store's file to this version: numbered schema files, then the views."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import duckdb
+
+from headwater.leaderboard.store.connection import missing, not_a_store, transaction
+from headwater.registry.errors import NewerStore
+from headwater.registry.identity import digest
+
+_HOME = Path(__file__).parent
+_VIEWS = (
+    *("cells", "relations", "gains", "scenarios", "leaderboard"),  # in order of need
+    *("failures", "unpaired", "estimates", "predictions", "work"),
+    *(
+        "step_gains",
+        "f01_scratch",
+        "f02_base",
+        "f03_domain",
+        "f03_size",
+        "f04_including",
+        "f05_multi",
+        "f06_types",
+        "f07_direction",
+    ),
+    *(
+        "f08_small",
+        "f09_convergence",
+        "analysed",
+        "f10_distant",
+        "f10_shuffle",
+        "f11_mistakes",
+        "f12_modules",
+    ),
+)
+
+
+@cache
+def statements(name: str) -> str:
+    """The text of ``NAME.sql``, relative to this package."""
+    return (_HOME / f"{name}.sql").read_text(encoding="utf-8")
+
+
+@cache
+def schema() -> dict[int, str]:
+    """The schema files by the version each leads to."""
+    return {
+        int(file.stem): file.read_text(encoding="utf-8")
+        for file in sorted((_HOME / "schema").glob("*.sql"))
+    }
+
+
+@cache
+def views_fingerprint() -> str:
+    return digest([statements(f"views/{view}") for view in _VIEWS])
+
+
+def is_current(connection: duckdb.DuckDBPyConnection, path: Path) -> bool:
+    """Whether tables and views are this version's; raises StoreMissing, NotAStore or NewerStore."""
+    version, views = _found(connection, path)
+    if version == 0:
+        raise missing(path)
+    return (version, views) == (max(schema()), views_fingerprint())
+
+
+def bring_up_to_date(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Apply what is missing in one transaction; raises NotAStore or NewerStore, and then touches nothing."""
+    version, views = _found(connection, path)
+    newest = max(schema())
+    if (version, views) == (newest, views_fingerprint()):
+        return
+    with transaction(connection):
+        for number in range(version + 1, newest + 1):
+            connection.execute(schema()[number])
+        for view in _VIEWS:
+            connection.execute(statements(f"views/{view}"))
+        connection.execute("DELETE FROM schema_version")
+        connection.execute(
+            "INSERT INTO schema_version VALUES (?, ?)", [newest, views_fingerprint()]
+        )
+
+
+def _found(connection: duckdb.DuckDBPyConnection, path: Path) -> tuple[int, str]:
+    """The file's version and views; version 0 is an empty file."""
+    try:
+        version, views = connection.execute("SELECT version, views FROM schema_version").fetchall()[
+            0
+        ]
+    except (duckdb.CatalogException, duckdb.BinderException, IndexError):
+        if connection.execute("SELECT 1 FROM duckdb_tables() LIMIT 1").fetchall():
+            raise not_a_store(path) from None
+        return 0, ""
+    if version > max(schema()):
+        raise NewerStore(
+            f"{path} was written by a newer Headwater (its version {version}, ours {max(schema())})",
+            subject=str(path),
+            hint="Upgrade it: pip install --upgrade headwater",
+        )
+    return version, views

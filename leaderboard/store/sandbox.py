@@ -1,0 +1,99 @@
+"""A question in SQL from someone we need not trust: read-only, no files, bounded in time, rows and memory."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from headwater.leaderboard.store.connection import Settings
+from headwater.registry.errors import QueryError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_READS = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
+
+
+@dataclass(frozen=True)
+class Result:
+    """An answer: column names, rows of plain Python values, and whether there were more rows than asked for."""
+
+    columns: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+    truncated: bool = False
+
+    def df(self) -> pd.DataFrame:
+        """The same as a pandas DataFrame."""
+        import pandas as pd
+
+        return pd.DataFrame(self.rows, columns=list(self.columns))
+
+
+def settings(memory: str) -> Settings:
+    """What a connection is opened with: no files but the store, nothing to change afterwards, no spilling to disk."""
+    return {
+        "enable_external_access": "false",
+        "lock_configuration": "true",
+        "memory_limit": memory,
+        "temp_directory": "",
+    }
+
+
+def ask(
+    connection: duckdb.DuckDBPyConnection, query: str, *, seconds: float, rows: int | None
+) -> Result:
+    """Run one reading statement for at most ``seconds``; raises QueryError with DuckDB's own explanation."""
+    expired = threading.Event()
+
+    def stop() -> None:
+        expired.set()
+        connection.interrupt()
+
+    timer = threading.Timer(seconds, stop)
+    timer.daemon = True
+    try:
+        _check(connection, query)
+        timer.start()
+        answer = connection.execute(query)
+        found = answer.fetchall() if rows is None else answer.fetchmany(rows + 1)
+        columns = tuple(column[0] for column in answer.description or ())
+    except duckdb.Error as error:
+        if expired.is_set():
+            raise QueryError(
+                f"the query ran past {seconds:g} s",
+                subject=query,
+                hint="Allow more with --timeout.",
+            ) from None
+        raise QueryError(str(error), subject=query, hint=_what_there_is(connection)) from None
+    finally:
+        timer.cancel()
+    return Result(
+        columns, found if rows is None else found[:rows], rows is not None and len(found) > rows
+    )
+
+
+def _check(connection: duckdb.DuckDBPyConnection, query: str) -> None:
+    statements = connection.extract_statements(query)
+    if len(statements) != 1:
+        raise QueryError(
+            f"one statement at a time, not {len(statements)}",
+            subject=query,
+            hint="Write one SELECT, without a second after ';'.",
+        )
+    if statements[0].type not in _READS:
+        what = statements[0].type.name
+        raise QueryError(
+            f"a query may only read; this is {what}",
+            subject=query,
+            hint="Start with SELECT, FROM, WITH, DESCRIBE or SUMMARIZE.",
+        )
+
+
+def _what_there_is(connection: duckdb.DuckDBPyConnection) -> str:
+    names = connection.execute(
+        "SELECT view_name FROM duckdb_views() WHERE NOT internal UNION ALL SELECT table_name FROM duckdb_tables() WHERE NOT internal"
+    ).fetchall()
+    return f"Views and tables: {', '.join(name for (name,) in names if name != 'schema_version')}. Columns: DESCRIBE gains"

@@ -1,0 +1,173 @@
+"""Selectors: rules that rank sources for a target."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from headwater.registry.cards.card import Card, first_line
+from headwater.registry.cards.estimator import Estimator
+from headwater.registry.cards.source_model import SourceModel
+from headwater.registry.cards.task import Task
+from headwater.registry.errors import NotApplicable
+from headwater.registry.identity import code_of
+from headwater.registry.names import Name, Value
+from headwater.registry.options import defaults_of
+
+
+class Estimate(Protocol):
+    """Score sources by an estimator (``logme``, ``nleep[components=2]``) on the target's images.
+
+    Higher is better; sources that it is not defined for are missing. Costs little: features, no training.
+    """
+
+    def __call__(self, estimator: str) -> Mapping[str, float]: ...
+
+
+class Measure(Protocol):
+    """Fine-tune sources on ``size`` images of the target (None: all that the question is about) for ``epochs`` (None: all).
+
+    Returns the validation metric of each, higher is better whatever the metric; those are missing that failed or that what is
+    left of the budget did not reach.
+    """
+
+    def __call__(
+        self, sources: Sequence[str], *, size: int | None = None, epochs: int | None = None
+    ) -> Mapping[str, float]: ...
+
+
+@dataclass(frozen=True)
+class Record:
+    """One earlier measurement: a source fine-tuned on another task. ``quality`` is its test metric, higher is better.
+
+    Records compare only within one ``setting``: the same task, metric, size, seed and budget.
+    ``relation``: what the source's domain is to that task's (within-domain, including, cross-domain), None where not known.
+    ``base``: the source that a chain began from, None for any other. ``estimates``: what estimators said of the source on that
+    setting's images, by their names. ``setup``: the setting less its seed; records of a source that share it differ by their seed.
+    ``size``: training images, ``validation``: the metric that a training like this is chosen by, ``seconds``: what it took; None where
+    not known.
+    """
+
+    source: str
+    task: str
+    setting: str
+    quality: float
+    relation: str | None = None
+    source_images: int | None = None
+    task_images: int | None = None
+    base: str | None = None
+    estimates: Mapping[str, float] = field(default_factory=dict)
+    setup: str = ""
+    size: int | None = None
+    validation: float | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a selector is asked: which of these sources for this task, given what was measured before.
+
+    ``size``: how many training images there are; None where not known. ``records`` are on other tasks than this one.
+    ``relations``: what each source's domain is to the task's, as in Record. ``domain_parents``: each domain -> the domains that
+    contain it. ``estimate`` and ``measure`` do work that costs seconds; ``measure`` begins nothing that would not fit in what is left
+    of ``budget`` for both. ``spent``: the seconds that both have cost so far, ``epochs``: how many ``measure`` trains for where it is
+    not told; None where not known. ``sizes``: the subsets to measure on, ascending and below ``size``; none: the selector's choice.
+    """
+
+    task: Task
+    sources: Sequence[SourceModel]
+    size: int | None = None
+    records: Sequence[Record] = ()
+    relations: Mapping[str, str | None] = field(default_factory=dict)
+    domain_parents: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    estimate: Estimate | None = None
+    measure: Measure | None = None
+    budget: float = 0.0
+    spent: Callable[[], float] | None = None
+    epochs: int | None = None
+    sizes: Sequence[int] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selector(Card):
+    """``rank(question, **options)`` returns a score for each source's name; higher is better, equal scores are ties.
+
+    A source that it can say nothing of gets the lowest score; NotApplicable says that it can answer nothing at all.
+    ``chance``: its order is a draw, so that it is judged by what can be expected of it: as if all scores were equal.
+    ``estimator``: the estimator whose score it is, where it is one. ``share``: of fine-tuning every source once, what it takes
+    however small the budget is; where it is judged, it gets that.
+    """
+
+    rank: Callable[..., Mapping[str, float]] = field(repr=False)
+    chance: bool = False
+    share: float = 0.0
+    estimator: Estimator | None = field(default=None, repr=False)
+
+    @classmethod
+    def of_estimator(cls, card: Estimator) -> Selector:
+        """The selector that takes an estimator's word for it: same name, same options."""
+        return cls(
+            name=card.name,
+            summary=card.summary,
+            rank=_ByEstimator(card),
+            code=card.code,
+            estimator=card,
+        )
+
+    def options(self) -> Mapping[str, Value]:
+        return defaults_of(self.rank) if self.estimator is None else self.estimator.options()
+
+    def facts(self) -> dict[str, Any]:
+        return super().facts() | {
+            "options": dict(self.options()),
+            "estimator": self.estimator and self.estimator.name,
+        }
+
+
+@dataclass(frozen=True)
+class _ByEstimator:
+    """``rank`` of an estimator: its scores on the target's images, and below them whatever it is not defined for."""
+
+    card: Estimator
+
+    def __call__(self, question: Question, **options: Value) -> Mapping[str, float]:
+        defaults = self.card.options()
+        name = str(
+            Name.of(
+                self.card.name,
+                {key: value for key, value in options.items() if value != defaults.get(key)},
+            )
+        )
+        if question.estimate is None:
+            raise NotApplicable(f"{name} needs the target's images", subject=name)
+        if not (scores := question.estimate(name)):
+            raise NotApplicable(f"{name} has a score for none of these sources", subject=name)
+        return last_for_the_rest(scores, question)
+
+
+def last_for_the_rest(scores: Mapping[str, float], question: Question) -> dict[str, float]:
+    """The scores of what a selector knows, and for every other source of the question one score below them all."""
+    known = {
+        source.name: float(scores[source.name])
+        for source in question.sources
+        if source.name in scores
+    }
+    lowest = min(known.values(), default=0.0)
+    below = lowest - max(1.0, abs(lowest))
+    return {source.name: known.get(source.name, below) for source in question.sources}
+
+
+def selector(name: str, **facts: Any) -> Callable[[Callable[..., Mapping[str, float]]], Selector]:
+    """Register a selector: decorates its rank. Facts are Selector's fields."""
+
+    def make(rank: Callable[..., Mapping[str, float]]) -> Selector:
+        return Selector(
+            name=name,
+            summary=facts.pop("summary", first_line(rank)),
+            rank=rank,
+            code=code_of(rank),
+            **facts,
+        )
+
+    return make

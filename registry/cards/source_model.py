@@ -1,0 +1,120 @@
+"""Source models: an architecture with weights, and what is known of where they come from."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headwater.registry.cards.card import Card, first_line
+from headwater.registry.identity import code_of, digest_files
+from headwater.registry.names import Name, Value
+from headwater.registry.options import check_options, defaults_of
+
+if TYPE_CHECKING:
+    from torch import nn
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+weights_read: list[Path] = []
+"""Weights files that this process has read, latest last; `headwater check` holds them against what a card names."""
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A source made by the harness: base weights, trained on one task or jointly on several."""
+
+    base: str
+    tasks: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceModel(Card):
+    """How to build a network, what it was pre-trained on, and how it wants its input.
+
+    ``build()`` (or ``build(image_size=…)``, where the network needs to know) returns a torch module with
+    ``forward_features(images) -> maps`` and ``forward_head(maps, pre_logits=True) -> (B, D)``, as every timm
+    model has; images are (B, 3, H, W) float, normalised by ``mean`` and ``std``. Where ``build`` takes ``head=True``, the
+    network keeps its own classifier, ``forward_head(maps) -> (B, num_classes)`` logits, 0 classes for none. ``scratch`` names the source
+    that is the same architecture at random initialisation: the reference that a gain is measured against.
+    ``random`` says that the weights depend on the seed. ``accuracy`` is that on its own pre-training task.
+    """
+
+    build: Callable[..., nn.Module] = field(repr=False)
+    architecture: str = ""
+    pretrained_on: tuple[str, ...] = ()
+    domain: str | None = None
+    task_type: str | None = None
+    images: int | None = None
+    licence: str | None = None
+    parameters: int | None = None
+    accuracy: float | None = None
+    input_size: int = 224
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    weights: str | None = None
+    scratch: str | None = None
+    random: bool = False
+    chain: Chain | None = None
+
+    def network(self, image_size: int, *, head: bool = False) -> nn.Module:
+        """Build it for square images of ``image_size`` pixels; with its own classifier where ``head``, and where it can."""
+        known = inspect.signature(self.build).parameters
+        return self.build(
+            **{
+                name: value
+                for name, value in {"image_size": image_size, "head": head}.items()
+                if name in known
+            }
+        )
+
+    @property
+    def revision(self) -> str:
+        """What the weights are: the digest of their file where there is one, else the plugin's code."""
+        return digest_files([Path(self.weights)]) if self.weights else self.code
+
+    def identity(self) -> tuple[Any, ...]:
+        """All that decides what ``build`` returns and how images are fed to it."""
+        return self.name, self.code, self.revision, self.mean, self.std
+
+    def with_options(self, options: dict[str, Value]) -> SourceModel:
+        """The same card with keyword options of ``build`` set: ``lab/net[width=2]``."""
+        import functools
+
+        check_options(self.name, options, dict(defaults_of(self.build)))
+        return replace(
+            self,
+            name=str(Name.of(self.name, options)),
+            build=functools.partial(self.build, **options),
+        )
+
+
+def source_model(
+    name: str,
+    *,
+    architecture: str = "",
+    pretrained_on: list[str] | tuple[str, ...] = (),
+    **facts: Any,
+) -> Callable[[Callable[..., nn.Module]], SourceModel]:
+    """Register a source model: decorates the function that builds it. Facts are SourceModel's fields.
+
+    Where ``architecture`` names one of timm's, its gains are measured against ``scratch/ARCHITECTURE``.
+    """
+    if architecture and not facts.get("random"):
+        facts.setdefault("scratch", f"scratch/{architecture}")
+
+    def make(build: Callable[..., nn.Module]) -> SourceModel:
+        return SourceModel(
+            name=name,
+            summary=facts.pop("summary", first_line(build)),
+            build=build,
+            architecture=architecture or name,
+            pretrained_on=tuple(pretrained_on),
+            code=code_of(build),
+            **facts,
+        )
+
+    return make

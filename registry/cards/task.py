@@ -1,0 +1,117 @@
+"""Tasks: a data set with a type, an appearance domain, splits and a metric."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from headwater.registry.cards.card import Card, first_line
+from headwater.registry.cards.flaw import Flaw
+from headwater.registry.identity import code_of, digest_files
+from headwater.registry.names import Value
+
+HELD_OUT = ("test", "validation", "val", "valid")
+"""What data sets call the split to test on, the likeliest first."""
+
+SPLITS: Mapping[str, str] = {"train": "train", "test": "test"} | dict.fromkeys(
+    HELD_OUT[1:], "validation"
+)
+"""What data sets call their splits, and which each is."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split as a plugin hands it over.
+
+    ``images``: paths, encoded bytes, PIL images, or uint8 arrays (H, W) or (H, W, 3); any sequence, so a lazy
+    one too. ``targets``: one per image, as the task's type wants them: a class index or class name (classification); a list of them
+    (multilabel); a number or several (regression); a mask (H, W), as any image or whole numbers (segmentation); ``{"bbox": [[x, y, w, h],
+    ...], "category": [class, ...]}`` in pixels (detection); (K, 2) or (K, 3) x, y and whether visible, in pixels (keypoints); a depth map
+    (H, W), as any image or floats (depth). ``names`` say which image an error is about (file names, or rows where there are none).
+    ``flaws``: what loading already found wrong and handled, such as an image that is listed and missing. ``classes``: class names, where
+    the data say them. ``given``: how many images the data set has of the split, those that loading left out among them; None: those there
+    are, and those that only ``flaws`` name.
+    """
+
+    images: Sequence[Any]
+    targets: Sequence[Any]
+    names: Sequence[str] = ()
+    flaws: Sequence[Flaw] = ()
+    classes: Sequence[str] = ()
+    given: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task(Card):
+    """What is to be learned, and how success is measured.
+
+    ``load()`` returns a ``datasets.DatasetDict`` or ``Dataset`` (an image column, a label column), or a mapping
+    of split name ("train", "test"; "validation" joins train where there is a test split) to Split. Without a
+    test split one is carved, the same every time. ``metric`` is one of its type's. ``mirror`` says whether a
+    flipped image still shows the same thing (a letter does not). ``conventions``: how its targets are written, where its
+    type knows several ways (``{"void": 11}``). ``image`` and ``label`` name the columns of a data set that are its images and targets,
+    where these cannot be told. ``files`` decide the data's revision; ``moving`` says,
+    where it is so, why neither they nor ``revision`` tie results to one version of the data.
+    """
+
+    load: Callable[[], Any] = field(repr=False)
+    type: str = "classification"
+    domain: str | None = None
+    metric: str = ""
+    classes: tuple[str, ...] = ()
+    licence: str | None = None
+    images: int | None = None
+    mirror: bool = True
+    conventions: Mapping[str, Value] = field(default_factory=dict, hash=False)
+    image: str = ""
+    label: str = ""
+    revision: str = ""
+    files: tuple[Path, ...] = field(default=(), repr=False)
+    moving: str = ""
+
+    def identity(self) -> tuple[Any, ...]:
+        """All that decides which images and targets ``load`` returns."""
+        parts = (
+            self.name,
+            self.code,
+            self.revision,
+            self.type,
+            self.classes,
+            digest_files(self.files) if self.files else "",
+        )
+        said = {
+            "conventions": tuple(sorted(self.conventions.items())),
+            "image": self.image,
+            "label": self.label,
+        }
+        return (*parts, *((key, value) for key, value in said.items() if value))
+
+
+Splits = Mapping[str, Split]
+
+
+def task(
+    name: str,
+    *,
+    type: str = "classification",
+    classes: Sequence[str] = (),
+    files: Sequence[str | Path] = (),
+    **facts: Any,
+) -> Callable[[Callable[[], Any]], Task]:
+    """Register a task: decorates the function that loads its data. Facts are Task's fields."""
+
+    def make(load: Callable[[], Any]) -> Task:
+        return Task(
+            name=name,
+            summary=facts.pop("summary", first_line(load)),
+            load=load,
+            type=type,
+            classes=tuple(classes),
+            files=tuple(Path(file) for file in files),
+            code=code_of(load),
+            **facts,
+        )
+
+    return make

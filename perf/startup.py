@@ -35,9 +35,9 @@ store = "store.duckdb"
 """
 
 PROBE = """
-import sys, headwater
+import sys, headwater.harness.cli
 try:
-    headwater.main()
+    headwater.harness.cli.main()
 finally:
     print("imported:", *(name for name in ("ray", "torch", "timm", "datasets") if name in sys.modules), file=sys.stderr)
 """

@@ -85,7 +85,7 @@ def odds_of(metric: float) -> float:
 def _table(rows: Sequence[Record], predicted: np.ndarray) -> pd.DataFrame:
     import pandas as pd
 
-    columns = ("source", "task", "setting", "quality", "setup", "size", "validation")
+    columns = ("source", "task", "setting", "quality", "protocol", "size", "validation")
     table = pd.DataFrame(
         [[getattr(row, name) for name in columns] for row in rows], columns=list(columns)
     )
@@ -95,7 +95,7 @@ def _table(rows: Sequence[Record], predicted: np.ndarray) -> pd.DataFrame:
         predicted=predicted,
         relative=table["quality"] / best,
         gap=(numbers["validation"] - table["quality"]) / best,
-        setup=table["setup"].where(table["setup"] != "", table["setting"]),
+        protocol=table["protocol"].where(table["protocol"] != "", table["setting"]),
     )
 
 
@@ -118,14 +118,14 @@ def _components(table: pd.DataFrame) -> tuple[float, float]:
     """Variances between sources and between seeds of ``residual``. Without a second seed of anything, each is taken for half of it."""
     between = within = shrunk = 0.0
     sources = degrees = 0
-    for _, setup in table.groupby("setup"):
-        means = (residual := _centred(setup, "residual")).groupby(setup["source"]).mean()
-        seeds = setup.groupby("source").size()
+    for _, protocol in table.groupby("protocol"):
+        means = (residual := _centred(protocol, "residual")).groupby(protocol["source"]).mean()
+        seeds = protocol.groupby("source").size()
         between += float(((means - means.mean()) ** 2).sum())
         shrunk += float((1 / seeds).mean()) * (len(means) - 1)
         sources += len(means) - 1
-        within += float(((residual - setup["source"].map(means)) ** 2).sum())
-        degrees += len(setup) - setup["setting"].nunique() - len(means) + 1
+        within += float(((residual - protocol["source"].map(means)) ** 2).sum())
+        degrees += len(protocol) - protocol["setting"].nunique() - len(means) + 1
     total = between / max(1, sources)
     if not degrees:
         return total / 2, total / 2

@@ -12,7 +12,6 @@ import headwater
 
 def test_all_is_sorted_and_complete() -> None:
     assert headwater.__all__ == sorted(set(headwater.__all__))
-    assert set(headwater.__all__) == set(headwater._PUBLIC)
     assert dir(headwater) == headwater.__all__
 
 
@@ -25,7 +24,7 @@ def test_every_public_name_resolves(name: str) -> None:
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+    with pytest.raises(AttributeError, match="nothing"):
         headwater.nothing  # noqa: B018
 
 

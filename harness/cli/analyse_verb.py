@@ -57,11 +57,11 @@ def command(
     status, plan = run_spec(read, plugins, dry_run, values, then="")
     if dry_run or status == 130:
         return status
-    sources, setups = (
-        {getattr(job.record, key) for job in plan.cells} for key in ("source", "setup")
+    sources, protocols = (
+        {getattr(job.record, key) for job in plan.cells} for key in ("source", "protocol")
     )
     store = Store(read.store)
-    found = [one.under(setups) for one in anatomies(store) if one.source in sources]
+    found = [one.under(protocols) for one in anatomies(store) if one.source in sources]
     return _show([one for one in found if len(one.rows)], store, out, format_) or status
 
 

@@ -13,7 +13,7 @@ import click
 
 from headwater.harness.cli.options import plugin_option
 from headwater.harness.cli.spec_options import overrides_of, spec_options
-from headwater.harness.running.run import Control, Report, Standing, execute, stand
+from headwater.harness.running.run import Control, PlanStatus, Report, compare_with_store, execute
 from headwater.leaderboard.store.records import JobKind, State
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def run_spec(
         "limit",
     )
     control = Control(**{key: values[key] for key in keys})
-    standing = stand(plan(read, registry), control)
+    standing = compare_with_store(plan(read, registry), control)
     again = _again()
     _show_plan(standing)
     if dry_run:
@@ -162,7 +162,7 @@ def _again() -> str:
     return f"headwater {shlex.join(kept)}"
 
 
-def _show_plan(standing: Standing) -> None:
+def _show_plan(standing: PlanStatus) -> None:
     from headwater.harness.running.progress import duration
 
     cells, plan = standing.cells, standing.plan
@@ -206,7 +206,7 @@ def _jobs(count: int, kind: str = "") -> str:
     return f"{count} {kind}job{'s' * (count != 1)}"
 
 
-def _by_reason(report: Report, standing: Standing) -> dict[str, list[str]]:
+def _by_reason(report: Report, standing: PlanStatus) -> dict[str, list[str]]:
     """The jobs that failed, under what they failed for."""
     found: dict[str, list[str]] = {}
     for outcome in report.failures:
@@ -214,14 +214,14 @@ def _by_reason(report: Report, standing: Standing) -> dict[str, list[str]]:
     return found
 
 
-def _slots(standing: Standing) -> int:
+def _slots(standing: PlanStatus) -> int:
     import os
 
     resources = standing.plan.spec.resources
     return resources.slots or max(1, (os.cpu_count() or 1) // resources.cpus_per_cell)
 
 
-def _show_report(report: Report, standing: Standing, again: str, then: str) -> int:
+def _show_report(report: Report, standing: PlanStatus, again: str, then: str) -> int:
     store = standing.plan.spec.store
     for reason, labels in list(_by_reason(report, standing).items())[:10]:
         others = f" and {len(labels) - 1} more" if len(labels) > 1 else ""

@@ -88,7 +88,7 @@ class _OnImages(_Subject):
             self.type.methods.loss,
             STEPS,
             images=lambda: iter([self._batch()]),
-            another=lambda name: Backbone(network.network(network.input_size)),
+            load_source=lambda name: Backbone(network.network(network.input_size)),
             image_size=network.input_size,
             source_data=self._source_data() if self.card.needs_source else None,
         )

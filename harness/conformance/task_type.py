@@ -224,7 +224,7 @@ class _Subject:
         torch.manual_seed(seed)
         backbone = Backbone(network.network(SIDE), dense=self.card.dense)
         head = self.methods.head(width_of(backbone, SIDE), self.example.outputs)
-        self.methods.acquaint(head, self.example.targets)
+        self.methods.init_head(head, self.example.targets)
         return backbone, head
 
     @property

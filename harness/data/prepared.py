@@ -13,7 +13,7 @@ from filelock import FileLock
 
 from headwater.harness.data.decoding import decode_all, shape_of
 from headwater.harness.data.flaws import Flawed, remember
-from headwater.harness.data.splits import given_of, rows_of, splits_of
+from headwater.harness.data.splits import rows_of, splits_of, total_of
 from headwater.registry import Annotations, Encoded, Flaw, Split, Task, TaskType
 from headwater.registry.cache import cache_folder
 from headwater.registry.errors import DataError
@@ -94,7 +94,7 @@ class Usable:
 
     @property
     def flawed(self) -> Flawed:
-        given = {name: given_of(split) for name, split in self.splits.items()}
+        given = {name: total_of(split) for name, split in self.splits.items()}
         kept = {name: len(split.images) for name, split in self.splits.items()}
         return Flawed.of(given, kept, {name: self.found[name].flaws for name in self.splits})
 

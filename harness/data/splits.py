@@ -56,14 +56,14 @@ def _named(split: Split, name: str, task: Task) -> Split:
         )
         raise DataError(message, subject=task.name)
     labels = split.names or _RowNames(name, len(split.images))
-    given = (
+    total = (
         len(split.images) + len({flaw.name for flaw in split.flaws} - set(labels))
-        if split.given is None
-        else split.given
+        if split.total is None
+        else split.total
     )
     flaws = [replace(flaw, name=f"{task.name}: {flaw.name}") for flaw in split.flaws]
     return replace(
-        split, names=[f"{task.name}: {label}" for label in labels], flaws=flaws, given=given
+        split, names=[f"{task.name}: {label}" for label in labels], flaws=flaws, total=total
     )
 
 
@@ -75,7 +75,7 @@ def _train_and_test(splits: dict[str, Split], task: Task) -> dict[str, Split]:
             subject=task.name,
             hint="Name one of its splits train.",
         )
-    held_out = next((name for name in HELD_OUT if name in splits and splits[name].given), None)
+    held_out = next((name for name in HELD_OUT if name in splits and splits[name].total), None)
     if held_out is None:
         return _carve(splits["train"])
     train = splits["train"]
@@ -91,14 +91,14 @@ def _carve(split: Split) -> dict[str, Split]:
     cut = round(len(order) * TEST_SHARE)
     train, test = rows_of(split, order[cut:]), rows_of(split, order[:cut])
     return {
-        "train": replace(train, given=given_of(split) - cut),
-        "test": replace(test, flaws=(), given=cut),
+        "train": replace(train, total=total_of(split) - cut),
+        "test": replace(test, flaws=(), total=cut),
     }
 
 
-def given_of(split: Split) -> int:
+def total_of(split: Split) -> int:
     """How many images the data set has of it."""
-    return len(split.images) if split.given is None else split.given
+    return len(split.images) if split.total is None else split.total
 
 
 def rows_of(split: Split, rows: np.ndarray) -> Split:
@@ -126,7 +126,7 @@ def _joined(one: Split, two: Split) -> Split:
         [*one.flaws, *two.flaws],
     )
     return Split(
-        images, targets, names, flaws, one.classes or two.classes, given_of(one) + given_of(two)
+        images, targets, names, flaws, one.classes or two.classes, total_of(one) + total_of(two)
     )
 
 

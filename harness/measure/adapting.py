@@ -17,8 +17,8 @@ from headwater.harness.measure.batches import Batches, steps_per_epoch
 from headwater.harness.measure.cell import Cell, cell_of
 from headwater.harness.measure.contexts import context_of, shown
 from headwater.harness.measure.snapshot import Snapshots
-from headwater.harness.measure.tools import Findings, Progress, Tools, save_array
-from headwater.harness.measure.training import Judge, Report, Trained, go_on, predict, train
+from headwater.harness.measure.tools import JobResult, Progress, Tools, save_array
+from headwater.harness.measure.training import Judge, Report, Trained, never_stop, predict, train
 from headwater.harness.measure.tuning import Enough, Setting, tune
 from headwater.harness.planning.job import Job
 from headwater.leaderboard.store.records import Measurement, Trial
@@ -46,14 +46,14 @@ class Fitted:
     trials: tuple[Trial, ...] = ()
 
 
-def adapt(job: Job, tools: Tools, report: Progress) -> Findings:
+def adapt(job: Job, tools: Tools, report: Progress) -> JobResult:
     """Train on images and measure; raises NotApplicable for a subset that the task cannot fill. Cells on features: `solving`."""
     cell = cell_of(job, tools)
     fitted = (
         fit_tuned(cell, tools, report) if job.tuning else fit(cell, tools, report, resumable=True)
     )
     kept = _keep_network(fitted.cell, tools, fitted.network) if job.keep else {}
-    return Findings(
+    return JobResult(
         metrics=(
             *measurements("validation", fitted.trained.measured),
             *measurements("test", fitted.tested),
@@ -77,7 +77,7 @@ def begin(cell: Cell, tools: Tools) -> Objective:
     steps = steps_per_epoch(len(cell.chosen.train), settings.batch_size) * settings.epochs
     head = methods.head(width, cell.prepared.outputs)
     if cell.sees_labels:
-        methods.acquaint(head, cell.prepared.train.targets[cell.chosen.train])
+        methods.init_head(head, cell.prepared.train.targets[cell.chosen.train])
     head = device.place(head)
     objective = cell.card.method(context_of(cell, tools, backbone, head, steps), **cell.options)
     if not hasattr(objective, "network"):
@@ -114,7 +114,12 @@ def fit_tuned(cell: Cell, tools: Tools, report: Progress) -> Fitted:
 
 
 def _trained(
-    cell: Cell, tools: Tools, report: Report, enough: Enough = go_on, *, resumable: bool = False
+    cell: Cell,
+    tools: Tools,
+    report: Report,
+    enough: Enough = never_stop,
+    *,
+    resumable: bool = False,
 ) -> tuple[nn.Module, Trained]:
     settings, device, methods, prepared = (
         cell.settings,

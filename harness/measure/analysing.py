@@ -12,7 +12,7 @@ from headwater.harness.measure.anatomy.distance import distance
 from headwater.harness.measure.anatomy.mistakes import mistakes
 from headwater.harness.measure.anatomy.networks import Networks
 from headwater.harness.measure.anatomy.similarity import similarity
-from headwater.harness.measure.tools import Findings, Progress, Tools
+from headwater.harness.measure.tools import JobResult, Progress, Tools
 from headwater.harness.planning.job import Job
 from headwater.leaderboard.store.records import Reading
 
@@ -26,8 +26,8 @@ ANALYSES: Mapping[str, Callable[[Networks, Mapping[str, Any]], list[Reading]]] =
 }
 
 
-def analyse(job: Job, tools: Tools, report: Progress) -> Findings:
+def analyse(job: Job, tools: Tools, report: Progress) -> JobResult:
     """Do the job's analysis; raises NotApplicable where its networks cannot be compared in that way."""
     networks = Networks(job, tools, report)
     readings = ANALYSES[job.record.analysis](networks, job.record.options)
-    return Findings(readings=tuple(readings), images=networks.images)
+    return JobResult(readings=tuple(readings), images=networks.images)

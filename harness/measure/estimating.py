@@ -6,14 +6,14 @@ import numpy as np
 
 from headwater.harness.measure.features import rows_of
 from headwater.harness.measure.probing import probe_of
-from headwater.harness.measure.tools import Findings, Progress, Tools
+from headwater.harness.measure.tools import JobResult, Progress, Tools
 from headwater.harness.planning.job import Job
 from headwater.leaderboard.store.records import Measurement
 from headwater.registry import Evidence
 from headwater.registry.errors import NotApplicable
 
 
-def estimate(job: Job, tools: Tools, report: Progress) -> Findings:
+def estimate(job: Job, tools: Tools, report: Progress) -> JobResult:
     """Score a source's features of the target's training images; raises NotApplicable where the score is not defined for them."""
     card, options = tools.registry.estimator(job.record.adaptation)
     evidence = tools.evidence(job, lambda: evidence_of(job, tools))
@@ -28,7 +28,7 @@ def estimate(job: Job, tools: Tools, report: Progress) -> Findings:
         )
     score = card.of(evidence, **options)
     values = score.parts or {"score": float(score)}
-    return Findings(
+    return JobResult(
         metrics=tuple(Measurement("train", name, value) for name, value in values.items()),
         train_images=len(tools.prepared(task, job.image_size).train)
         if size == "full"

@@ -12,7 +12,7 @@ from headwater.harness.data.subset import first
 from headwater.harness.measure.batches import Batches
 from headwater.harness.measure.probabilities import looking
 from headwater.harness.measure.probing import features_at, probe_of
-from headwater.harness.measure.tools import Findings, Progress, Tools, save_array
+from headwater.harness.measure.tools import JobResult, Progress, Tools, save_array
 from headwater.harness.measure.training import predict
 from headwater.harness.planning.job import Job
 from headwater.registry import Probe, SourceModel, Task
@@ -27,7 +27,7 @@ def rows_of(
     return first(tools.task_type(task).methods.strata(prepared.train.targets), size, seed or 0)
 
 
-def extract(job: Job, tools: Tools, report: Progress) -> Findings:
+def extract(job: Job, tools: Tools, report: Progress) -> JobResult:
     """(N, D) float32 features and (N, Cs) probabilities of the source's own classes, where it has any, as arrays beside the store.
 
     Of both splits; a job with a size looks only at that subset of the train split. Of task types that are scored by a probe with
@@ -63,7 +63,7 @@ def _pooled(
     splits: Mapping[str, tuple[PreparedSplit, np.ndarray]],
     source: SourceModel,
     tools: Tools,
-) -> Findings:
+) -> JobResult:
     network = looking(source, job, tools)
     tools.device.place(network)
     artifacts: dict[str, str] = {}
@@ -76,12 +76,12 @@ def _pooled(
         artifacts |= _kept(job, tools, split, found[:, : network.width])
         if split == "train" and found.shape[1] > network.width:
             artifacts |= _kept(job, tools, "probabilities", found[:, network.width :])
-    return Findings(images=images, artifacts=artifacts)
+    return JobResult(images=images, artifacts=artifacts)
 
 
 def _at_places(
     job: Job, probe: Probe, batches: Batches, rows: np.ndarray, tools: Tools
-) -> Findings:
+) -> JobResult:
     """Of the deepest map that the source would give a dense head; images without a place are not looked at."""
     network = tools.device.place(tools.backbone(batches.source, job, dense=True)[0]).eval()
     images = np.unique(probe.image)
@@ -94,7 +94,7 @@ def _at_places(
                 maps = network(batches.images(rows[chunk]))[-1]
             yield chunk, maps.float().cpu().numpy()
 
-    return Findings(
+    return JobResult(
         images=len(images), artifacts=_kept(job, tools, "train", features_at(probe, looks()))
     )
 

@@ -24,7 +24,7 @@ from headwater.harness.measure.augmentation import augmentation
 from headwater.harness.measure.backbone import Backbone, save_state, save_weights, width_of
 from headwater.harness.measure.batches import Augment, Batches, steps_per_epoch
 from headwater.harness.measure.snapshot import Snapshots
-from headwater.harness.measure.tools import Findings, Progress, Tools
+from headwater.harness.measure.tools import JobResult, Progress, Tools
 from headwater.harness.measure.training import Judge, predict, train
 from headwater.harness.planning.job import Job
 from headwater.leaderboard.store.records import Measurement
@@ -71,7 +71,7 @@ class _Course:
         return self.metric.sign * measured[self.metric.name]
 
 
-def pretrain(job: Job, tools: Tools, report: Progress) -> Findings:
+def pretrain(job: Job, tools: Tools, report: Progress) -> JobResult:
     """Train the base's weights on the chain's tasks and keep the epoch best on validation, averaged over tasks."""
     settings, device = job.training, tools.device
     assert settings is not None, "the planner gives every pre-training its budget"
@@ -134,7 +134,7 @@ def pretrain(job: Job, tools: Tools, report: Progress) -> Findings:
             tools.files.heads(job.id),
             {str(index): task.type for index, task in enumerate(tasks)},
         )
-    return Findings(
+    return JobResult(
         metrics=tuple(
             Measurement("validation", name, value) for name, value in trained.measured.items()
         ),
@@ -174,7 +174,7 @@ def _course(task: Task, base: SourceModel, backbone: Backbone, job: Job, tools: 
     assert job.training is not None, "the planner gives every pre-training its budget"
     seen = Backbone(backbone.network, dense=task_type.dense)
     head = methods.head(width_of(seen, job.image_size), prepared.outputs)
-    methods.acquaint(head, prepared.train.targets[chosen.train])
+    methods.init_head(head, prepared.train.targets[chosen.train])
     augment = augmentation(job.training, task, task_type)
     batches = Batches(prepared.train, base, tools.device)
     return _Course(

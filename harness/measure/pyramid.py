@@ -44,9 +44,8 @@ def pyramid_of(network: nn.Module, images: Tensor) -> list[Tensor]:
 def _maps(network: nn.Module, images: Tensor) -> list[Tensor]:
     """(B, C, h, w), from first to last."""
     if hasattr(network, "forward_intermediates"):
-        final, maps = cast(
-            tuple[Any, list[Tensor]], network.forward_intermediates(images, output_fmt="NCHW")
-        )  # type: ignore[operator]
+        intermediates: Any = network.forward_intermediates
+        final, maps = cast(tuple[Any, list[Tensor]], intermediates(images, output_fmt="NCHW"))
     else:
         final, maps = network.forward_features(images), []  # type: ignore[operator]
     # Channels-last and token sequences come to maps on the way only; their final norm then stays the head's of pooled features.

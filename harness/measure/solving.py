@@ -10,14 +10,14 @@ import torch
 
 from headwater.harness.measure.adapting import keep_predictions, measurements
 from headwater.harness.measure.cell import Cell, cell_of
-from headwater.harness.measure.tools import Findings, Progress, Tools
+from headwater.harness.measure.tools import JobResult, Progress, Tools
 from headwater.harness.planning.bundle import Bundle
 from headwater.harness.planning.job import Job
 from headwater.registry import Features, Solution
 from headwater.registry.errors import BadPlugin, NotApplicable
 
 
-def solve(bundle: Bundle, tools: Tools, report: Progress) -> list[Findings | Exception]:
+def solve(bundle: Bundle, tools: Tools, report: Progress) -> list[JobResult | Exception]:
     """What became of each of a bundle's cells, in its order. A subset that the task cannot fill concerns its cell alone, and so
     does a solution that cannot be measured; what the adaptation raises is raised, and concerns them all."""
     cells = [_cell(job, tools) for job in bundle]
@@ -27,7 +27,7 @@ def solve(bundle: Bundle, tools: Tools, report: Progress) -> list[Findings | Exc
     pool, test = (_features(there[0], split, tools) for split in ("train", "test"))
     solved = iter(_solutions(there, pool))
 
-    def settled(cell: Cell | NotApplicable) -> Findings | Exception:
+    def settled(cell: Cell | NotApplicable) -> JobResult | Exception:
         if isinstance(cell, NotApplicable):
             return cell
         report(0, 0, float("nan"), 0)  # a run that is being ended is heeded here
@@ -94,7 +94,7 @@ def _values(cell: Cell, scores: np.ndarray, targets: np.ndarray) -> Mapping[str,
 
 def _measured(
     cell: Cell, solution: Solution, pool: np.ndarray, test: np.ndarray, tools: Tools
-) -> Findings:
+) -> JobResult:
     rows, targets = cell.chosen.validation, cell.prepared.train.targets
     on_test, on_validation = solution.predict(test), solution.predict(pool[rows])
     validated, tested = (
@@ -102,7 +102,7 @@ def _measured(
         _values(cell, on_test, cell.prepared.test.targets),
     )
     choice: dict[str, Any] = dict(solution.choice)
-    return Findings(
+    return JobResult(
         metrics=(*measurements("validation", validated), *measurements("test", tested)),
         train_images=len(cell.chosen),
         artifacts=keep_predictions(

@@ -89,7 +89,7 @@ class Tools:
 
 
 @dataclass(frozen=True)
-class Findings:
+class JobResult:
     """What a job measured, before it becomes an outcome."""
 
     metrics: tuple[Measurement, ...] = ()

@@ -39,7 +39,7 @@ class Trained:
     """Seconds spent before an interruption, by a worker that is gone."""
 
 
-def go_on(epoch: int, quality: tuple[float, float]) -> bool:
+def never_stop(epoch: int, quality: tuple[float, float]) -> bool:
     """Never enough."""
     return False
 
@@ -55,7 +55,7 @@ class Judge:
     evaluate: Callable[[], Mapping[str, float]]
     metric: str
     sign: int
-    enough: Callable[[int, tuple[float, float]], bool] = go_on
+    enough: Callable[[int, tuple[float, float]], bool] = never_stop
     last: bool = False
 
     def quality(self, measured: Mapping[str, float]) -> tuple[float, float]:

@@ -13,11 +13,11 @@ MOST = 64
 """Jobs in a bundle: what an interruption may cost stays small, and other workers find something to do."""
 
 
-def kinship(job: Job) -> Hashable:
+def batch_key(job: Job) -> Hashable:
     """What the jobs of a bundle have in common: frozen features, and the adaptation that reads them; None for a job done alone."""
     if job.kind is not JobKind.ADAPT or job.features is None:
         return None
-    return job.features, job.record.adaptation, job.record.setup
+    return job.features, job.record.adaptation, job.record.protocol
 
 
 def label(bundle: Bundle, labels: dict[str, str] | None = None) -> str:

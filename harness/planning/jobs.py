@@ -50,9 +50,9 @@ class Jobs:
         self.pretraining = cache(self._pretraining_of)
 
     def check_task(self, task: Task) -> None:
-        if task.moving:
+        if task.unpinned:
             self.result.note(
-                f"{task.name}: results are not tied to a version of its data; {task.moving}"
+                f"{task.name}: results are not tied to a version of its data; {task.unpinned}"
             )
         task_type = self.registry.task_type(task.type)
         if task_type.dense and self.spec.image_size % MULTIPLE:
@@ -79,7 +79,7 @@ class Jobs:
         adaptation = spelled(card.name, options, card.options())
         trains = card.on == "images"
         checkpoint = self.pretraining(cell.source.name)
-        setup = self.setup(cell.task, task_type, trains)
+        protocol = self.protocol(cell.task, task_type, trains)
         reason = self._why_not(cell, card)
         features = (
             None
@@ -93,7 +93,7 @@ class Jobs:
             adaptation,
             cell.size,
             cell.seed,
-            setup,
+            protocol,
             *others,
         )
         record = JobRecord(
@@ -105,7 +105,7 @@ class Jobs:
             control=control,
             size=cell.size,
             seed=cell.seed,
-            setup=setup,
+            protocol=protocol,
             metric=task_type.metric(cell.task.metric).name,
             sign=task_type.metric(cell.task.metric).sign,
             options=options,
@@ -127,7 +127,11 @@ class Jobs:
         self, card: Adaptation, options: Mapping[str, Value]
     ) -> tuple[list[object], dict[str, str]]:
         """Weights of the further sources that an adaptation names, and the jobs that train those that are chains."""
-        names = split_list(str(options.get(card.also) or ""), "+") if card.also else []
+        names = (
+            split_list(str(options.get(card.extra_sources_option) or ""), "+")
+            if card.extra_sources_option
+            else []
+        )
         trained = {self.registry.source(name).name: self.pretraining(name) for name in names}
         weights = [
             self._weights_of(self.registry.source(name), checkpoint)
@@ -154,7 +158,7 @@ class Jobs:
             return f"{card.name} without the target's labels cannot be tuned: trials are chosen by labels"
         return ""
 
-    def setup(self, task: Task, task_type: TaskType, trains: bool) -> str:
+    def protocol(self, task: Task, task_type: TaskType, trains: bool) -> str:
         """The hash of what paired cells share besides their coordinates."""
         budget = self.spec.training.model_dump() if trains else None
         if trains and self.spec.tuning:
@@ -205,11 +209,11 @@ class Jobs:
         card, options = self.registry.estimator(name)
         checkpoint = self.pretraining(source.name)
         task_type = self.registry.task_type(task.type)
-        setup = self.setup(task, task_type, trains=False)
+        protocol = self.protocol(task, task_type, trains=False)
         probed = (PROBE_VERSION,) if task_type.probed_as else ()
         weights = self._weights_of(source, checkpoint)
         identity = digest(
-            "estimate", ESTIMATE_VERSION, weights, card.code, name, size, seed, setup, *probed
+            "estimate", ESTIMATE_VERSION, weights, card.code, name, size, seed, protocol, *probed
         )
         record = JobRecord(
             identity,
@@ -219,7 +223,7 @@ class Jobs:
             name,
             size=size,
             seed=seed,
-            setup=setup,
+            protocol=protocol,
             options=options,
         )
         # What is drawn to be scored of a subset is its own: a larger one's features do not serve it.

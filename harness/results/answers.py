@@ -1,4 +1,4 @@
-"""Answers: what a done cell's network said of each image, and what the cell's metric on them can tell."""
+"""Predictions: what a done cell's network said of each image, and what the cell's metric on them can tell."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHARE = ("classification", "accuracy")
 
 
 @dataclass(frozen=True)
-class Answers:
+class Predictions:
     """``outputs``: (N, ...) float32 and ``targets``: (N, ...), image by image in the task's own order; ``metric`` is the cell's.
 
     ``rows``: (N,) int, which images of the task's split these are: sources that share them are compared image by image.
@@ -36,19 +36,19 @@ class Answers:
         return len(self.targets)
 
     @property
-    def is_share(self) -> bool:
+    def is_accuracy(self) -> bool:
         """Whether the metric is the share of images that were answered rightly."""
         return (self.task_type.name, self.metric) == SHARE
 
     @cached_property
-    def right(self) -> np.ndarray:
+    def correct(self) -> np.ndarray:
         """(N,) float: 1 where the answer is right; for a metric that is a share of images."""
         return (self.outputs.argmax(1) == self.targets).astype(float)
 
     def value(self, rows: np.ndarray | None = None) -> float:
         """The metric on these rows, or on all."""
-        if self.is_share:
-            return float(self.right.mean() if rows is None else self.right[rows].mean())
+        if self.is_accuracy:
+            return float(self.correct.mean() if rows is None else self.correct[rows].mean())
         import torch
 
         outputs, targets = (a if rows is None else a[rows] for a in (self.outputs, self.targets))
@@ -60,7 +60,7 @@ class Answers:
     def interval(self) -> tuple[float, float] | None:
         """Where the metric on all such images lies, by what these images can tell; None where they cannot: one image has no spread, and
         what has no value (a precision where there are no objects) no bounds."""
-        if self.is_share:
+        if self.is_accuracy:
             return wilson(self.value(), len(self))
         low, high = between(self.drawn) if len(self) > 1 else (math.nan, math.nan)
         return None if math.isnan(low) else (low, high)
@@ -85,7 +85,7 @@ class Answers:
 
 def answers_of(
     job: Job, files: Files, registry: Registry, split: str, prepared: Prepared | None = None
-) -> Answers | None:
+) -> Predictions | None:
     """Those of a done cell on ``test`` or ``validation``; None where they were not kept, as by an older Headwater.
 
     ``prepared``: the task's data at the job's image size, where they are at hand.
@@ -106,4 +106,4 @@ def answers_of(
             job.validation,
         ).validation
         targets = prepared.train.targets[rows]
-    return Answers(np.load(path).astype(np.float32), targets, record.metric, task_type, rows)
+    return Predictions(np.load(path).astype(np.float32), targets, record.metric, task_type, rows)

@@ -205,13 +205,15 @@ def _predictions(job: Recorded) -> Path:
 
 
 def _is_as_measured(job: Recorded, task: Task, task_type: TaskType, registry: Registry) -> bool:
-    """Whether the task's data and its type's code are those under which the job was measured: its setup is a hash of both."""
+    """Whether the task's data and its type's code are those under which the job was measured: its protocol is a hash of both."""
     from headwater.harness.planning.jobs import Jobs
     from headwater.harness.planning.plan import Plan
     from headwater.harness.planning.spec import Spec
 
     jobs = Jobs(Plan(Spec.of(job.spec, where=f"the spec of job {job.job}"), registry))
-    return job.facts["setup"] in {jobs.setup(task, task_type, trains) for trains in (True, False)}
+    return job.facts["protocol"] in {
+        jobs.protocol(task, task_type, trains) for trains in (True, False)
+    }
 
 
 def _changed(job: Recorded, task: Task) -> DataError:

@@ -265,7 +265,7 @@ def assembled(facts: Facts, registry: Registry) -> nn.Module:
         head,
         task_type.methods.loss,
         steps=1,
-        another=another,
+        load_source=another,
         image_size=facts.image_size,
     )
     return Device("cpu").place(card.method(context, **facts.options).network)

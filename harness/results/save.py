@@ -13,7 +13,7 @@ from headwater.harness.planning.plan import Plan
 from headwater.harness.planning.planner import plan
 from headwater.harness.planning.spec import Spec
 from headwater.harness.results.answers import answers_of
-from headwater.harness.running.run import Control, Unwatched, Watcher, execute, stand
+from headwater.harness.running.run import Control, NullWatcher, Watcher, compare_with_store, execute
 from headwater.leaderboard import Store
 from headwater.leaderboard.store.records import State
 from headwater.registry import Registry
@@ -99,7 +99,7 @@ def adapt(
     new = _is_free(path, job, force)
     made.jobs[job.id] = job
     control = replace(control or Control(rerun="failed"), kind="adapt", networks=True)
-    report = execute(stand(made, control), control, watcher or Unwatched())
+    report = execute(compare_with_store(made, control), control, watcher or NullWatcher())
     _check(job, made, report.store)
     facts, values, epoch, seconds = _known(job, made, report.store, command)
     if new:

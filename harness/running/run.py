@@ -42,7 +42,7 @@ class Watcher(Protocol):
     def end(self) -> None: ...
 
 
-class Unwatched:
+class NullWatcher:
     """Nobody looks."""
 
     def begin(self, jobs: Sequence[Job], slots: int) -> None: ...
@@ -74,7 +74,7 @@ class Control:
 
 
 @dataclass(frozen=True)
-class Standing:
+class PlanStatus:
     """A plan held against the store: what is done, what is left, and what it may cost."""
 
     plan: Plan
@@ -134,8 +134,8 @@ def run(
         overrides["store"] = store
     spec = _spec(spec, overrides)
     everything = (*spec.plugins, *plugins)
-    standing = stand(plan(spec, Registry.discover(everything)), control or Control())
-    return execute(standing, control or Control(), watcher or Unwatched())
+    standing = compare_with_store(plan(spec, Registry.discover(everything)), control or Control())
+    return execute(standing, control or Control(), watcher or NullWatcher())
 
 
 def _spec(spec: Spec | Mapping[str, Any] | str | Path, overrides: Mapping[str, Any]) -> Spec:
@@ -147,7 +147,7 @@ def _spec(spec: Spec | Mapping[str, Any] | str | Path, overrides: Mapping[str, A
 # -- before -----------------------------------------------------------------------------------------------
 
 
-def stand(plan: Plan, control: Control) -> Standing:
+def compare_with_store(plan: Plan, control: Control) -> PlanStatus:
     """Hold a plan against its store; nothing is written."""
     store = Store(plan.spec.store)
     try:
@@ -157,7 +157,7 @@ def stand(plan: Plan, control: Control) -> Standing:
         states, history = {}, []
     before = {job: states[job] for job in plan.jobs if job in states}
     todo = tuple(_todo(plan, before, control, _files_of(store)))
-    return Standing(plan, before, todo, forecast(todo, history, plan.sources))
+    return PlanStatus(plan, before, todo, forecast(todo, history, plan.sources))
 
 
 def _files_of(store: Store) -> Callable[[Job], bool]:
@@ -245,7 +245,7 @@ class Session:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def executor(self, standing: Standing, control: Control, most: int | None = None) -> Executor:
+    def executor(self, standing: PlanStatus, control: Control, most: int | None = None) -> Executor:
         """The warm one, or a new one with room for ``most`` jobs at once, or for as many as fit."""
         if self._executor is None:
             self._executor = _executor(standing, control, ANY if most is None else most)
@@ -259,7 +259,7 @@ class Session:
 
 
 def execute(
-    standing: Standing, control: Control, watcher: Watcher, session: Session | None = None
+    standing: PlanStatus, control: Control, watcher: Watcher, session: Session | None = None
 ) -> Report:
     """Run what is left and record it; an interrupt is recorded too, then raised again.
 
@@ -293,7 +293,7 @@ def execute(
 
 
 def _drive(
-    standing: Standing,
+    standing: PlanStatus,
     control: Control,
     watcher: Watcher,
     report: Report,
@@ -351,7 +351,7 @@ def _note(outcome: Outcome, report: Report, recorder: Recorder) -> None:
     recorder.add(outcome)
 
 
-def _executor(standing: Standing, control: Control, most: int) -> Executor:
+def _executor(standing: PlanStatus, control: Control, most: int) -> Executor:
     spec, plugins = standing.plan.spec, standing.plan.registry.plugins
     files = Store(spec.store).files
     if control.executor == "inline":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import islice
 
-from headwater.harness.planning.bundle import MOST, Bundle, kinship
+from headwater.harness.planning.bundle import MOST, Bundle, batch_key
 from headwater.harness.planning.job import Job
 from headwater.leaderboard.store.records import JobKind, Outcome, State
 
@@ -36,13 +36,13 @@ class Schedule:
         first = self.take(near)
         if first is None:
             return ()
-        kin = kinship(first)
+        kin = batch_key(first)
         if kin is None or first.id in self.alone:
             return (first,)
         others = (
             job
             for job in self.waiting.values()
-            if kinship(job) == kin and job.id not in self.alone and self._can_start(job)
+            if batch_key(job) == kin and job.id not in self.alone and self._can_start(job)
         )
         bundle = (first, *islice(others, MOST - 1))
         for job in bundle[1:]:
@@ -68,7 +68,10 @@ class Schedule:
                 continue  # a job can need two things, one of which needs the other
             state = State.INTERRUPTED if outcome.state is State.INTERRUPTED else State.SKIPPED
             skipped = Outcome(
-                job.id, state, f"what it needs {outcome.state}: {outcome.reason}", "NeededJobFailed"
+                job.id,
+                state,
+                f"what it needs {outcome.state}: {outcome.reason}",
+                "DependencyFailed",
             )
             lost += [skipped, *self.settle(skipped)]
         return lost

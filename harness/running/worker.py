@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
 
-from headwater.harness.planning.bundle import Bundle, kinship, shares
+from headwater.harness.planning.bundle import Bundle, batch_key, shares
 from headwater.harness.planning.files import Files
 from headwater.harness.planning.job import Job
 from headwater.leaderboard.store.records import JobKind, Outcome, State
@@ -21,7 +21,7 @@ from headwater.registry.discovery import PluginLike
 from headwater.registry.errors import HeadwaterError, NotApplicable
 
 if TYPE_CHECKING:
-    from headwater.harness.measure.tools import Findings
+    from headwater.harness.measure.tools import JobResult
 
 
 @dataclass(frozen=True)
@@ -71,19 +71,19 @@ class Worker:
         )
         return [self._outcome(*each, started) for each in zip(bundle, found, parts, strict=True)]
 
-    def _found(self, bundle: Bundle) -> Sequence[Findings | BaseException]:
+    def _found(self, bundle: Bundle) -> Sequence[JobResult | BaseException]:
         """What each job found, or what became of it instead."""
         from headwater.harness.measure.solving import solve
 
         try:
-            if kinship(bundle[0]) is not None:
+            if batch_key(bundle[0]) is not None:
                 return solve(bundle, self.tools, self._report)
             return [_doer(bundle[0].kind)(bundle[0], self.tools, self._report)]
         except (Exception, Stopped) as error:
             return [error] * len(bundle)
 
     def _outcome(
-        self, job: Job, found: Findings | BaseException, seconds: float, started: datetime
+        self, job: Job, found: JobResult | BaseException, seconds: float, started: datetime
     ) -> Outcome:
         device, flaws = self.tools.device, tuple(self.tools.flawed.values())
         measured = {
@@ -103,9 +103,9 @@ class Worker:
             State.DONE,
             started=started,
             seconds=seconds + known.pop("earlier"),
-            **measured,
+            **measured,  # type: ignore[arg-type]
             **known,
-        )  # type: ignore[arg-type]
+        )
 
     def _unfinished(self, job: Job, error: BaseException) -> Outcome:
         if isinstance(error, Stopped):
@@ -142,7 +142,7 @@ def _with(outcome: Outcome, **values: object) -> Outcome:
     return replace(outcome, **values)  # type: ignore[arg-type]
 
 
-def _doer(kind: JobKind) -> Callable[..., Findings]:
+def _doer(kind: JobKind) -> Callable[..., JobResult]:
     from headwater.harness.measure.adapting import adapt
     from headwater.harness.measure.analysing import analyse
     from headwater.harness.measure.estimating import estimate

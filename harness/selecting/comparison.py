@@ -128,12 +128,12 @@ def paired(one: Sample, other: Sample) -> Difference | None:
     pairs = [(one.answers[seed], other.answers[seed]) for seed in seeds]
     rows = np.concatenate([a.rows for a, _ in pairs])
     distinct = len(np.unique(rows))
-    if not pairs[0][0].is_share and min(len(answers) for pair in pairs for answers in pair) < 2:
+    if not pairs[0][0].is_accuracy and min(len(answers) for pair in pairs for answers in pair) < 2:
         return None
     differences = [one.qualities[seed] - other.qualities[seed] for seed in seeds]
     mean = float(np.mean(differences))
-    if pairs[0][0].is_share:
-        change = np.concatenate([a.right - b.right for a, b in pairs])
+    if pairs[0][0].is_accuracy:
+        change = np.concatenate([a.correct - b.correct for a, b in pairs])
         share = distinct / len(rows)
         centre, variance = _shares(
             float((change > 0).sum()) * share, float((change < 0).sum()) * share, distinct

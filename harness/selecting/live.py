@@ -16,8 +16,8 @@ from headwater.harness.planning.job import Job
 from headwater.harness.planning.plan import Plan
 from headwater.harness.planning.planner import plan
 from headwater.harness.planning.spec import Spec
-from headwater.harness.results.answers import Answers, answers_of
-from headwater.harness.running.run import Control, Session, Watcher, execute, stand
+from headwater.harness.results.answers import Predictions, answers_of
+from headwater.harness.running.run import Control, Session, Watcher, compare_with_store, execute
 from headwater.harness.selecting.rungs import Rung, Sample
 from headwater.leaderboard import JobState, Spent, Store
 from headwater.leaderboard.store.records import JobKind, State
@@ -190,7 +190,7 @@ class Live:
     def _affordable(self, made: Plan, order: Sequence[str]) -> list[Job]:
         """The jobs of the sources that fit in what is left of the budget, in the order they were asked for; those of which nothing
         tells what they cost are let begin, and ended when the budget is."""
-        standing = stand(made, self.control)
+        standing = compare_with_store(made, self.control)
         history, used, kept = self.history(), 0.0, dict[str, Job]()
         speed = max(
             (
@@ -257,7 +257,7 @@ class Live:
 
     def _run(self, made: Plan, jobs: Collection[Job], words: str) -> None:
         """Run what is left of these jobs, until the budget is spent."""
-        standing = stand(made, self.control)
+        standing = compare_with_store(made, self.control)
         wanted = {job.id for job in jobs}
         todo = tuple(job for job in standing.todo if job.id in wanted)
         if not todo or not self.left:
@@ -315,7 +315,7 @@ class Live:
             grid.setdefault(source, {})[rung] = Sample(qualities, answers, self.sign)
         return grid
 
-    def answers(self, job: Job, split: str) -> Answers | None:
+    def answers(self, job: Job, split: str) -> Predictions | None:
         found = answers_of(job, Files(self.store.files), self.registry, split, self.data)
         return found and replace(found, metric=self.metric)
 

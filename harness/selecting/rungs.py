@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from headwater.harness.results.answers import Answers
+from headwater.harness.results.answers import Predictions
 from headwater.leaderboard.statistics.bootstrap import LEVEL
 
 
@@ -25,7 +25,7 @@ class Sample:
     """One source at one rung. ``qualities``: by seed, the metric on validation, higher is better; ``answers``: where they were kept."""
 
     qualities: Mapping[int, float]
-    answers: Mapping[int, Answers]
+    answers: Mapping[int, Predictions]
     sign: int = 1
 
     @cached_property

@@ -13,7 +13,7 @@ from headwater.harness.data.prepared import prepare
 from headwater.harness.data.subset import LEAST, subset
 from headwater.harness.planning.forecast import Forecast
 from headwater.harness.planning.spec import Spec, Training
-from headwater.harness.running.run import Control, Session, Unwatched, Watcher, stand
+from headwater.harness.running.run import Control, NullWatcher, Session, Watcher, compare_with_store
 from headwater.harness.selecting.comparison import Comparison
 from headwater.harness.selecting.confirming import by_selector, confirm
 from headwater.harness.selecting.costs import Costs
@@ -162,7 +162,7 @@ def select(
     )
     with Session() as session:
         return answer(
-            prepared(asked, plugins, control or Control(), watcher or Unwatched(), session, say)
+            prepared(asked, plugins, control or Control(), watcher or NullWatcher(), session, say)
         )
 
 
@@ -439,7 +439,9 @@ def forecasts(ready: Prepared) -> Iterator[tuple[str, Forecast, int, int]]:
     """For each rung, what fine-tuning every source on it would cost: its name, the forecast, cells that are done, all cells."""
     live, epochs = ready.live, ready.live.spec.training.epochs
     for size in (*live.sizes, live.images):
-        standing = stand(live.cells_of(list(live.sources), Rung(size, epochs)), live.control)
+        standing = compare_with_store(
+            live.cells_of(list(live.sources), Rung(size, epochs)), live.control
+        )
         words = (
             (f"all {size:,} images" if size else "all images")
             if size == live.images

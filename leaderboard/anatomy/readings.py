@@ -47,9 +47,9 @@ class Anatomy:
     sign: int
     rows: pd.DataFrame
 
-    def under(self, setups: Collection[str]) -> Anatomy:
-        """What was read under these setups (data, image size, budget) only."""
-        return replace(self, rows=self.rows[self.rows["setup"].isin(setups)])
+    def under(self, protocols: Collection[str]) -> Anatomy:
+        """What was read under these protocols (data, image size, budget) only."""
+        return replace(self, rows=self.rows[self.rows["protocol"].isin(protocols)])
 
     @cached_property
     def lines(self) -> pd.DataFrame:
@@ -67,7 +67,7 @@ class Anatomy:
 
     def _averaged(self, analysis: str, rows: pd.DataFrame) -> pd.DataFrame:
         grid = rows.fillna({"x": _NOWHERE}).pivot_table(
-            index=_LINE, columns=["task", "setup", "seed"], values="value", sort=False
+            index=_LINE, columns=["task", "protocol", "seed"], values="value", sort=False
         )
         tasks, seeds = (
             grid.columns.get_level_values(name).factorize()[0] for name in ("task", "seed")
@@ -123,9 +123,8 @@ def anatomies(store: Store, wanted: Filter | None = None, source: str = "") -> l
         kept = kept[kept["source"].isin(names)]
     if kept.empty:
         raise _nothing(store, rows)
-    return [
-        Anatomy(*map(_plain, key), rows=group) for key, group in kept.groupby(_GROUP, sort=True)
-    ]  # type: ignore[arg-type, misc]
+    groups = kept.groupby(_GROUP, sort=True)
+    return [Anatomy(*map(_plain, key), rows=rows) for key, rows in groups]  # type: ignore[arg-type, misc]
 
 
 def _plain(value: object) -> object:

@@ -23,7 +23,7 @@ from headwater.leaderboard.statistics.correlation import PartialRanks
 if TYPE_CHECKING:
     import pandas as pd
 
-_GROUP = ["task", "adaptation", "size", "seed", "setup", "metric", "architecture", "base"]
+_GROUP = ["task", "adaptation", "size", "seed", "protocol", "metric", "architecture", "base"]
 """Rows that share these differ in the source step alone."""
 PAIRED_RULE = (
     "supported where the interval of the mean lies above 0, contradicted where it lies below"

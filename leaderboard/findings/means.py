@@ -14,7 +14,7 @@ from headwater.leaderboard.statistics.bootstrap import Comparison, More
 if TYPE_CHECKING:
     import pandas as pd
 
-SETTING = ["task", "adaptation", "size", "setup", "metric"]
+SETTING = ["task", "adaptation", "size", "protocol", "metric"]
 """What sources are compared under, seeds apart."""
 
 

@@ -51,7 +51,7 @@ def _settings(rows: pd.DataFrame) -> list[_Setting]:
     """Those with three sources or more that have every seed."""
     found = []
     for (task, *_), part in rows.assign(seed=rows["seed"].fillna(-1).astype(int)).groupby(
-        ["task", "adaptation", "setup", "metric"]
+        ["task", "adaptation", "protocol", "metric"]
     ):
         small, full, seen = (
             part.pivot(index="seed", columns="source", values=column).to_numpy(float)

@@ -37,7 +37,7 @@ class Place(NamedTuple):
     task: str
     adaptation: str
     size: str
-    setup: str
+    protocol: str
     metric: str
 
 

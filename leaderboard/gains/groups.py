@@ -168,7 +168,7 @@ class Groups:
 
 
 def _by_cell(rows: pd.DataFrame, adaptation: str) -> pd.DataFrame:
-    """One adaptation's value in each cell, averaged over setups."""
+    """One adaptation's value in each cell, averaged over protocols."""
     return (
         rows[rows["adaptation"] == adaptation]
         .groupby(["source", "task", "size", "seed", "metric"])[["value", "sign"]]

@@ -24,7 +24,7 @@ SCENARIOS = (
     *("cross-task-type", "larger-to-smaller", "smaller-to-larger"),
 )
 """What a gain can be in, as the view ``scenarios`` names it, in the order in which people read them."""
-_CELL = ["task", "adaptation", "size", "seed", "setup", "metric"]
+_CELL = ["task", "adaptation", "size", "seed", "protocol", "metric"]
 
 
 @dataclass(frozen=True)

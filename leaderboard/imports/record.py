@@ -210,7 +210,7 @@ def _write(
         connection.unregister(name)
 
 
-def setup_of(mapping: TableMapping) -> str:
+def protocol_of(mapping: TableMapping) -> str:
     """What the cells of one import share: no measured cell has it, and no other import."""
     return digest("import", mapping.name)
 
@@ -219,7 +219,7 @@ def _identified(values: pd.DataFrame, mapping: TableMapping) -> pd.DataFrame:
     """Values under the identity of their jobs."""
     with duckdb.connect() as connection:
         connection.register("coordinates", pa.Table.from_pandas(values[COORDINATES]))
-        jobs = connection.execute(statements("sql/import_identity"), [setup_of(mapping)]).df()
+        jobs = connection.execute(statements("sql/import_identity"), [protocol_of(mapping)]).df()
     return values.assign(job=jobs["job"].to_numpy())
 
 
@@ -242,7 +242,7 @@ def _arrow(incoming: Incoming, values: pd.DataFrame | None = None, run: str = ""
     rows = frame[columns].assign(
         seed=frame["seed"].astype("Int64"),
         train_images=images,
-        setup=setup_of(incoming.mapping),
+        protocol=protocol_of(incoming.mapping),
         run=run,
     )
     rows["place"] = range(len(rows))

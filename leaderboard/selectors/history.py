@@ -18,19 +18,19 @@ from headwater.registry.names import Name
 if TYPE_CHECKING:
     import pandas as pd
 
-_SETTING = ["task", "size", "setup", "metric"]
+_SETTING = ["task", "size", "protocol", "metric"]
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One question that the store can answer: a target under one size, setup and metric.
+    """One question that the store can answer: a target under one size, protocol and metric.
 
     ``quality``: (K, S) of seeds and sources, the sign-corrected test metric; complete. ``left_out``: sources that lack a seed.
     """
 
     task: str
     size: str
-    setup: str
+    protocol: str
     metric: str
     seeds: tuple[int | None, ...]
     sources: tuple[str, ...]
@@ -86,7 +86,7 @@ class Recorded:
 
     @cached_property
     def settings(self) -> list[Setting]:
-        """Every target, size, setup and metric there is, with the sources that were measured there."""
+        """Every target, size, protocol and metric there is, with the sources that were measured there."""
         return [
             setting
             for key, rows in self.cells.groupby(_SETTING, sort=True)
@@ -105,7 +105,7 @@ class Recorded:
                     row["size"],
                     row["seed"],
                     row["image_size"],
-                    row["setup"],
+                    row["protocol"],
                 ),
                 {},
             )
@@ -117,13 +117,13 @@ class Recorded:
     ) -> Record:
         place, seeded = (row["source"], row["task"], row["size"]), row["seed"]
         keys = [
-            (*place, seed, row["image_size"], setup)
+            (*place, seed, row["image_size"], protocol)
             for seed in (seeded, None)
-            for setup in (row["setup"], None)
+            for protocol in (row["protocol"], None)
         ]
         estimates = next((known[key] for key in keys if key in known), {})
         setting = " · ".join(
-            str(row[column]) for column in ("task", "metric", "size", "seed", "setup")
+            str(row[column]) for column in ("task", "metric", "size", "seed", "protocol")
         )
         facts = {
             column: row[column]
@@ -136,7 +136,7 @@ class Recorded:
                 "seconds",
             )
         }
-        setup = " · ".join(str(row[column]) for column in ("task", "metric", "size", "setup"))
+        protocol = " · ".join(str(row[column]) for column in ("task", "metric", "size", "protocol"))
         return Record(
             row["source"],
             row["task"],
@@ -144,7 +144,7 @@ class Recorded:
             row["quality"],
             **facts,
             estimates=estimates,
-            setup=setup,
+            protocol=protocol,
             size=row["train_size"],
         )
 
@@ -174,11 +174,11 @@ def _setting(key: tuple[Any, ...], rows: pd.DataFrame) -> Setting | None:
     complete = kept.columns[kept.notna().all(axis=0)]
     if not len(kept) or not len(complete):
         return None
-    first, (task, size, setup, metric) = next(rows_of(rows)), key
+    first, (task, size, protocol, metric) = next(rows_of(rows)), key
     return Setting(
         task,
         size,
-        setup,
+        protocol,
         metric,
         seeds=tuple(None if seed < 0 else int(seed) for seed in kept.index),
         sources=tuple(map(str, complete)),

@@ -1,7 +1,7 @@
 """Judging selectors: what each would have chosen, from what the store knew of other targets, against what was measured.
 
-For every target, size and setup with three sources or more, each selector is asked once a seed (see ``headwater.leaderboard.selectors.replay``), and its
-scores are held against the measured quality, mean over seeds. Figures are means over targets (over sizes and setups within one);
+For every target, size and protocol with three sources or more, each selector is asked once a seed (see ``headwater.leaderboard.selectors.replay``), and its
+scores are held against the measured quality, mean over seeds. Figures are means over targets (over sizes and protocols within one);
 intervals are from resampling targets, sources and seeds (see ``headwater.leaderboard.selectors.resampling``).
 """
 
@@ -48,7 +48,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Judged:
-    """One selector. ``works``: whether it looked at the target, or knew its answer from metadata and records alone; ``chance``: random.
+    """One selector. ``uses_target``: whether it looked at the target, or knew its answer from metadata and records alone; ``chance``: random.
 
     ``seconds``: what a question cost, ``share``: of fine-tuning every source once; None where the store does not know.
     ``unscored``: sources that it had no score for, over all questions; ``refused``: targets it could not answer for, with reasons.
@@ -59,7 +59,7 @@ class Judged:
     name: str
     figures: Mapping[str, Figure]
     targets: int
-    works: bool
+    uses_target: bool
     chance: bool
     seconds: float | None
     share: float | None
@@ -85,7 +85,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class Judgement:
-    """Selectors by regret@1, the best first. ``order_stability``: how well the order of selectors itself survives other set-ups."""
+    """Selectors by regret@1, the best first. ``order_stability``: how well the order of selectors itself survives other protocols."""
 
     adaptation: str
     rows: list[Judged]
@@ -121,12 +121,12 @@ class Judgement:
     @cached_property
     def best_static(self) -> Judged | None:
         """The best of those that did not look at the target, chance aside."""
-        return _best([row for row in self.rows if not row.works and not row.chance])
+        return _best([row for row in self.rows if not row.uses_target and not row.chance])
 
     @cached_property
     def best_looking(self) -> Judged | None:
         """The best of those that looked at the target."""
-        return _best([row for row in self.rows if row.works])
+        return _best([row for row in self.rows if row.uses_target])
 
 
 @dataclass
@@ -137,7 +137,7 @@ class _Answers:
     seconds: dict[int, float] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     unscored: int = 0
-    works: bool = False
+    uses_target: bool = False
     chance: bool = False
 
 
@@ -177,8 +177,10 @@ def _kept(recorded: Recorded, wanted: Filter) -> list[Setting]:
     if recorded.cells.empty:
         return []
     rows = wanted.keep(recorded.cells)
-    keys = set(rows[["task", "size", "setup", "metric"]].itertuples(index=False, name=None))
-    return [one for one in recorded.settings if (one.task, one.size, one.setup, one.metric) in keys]
+    keys = set(rows[["task", "size", "protocol", "metric"]].itertuples(index=False, name=None))
+    return [
+        one for one in recorded.settings if (one.task, one.size, one.protocol, one.metric) in keys
+    ]
 
 
 def _everything(setting: Setting, recorded: Recorded) -> float:
@@ -221,7 +223,7 @@ def _ask(
         replay = Replay(setting, seed, recorded, share)
         scores.append(_scores(card, options, replay.question()))
         spent.append(replay.spent)
-        said.works |= replay.worked
+        said.uses_target |= replay.worked
         said.unscored += replay.unscored
         if not replay.worked:  # it looked at nothing that differs between seeds
             scores, spent = scores * len(setting.seeds), spent * len(setting.seeds)
@@ -251,7 +253,7 @@ def _judged(name: str, said: _Answers, resampling: Resampling, costs: Sequence[f
     if not tasks:
         nothing = {key: Figure(None) for key in STATISTICS}
         return Judged(
-            name, nothing, 0, said.works, said.chance, None, None, said.unscored, said.refused
+            name, nothing, 0, said.uses_target, said.chance, None, None, said.unscored, said.refused
         )
     of = {task: resampling.figures(task, said.scores) for task in tasks}
     own, drawn = resampling.mean(of)
@@ -264,7 +266,7 @@ def _judged(name: str, said: _Answers, resampling: Resampling, costs: Sequence[f
         name,
         figures,
         len(tasks),
-        said.works,
+        said.uses_target,
         said.chance,
         seconds,
         share,
@@ -283,7 +285,7 @@ def _best(rows: Sequence[Judged]) -> Judged | None:
 
 
 def regret_difference(one: Judged, other: Judged, resampling: Resampling) -> Figure:
-    """Mean regret@1 of one less that of the other, on the targets, sizes and setups that both answered for."""
+    """Mean regret@1 of one less that of the other, on the targets, sizes and protocols that both answered for."""
     both = [place for place in one.answers if place in other.answers]
     if not both:
         return Figure(None)
@@ -347,7 +349,7 @@ def _figure(
 def _cost(said: _Answers, costs: Sequence[float]) -> tuple[float | None, float | None]:
     """Mean seconds of a question, and the mean share of what fine-tuning everything costs; unknown where that is."""
     places = list(said.scores)
-    if not said.works:
+    if not said.uses_target:
         return 0.0, 0.0
     if any(costs[place] <= 0 for place in places):
         return None, None

@@ -68,7 +68,7 @@ class Replay:
         cells = self._cells
         return float(
             cells.loc[
-                cells["setup"].eq(self.setting.setup) & cells["size"].eq(self.setting.size),
+                cells["protocol"].eq(self.setting.protocol) & cells["size"].eq(self.setting.size),
                 "seconds",
             ]
             .fillna(0)
@@ -125,7 +125,7 @@ class Replay:
             & rows["size"].eq(setting.size)
             & rows["source"].isin(setting.sources)
         )
-        mine &= rows["setup"].isna() | rows["setup"].eq(setting.setup)
+        mine &= rows["protocol"].isna() | rows["protocol"].eq(setting.protocol)
         return rows[
             mine
             & _same(rows["image_size"], setting.image_size)
@@ -134,7 +134,7 @@ class Replay:
 
     @cached_property
     def _cells(self) -> pd.DataFrame:
-        """Every training on this target under this seed: of the same setup, of whatever size; of another, the shorter ones."""
+        """Every training on this target under this seed: of the same protocol, of whatever size; of another, the shorter ones."""
         rows, setting = self.recorded.cells, self.setting
         mine = (
             rows["task"].eq(setting.task)
@@ -143,7 +143,7 @@ class Replay:
         )
         mine &= _same(rows["image_size"], setting.image_size) & _same(rows["seed"], self.seed)
         shorter = rows["epochs"].lt(setting.epochs) if setting.epochs else False
-        return rows[mine & (rows["setup"].eq(setting.setup) | shorter)]
+        return rows[mine & (rows["protocol"].eq(setting.protocol) | shorter)]
 
     @cached_property
     def _trainings(self) -> dict[str, list[Trained]]:

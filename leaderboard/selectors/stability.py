@@ -1,8 +1,8 @@
-"""Stability: what survives a change of one component of the set-up, after Agostinelli et al. 2022 (arXiv 2204.01403).
+"""Stability: what survives a change of one component of the protocol, after Agostinelli et al. 2022 (arXiv 2204.01403).
 
 They ask whether the order of the *selectors* survives it (``order_stability``). A selector's own stability asks whether its order of the
-*sources* does (``stability``). Both are mean Kendall τ_b over pairs of set-ups that differ in exactly one component: the seed (which
-images), the size, the setup (image size, budget); for selectors also the target, and which half of the sources they choose among.
+*sources* does (``stability``). Both are mean Kendall τ_b over pairs of protocols that differ in exactly one component: the seed (which
+images), the size, the protocol (image size, budget); for selectors also the target, and which half of the sources they choose among.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ class Ranking:
         return {
             "target": one.task,
             "size": one.size,
-            "setup": (one.setup, one.metric),
+            "protocol": (one.protocol, one.metric),
             "seed": self.seed,
         }
 
 
 def stability(rankings: Sequence[Ranking]) -> dict[str, float]:
-    """By component, the mean τ_b between a selector's rankings of the sources that both set-ups have."""
+    """By component, the mean τ_b between a selector's rankings of the sources that both protocols have."""
     found: dict[str, list[float]] = {}
     for task in sorted({one.setting.task for one in rankings}):
         for one, other in combinations(
@@ -54,15 +54,15 @@ def stability(rankings: Sequence[Ranking]) -> dict[str, float]:
 
 
 def _only_difference(one: Mapping[str, object], other: Mapping[str, object]) -> str | None:
-    """The component two set-ups differ in, where it is one. Another target has other data, and so another setup."""
+    """The component two protocols differ in, where it is one. Another target has other data, and so another protocol."""
     different = [key for key in one if one[key] != other[key]]
     if "target" in different:
-        different = [key for key in different if key != "setup"]
+        different = [key for key in different if key != "protocol"]
     return different[0] if len(different) == 1 else None
 
 
 def _agreement(one: Ranking, other: Ranking) -> float:
-    """τ_b on the sources of both; NaN where they are too few, or one set-up knows no order."""
+    """τ_b on the sources of both; NaN where they are too few, or one protocol knows no order."""
     places = {source: at for at, source in enumerate(other.setting.sources)}
     shared = [
         (at, places[source]) for at, source in enumerate(one.setting.sources) if source in places
@@ -82,23 +82,25 @@ def _tau(one: np.ndarray, other: np.ndarray) -> float:
 def order_stability(
     settings: Sequence[Setting], rankings: Mapping[str, Sequence[Ranking]]
 ) -> dict[str, float]:
-    """By component, the mean τ_b between orders of the selectors, each by its weighted τ with the truth under a set-up.
+    """By component, the mean τ_b between orders of the selectors, each by its weighted τ with the truth under a protocol.
 
     Only selectors that answered everywhere count, and chance does not; of three or more.
     """
-    setups = [(place, seed) for place, setting in enumerate(settings) for seed in setting.seeds]
+    protocols = [(place, seed) for place, setting in enumerate(settings) for seed in setting.seeds]
     said = {name: {(one.place, one.seed): one for one in of} for name, of in rankings.items()}
     complete = [
         of
         for of in said.values()
-        if all(setup in of and np.ptp(of[setup].scores) for setup in setups)
+        if all(protocol in of and np.ptp(of[protocol].scores) for protocol in protocols)
     ]
     if len(complete) < _FEWEST:
         return {}
-    marks = {setup: np.array([_mark(of[setup]) for of in complete]) for setup in setups}
+    marks = {protocol: np.array([_mark(of[protocol]) for of in complete]) for protocol in protocols}
     found: dict[str, list[float]] = {}
-    for one, other in combinations(setups, 2):
-        component = _only_difference(*(complete[0][setup].components for setup in (one, other)))
+    for one, other in combinations(protocols, 2):
+        component = _only_difference(
+            *(complete[0][protocol].components for protocol in (one, other))
+        )
         if component:
             found.setdefault(component, []).append(_tau(marks[one], marks[other]))
     for place, _ in enumerate(settings):

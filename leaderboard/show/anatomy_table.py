@@ -120,8 +120,8 @@ def _mean(line: Any, digits: int) -> str:
 
 
 def _notes(one: Anatomy) -> Iterator[str]:
-    if (setups := int(one.rows.groupby("task")["setup"].nunique().max())) > 1:
-        yield f"{setups} setups of one task are mixed: other budgets, image sizes or data are averaged here"
+    if (protocols := int(one.rows.groupby("task")["protocol"].nunique().max())) > 1:
+        yield f"{protocols} protocols of one task are mixed: other budgets, image sizes or data are averaged here"
     if one.rows["seed"].nunique() < 2 and one.rows["task"].nunique() < 2:
         yield "one task and one seed: no interval, and no pair of two seeds (headwater analyse … --seeds 3)"
     elif one.lines["low"].isna().any():

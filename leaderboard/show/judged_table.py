@@ -69,7 +69,7 @@ def _columns_of(key: str) -> Iterator[Column]:
 def _line(row: Judged) -> list[Any]:
     figures = [cell for key in _HEADINGS for cell in (row.figures[key], *_parts(row.figures[key]))]
     stable = dict(row.stability)
-    tail = [row.works, *_parts(row.behind or Figure(None)), dict(row.refused), row.by_target]
+    tail = [row.uses_target, *_parts(row.behind or Figure(None)), dict(row.refused), row.by_target]
     return [
         row.tied,
         row.name,
@@ -201,7 +201,7 @@ def _left_out(found: Judgement) -> Iterator[str]:
         parts = ", ".join(f"{names[task]} {count}" for task, count in list(lacking.items())[:4])
         yield f"sources without every seed are left out of a target: {parts}{' …' if len(lacking) > 4 else ''}"
     if found.too_few:
-        yield f"{found.too_few} set-ups have fewer than {FEWEST} sources and tell nothing"
+        yield f"{found.too_few} protocols have fewer than {FEWEST} sources and tell nothing"
 
 
 def _refusals(found: Judgement) -> Iterator[str]:
@@ -222,10 +222,10 @@ def _refusals(found: Judgement) -> Iterator[str]:
 
 
 def _unanswered(row: Judged) -> str:
-    """Targets without an answer, and those that were answered for in some sizes or setups only."""
+    """Targets without an answer, and those that were answered for in some sizes or protocols only."""
     partly = sum(task in row.of for task in row.refused)
     wholly = len(row.refused) - partly
     parts = [_count(wholly, "target")] if wholly else []
     return " and ".join(
-        [*parts, *([f"some sizes or setups of {_count(partly, 'target')}"] if partly else [])]
+        [*parts, *([f"some sizes or protocols of {_count(partly, 'target')}"] if partly else [])]
     )

@@ -160,8 +160,8 @@ def _notes(standings: Standings, names: dict[str, str]) -> Iterator[str]:
         )
         more = f" and {len(lacking) - 4} other sources" if len(lacking) > 4 else ""
         yield f"averages are not over the same cells: missing are {shown}{more}; ranks compare the cells that both have"
-    if setups := _mixed_setups(standings):
-        yield f"{setups} mixed: cells under different training budgets, image sizes or data are averaged here"
+    if protocols := _mixed_setups(standings):
+        yield f"{protocols} mixed: cells under different training budgets, image sizes or data are averaged here"
     if unpaired := int((standings.absent["why"] == "unpaired").sum()):
         yield f'{unpaired} cells lack a {standings.reference} reference: headwater query "FROM unpaired"'
     if failed := int((standings.absent["why"] == "failed").sum()):
@@ -195,5 +195,9 @@ def _remedy(more: More, seeds: int) -> str:
 
 
 def _mixed_setups(standings: Standings) -> str:
-    setups = standings.gains.groupby(["task", "adaptation"])["setup"].nunique()
-    return f"{int(setups.max())} setups of one task and adaptation are" if setups.max() > 1 else ""
+    protocols = standings.gains.groupby(["task", "adaptation"])["protocol"].nunique()
+    return (
+        f"{int(protocols.max())} protocols of one task and adaptation are"
+        if protocols.max() > 1
+        else ""
+    )

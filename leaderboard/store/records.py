@@ -78,7 +78,7 @@ class JobRecord:
     """A job's identity and coordinates, all known when it is planned.
 
     ``job`` is the hash of all that decides its result. ``control`` is the adaptation, with options, that the
-    scratch reference of an adapt job runs. ``setup`` is the hash of what paired cells share besides their
+    scratch reference of an adapt job runs. ``protocol`` is the hash of what paired cells share besides their
     coordinates: the task's data, the image size, the training budget. ``size`` is as asked: "50" or "full".
     ``analysis`` names what an analyse job does; an estimate's ``adaptation`` is its estimator, with options.
     """
@@ -91,7 +91,7 @@ class JobRecord:
     control: str = ""
     size: str = ""
     seed: int | None = None
-    setup: str = ""
+    protocol: str = ""
     metric: str = ""
     sign: int = 1
     options: Mapping[str, Any] = field(default_factory=dict)

@@ -30,7 +30,7 @@ def append_layers(
         for given, wanted in pairwise(widths)
         for module in (nn.Linear(given, wanted), nn.ReLU())
     ]
-    top = context.place(nn.Sequential(nn.LayerNorm(features), *new))
+    top = context.to_device(nn.Sequential(nn.LayerNorm(features), *new))
     context.backbone.requires_grad_(False)
     network = nn.Sequential(context.backbone, top, context.head)
     groups = [

@@ -28,7 +28,7 @@ def dann(
 ) -> Objective:
     """Features that serve the source's task (and the target's) while a discriminator tells their domain as badly as it can."""
     domains = TwoDomains(context, "dann")
-    discriminator = context.place(discriminator_of(domains.width, width))
+    discriminator = context.to_device(discriminator_of(domains.width, width))
 
     def penalty(source: Tensor, target: Tensor, step: int) -> Tensor:
         return domain_loss(discriminator, source, target, strength * reversal(step, context.steps))

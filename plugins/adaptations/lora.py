@@ -45,7 +45,7 @@ def lora(
             hint=hint,
         )
     tuner = _adapted(context.backbone, names, rank, alpha)
-    context.place(context.backbone)
+    context.to_device(context.backbone)
     network = nn.Sequential(context.backbone, context.head)
     adapters = [parameter for parameter in context.backbone.parameters() if parameter.requires_grad]
 

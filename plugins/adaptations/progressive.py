@@ -16,7 +16,13 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-@adaptation("progressive", control="from_scratch", approach="network", also="columns", pooled=True)
+@adaptation(
+    "progressive",
+    control="from_scratch",
+    approach="network",
+    extra_sources_option="columns",
+    pooled=True,
+)
 def progressive(context: Context, *, columns: str = "", head_scale: float = 1.0) -> Objective:
     """A new column of random weights, with lateral adapters from the frozen source's stages to its own.
 
@@ -27,20 +33,20 @@ def progressive(context: Context, *, columns: str = "", head_scale: float = 1.0)
 
     source = context.source
     scratch = source.name if source.random else source.scratch
-    if not scratch or context.another is None:
+    if not scratch or context.load_source is None:
         raise NotApplicable(
             f"{source.name} names no random initialisation of its architecture (scratch=…)",
             subject=source.name,
         )
     names = [source.name, *split_list(columns, "+")]
-    frozen = [context.backbone, *(context.another(name) for name in names[1:])]
+    frozen = [context.backbone, *(context.load_source(name) for name in names[1:])]
     network = Progressive(
         dict(zip(names, frozen, strict=True)),
-        context.another(scratch),
+        context.load_source(scratch),
         context.head,
         context.image_size,
     )
-    context.place(network)
+    context.to_device(network)
     groups: list[tuple[nn.Module, float]] = [
         (network.column, 1.0),
         (network.laterals, 1.0),

@@ -114,7 +114,7 @@ class depth(TaskTypeMethods):
         assert isinstance(features, Pyramid), "the type is dense"
         return MapHead(features, outputs, WIDTH, 0.0, GAIN, _log_depth, _metres)
 
-    def acquaint(self, head: nn.Module, targets: np.ndarray) -> None:
+    def init_head(self, head: nn.Module, targets: np.ndarray) -> None:
         """It begins at the mean log depth of the targets, which is the best that knows nothing of an image."""
         import numpy as np
         from torch import nn

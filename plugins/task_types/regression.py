@@ -85,13 +85,13 @@ class regression(TaskTypeMethods):
         return np.searchsorted(np.unique(edges), targets[:, 0], side="right").astype(np.int64)
 
     def head(self, features: int | Pyramid, outputs: int) -> nn.Module:
-        """A linear layer: (B, features) -> (B, K), in units of the training targets' deviation, of which ``acquaint`` tells it."""
+        """A linear layer: (B, features) -> (B, K), in units of the training targets' deviation, of which ``init_head`` tells it."""
         from headwater.plugins.task_types._standardised import StandardisedLinear
 
         assert isinstance(features, int), "the type is not dense"
         return StandardisedLinear(features, outputs)
 
-    def acquaint(self, head: nn.Module, targets: np.ndarray) -> None:
+    def init_head(self, head: nn.Module, targets: np.ndarray) -> None:
         """Mean and deviation of each target: ages around 130 months are then as easily learned as shares of 1."""
         import torch
 

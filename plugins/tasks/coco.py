@@ -89,8 +89,8 @@ def _split(
             listing,
             images,
             str(own.get("category", "")),
-            float(own.get("margin", OPTIONS["margin"])),
-        )  # type: ignore[arg-type]
+            float(own.get("margin", OPTIONS["margin"])),  # type: ignore[arg-type]
+        )
     elif task_type == "segmentation":
         found = _segmentation(listing, images, classes, bool(own.get("background", True)))
     else:

@@ -78,7 +78,7 @@ def _resolve(name: Name, registry: Registry) -> Task:
         summary=f"{repository}, from the Hugging Face Hub.",
         load=partial(load, repository, revision, **how),
         revision=revision,
-        moving="" if revision else f"to tie them, write hf/{repository}@REVISION",
+        unpinned="" if revision else f"to tie them, write hf/{repository}@REVISION",
         code=code_of(load),
         **facts,
     )

@@ -33,7 +33,7 @@ class Adaptation(Card):
     train the whole network, the same one on random features for those that never touch it.
     ``needs_source``: it goes on learning from the source's own data, so that the source must be a chain on registered tasks.
     ``pooled``: it works on vectors of features, and so not on the maps that dense task types take.
-    ``also``: the option that names further sources, joined by ``+``, whose networks it uses.
+    ``extra_sources_option``: the option that names further sources, joined by ``+``, whose networks it uses.
     The two label booleans and the approach follow Iman et al. 2022 (arXiv 2201.09679). An adaptation with an option ``labelled``
     works on an unlabelled target where that is false.
     """
@@ -48,7 +48,7 @@ class Adaptation(Card):
     task_types: tuple[str, ...] = ()
     needs_source: bool = False
     pooled: bool = False
-    also: str = ""
+    extra_sources_option: str = ""
 
     @property
     def setting(self) -> str:
@@ -130,12 +130,12 @@ class Context:
     """The task type's loss on (outputs, targets)."""
     steps: int
     """How many optimisation steps the budget allows."""
-    place: Callable[[nn.Module], nn.Module] = _as_it_is
+    to_device: Callable[[nn.Module], nn.Module] = _as_it_is
     """Puts a module of the adaptation's own on the device."""
     images: Callable[[], Iterator[Batch]] = _none
     """One look at the training images in order, not augmented."""
-    another: Callable[[str], nn.Module] | None = None
-    """The backbone of another source, by name: ``source.scratch``, or one of those that the option ``also`` names."""
+    load_source: Callable[[str], nn.Module] | None = None
+    """The backbone of another source, by name: ``source.scratch``, or one of those that ``extra_sources_option`` names."""
     source_data: SourceData | None = None
     """Of a chain, for adaptations whose card says ``needs_source``."""
     image_size: int = 0

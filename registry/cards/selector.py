@@ -44,7 +44,7 @@ class Record:
     Records compare only within one ``setting``: the same task, metric, size, seed and budget.
     ``relation``: what the source's domain is to that task's (within-domain, including, cross-domain), None where not known.
     ``base``: the source that a chain began from, None for any other. ``estimates``: what estimators said of the source on that
-    setting's images, by their names. ``setup``: the setting less its seed; records of a source that share it differ by their seed.
+    setting's images, by their names. ``protocol``: the setting less its seed; records of a source that share it differ by their seed.
     ``size``: training images, ``validation``: the metric that a training like this is chosen by, ``seconds``: what it took; None where
     not known.
     """
@@ -58,7 +58,7 @@ class Record:
     task_images: int | None = None
     base: str | None = None
     estimates: Mapping[str, float] = field(default_factory=dict)
-    setup: str = ""
+    protocol: str = ""
     size: int | None = None
     validation: float | None = None
     seconds: float | None = None

@@ -31,7 +31,7 @@ class Split:
     ...], "category": [class, ...]}`` in pixels (detection); (K, 2) or (K, 3) x, y and whether visible, in pixels (keypoints); a depth map
     (H, W), as any image or floats (depth). ``names`` say which image an error is about (file names, or rows where there are none).
     ``flaws``: what loading already found wrong and handled, such as an image that is listed and missing. ``classes``: class names, where
-    the data say them. ``given``: how many images the data set has of the split, those that loading left out among them; None: those there
+    the data say them. ``total``: how many images the data set has of the split, those that loading left out among them; None: those there
     are, and those that only ``flaws`` name.
     """
 
@@ -40,7 +40,7 @@ class Split:
     names: Sequence[str] = ()
     flaws: Sequence[Flaw] = ()
     classes: Sequence[str] = ()
-    given: int | None = None
+    total: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ class Task(Card):
     test split one is carved, the same every time. ``metric`` is one of its type's. ``mirror`` says whether a
     flipped image still shows the same thing (a letter does not). ``conventions``: how its targets are written, where its
     type knows several ways (``{"void": 11}``). ``image`` and ``label`` name the columns of a data set that are its images and targets,
-    where these cannot be told. ``files`` decide the data's revision; ``moving`` says,
+    where these cannot be told. ``files`` decide the data's revision; ``unpinned`` says,
     where it is so, why neither they nor ``revision`` tie results to one version of the data.
     """
 
@@ -69,7 +69,7 @@ class Task(Card):
     label: str = ""
     revision: str = ""
     files: tuple[Path, ...] = field(default=(), repr=False)
-    moving: str = ""
+    unpinned: str = ""
 
     def identity(self) -> tuple[Any, ...]:
         """All that decides which images and targets ``load`` returns."""

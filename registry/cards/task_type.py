@@ -110,7 +110,7 @@ class TaskTypeMethods(ABC):
     def head(self, features: int | Pyramid, outputs: int) -> nn.Module:
         """A fresh head: on (B, features); for a dense type on a pyramid's list of maps. In evaluation mode it gives predictions."""
 
-    def acquaint(self, head: nn.Module, targets: np.ndarray) -> None:  # noqa: B027
+    def init_head(self, head: nn.Module, targets: np.ndarray) -> None:  # noqa: B027
         """Tell a fresh head of the (N, ...) encoded targets that it is about to be trained on, such as of their mean and scale.
 
         What it keeps of them has to be in its state, as buffers, which is saved and loaded with its weights. Nothing by default;

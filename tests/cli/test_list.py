@@ -142,10 +142,10 @@ def test_plugins_are_listed_and_broken_ones_reported_on_stderr(capsys, tmp_path)
 HEAVY = ("torch", "timm", "ray", "datasets", "sklearn", "pandas", "duckdb", "numpy", "pyarrow")
 
 PROGRAM = f"""
-import sys, headwater
+import sys, headwater.harness.cli
 sys.argv = ["headwater", "list", sys.argv[1], "--limit", "3"]
 try:
-    headwater.main()
+    headwater.harness.cli.main()
 except SystemExit as left:
     assert not left.code
 print([name for name in {HEAVY} if name in sys.modules])

@@ -160,8 +160,8 @@ def test_a_second_run_of_a_finished_benchmark_starts_neither_ray_nor_torch(tmp_p
     (tmp_path / "b.toml").write_text(toml(seeds=1, epochs=1))
     assert command(tmp_path, "run", "b.toml", "--executor", "inline").returncode == 0
     code = (
-        "import sys, headwater; sys.argv[1:] = ['run', 'b.toml']\n"
-        "try: headwater.main()\n"
+        "import sys, headwater.harness.cli; sys.argv[1:] = ['run', 'b.toml']\n"
+        "try: headwater.harness.cli.main()\n"
         "except SystemExit as end: print(end.code, sorted({'ray', 'torch'} & set(sys.modules)))"
     )
     done = subprocess.run(

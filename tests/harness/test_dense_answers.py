@@ -14,7 +14,7 @@ import headwater as hw
 from headwater.harness.measure.adapting import kept
 from headwater.harness.planning.planner import plan
 from headwater.harness.planning.spec import Spec
-from headwater.harness.results.answers import Answers
+from headwater.harness.results.answers import Predictions
 from headwater.harness.running.run import Control
 from headwater.registry import Registry
 from tests.harness.dense_toy import PLUGIN, VOID, Dense, keys, squares
@@ -145,7 +145,7 @@ def answers(methods, metric="found", count=30):
     random = np.random.default_rng(2)
     outputs, targets = (random.integers(2, size=(count, 7)).astype(np.float32) for _ in range(2))
     card = hw.task_type("own/counted", metrics=[hw.Metric("found"), hw.Metric("accuracy")])(methods)
-    return Answers(outputs, targets, metric, card, np.arange(count))
+    return Predictions(outputs, targets, metric, card, np.arange(count))
 
 
 @pytest.mark.parametrize("metric", ["found", "accuracy"])
@@ -155,7 +155,7 @@ def test_a_tally_gives_the_bootstrap_of_measuring_every_draw(metric):
     assert one.interval == pytest.approx(other.interval, rel=1e-6)
     low, high = one.interval
     assert low < one.value() < high
-    assert not one.is_share  # another type's accuracy is not that of one class an image
+    assert not one.is_accuracy  # another type's accuracy is not that of one class an image
 
 
 def test_one_image_has_no_interval_and_what_has_no_value_no_bounds():

@@ -11,7 +11,7 @@ import pytest
 import headwater as hw
 from headwater.harness.data.flaws import Flawed, grouped, known
 from headwater.harness.data.prepared import prepare
-from headwater.harness.running.run import Control, Session, Unwatched
+from headwater.harness.running.run import Control, NullWatcher, Session
 from headwater.harness.selecting.select import Request
 from headwater.harness.selecting.select import prepared as select_prepared
 from headwater.registry import Flaw, Split, Task
@@ -197,7 +197,7 @@ def test_adapt_and_select_say_it_too(registry, tmp_path, capsys):
         keys={"image_size": 32, "store": tmp_path / "s.duckdb"},
     )
     with Session() as session:
-        select_prepared(asked, (), Control(executor="inline"), Unwatched(), session, lines.append)
+        select_prepared(asked, (), Control(executor="inline"), NullWatcher(), session, lines.append)
     assert said in lines
 
 

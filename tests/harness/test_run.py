@@ -8,7 +8,7 @@ import pytest
 import headwater as hw
 from headwater.harness.planning.planner import plan
 from headwater.harness.planning.spec import Spec
-from headwater.harness.running.run import Control, Session, execute, stand
+from headwater.harness.running.run import Control, Session, compare_with_store, execute
 from headwater.leaderboard.store.records import State
 from headwater.registry import Registry
 from tests.harness.toy import PLUGIN, keys
@@ -100,15 +100,17 @@ def test_several_runs_share_the_executor_of_a_session(tmp_path):
     spec, other = (Spec.of(keys(store=str(tmp_path / "s.duckdb"), seeds=seeds)) for seeds in (1, 2))
     registry = Registry.discover([PLUGIN])
     with Session() as session:
-        execute(stand(plan(spec, registry), INLINE), INLINE, _Silent(), session)
-        executor = session.executor(stand(plan(other, registry), INLINE), INLINE)
+        execute(compare_with_store(plan(spec, registry), INLINE), INLINE, _Silent(), session)
+        executor = session.executor(compare_with_store(plan(other, registry), INLINE), INLINE)
         assert (
-            execute(stand(plan(other, registry), INLINE), INLINE, _Silent(), session).count(
-                State.DONE
-            )
+            execute(
+                compare_with_store(plan(other, registry), INLINE), INLINE, _Silent(), session
+            ).count(State.DONE)
             == 2
         )
-        assert session.executor(stand(plan(other, registry), INLINE), INLINE) is executor
+        assert (
+            session.executor(compare_with_store(plan(other, registry), INLINE), INLINE) is executor
+        )
         assert not executor.worker.stopping.is_set()
     assert executor.worker.stopping.is_set()
 
@@ -123,11 +125,11 @@ def test_a_lost_checkpoint_is_trained_again(tmp_path):
 
 def test_a_plan_is_held_against_the_store_without_writing_it(tmp_path):
     spec = Spec.of(keys(store=str(tmp_path / "s.duckdb")))
-    standing = stand(plan(spec, Registry.discover([PLUGIN])), INLINE)
+    standing = compare_with_store(plan(spec, Registry.discover([PLUGIN])), INLINE)
     assert standing.cells["new"] == 2
     assert not (tmp_path / "s.duckdb").exists()
     execute(standing, INLINE, _Silent())
-    standing = stand(plan(spec, Registry.discover([PLUGIN])), INLINE)
+    standing = compare_with_store(plan(spec, Registry.discover([PLUGIN])), INLINE)
     assert (standing.cells["done"], standing.cells["new"]) == (2, 0)
 
 

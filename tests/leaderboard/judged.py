@@ -73,7 +73,7 @@ def _cell(
     )
     value = quality(name, target, seed) - (0.1 if size == 50 else 0.0)
     jobs.append(
-        job(identity, name, target, ran, size=str(size), seed=seed, setup=f"setup-{target}")
+        job(identity, name, target, ran, size=str(size), seed=seed, protocol=f"protocol-{target}")
     )
     outcomes.append(
         Outcome(
@@ -111,7 +111,7 @@ def _estimate(
             "logme",
             size="150",
             seed=seed,
-            setup="features",
+            protocol="features",
         )
     )
     score = (Measurement("train", "score", float(np.round(quality(name, target, seed), 6))),)

@@ -79,7 +79,7 @@ def job(
         task,
         adaptation,
         control,
-        **({"size": "50", "seed": 0, "setup": "s", "metric": "accuracy"} | more),
+        **({"size": "50", "seed": 0, "protocol": "s", "metric": "accuracy"} | more),
     )
 
 
@@ -142,7 +142,7 @@ def grid(seeds: int = 3) -> Iterator[tuple[JobRecord, Outcome]]:
                             control=control,
                             size=size,
                             seed=seed,
-                            setup=f"{task_name}-{control}",
+                            protocol=f"{task_name}-{control}",
                         )
                         value = (
                             0.3

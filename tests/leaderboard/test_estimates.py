@@ -25,7 +25,7 @@ def put(store, identity, name, values, estimator="etran", size="full", seed=None
         "run-1",
         [
             JobRecord(
-                identity, JobKind.ESTIMATE, name, "t", estimator, size=size, seed=seed, setup="s"
+                identity, JobKind.ESTIMATE, name, "t", estimator, size=size, seed=seed, protocol="s"
             )
         ],
     )

@@ -67,7 +67,7 @@ def test_relative_gain_over_zero_is_null(tmp_path):
         {"task": "u"},
         {"size": "full"},
         {"seed": 1},
-        {"setup": "other"},
+        {"protocol": "other"},
         {"metric": "f1"},
         {"adaptation": "x"},
     ],

@@ -102,7 +102,7 @@ def two_adaptations(path, fine_tune, probe, seeds=4, **more):
                             ran,
                             control=control,
                             seed=seed,
-                            setup=control,
+                            protocol=control,
                             **more,
                         )
                     )

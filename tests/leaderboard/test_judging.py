@@ -78,7 +78,7 @@ def test_features_are_paid_once_and_scores_each(judgement):
     assert logme.seconds == pytest.approx(4 * (0.4 + 0.1))
     assert logme.share == pytest.approx(2.0 / 50)
     assert logme.unscored == len(TARGETS) * 2  # scratch has no score, under either seed
-    assert (row(judgement, "prior").seconds, row(judgement, "prior").works) == (0, False)
+    assert (row(judgement, "prior").seconds, row(judgement, "prior").uses_target) == (0, False)
 
 
 def test_a_selector_that_can_answer_nowhere_is_last_and_says_why(judgement):
@@ -344,5 +344,6 @@ def test_what_answered_for_few_targets_is_not_what_all_are_held_against(store, r
 def test_a_target_that_was_answered_for_at_one_size_is_not_said_to_lack_an_answer(store, registry):
     notes = judged_table(judge(store, selectors_to_judge(registry, store, "logme,largest"))).notes
     assert any(
-        note.startswith("logme: no answer for some sizes or setups of 6 targets") for note in notes
+        note.startswith("logme: no answer for some sizes or protocols of 6 targets")
+        for note in notes
     )

@@ -19,7 +19,7 @@ def setting(task, sources=6, seeds=2, size="150"):
     return Setting(
         task,
         size,
-        f"setup-{task}",
+        f"protocol-{task}",
         "accuracy",
         tuple(range(seeds)),
         names,

@@ -146,8 +146,8 @@ def test_unlike_metrics_are_averaged_as_relative_gains(tmp_path):
 
 def test_mixed_training_budgets_are_noted(tmp_path):
     jobs = [
-        job(f"{name}{setup}", name, adaptation=how, setup=setup)
-        for setup in "xy"
+        job(f"{name}{protocol}", name, adaptation=how, protocol=protocol)
+        for protocol in "xy"
         for name, how in ((SCRATCH, "from_scratch"), (IMAGENET, "fine_tune"))
     ]
     store = store_of(
@@ -157,7 +157,7 @@ def test_mixed_training_budgets_are_noted(tmp_path):
         tasks=(task("t"),),
     )
     assert any(
-        note.startswith("2 setups of one task and adaptation are mixed")
+        note.startswith("2 protocols of one task and adaptation are mixed")
         for note in standings_table(standings(store)).notes
     )
 

@@ -39,7 +39,7 @@ def context(architecture, **fields):
     scratch = f"scratch/{architecture}"
     source = replace(registry.source("toy/fixed"), name=f"lab/{architecture}", scratch=scratch)
 
-    def another(name):
+    def load_source(name):
         return backbone_of(architecture, 1) if name == scratch else backbone_of(name, 2)
 
     made = Context(
@@ -50,7 +50,7 @@ def context(architecture, **fields):
         nn.functional.cross_entropy,
         6,
         images=lambda: iter([batch(30, 5)]),
-        another=another,
+        load_source=load_source,
         image_size=SIDE,
     )
     return replace(made, **fields)

@@ -202,7 +202,7 @@ def test_whatever_the_head_is_fed_its_depths_are_bounded():
 
 def test_a_head_begins_at_the_mean_log_depth_of_its_targets():
     both, targets = network(), encode(metres(), metres() / 10, side=64).targets
-    METHODS.acquaint(both[1], targets)
+    METHODS.init_head(both[1], targets)
     both[1].last.weight.data.zero_()
     expected = np.mean([np.log(target[target > 0]).mean() for target in targets])
     with torch.no_grad():
@@ -213,7 +213,7 @@ def test_a_head_begins_at_the_mean_log_depth_of_its_targets():
 @pytest.mark.parametrize("extreme", [0.001, 1000.0])
 def test_a_head_begins_at_a_depth_that_it_can_leave_however_extreme_its_targets(extreme):
     head = METHODS.head(Pyramid((4, 4, 4, 4)), 1)
-    METHODS.acquaint(head, np.full((2, 32, 32), extreme, np.float32))
+    METHODS.init_head(head, np.full((2, 32, 32), extreme, np.float32))
     METHODS.loss(
         head.train()([torch.randn(2, 4, side, side) for side in (8, 4, 2, 1)]),
         torch.ones(2, 32, 32),
@@ -398,7 +398,7 @@ def test_a_few_steps_tell_near_from_far():
         return images, targets
 
     both, (images, targets) = network(side=32), squares(0)
-    METHODS.acquaint(both[1], targets.numpy())
+    METHODS.init_head(both[1], targets.numpy())
     optimiser = torch.optim.AdamW(both.parameters(), lr=1e-2)
     both.train()
     for _ in range(22):

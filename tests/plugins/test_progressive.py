@@ -97,9 +97,9 @@ def test_a_stage_sees_its_own_columns_activations_and_the_adapted_ones_of_the_so
 def test_two_columns_add_up_and_may_be_of_another_width():
     given = context("test_resnet")
     wider = backbone_of("test_resnet", 2, channels=(32, 64, 48, 96))
-    known = given.another
+    known = given.load_source
     network = progressive.method(
-        replace(given, another=lambda name: wider if name == "lab/wider" else known(name)),
+        replace(given, load_source=lambda name: wider if name == "lab/wider" else known(name)),
         columns="lab/wider",
     ).network
     kept = state_of(wider)

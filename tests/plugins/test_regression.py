@@ -183,7 +183,7 @@ def test_the_card_declares_what_is_measured():
 def head_of(targets, features=4):
     torch.manual_seed(0)
     head = METHODS.head(features, targets.shape[1])
-    METHODS.acquaint(head, targets)
+    METHODS.init_head(head, targets)
     return head
 
 

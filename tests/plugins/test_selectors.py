@@ -385,7 +385,7 @@ def simulated(seed, own, noise, images, budget, questions=20):
             f"t{t}",
             f"t{t} {s}",
             test,
-            setup=f"t{t}",
+            protocol=f"t{t}",
             size=size,
             validation=test + draw.normal(0, read),
             seconds=1.0,
@@ -467,7 +467,7 @@ def test_variances_are_those_that_records_were_made_with():
                         f"t{t}",
                         f"t{t} {s}",
                         test,
-                        setup=f"t{t}",
+                        protocol=f"t{t}",
                         size=100,
                         validation=test + draw.normal(0, 0.1),
                     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -63,13 +63,13 @@ def draw(found: Anatomy) -> Figure:
     return figure
 
 
-def _paths(panel: object, paths: object, names: list[str]) -> None:
+def _paths(panel: Any, paths: Any, names: list[str]) -> None:
     import matplotlib
 
     shades = matplotlib.colormaps["viridis"](np.linspace(0, 0.9, len(names)))
     for place, name in enumerate(names):
-        own = paths[paths["module"] == name]  # type: ignore[index]
+        own = paths[paths["module"] == name]
         marker = "ovs^Dpx+*"[place % 9]
         panel.plot(
             own["x"], own["mean"], color=shades[place], marker=marker, markersize=4, label=name
-        )  # type: ignore[attr-defined]
+        )

@@ -69,7 +69,7 @@ def draw(found: Judgement) -> Figure:
 
 
 def _kind(row: Judged) -> str:
-    return "chance" if row.chance else "look" if row.works else "rule"
+    return "chance" if row.chance else "look" if row.uses_target else "rule"
 
 
 def _mark(axes: Axes, row: Judged, place: float) -> None:

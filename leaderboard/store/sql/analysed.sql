@@ -5,13 +5,13 @@ WITH curve AS (
     UNION ALL
     SELECT g.*, 'RI-T', g.reference_job FROM gains g WHERE g.reference = 'scratch'
 )
-SELECT analysis, source, task, adaptation, size, seed, setup, metric, sign, subject, quantity, module, x, value, small_target, target_domain
+SELECT analysis, source, task, adaptation, size, seed, protocol, metric, sign, subject, quantity, module, x, value, small_target, target_domain
 FROM analysed
 UNION ALL
-SELECT 'convergence', g.source, g.task, g.adaptation, g.size, g.seed, g.setup, g.metric, j.sign, g.subject, 'validation', '', p.epoch, p.value,
+SELECT 'convergence', g.source, g.task, g.adaptation, g.size, g.seed, g.protocol, g.metric, j.sign, g.subject, 'validation', '', p.epoch, p.value,
        g.small_target, g.target_domain
 FROM curve g
 JOIN jobs j ON j.job = g.trained
 JOIN curves p ON p.job = g.trained AND p.split = 'validation' AND p.metric = g.metric
-WHERE EXISTS (FROM analysed a WHERE a.source = g.source AND a.adaptation = g.adaptation AND a.size = g.size AND a.setup = g.setup)
+WHERE EXISTS (FROM analysed a WHERE a.source = g.source AND a.adaptation = g.adaptation AND a.size = g.size AND a.protocol = g.protocol)
 ORDER BY ALL;

@@ -8,7 +8,7 @@ FROM arriving a
 WHERE jobs.job = a.job;
 
 INSERT INTO jobs BY NAME
-SELECT a.job, a.kind, a.source, a.task, a.adaptation, '' AS control, a.size, a.seed, a.setup, a.metric, a.sign, a.run, 'done' AS state,
+SELECT a.job, a.kind, a.source, a.task, a.adaptation, '' AS control, a.size, a.seed, a.protocol, a.metric, a.sign, a.run, 'done' AS state,
     a.train_images, a.note
 FROM arriving a ANTI JOIN jobs ON jobs.job = a.job;
 

@@ -13,5 +13,5 @@ FROM arriving a
 LEFT JOIN jobs j ON j.job = a.job
 LEFT JOIN (SELECT job, any_value(value) AS value FROM metrics GROUP BY job) m ON m.job = a.job
 UNION ALL
-SELECT NULL, 'kept' FROM (SELECT * FROM jobs WHERE setup IN (SELECT DISTINCT setup FROM arriving)) j ANTI JOIN arriving a ON a.job = j.job
+SELECT NULL, 'kept' FROM (SELECT * FROM jobs WHERE protocol IN (SELECT DISTINCT protocol FROM arriving)) j ANTI JOIN arriving a ON a.job = j.job
 ORDER BY place NULLS LAST;

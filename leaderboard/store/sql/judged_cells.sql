@@ -6,7 +6,7 @@
 WITH controls AS (
     SELECT DISTINCT control FROM cells WHERE adaptation = $adaptation
 )
-SELECT c.job, c.source, c.task, c.size, c.train_size, c.seed, c.setup, c.metric, c.sign * c.value AS quality, c.sign * c.validation AS validation,
+SELECT c.job, c.source, c.task, c.size, c.train_size, c.seed, c.protocol, c.metric, c.sign * c.value AS quality, c.sign * c.validation AS validation,
     c.seconds, c.sign, p.domain_relation AS relation, s.images AS source_images, s.base, t.images AS task_images, t.domain AS target_domain,
     TRY_CAST(u.spec -> 'training' ->> 'epochs' AS INTEGER) AS epochs, TRY_CAST(u.spec ->> 'image_size' AS INTEGER) AS image_size,
     c.train_size <= coalesce(TRY_CAST(u.spec ->> 'small_target' AS INTEGER), 150) AS small_target

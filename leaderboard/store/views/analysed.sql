@@ -5,7 +5,7 @@ WITH latest AS (
     SELECT * FROM jobs
     WHERE kind = 'analyse' AND state = 'done'
     QUALIFY row_number() OVER (
-        PARTITION BY analysis, source, task, adaptation, size, seed, setup, metric ORDER BY started DESC NULLS LAST, job
+        PARTITION BY analysis, source, task, adaptation, size, seed, protocol, metric ORDER BY started DESC NULLS LAST, job
     ) = 1
 )
 SELECT
@@ -15,7 +15,7 @@ SELECT
     j.adaptation,
     j.size,
     j.seed,
-    j.setup,
+    j.protocol,
     j.metric,
     j.sign,
     r.subject,

@@ -1,9 +1,9 @@
 -- cells: one row for each finished measurement of source x task x adaptation x size x seed.
 --
 -- `value` is the task's metric on the test split, `validation` the same metric on validation. Where several done jobs share
--- their coordinates (a plugin was edited in between), the one that started last counts. `setup` is the hash of what
+-- their coordinates (a plugin was edited in between), the one that started last counts. `protocol` is the hash of what
 -- comparable cells share besides their coordinates: the task's data, the image size, the training budget.
--- `origin`: 'measured' here, or 'imported' from a published table (`headwater import`). An imported cell shares its setup with that
+-- `origin`: 'measured' here, or 'imported' from a published table (`headwater import`). An imported cell shares its protocol with that
 -- import only: it is never paired with a measured one, and has no gain where the table has no reference.
 CREATE OR REPLACE VIEW cells AS
 WITH tested AS (
@@ -18,7 +18,7 @@ SELECT
     j.train_images AS train_size,
     j.size,
     j.seed,
-    j.setup,
+    j.protocol,
     j.metric,
     j.sign,
     t.value,
@@ -36,6 +36,6 @@ LEFT JOIN runs r ON r.run = j.run
 LEFT JOIN tested v ON v.job = j.job AND v.split = 'validation' AND v.metric = j.metric
 WHERE j.kind = 'adapt' AND j.state = 'done' AND t.value IS NOT NULL AND NOT isnan(t.value)
 QUALIFY row_number() OVER (
-    PARTITION BY j.source, j.task, j.adaptation, j.size, j.seed, j.setup, j.metric
+    PARTITION BY j.source, j.task, j.adaptation, j.size, j.seed, j.protocol, j.metric
     ORDER BY j.started DESC NULLS LAST, j.job
 ) = 1;

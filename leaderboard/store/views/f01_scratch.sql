@@ -6,7 +6,7 @@ SELECT
     g.adaptation,
     g.size,
     g.seed,
-    g.setup,
+    g.protocol,
     g.metric,
     g.source,
     c.sign * c.validation AS validation,

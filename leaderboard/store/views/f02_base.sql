@@ -6,7 +6,7 @@ SELECT
     s.adaptation,
     s.size,
     s.seed,
-    s.setup,
+    s.protocol,
     s.metric,
     s.base,
     s.source,

@@ -1,13 +1,13 @@
 -- f03_size: F3, domain match against source size; one row for each gain of a source of one task whose domain and number of images are
 -- known. `match` is 2 within-domain, 1 including, 0 cross-domain. Ranks are taken among the rows of one target, adaptation, size,
--- seed, setup, metric, architecture and base.
+-- seed, protocol, metric, architecture and base.
 CREATE OR REPLACE VIEW f03_size AS
 SELECT
     task,
     adaptation,
     size,
     seed,
-    setup,
+    protocol,
     metric,
     architecture,
     base,

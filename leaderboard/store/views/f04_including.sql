@@ -8,7 +8,7 @@ WITH means AS (
         adaptation,
         size,
         seed,
-        setup,
+        protocol,
         metric,
         architecture,
         base,

@@ -4,7 +4,7 @@
 CREATE OR REPLACE VIEW f05_multi AS
 WITH ranked AS (
     SELECT *, row_number() OVER (
-        PARTITION BY task, adaptation, size, seed, setup, metric, architecture, base, multi_source
+        PARTITION BY task, adaptation, size, seed, protocol, metric, architecture, base, multi_source
         ORDER BY CASE WHEN multi_source THEN parts ELSE coalesce(source_images, 0) END DESC, source
     ) AS place
     FROM step_gains
@@ -15,7 +15,7 @@ SELECT
     m.adaptation,
     m.size,
     m.seed,
-    m.setup,
+    m.protocol,
     m.metric,
     m.architecture,
     m.base,
@@ -32,6 +32,6 @@ SELECT
 FROM ranked m
 LEFT JOIN ranked w
     ON NOT w.multi_source AND w.place = 1 AND w.task = m.task AND w.adaptation = m.adaptation AND w.size = m.size
-    AND w.seed IS NOT DISTINCT FROM m.seed AND w.setup = m.setup AND w.metric = m.metric
+    AND w.seed IS NOT DISTINCT FROM m.seed AND w.protocol = m.protocol AND w.metric = m.metric
     AND w.architecture IS NOT DISTINCT FROM m.architecture AND w.base IS NOT DISTINCT FROM m.base
 WHERE m.multi_source AND m.place = 1;

@@ -7,7 +7,7 @@ WITH means AS (
         adaptation,
         size,
         seed,
-        setup,
+        protocol,
         metric,
         architecture,
         base,

@@ -1,6 +1,6 @@
 -- f08_small: F8, each source on a small subset of a target and on most of it; one row for each source, target, adaptation and seed.
 --
--- Small is the smallest small-target size that the target was measured at under this adaptation and setup, full the largest that
+-- Small is the smallest small-target size that the target was measured at under this adaptation and protocol, full the largest that
 -- is not small. difference = gain small - gain full. `small_validation`, `small_score` and `full_score` are the metric (times sign,
 -- higher is better) on validation at the small size and on test at both: sources are screened by the first.
 CREATE OR REPLACE VIEW f08_small AS
@@ -8,7 +8,7 @@ WITH ends AS (
     SELECT
         task,
         adaptation,
-        setup,
+        protocol,
         metric,
         min(train_size) FILTER (small_target) AS small_images,
         max(train_size) FILTER (NOT small_target) AS full_images
@@ -19,7 +19,7 @@ SELECT
     s.task,
     s.adaptation,
     s.seed,
-    s.setup,
+    s.protocol,
     s.metric,
     s.source,
     e.small_images,
@@ -36,7 +36,7 @@ SELECT
     s.target_domain
 FROM ends e
 JOIN step_gains s
-    ON s.task = e.task AND s.adaptation = e.adaptation AND s.setup = e.setup AND s.metric = e.metric AND s.train_size = e.small_images
+    ON s.task = e.task AND s.adaptation = e.adaptation AND s.protocol = e.protocol AND s.metric = e.metric AND s.train_size = e.small_images
 JOIN step_gains f
-    ON f.task = s.task AND f.adaptation = s.adaptation AND f.setup = s.setup AND f.metric = s.metric AND f.source = s.source
+    ON f.task = s.task AND f.adaptation = s.adaptation AND f.protocol = s.protocol AND f.metric = s.metric AND f.source = s.source
     AND f.seed IS NOT DISTINCT FROM s.seed AND f.train_size = e.full_images;

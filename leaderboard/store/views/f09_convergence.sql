@@ -35,7 +35,7 @@ WITH timed AS (
         g.adaptation,
         g.size,
         g.seed,
-        g.setup,
+        g.protocol,
         g.metric,
         g.source,
         coalesce(min(p.epoch) FILTER (p.score >= r.best), any_value(b.ran) + 1) AS epochs,

@@ -10,7 +10,7 @@ WITH paired AS (
         adaptation,
         size,
         seed,
-        setup,
+        protocol,
         metric,
         x AS block,
         any_value(sign) * any_value(value) FILTER (subject = 'P-T') AS transferred,

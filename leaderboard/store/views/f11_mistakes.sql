@@ -9,7 +9,7 @@ WITH paired AS (
         adaptation,
         size,
         seed,
-        setup,
+        protocol,
         metric,
         any_value(value) FILTER (quantity = 'ambiguity' AND module = 'only-first-wrong') AS transferred_ambiguity,
         any_value(value) FILTER (quantity = 'ambiguity' AND module = 'only-second-wrong') AS scratch_ambiguity,

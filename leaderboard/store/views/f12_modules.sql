@@ -7,7 +7,7 @@ SELECT
     adaptation,
     size,
     seed,
-    setup,
+    protocol,
     metric,
     subject,
     module,

@@ -5,7 +5,7 @@
 -- gain_rel = sign * (value - reference_value) / |reference_value|, NULL where the reference is 0
 -- with sign +1 for metrics that should be high and -1 for those that should be low: a positive gain is always better.
 --
--- A cell and its reference share task, size, seed, setup and metric. Two references:
+-- A cell and its reference share task, size, seed, protocol and metric. Two references:
 --   'scratch'  the same architecture from random initialisation, trained by the adaptation's control
 --   'base'     for chains, the base weights without the source step, adapted the same way; a base that is itself
 --              random runs the control, since training all of a random network is from_scratch whatever it is called
@@ -55,7 +55,7 @@ SELECT
     s.base IS NOT NULL AS chained,
     s.base,
     s.chain_tasks,
-    c.setup,
+    c.protocol,
     c.job,
     r.job AS reference_job,
     c.run
@@ -63,7 +63,7 @@ FROM cells c
 JOIN wanted w ON w.job = c.job
 JOIN cells r
     ON r.source = w.reference_source AND r.adaptation = w.reference_adaptation
-    AND r.task = c.task AND r.size = c.size AND r.seed IS NOT DISTINCT FROM c.seed AND r.setup = c.setup AND r.metric = c.metric
+    AND r.task = c.task AND r.size = c.size AND r.seed IS NOT DISTINCT FROM c.seed AND r.protocol = c.protocol AND r.metric = c.metric
 JOIN source_models s ON s.name = c.source
 LEFT JOIN tasks t ON t.name = c.task
 LEFT JOIN relations p ON p.source = c.source AND p.task = c.task

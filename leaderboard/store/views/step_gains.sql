@@ -2,7 +2,7 @@
 --
 -- Mensink et al. (2022) measure transfer so, over what the network was before its source step. `score` and `validation` are the
 -- metric on test and validation, times sign, so that higher is better; `parts` is how many tasks a chain's last stage had, 0
--- where the source was not made here. Rows with the same task, adaptation, size, seed, setup, metric, architecture and base differ
+-- where the source was not made here. Rows with the same task, adaptation, size, seed, protocol, metric, architecture and base differ
 -- in the source step alone: the findings pair them.
 CREATE OR REPLACE VIEW step_gains AS
 SELECT
@@ -10,7 +10,7 @@ SELECT
     g.adaptation,
     g.size,
     g.seed,
-    g.setup,
+    g.protocol,
     g.metric,
     g.architecture,
     g.base,

@@ -1,5 +1,5 @@
 -- unpaired: cells that were measured but have no gain over 'scratch' or 'base', because that reference is missing, failed, or
--- was measured under another setup. Random sources and cells of published tables want no reference and are not listed.
+-- was measured under another protocol. Random sources and cells of published tables want no reference and are not listed.
 CREATE OR REPLACE VIEW unpaired AS
 WITH wanted AS (
     SELECT c.*, 'scratch' AS reference, s.scratch AS reference_source, c.control AS reference_adaptation

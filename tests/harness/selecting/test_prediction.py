@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from headwater.harness.results.answers import Answers
+from headwater.harness.results.answers import Predictions
 from headwater.harness.selecting.comparison import Comparison, paired
 from headwater.harness.selecting.prediction import Prediction
 from headwater.harness.selecting.rungs import Rung, Sample
@@ -23,12 +23,12 @@ def answers(right, metric="accuracy"):
     """Of two classes, all images of the first: an answer is right where its first output is larger."""
     right = np.asarray(right, bool)
     outputs = np.stack([right, ~right], axis=1).astype(np.float32)
-    return Answers(outputs, np.zeros(len(right), np.int64), metric, TYPE, np.arange(len(right)))
+    return Predictions(outputs, np.zeros(len(right), np.int64), metric, TYPE, np.arange(len(right)))
 
 
 def sample(right, seeds=1):
     kept = {seed: answers(right) for seed in range(seeds)}
-    return Sample({seed: float(a.right.mean()) for seed, a in kept.items()}, kept)
+    return Sample({seed: float(a.correct.mean()) for seed, a in kept.items()}, kept)
 
 
 def share(hits, images):
@@ -176,7 +176,7 @@ def test_two_sources_over_the_same_images_are_compared_by_those_only_one_got_rig
     moved = Sample(
         {0: 0.8},
         {
-            0: Answers(
+            0: Predictions(
                 answers(one).outputs, answers(one).targets, "accuracy", TYPE, np.arange(5, 105)
             )
         },
@@ -190,7 +190,7 @@ def test_other_metrics_are_compared_by_a_bootstrap_over_the_same_images():
 
     def of(noise):
         outputs = (np.eye(3)[targets] + random.normal(0, noise, (80, 3))).astype(np.float32)
-        kept = Answers(outputs, targets, "balanced_accuracy", TYPE, np.arange(80))
+        kept = Predictions(outputs, targets, "balanced_accuracy", TYPE, np.arange(80))
         return Sample({0: kept.value()}, {0: kept})
 
     good, poor = of(0.4), of(1.5)

@@ -259,7 +259,7 @@ def test_seeds_are_averaged_and_another_metric_decides_where_it_is_named(tmp_pat
 
 
 def test_asked_sizes_go_to_the_nearest_rung(tmp_path):
-    from headwater.harness.running.run import Session, Unwatched
+    from headwater.harness.running.run import NullWatcher, Session
     from headwater.harness.selecting.select import Request, prepared
 
     with Session() as session:
@@ -270,7 +270,9 @@ def test_asked_sizes_go_to_the_nearest_rung(tmp_path):
             selector="own/halving",
             keys={**KEYS, "store": tmp_path / "s.duckdb"},
         )
-        live = prepared(asked, [PLUGIN, *OWN], INLINE, Unwatched(), session, lambda text: None).live
+        live = prepared(
+            asked, [PLUGIN, *OWN], INLINE, NullWatcher(), session, lambda text: None
+        ).live
     found = [
         live.rung(size, epochs)
         for size, epochs in ((5, 1), (12, None), (59, 2), (500, 99), (None, None))

@@ -230,7 +230,7 @@ def test_f6_is_what_a_hand_counts_over_targets_of_unlike_metrics(tmp_path):
                         target,
                         how,
                         seed=seed,
-                        setup=target,
+                        protocol=target,
                         metric=metric,
                         sign=sign,
                     )

@@ -157,7 +157,7 @@ def test_a_target_where_every_source_ends_at_zero_has_no_relative_regret():
         "task": "t",
         "adaptation": "fine_tune",
         "seed": 0,
-        "setup": "",
+        "protocol": "",
         "source": list("abcd"),
     }
     zero = pd.DataFrame(

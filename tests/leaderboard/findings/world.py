@@ -87,7 +87,7 @@ def world(
                     shape = {
                         "size": size,
                         "seed": seed,
-                        "setup": target.name,
+                        "protocol": target.name,
                         "metric": metric,
                         "sign": sign,
                     }

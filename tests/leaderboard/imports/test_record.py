@@ -7,7 +7,7 @@ import pytest
 
 from headwater.leaderboard import Store
 from headwater.leaderboard.imports import Incoming, TableMapping, import_table
-from headwater.leaderboard.imports.record import setup_of
+from headwater.leaderboard.imports.record import protocol_of
 from tests.leaderboard.imports.published import (
     COLUMNS,
     DOMAINS,
@@ -138,7 +138,7 @@ def test_a_dry_run_says_the_same_and_writes_nothing(store, tmp_path):
 def test_two_imports_of_the_same_names_stay_apart(store, tmp_path):
     imported(store, tmp_path, WIDE, WIDE_KEYS)
     imported(store, tmp_path, WIDE.replace("0.91", "0.5"), WIDE_KEYS, name="other")
-    assert ask(store, "SELECT count(*), count(DISTINCT setup) FROM cells") == [(12, 2)]
+    assert ask(store, "SELECT count(*), count(DISTINCT protocol) FROM cells") == [(12, 2)]
     assert sorted(
         ask(store, "SELECT value FROM cells WHERE source = 'alpha' AND task = 'pets'")
     ) == [(0.5,), (0.91,)]
@@ -236,7 +236,9 @@ def test_imported_cells_never_pass_for_measured_ones(tmp_path):
 def test_an_import_has_the_setup_of_its_name_only():
     first, second = (TableMapping.of(WIDE_KEYS | more) for more in ({}, {"size": "small"}))
     assert (
-        setup_of(first) == setup_of(second) != setup_of(TableMapping.of(WIDE_KEYS | {"name": "x"}))
+        protocol_of(first)
+        == protocol_of(second)
+        != protocol_of(TableMapping.of(WIDE_KEYS | {"name": "x"}))
     )
 
 

@@ -113,9 +113,12 @@ def test_repeated_seeds_bring_in_what_they_differ_by_beyond_their_images():
         dict.fromkeys(values, 0.8), {seed: answers(np.arange(100) < 80) for seed in values}
     )
     found = Prediction({"a": {TOP: wide}, "b": {TOP: same}}, {})
-    image = lambda s: np.mean(
-        [(np.diff(s.answers[k].interval)[0] / 2 / 1.959963984540054) ** 2 for k in s.answers]
-    )
+
+    def image(s):
+        return np.mean(
+            [(np.diff(s.answers[k].interval)[0] / 2 / 1.959963984540054) ** 2 for k in s.answers]
+        )
+
     excess = (2 * (0.01 - image(wide)) + 2 * (0 - image(same))) / 4
     variance, freedom = found.seed_variance(TOP)
     assert (variance, freedom) == (pytest.approx(max(0, excess)), 4)

@@ -9,7 +9,7 @@ from .store.records import Reading as Reading
 from .store.records import RunRecord as RunRecord
 from .store.records import State as State
 from .store.records import Trial as Trial
-from .store.sandbox import Result as Result
+from .store.sandbox import QueryResult as QueryResult
+from .store.store import JobCost as JobCost
 from .store.store import JobState as JobState
-from .store.store import Spent as Spent
 from .store.store import Store as Store

@@ -78,7 +78,7 @@ def command(
     **given: Any,
 ) -> None:
     from headwater.harness.cli.list_verb import report_problems
-    from headwater.leaderboard.imports import Incoming, import_table
+    from headwater.leaderboard.imports import IncomingTable, import_table
     from headwater.leaderboard.show.import_report import tables
     from headwater.leaderboard.store.store import Store
     from headwater.registry import Kind, Registry
@@ -87,7 +87,7 @@ def command(
     registry = Registry.discover(plugins)
     report_problems(registry)
     estimators: Any = registry.cards[Kind.ESTIMATOR]
-    incoming = Incoming.read(file, read, estimators, registry.domain_parents())
+    incoming = IncomingTable.read(file, read, estimators, registry.domain_parents())
     for table in tables(
         import_table(Store(store), incoming, dry_run=dry_run),
         store,

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from headwater.harness.planning.job import Job
-from headwater.leaderboard import Spent
+from headwater.leaderboard import JobCost
 from headwater.registry import SourceModel
 
 FIXED = 200
@@ -47,7 +47,7 @@ _LEVELS = 6
 
 
 def forecast(
-    jobs: Iterable[Job], history: Sequence[Spent], sources: Mapping[str, SourceModel]
+    jobs: Iterable[Job], history: Sequence[JobCost], sources: Mapping[str, SourceModel]
 ) -> Forecast:
     """Sum over jobs of the median of their nearest precedents, scaled by work: the same cell with another seed, else
     another source of that architecture, another size, another task, another adaptation, another architecture."""
@@ -92,7 +92,7 @@ def work_of(images: float | None, image_size: int | None) -> float | None:
 
 
 def _table(
-    history: Sequence[Spent], level: int
+    history: Sequence[JobCost], level: int
 ) -> dict[tuple[str, ...], list[tuple[float, float | None]]]:
     """Seconds and work of the precedents of each key."""
     table: dict[tuple[str, ...], list[tuple[float, float | None]]] = defaultdict(list)

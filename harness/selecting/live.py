@@ -19,7 +19,7 @@ from headwater.harness.planning.spec import Spec
 from headwater.harness.results.answers import Predictions, answers_of
 from headwater.harness.running.run import Control, Session, Watcher, compare_with_store, execute
 from headwater.harness.selecting.rungs import Rung, Sample
-from headwater.leaderboard import JobState, Spent, Store
+from headwater.leaderboard import JobCost, JobState, Store
 from headwater.leaderboard.store.records import JobKind, State
 from headwater.registry import Registry, Score, SourceModel
 from headwater.registry.errors import StoreMissing
@@ -249,7 +249,7 @@ class Live:
         except StoreMissing:
             return {}
 
-    def history(self) -> list[Spent]:
+    def history(self) -> list[JobCost]:
         try:
             return self.store.history()
         except StoreMissing:

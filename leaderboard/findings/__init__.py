@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headwater.leaderboard.findings._base import Answer, Finding, Part, Verdict
+from headwater.leaderboard.findings._base import Finding, FindingPart, FindingResult, Verdict
 from headwater.leaderboard.findings.catalogue import FINDINGS, examine
 
-__all__ = ["FINDINGS", "Answer", "Finding", "Part", "Verdict", "examine"]
+__all__ = ["FINDINGS", "Finding", "FindingPart", "FindingResult", "Verdict", "examine"]

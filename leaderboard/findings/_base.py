@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-LEAST_TARGETS = 2
+MIN_TARGETS = 2
 """With one target, nothing is known of how targets differ, and the claims are about targets."""
 
 MENSINK = (
@@ -36,7 +36,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True)
-class Part:
+class FindingPart:
     """One statistic of a finding, with its interval at 95 % and what it rests on.
 
     ``value`` is None where there are no rows, ``low`` and ``high`` where targets are too few. ``unit``: how the value reads (share,
@@ -60,7 +60,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class FindingRows:
     """The rows that count, by view."""
 
     frames: Mapping[str, pd.DataFrame]
@@ -82,18 +82,18 @@ class Finding:
     definition: str
     rule: str
     views: tuple[str, ...]
-    examine: Callable[[Evidence], Sequence[Part]]
+    examine: Callable[[FindingRows], Sequence[FindingPart]]
 
 
 _GRAVEST_FIRST = (Verdict.CONTRADICTED, Verdict.NOT_ENOUGH, Verdict.CANNOT_TELL)
 
 
 @dataclass(frozen=True)
-class Answer:
+class FindingResult:
     """What the rows say of one finding."""
 
     finding: Finding
-    parts: tuple[Part, ...]
+    parts: tuple[FindingPart, ...]
 
     @property
     def verdict(self) -> Verdict:

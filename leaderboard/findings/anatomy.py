@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headwater.leaderboard.findings._base import NEYSHABUR, Evidence, Finding, Part
+from headwater.leaderboard.findings._base import NEYSHABUR, Finding, FindingPart, FindingRows
 from headwater.leaderboard.findings.domains import PAIRED_RULE
 from headwater.leaderboard.findings.means import CORRELATION, SETTING, mean_part
 from headwater.leaderboard.findings.shares import HALF, share_part
@@ -19,7 +19,7 @@ _FEWEST = 3
 """A rank correlation of two points is 1 or -1 whatever they are."""
 
 
-def _f10(evidence: Evidence) -> list[Part]:
+def _f10(evidence: FindingRows) -> list[FindingPart]:
     shuffle = evidence.rows("f10_shuffle")
     lacking = 'no shuffled images: anatomy.analyses = ["block_shuffle"], then headwater analyse'
     jobs = _by_job(shuffle)
@@ -90,7 +90,7 @@ def _rank_correlations(rows: pd.DataFrame, along: list[str], value: str) -> pd.D
     return pd.DataFrame(found, columns=[*_COORDINATES, "rho"])
 
 
-def _f11(evidence: Evidence) -> list[Part]:
+def _f11(evidence: FindingRows) -> list[FindingPart]:
     rows = evidence.rows("f11_mistakes")
     lacking = 'no comparison of mistakes: anatomy.analyses = ["mistakes"], then headwater analyse'
     return [
@@ -129,7 +129,7 @@ def _f11(evidence: Evidence) -> list[Part]:
     ]
 
 
-def _f12(evidence: Evidence) -> list[Part]:
+def _f12(evidence: FindingRows) -> list[FindingPart]:
     rows = evidence.rows("f12_modules")
     transferred, scratch = rows[rows["subject"] == "P-T"], rows[rows["subject"] == "RI-T"]
     lacking = 'no modules set back: anatomy.analyses = ["criticality"], then headwater analyse'

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from headwater.leaderboard.findings._base import Answer, Evidence, Finding
+from headwater.leaderboard.findings._base import Finding, FindingResult, FindingRows
 from headwater.leaderboard.findings.anatomy import F10, F11, F12
 from headwater.leaderboard.findings.convergence import F9
 from headwater.leaderboard.findings.domains import F3, F4, F6
@@ -40,7 +40,9 @@ def chosen(ids: Sequence[str]) -> list[Finding]:
     return [finding for name, finding in FINDINGS.items() if name in wanted]
 
 
-def examine(store: Store, ids: Sequence[str] = (), wanted: Filter | None = None) -> list[Answer]:
+def examine(
+    store: Store, ids: Sequence[str] = (), wanted: Filter | None = None
+) -> list[FindingResult]:
     """What the rows of a store say of findings.
 
     Raises UnknownName, QueryError where the filter leaves nothing, and what reading a store raises. F8 compares sizes, so that a filter
@@ -50,10 +52,10 @@ def examine(store: Store, ids: Sequence[str] = (), wanted: Filter | None = None)
     evidence = gather(
         store, {view for finding in findings for view in finding.views}, wanted or Filter()
     )
-    return [Answer(finding, tuple(finding.examine(evidence))) for finding in findings]
+    return [FindingResult(finding, tuple(finding.examine(evidence))) for finding in findings]
 
 
-def gather(store: Store, views: set[str], wanted: Filter) -> Evidence:
+def gather(store: Store, views: set[str], wanted: Filter) -> FindingRows:
     """The rows of views that a filter keeps, always in the same order; raises QueryError where it leaves none of those there are."""
     with store.reading() as connection:
         frames = {
@@ -64,7 +66,7 @@ def gather(store: Store, views: set[str], wanted: Filter) -> Evidence:
         rows.empty for rows in frames.values()
     ):
         raise _nothing(store, frames.values(), wanted)
-    return Evidence(kept)
+    return FindingRows(kept)
 
 
 def _kept(rows: pd.DataFrame, wanted: Filter) -> pd.DataFrame:

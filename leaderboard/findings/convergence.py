@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from headwater.leaderboard.findings._base import NEYSHABUR, Evidence, Finding, Part
+from headwater.leaderboard.findings._base import NEYSHABUR, Finding, FindingPart, FindingRows
 from headwater.leaderboard.findings.domains import PAIRED_RULE
 from headwater.leaderboard.findings.means import mean_part
 from headwater.leaderboard.findings.shares import share_part
 
 
-def _f9(evidence: Evidence) -> list[Part]:
+def _f9(evidence: FindingRows) -> list[FindingPart]:
     rows = evidence.rows("f09_convergence")
     lacking = 'no learning curves of a network and its scratch reference: run fine_tune, with references = ["scratch"]'
     to_best, own = (

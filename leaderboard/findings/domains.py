@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headwater.leaderboard.findings._base import MENSINK, Evidence, Finding, Part, Verdict
+from headwater.leaderboard.findings._base import MENSINK, Finding, FindingPart, FindingRows, Verdict
 from headwater.leaderboard.findings.means import (
     CORRELATION,
     absent,
@@ -31,7 +31,7 @@ PAIRED_RULE = (
 _NEVER_TOGETHER = "{} cells never share a target, adaptation, size, seed, architecture and base"
 
 
-def _f3(evidence: Evidence) -> list[Part]:
+def _f3(evidence: FindingRows) -> list[FindingPart]:
     gains = evidence.rows("step_gains")
     single = gains[~gains["multi_source"].astype(bool)]
     relation = single["domain_relation"]
@@ -56,7 +56,7 @@ def _f3(evidence: Evidence) -> list[Part]:
     ]
 
 
-def _domain_against_size(rows: pd.DataFrame) -> list[Part]:
+def _domain_against_size(rows: pd.DataFrame) -> list[FindingPart]:
     """Partial rank correlations of gain with domain match and with source size, and the first less the size of the second."""
     claims = (
         ("domain matters more than source size", "ρ(domain) − |ρ(size)|"),
@@ -82,7 +82,7 @@ def _domain_against_size(rows: pd.DataFrame) -> list[Part]:
         decides = place == 0
         if estimates is None or drawn is None or np.isnan(estimates[place]):
             parts.append(
-                Part(
+                FindingPart(
                     claim,
                     meaning,
                     verdict=Verdict.NOT_ENOUGH if decides else None,
@@ -96,7 +96,7 @@ def _domain_against_size(rows: pd.DataFrame) -> list[Part]:
             interval_of(estimates[place], drawn[place], targets),
             *((-2, 1) if decides else CORRELATION),
         )
-        part = Part(
+        part = FindingPart(
             claim,
             meaning,
             value=estimates[place],
@@ -126,7 +126,7 @@ def _with_difference(
     return domain - np.abs(size), domain, size
 
 
-def _f4(evidence: Evidence) -> list[Part]:
+def _f4(evidence: FindingRows) -> list[FindingPart]:
     gains, rows = evidence.rows("step_gains"), evidence.rows("f04_including")
     including = gains["domain_relation"] == "including"
     remedy = "add a source task whose domain contains the target's (headwater list domains)"
@@ -159,7 +159,7 @@ def _f4(evidence: Evidence) -> list[Part]:
     ]
 
 
-def _f6(evidence: Evidence) -> list[Part]:
+def _f6(evidence: FindingRows) -> list[FindingPart]:
     gains, rows = evidence.rows("step_gains"), evidence.rows("f06_types")
     lacking = absent(
         gains,

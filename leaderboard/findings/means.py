@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headwater.leaderboard.findings._base import LEAST_TARGETS, Part, Verdict
+from headwater.leaderboard.findings._base import MIN_TARGETS, FindingPart, Verdict
 from headwater.leaderboard.statistics.bootstrap import Comparison, More
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def mean_part(
     judged: bool = True,
     lacking: str = "",
     within: tuple[float, float] = (-np.inf, np.inf),
-) -> Part:
+) -> FindingPart:
     """The mean of a column of paired rows; every row counts the same. ``wants``: the sign that the claim says it has.
 
     ``lacking``: what to add where there are no rows; ``within``: what the mean cannot leave. Without ``judged`` it has no verdict and
@@ -70,7 +70,7 @@ def mean_part(
     decides = decides and judged
     if kept.empty:
         verdict = Verdict.NOT_ENOUGH if judged else None
-        return Part(
+        return FindingPart(
             claim,
             meaning,
             verdict=verdict,
@@ -81,7 +81,7 @@ def mean_part(
     compared = comparison(kept, np.stack([values.to_numpy(), np.zeros(len(values))]))
     low, high = (float(bound) for bound in np.clip(compared.interval[0], *within))
     return settle(
-        Part(
+        FindingPart(
             claim,
             meaning,
             value=float(compared.mean[0]),
@@ -99,12 +99,12 @@ def mean_part(
 
 
 def settle(
-    part: Part, low: float, high: float, wants: int, remedy: str = "", against: float = 0.0
-) -> Part:
+    part: FindingPart, low: float, high: float, wants: int, remedy: str = "", against: float = 0.0
+) -> FindingPart:
     """The part with its bounds, verdict and what is missing; ``wants`` 0 gives no verdict."""
-    if part.targets < LEAST_TARGETS or np.isnan(low):
+    if part.targets < MIN_TARGETS or np.isnan(low):
         verdict = Verdict.NOT_ENOUGH if wants else None
-        lacks = f"needs {more_targets(max(1, LEAST_TARGETS - part.targets))}" if wants else ""
+        lacks = f"needs {more_targets(max(1, MIN_TARGETS - part.targets))}" if wants else ""
         return replace(part, verdict=verdict, missing=lacks)
     verdict = Verdict.of(low, high, against, wants) if wants else None
     return replace(

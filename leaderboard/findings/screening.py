@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headwater.leaderboard.findings._base import MENSINK, Evidence, Finding, Part, Verdict
+from headwater.leaderboard.findings._base import MENSINK, Finding, FindingPart, FindingRows, Verdict
 from headwater.leaderboard.findings.domains import PAIRED_RULE
 from headwater.leaderboard.findings.means import CORRELATION, is_relative, mean_part, settle
 from headwater.leaderboard.statistics.bootstrap import DRAWS, interval_of, place_weights
@@ -106,7 +106,7 @@ def _tau(setting: _Setting, weights: np.ndarray) -> np.ndarray:
     return np.concatenate([kendall(part @ setting.small, part @ setting.full) for part in parts])
 
 
-def _f8(evidence: Evidence) -> list[Part]:
+def _f8(evidence: FindingRows) -> list[FindingPart]:
     rows = evidence.rows("f08_small")
     lacking = 'no target with both a small and a larger size: sizes = [50, "full"], say'
     few = (
@@ -126,7 +126,7 @@ def _f8(evidence: Evidence) -> list[Part]:
     ]
 
 
-def _screening_parts(rows: pd.DataFrame, settings: list[_Setting], few: str) -> list[Part]:
+def _screening_parts(rows: pd.DataFrame, settings: list[_Setting], few: str) -> list[FindingPart]:
     claim, meaning = (
         "sources keep their order, so a small subset screens them",
         "τ of source order, small and full",
@@ -137,8 +137,8 @@ def _screening_parts(rows: pd.DataFrame, settings: list[_Setting], few: str) -> 
     )
     if not settings:
         return [
-            Part(claim, meaning, missing=few),
-            Part(gained, "choice − mean source, at full size", missing=few, decides=False),
+            FindingPart(claim, meaning, missing=few),
+            FindingPart(gained, "choice − mean source, at full size", missing=few, decides=False),
         ]
     import pandas as pd
 
@@ -148,7 +148,7 @@ def _screening_parts(rows: pd.DataFrame, settings: list[_Setting], few: str) -> 
         {"task": [s.task for s in settings], "tau": [_own_tau(s) for s in settings]}
     )
     if np.isnan(tau):
-        order = Part(
+        order = FindingPart(
             claim,
             meaning,
             verdict=Verdict.NOT_ENOUGH,
@@ -156,7 +156,7 @@ def _screening_parts(rows: pd.DataFrame, settings: list[_Setting], few: str) -> 
         )
     else:
         known = by_target.dropna().groupby("task")["tau"].mean().to_dict()
-        part = Part(
+        part = FindingPart(
             claim,
             meaning,
             value=tau,

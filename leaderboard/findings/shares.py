@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from headwater.leaderboard.findings._base import Part, Verdict
+from headwater.leaderboard.findings._base import FindingPart, Verdict
 from headwater.leaderboard.findings.means import more_targets, settle
 from headwater.leaderboard.statistics.bootstrap import more_to_settle, share_interval
 
@@ -25,10 +25,12 @@ def share_part(
     judged: bool = True,
     lacking: str = "",
     above: float = 0.0,
-) -> Part:
+) -> FindingPart:
     """The share of targets whose value is more than ``above``, against one half. ``lacking``: what to add where there are none."""
     values = by_target.dropna()
-    part = Part(claim, meaning, unit="share", published=published, decides=judged, cells=cells)
+    part = FindingPart(
+        claim, meaning, unit="share", published=published, decides=judged, cells=cells
+    )
     if values.empty:
         return replace(
             part,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from headwater.leaderboard.findings._base import MENSINK, Evidence, Finding, Part
+from headwater.leaderboard.findings._base import MENSINK, Finding, FindingPart, FindingRows
 from headwater.leaderboard.findings.domains import PAIRED_RULE
 from headwater.leaderboard.findings.means import absent, mean_part
 
 
-def _f5(evidence: Evidence) -> list[Part]:
+def _f5(evidence: FindingRows) -> list[FindingPart]:
     gains, rows = evidence.rows("step_gains"), evidence.rows("f05_multi")
     multi = gains["multi_source"].astype(bool)
     lacking = absent(
@@ -32,7 +32,7 @@ def _f5(evidence: Evidence) -> list[Part]:
     ]
 
 
-def _f7(evidence: Evidence) -> list[Part]:
+def _f7(evidence: FindingRows) -> list[FindingPart]:
     gains, rows = evidence.rows("step_gains"), evidence.rows("f07_direction")
     single = gains[~gains["multi_source"].astype(bool)]
     lacking = absent(

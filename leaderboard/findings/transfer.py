@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from headwater.leaderboard.findings._base import MENSINK, Evidence, Finding, Part
+from headwater.leaderboard.findings._base import MENSINK, Finding, FindingPart, FindingRows
 from headwater.leaderboard.findings.means import SETTING, own_gains
 from headwater.leaderboard.findings.shares import share_part
 
@@ -40,7 +40,7 @@ def _spread(means: pd.DataFrame, how: str) -> pd.Series:
     return _by_target(means.dropna(subset=["gain"]), settings, how)
 
 
-def _f1(evidence: Evidence) -> list[Part]:
+def _f1(evidence: FindingRows) -> list[FindingPart]:
     rows = evidence.rows("f01_scratch")
     means, cells = source_means(rows), len(rows)
     lacking = 'no gains over scratch: headwater run, with references = ["scratch"]'
@@ -70,7 +70,7 @@ def _f1(evidence: Evidence) -> list[Part]:
     ]
 
 
-def _f2(evidence: Evidence) -> list[Part]:
+def _f2(evidence: FindingRows) -> list[FindingPart]:
     rows = evidence.rows("f02_base")
     means, cells = source_means(rows), len(rows)
     lacking = 'no chains over a pre-trained base: add chain[base=…,on=TASK] sources, with references = ["base"]'

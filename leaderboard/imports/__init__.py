@@ -1,6 +1,6 @@
 """Imports: published tables of results in the store, with where they come from and what is doubtful in them."""
 
 from headwater.leaderboard.imports.mapping import TableMapping
-from headwater.leaderboard.imports.record import Imported, Incoming, import_table
+from headwater.leaderboard.imports.record import ImportResult, IncomingTable, import_table
 
-__all__ = ["Imported", "Incoming", "TableMapping", "import_table"]
+__all__ = ["ImportResult", "IncomingTable", "TableMapping", "import_table"]

@@ -22,11 +22,11 @@ Names = Annotated[
 ]
 
 
-class _Section(BaseModel):
+class MappingSection(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Columns(_Section):
+class MappedColumns(MappingSection):
     """Which column is what. A long table has a row for each estimator: its name and its score."""
 
     source: Text = Field(description="names of the source models")
@@ -45,7 +45,7 @@ class Columns(_Section):
         return self
 
 
-class MetricColumn(_Section):
+class MetricColumn(MappingSection):
     """A metric's column; ``scale`` turns it into the unit of the store (accuracy is a share: 0.01 for per cent)."""
 
     column: Text
@@ -59,7 +59,7 @@ Metric = Annotated[
 ]
 
 
-class SourceFacts(_Section):
+class SourceFacts(MappingSection):
     """What is known of a source model, as on its card."""
 
     architecture: str | None = None
@@ -73,7 +73,7 @@ class SourceFacts(_Section):
     licence: str | None = None
 
 
-class TaskFacts(_Section):
+class TaskFacts(MappingSection):
     """What is known of a task, as on its card. ``classes`` bounds several estimators."""
 
     domain: str | None = None
@@ -83,7 +83,7 @@ class TaskFacts(_Section):
     licence: str | None = None
 
 
-class Provenance(_Section):
+class Provenance(MappingSection):
     """Whose figures these are."""
 
     title: str = ""
@@ -93,7 +93,7 @@ class Provenance(_Section):
     note: str = ""
 
 
-class Rename(_Section):
+class Rename(MappingSection):
     """Names of the table -> names in the store."""
 
     sources: dict[str, Text] = {}
@@ -101,7 +101,7 @@ class Rename(_Section):
     estimators: dict[str, Text] = {}
 
 
-class Fault(_Section):
+class KnownFault(MappingSection):
     """A fault that is known of a column of scores: it goes with each of them as its note."""
 
     estimator: Text
@@ -114,13 +114,13 @@ class Fault(_Section):
         )
 
 
-class TableMapping(_Section):
+class TableMapping(MappingSection):
     """How one published table is read. ``sources``, ``tasks`` and ``faults`` use the names that ``rename`` gives."""
 
     name: Text = Field(
         description="what the import is called; importing under the same name again updates it"
     )
-    columns: Columns
+    columns: MappedColumns
     metrics: dict[str, Metric] = {}
     estimators: dict[str, Text] = {}
     adaptation: Text = "fine_tune"
@@ -134,7 +134,7 @@ class TableMapping(_Section):
     every_task: TaskFacts = TaskFacts()
     sources: dict[str, SourceFacts] = {}
     tasks: dict[str, TaskFacts] = {}
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[KnownFault, ...] = ()
 
     @model_validator(mode="after")
     def _holds_values(self) -> Self:
@@ -197,7 +197,7 @@ def _keys_at(place: list[Any]) -> list[str]:
 
 
 _SECTIONS: dict[str, type[BaseModel]] = {
-    "columns": Columns,
+    "columns": MappedColumns,
     "metrics": MetricColumn,
     "provenance": Provenance,
     "rename": Rename,
@@ -205,5 +205,5 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "every_task": TaskFacts,
     "sources": SourceFacts,
     "tasks": TaskFacts,
-    "faults": Fault,
+    "faults": KnownFault,
 }

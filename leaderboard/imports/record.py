@@ -36,7 +36,7 @@ KEPT_PROBLEMS = 1000
 
 
 @dataclass(frozen=True)
-class Incoming:
+class IncomingTable:
     """A table as it would go in. ``values`` have job and note beside what ``values_of`` gives; ``problems`` are what does not go in."""
 
     table: PublishedTable
@@ -54,7 +54,7 @@ class Incoming:
         mapping: TableMapping,
         estimators: Mapping[str, Estimator],
         domain_parents: Mapping[str, frozenset[str]],
-    ) -> Incoming:
+    ) -> IncomingTable:
         """Read and hold against the declared ranges; raises BadSpec or DataError."""
         cards.check_domains(mapping, domain_parents)
         table = PublishedTable.read(path, mapping)
@@ -94,10 +94,10 @@ class Incoming:
 
 
 @dataclass(frozen=True)
-class Imported:
+class ImportResult:
     """What became of a table. ``standing``: kind -> how many values are new, changed, the same, or kept though the table lacks them."""
 
-    incoming: Incoming
+    incoming: IncomingTable
     standing: Mapping[str, Counter[str]]
     run: str | None = None
     """The run that took it in; None where nothing was to be changed, or nothing should be."""
@@ -109,7 +109,7 @@ class Imported:
         return sum(self.standing.values(), Counter())
 
 
-def import_table(store: Store, incoming: Incoming, *, dry_run: bool = False) -> Imported:
+def import_table(store: Store, incoming: IncomingTable, *, dry_run: bool = False) -> ImportResult:
     """Take a table in, or with ``dry_run`` say what it would change; raises StoreError.
 
     Values that are there already stay; changed ones are replaced; those that the table no longer has are kept.
@@ -134,12 +134,12 @@ def import_table(store: Store, incoming: Incoming, *, dry_run: bool = False) -> 
             kind="import",
         )
         _write(connection, incoming, todo, run, found.cards_kept)
-        return Imported(incoming, found.standing, run.run, found.cards_kept)
+        return ImportResult(incoming, found.standing, run.run, found.cards_kept)
 
 
 def _stand(
-    connection: duckdb.DuckDBPyConnection, incoming: Incoming
-) -> tuple[Imported, pd.DataFrame | None]:
+    connection: duckdb.DuckDBPyConnection, incoming: IncomingTable
+) -> tuple[ImportResult, pd.DataFrame | None]:
     """Hold a table against the store: what it comes to, and the values to write; None where even the mapping is the same."""
     connection.register("arriving", _arrow(incoming))
     try:
@@ -161,7 +161,7 @@ def _stand(
         "estimate": Counter(own[kinds == "estimate"]),
         "kept": Counter(rest),
     }
-    found = Imported(incoming, counted, cards_kept=kept)
+    found = ImportResult(incoming, counted, cards_kept=kept)
     todo = incoming.values[own != "same"]
     last = connection.execute(
         "SELECT spec FROM runs WHERE kind = 'import' AND name = ? ORDER BY started DESC LIMIT 1",
@@ -173,16 +173,16 @@ def _stand(
     return found, None if unchanged else todo
 
 
-def _all_new(incoming: Incoming) -> Imported:
+def _all_new(incoming: IncomingTable) -> ImportResult:
     kinds = incoming.values["kind"].value_counts()
-    return Imported(
+    return ImportResult(
         incoming, {kind: Counter(new=int(kinds.get(kind, 0))) for kind in ("adapt", "estimate")}
     )
 
 
 def _write(
     connection: duckdb.DuckDBPyConnection,
-    incoming: Incoming,
+    incoming: IncomingTable,
     todo: pd.DataFrame,
     run: RunRecord,
     kept: Mapping[str, tuple[str, ...]],
@@ -223,7 +223,7 @@ def _identified(values: pd.DataFrame, mapping: TableMapping) -> pd.DataFrame:
     return values.assign(job=jobs["job"].to_numpy())
 
 
-def _arrow(incoming: Incoming, values: pd.DataFrame | None = None, run: str = "") -> pa.Table:
+def _arrow(incoming: IncomingTable, values: pd.DataFrame | None = None, run: str = "") -> pa.Table:
     frame = incoming.values if values is None else values
     images = frame["size"].where(frame["size"].str.fullmatch(r"\d{1,9}"), None).astype("Int64")
     columns = [

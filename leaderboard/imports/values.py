@@ -21,14 +21,14 @@ _SPLITS = {"adapt": "test", "estimate": "train"}
 
 
 @dataclass(frozen=True)
-class Values:
+class TableValues:
     """``values``: COORDINATES, split, sign, value, and row, column and text that it came from. ``problems``: PROBLEM, a row each."""
 
     values: pd.DataFrame
     problems: pd.DataFrame
 
 
-def values_of(table: PublishedTable, mapping: TableMapping) -> Values:
+def values_of(table: PublishedTable, mapping: TableMapping) -> TableValues:
     """All values of a table, and what was left out and why."""
     import pandas as pd
 
@@ -40,7 +40,9 @@ def values_of(table: PublishedTable, mapping: TableMapping) -> Values:
         problems.append(bad)
     values, repeated = _once(pd.concat(parts, ignore_index=True), mapping)
     left_out = pd.concat([*problems, repeated], ignore_index=True)[PROBLEM]
-    return Values(values, left_out.sort_values(["row", "column"], kind="stable", ignore_index=True))
+    return TableValues(
+        values, left_out.sort_values(["row", "column"], kind="stable", ignore_index=True)
+    )
 
 
 def _located(table: pd.DataFrame, mapping: TableMapping) -> tuple[pd.DataFrame, list[pd.DataFrame]]:

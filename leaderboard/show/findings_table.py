@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from headwater.leaderboard.findings._base import LEAST_TARGETS, Answer, Part
+from headwater.leaderboard.findings._base import MIN_TARGETS, FindingPart, FindingResult
 from headwater.leaderboard.show.short_names import shortened_tasks
 from headwater.leaderboard.show.tables import Column, Table
 from headwater.leaderboard.statistics.bootstrap import LEVEL
@@ -31,7 +31,7 @@ _HEADING = 22
 _UNITS = {"epochs": " epochs", "s": " s", "nats": " nats"}
 
 
-def findings_table(answers: Sequence[Answer], *, full: bool = False) -> Table:
+def findings_table(answers: Sequence[FindingResult], *, full: bool = False) -> Table:
     """One line for each claim that has a verdict; ``full``: for what only informs too. What is missing stands in the notes."""
     columns = [
         Column("id", rank=0, only="data"),
@@ -50,11 +50,11 @@ def findings_table(answers: Sequence[Answer], *, full: bool = False) -> Table:
     return Table("", columns, lines, list(_notes(answers)))
 
 
-def _shown(answer: Answer, full: bool) -> list[Part]:
+def _shown(answer: FindingResult, full: bool) -> list[FindingPart]:
     return [part for part in answer.parts if full or part.verdict is not None]
 
 
-def _line(answer: Answer, part: Part, *, first: bool) -> list[object]:
+def _line(answer: FindingResult, part: FindingPart, *, first: bool) -> list[object]:
     finding = answer.finding
     numbers = [
         part.value,
@@ -85,7 +85,7 @@ def _line(answer: Answer, part: Part, *, first: bool) -> list[object]:
     ]
 
 
-def _statistic(part: Part) -> str:
+def _statistic(part: FindingPart) -> str:
     """The value with its interval and, on the next line, what it is a value of."""
     published = "" if part.published is None else f" (published: {_percent(part.published)})"
     return f"{interval_text(part)}\n{part.meaning}{published}".lstrip("\n")
@@ -95,7 +95,7 @@ def _percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def interval_text(part: Part) -> str:
+def interval_text(part: FindingPart) -> str:
     """``+0.12 [+0.07, +0.17]``, ``83 % [52, 98]`` for shares; without bounds where there are none."""
     if part.value is None:
         return ""
@@ -113,21 +113,21 @@ def interval_text(part: Part) -> str:
     return f"{part.value:{form}}{_UNITS.get(part.unit, '')}{bounds}".replace("-", "−")
 
 
-def _notes(answers: Sequence[Answer]) -> Iterator[str]:
+def _notes(answers: Sequence[FindingResult]) -> Iterator[str]:
     for answer in answers:
         texts = dict.fromkeys(part.missing for part in answer.parts if part.missing)
         for text in texts:
             yield f"{answer.finding.id}: {text}"
 
 
-def explanation(answer: Answer, width: int = 100) -> str:
+def explanation(answer: FindingResult, width: int = 100) -> str:
     """A finding in words: its claim, source, definition and rule, its verdict, and where its rows are."""
     finding = answer.finding
     lines = [
         ("claim", finding.claim),
         ("paper", finding.paper),
         ("measured", finding.definition),
-        ("rule", f"{finding.rule}; at least {LEAST_TARGETS} targets"),
+        ("rule", f"{finding.rule}; at least {MIN_TARGETS} targets"),
         ("verdict", answer.verdict.value),
         *(
             ("rows" if place == 0 else "", f'headwater query "FROM {view}"')
@@ -145,7 +145,7 @@ def explanation(answer: Answer, width: int = 100) -> str:
     )
 
 
-def targets_table(answer: Answer) -> Table:
+def targets_table(answer: FindingResult) -> Table:
     """The value of each deciding part in each target."""
     parts = [part for part in answer.parts if part.by_target]
     tasks = sorted({task for part in parts for task in part.by_target})

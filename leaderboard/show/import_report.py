@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headwater.leaderboard.imports import cards
-from headwater.leaderboard.imports.record import Imported
+from headwater.leaderboard.imports.record import ImportResult
 from headwater.leaderboard.show.tables import Column, Table
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ _SHOWN = 20
 _WHAT = {"adapt": "results", "estimate": "scores"}
 
 
-def tables(found: Imported, store: Path, *, people: bool) -> Iterator[Table]:
+def tables(found: ImportResult, store: Path, *, people: bool) -> Iterator[Table]:
     """For people counts, flags by estimator and task, and rows left out; for programs one row a doubtful value."""
     if not people:
         yield _doubtful(found, store)
@@ -31,7 +31,7 @@ def tables(found: Imported, store: Path, *, people: bool) -> Iterator[Table]:
         yield _left_out(found)
 
 
-def _counts(found: Imported, store: Path) -> Table:
+def _counts(found: ImportResult, store: Path) -> Table:
     incoming = found.incoming
     values = incoming.values
     rows: list[list[Any]] = []
@@ -61,7 +61,7 @@ def _counts(found: Imported, store: Path) -> Table:
     )
 
 
-def _notes(found: Imported, store: Path) -> Iterator[str]:
+def _notes(found: ImportResult, store: Path) -> Iterator[str]:
     incoming, counts = found.incoming, found.counts
     if incoming.unknown:
         yield f"no range is known for {', '.join(incoming.unknown)}: their values were held against none"
@@ -86,7 +86,7 @@ def _of(store: Path) -> str:
     return "" if store == Path("headwater.duckdb") else f" --store {shlex.quote(str(store))}"
 
 
-def _flags(found: Imported) -> Table:
+def _flags(found: ImportResult) -> Table:
     values = found.incoming.values
     totals = values[values["kind"] == "estimate"].groupby(["adaptation", "task"]).size()
     flagged = (
@@ -121,7 +121,7 @@ def _flags(found: Imported) -> Table:
     return Table("doubtful scores", columns, rows, notes)
 
 
-def _left_out(found: Imported) -> Table:
+def _left_out(found: ImportResult) -> Table:
     problems = found.incoming.problems
     rows = [_row(row) for row in problems.head(_SHOWN).itertuples()]
     more = len(problems) - len(rows)
@@ -151,7 +151,7 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _doubtful(found: Imported, store: Path) -> Table:
+def _doubtful(found: ImportResult, store: Path) -> Table:
     """One row for each value that is flagged, or that did not go in."""
     columns = ["what", "row", "source", "task", "column", "value", "why"]
     rows = [["left out", *_row(row)] for row in found.incoming.problems.itertuples()]

@@ -94,7 +94,7 @@ def _is_still(place: Path, file: int) -> bool:
 
 
 @dataclass(frozen=True)
-class Waiting:
+class PendingOutcomes:
     """Outcomes taken out of a journal, not yet in the store; ``unreadable`` are lines cut short by a crash."""
 
     place: Path
@@ -112,7 +112,7 @@ class Waiting:
         self.place.unlink()
 
 
-def waiting(store: Path) -> Iterator[Waiting]:
+def waiting(store: Path) -> Iterator[PendingOutcomes]:
     """What waits for this store, oldest first. The caller holds the store's lock, so that one process takes it in."""
     for place in places(store):
         taken = place.with_name(f"{place.name}.taken")
@@ -141,14 +141,14 @@ def _take(place: Path, taken: Path) -> None:
         os.close(file)
 
 
-def _read(place: Path) -> Waiting:
+def _read(place: Path) -> PendingOutcomes:
     outcomes, unreadable = [], []
     for line in place.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             outcomes.append(_from_row(json.loads(line)))
         except (ValueError, KeyError, TypeError):
             unreadable.append(line)
-    return Waiting(place, outcomes, [line for line in unreadable if line])
+    return PendingOutcomes(place, outcomes, [line for line in unreadable if line])
 
 
 def _line(outcome: Outcome, **more: str) -> str:

@@ -18,7 +18,7 @@ _READS = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
 
 
 @dataclass(frozen=True)
-class Result:
+class QueryResult:
     """An answer: column names, rows of plain Python values, and whether there were more rows than asked for."""
 
     columns: tuple[str, ...]
@@ -44,7 +44,7 @@ def settings(memory: str) -> Settings:
 
 def ask(
     connection: duckdb.DuckDBPyConnection, query: str, *, seconds: float, rows: int | None
-) -> Result:
+) -> QueryResult:
     """Run one reading statement for at most ``seconds``; raises QueryError with DuckDB's own explanation."""
     expired = threading.Event()
 
@@ -70,7 +70,7 @@ def ask(
         raise QueryError(str(error), subject=query, hint=_what_there_is(connection)) from None
     finally:
         timer.cancel()
-    return Result(
+    return QueryResult(
         columns, found if rows is None else found[:rows], rows is not None and len(found) > rows
     )
 

@@ -25,7 +25,7 @@ from headwater.leaderboard.store.connection import (
 from headwater.leaderboard.store.migration import bring_up_to_date, is_current, statements
 from headwater.leaderboard.store.records import JobRecord, Outcome, RunRecord, State
 from headwater.leaderboard.store.rows import card_tables, job_table, outcome_tables, run_row
-from headwater.leaderboard.store.sandbox import Result
+from headwater.leaderboard.store.sandbox import QueryResult
 from headwater.registry import SourceModel, Task
 from headwater.registry.errors import StoreError, StoreUnwritable
 
@@ -43,7 +43,7 @@ class JobState:
     artifacts: Mapping[str, str]
 
 
-class Spent(NamedTuple):
+class JobCost(NamedTuple):
     """What one done job cost; ``adaptation`` is the analysis of a job that is one, ``images`` what it processed."""
 
     kind: str
@@ -142,9 +142,9 @@ class Store:
             found[job] = JobState(State(state), reason, error, log, seconds, attempts, files)
         return found
 
-    def history(self) -> list[Spent]:
+    def history(self) -> list[JobCost]:
         """What each done job cost, for forecasts; raises StoreMissing where there is no store yet."""
-        return [Spent(*row) for row in self._rows("sql/history")]
+        return [JobCost(*row) for row in self._rows("sql/history")]
 
     def _rows(self, name: str) -> list[tuple]:
         with self.reading() as connection:
@@ -152,10 +152,10 @@ class Store:
 
     def sql(
         self, query: str, *, seconds: float = 30, rows: int | None = None, memory: str = "1GB"
-    ) -> Result:
+    ) -> QueryResult:
         """Ask one question in SQL, read-only and without access to any other file; raises QueryError.
 
-        ``seconds`` bounds its time, ``rows`` its answer (``Result.truncated`` says whether there was more), ``memory``
+        ``seconds`` bounds its time, ``rows`` its answer (``QueryResult.truncated`` says whether there was more), ``memory``
         what DuckDB may use.
         """
         with self.reading(sandbox.settings(memory)) as connection:

@@ -7,7 +7,7 @@ import pytest
 from headwater.harness.planning.forecast import FIXED, forecast
 from headwater.harness.planning.planner import plan
 from headwater.harness.planning.spec import Spec
-from headwater.leaderboard import Spent
+from headwater.leaderboard import JobCost
 from headwater.registry import Registry
 from tests.harness.toy import PLUGIN, SIDE, keys
 
@@ -30,7 +30,7 @@ def spent(seconds, images, source="toy/fixed", task="toy/shades", size="12", **m
         "architecture": "toy",
         "image_size": SIDE,
     } | more
-    return Spent(source=source, task=task, size=size, seconds=seconds, images=images, **row)
+    return JobCost(source=source, task=task, size=size, seconds=seconds, images=images, **row)
 
 
 IMAGES = round(12 * 0.8 * 2)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from headwater.leaderboard.findings import FINDINGS, Answer, Part, Verdict, examine
+from headwater.leaderboard.findings import FINDINGS, FindingPart, FindingResult, Verdict, examine
 from headwater.leaderboard.show.findings_table import interval_text
 from headwater.leaderboard.store import migration
 from tests.leaderboard.findings.world import targets, world
@@ -39,9 +39,9 @@ def test_every_finding_view_rests_under_some_finding():
     ],
 )
 def test_a_finding_is_supported_where_all_that_decide_are(verdicts, expected):
-    parts = [Part("c", "m", verdict=verdict) for verdict in verdicts]
-    informs = Part("c", "m", verdict=Verdict.CONTRADICTED, decides=False)
-    assert Answer(FINDINGS["F5"], (*parts, informs)).verdict is expected
+    parts = [FindingPart("c", "m", verdict=verdict) for verdict in verdicts]
+    informs = FindingPart("c", "m", verdict=Verdict.CONTRADICTED, decides=False)
+    assert FindingResult(FINDINGS["F5"], (*parts, informs)).verdict is expected
 
 
 @pytest.mark.parametrize(
@@ -61,15 +61,15 @@ def test_the_verdict_follows_the_interval(low, high, wants, expected):
 
 def test_intervals_are_written_as_they_are_read():
     assert (
-        interval_text(Part("c", "m", value=-0.01, low=-0.06, high=0.04))
+        interval_text(FindingPart("c", "m", value=-0.01, low=-0.06, high=0.04))
         == "−0.010 [−0.060, +0.040]"
     )
     assert (
-        interval_text(Part("c", "m", value=5 / 6, low=0.52, high=0.98, unit="share"))
+        interval_text(FindingPart("c", "m", value=5 / 6, low=0.52, high=0.98, unit="share"))
         == "83 % [52, 98]"
     )
-    assert interval_text(Part("c", "m", value=4.0, unit="epochs")) == "+4.00 epochs"
-    assert interval_text(Part("c", "m")) == ""
+    assert interval_text(FindingPart("c", "m", value=4.0, unit="epochs")) == "+4.00 epochs"
+    assert interval_text(FindingPart("c", "m")) == ""
 
 
 def test_the_same_store_gives_the_same_answers(tmp_path):

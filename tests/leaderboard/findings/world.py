@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from headwater.leaderboard import CurvePoint, JobKind, JobRecord, Outcome, Reading, State, Store
-from headwater.leaderboard.findings import Answer, examine
+from headwater.leaderboard.findings import FindingResult, examine
 from headwater.leaderboard.gains.standings import Filter
 from headwater.registry import Chain, SourceModel
 from tests.leaderboard.synthetic import BEGAN, done, job, source, store_of, task
@@ -151,5 +151,5 @@ def analyses(
     return store
 
 
-def answer(store: Store, name: str, **wanted: str) -> Answer:
+def answer(store: Store, name: str, **wanted: str) -> FindingResult:
     return examine(store, [name], Filter(**wanted))[0]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from headwater.leaderboard import Store
-from headwater.leaderboard.imports import Imported, Incoming, TableMapping, import_table
+from headwater.leaderboard.imports import ImportResult, IncomingTable, TableMapping, import_table
 from headwater.registry import Estimator
 from headwater.registry.cards.domains import Domain, containing
 
@@ -64,8 +64,8 @@ def written(folder: Path, text: str, name: str = "table.csv") -> Path:
     return folder / name
 
 
-def incoming(folder: Path, text: str, keys: dict[str, Any], **more: Any) -> Incoming:
-    return Incoming.read(
+def incoming(folder: Path, text: str, keys: dict[str, Any], **more: Any) -> IncomingTable:
+    return IncomingTable.read(
         written(folder, text), TableMapping.of({**keys, **more}), ESTIMATORS, DOMAINS
     )
 
@@ -78,9 +78,9 @@ def imported(
     *,
     dry_run: bool = False,
     **more: Any,
-) -> Imported:
+) -> ImportResult:
     return import_table(store, incoming(folder, text, keys, **more), dry_run=dry_run)
 
 
-def problems_of(found: Incoming) -> list[tuple[int, str, str]]:
+def problems_of(found: IncomingTable) -> list[tuple[int, str, str]]:
     return [(row.row, row.column, row.problem) for row in found.problems.itertuples()]

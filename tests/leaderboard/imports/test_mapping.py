@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from headwater.leaderboard.imports import Incoming, TableMapping
+from headwater.leaderboard.imports import IncomingTable, TableMapping
 from headwater.registry.errors import BadSpec
 from tests.leaderboard.imports.published import (
     COLUMNS,
@@ -140,4 +140,4 @@ def test_reading_needs_a_table(tmp_path):
     ):
         path = tmp_path / name if text is None else written(tmp_path, text, name)
         with pytest.raises(DataError, match=said):
-            Incoming.read(path, mapping, ESTIMATORS, DOMAINS)
+            IncomingTable.read(path, mapping, ESTIMATORS, DOMAINS)

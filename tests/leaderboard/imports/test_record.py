@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from headwater.leaderboard import Store
-from headwater.leaderboard.imports import Incoming, TableMapping, import_table
+from headwater.leaderboard.imports import IncomingTable, TableMapping, import_table
 from headwater.leaderboard.imports.record import protocol_of
 from tests.leaderboard.imports.published import (
     COLUMNS,
@@ -252,7 +252,7 @@ def table_of(folder, sources, tasks):
         folder / "table.parquet"
     )
     mapping = TableMapping.of({"name": "many", "columns": COLUMNS, "metrics": {"accuracy": "acc"}})
-    return Incoming.read(folder / "table.parquet", mapping, ESTIMATORS, DOMAINS)
+    return IncomingTable.read(folder / "table.parquet", mapping, ESTIMATORS, DOMAINS)
 
 
 @pytest.mark.slow

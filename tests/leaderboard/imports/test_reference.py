@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from headwater.leaderboard import Store
-from headwater.leaderboard.imports import Incoming, TableMapping, import_table
+from headwater.leaderboard.imports import IncomingTable, TableMapping, import_table
 from headwater.leaderboard.selectors.judging import judge
 from headwater.registry import Kind, Registry
 from tests.leaderboard.imports.published import written
@@ -22,7 +22,9 @@ needs = pytest.mark.skipif(not SEGMENTATION.exists(), reason="the shared tables 
 def rel1_from_store(store, table, mapping, names):
     """Mean Rel@1 of each selector, from an imported table."""
     registry = Registry.discover()
-    found = Incoming.read(table, mapping, registry.cards[Kind.ESTIMATOR], registry.domain_parents())
+    found = IncomingTable.read(
+        table, mapping, registry.cards[Kind.ESTIMATOR], registry.domain_parents()
+    )
     import_table(store, found)
     selectors = [(registry.get(Kind.SELECTOR, name), {}, name) for name in names]
     return {row.name: row.figures["rel1"].value for row in judge(store, selectors).rows}
@@ -99,7 +101,7 @@ def test_scores_of_one_import_are_not_taken_for_those_of_another(tmp_path):
         mapping = TableMapping.of({**SMALL, "name": name})
         import_table(
             store,
-            Incoming.read(
+            IncomingTable.read(
                 table, mapping, registry.cards[Kind.ESTIMATOR], registry.domain_parents()
             ),
         )
@@ -153,7 +155,9 @@ def test_the_reference_figures_of_the_segmentation_table_come_out_of_the_store(t
 def test_the_known_faults_of_the_published_columns_are_flagged_and_nothing_else(table, flagged):
     registry = Registry.discover()
     mapping = TableMapping.read(HOME / "benchmarks" / "published" / f"{table.stem}.toml")
-    found = Incoming.read(table, mapping, registry.cards[Kind.ESTIMATOR], registry.domain_parents())
+    found = IncomingTable.read(
+        table, mapping, registry.cards[Kind.ESTIMATOR], registry.domain_parents()
+    )
     assert found.problems.empty and not found.unknown
     counted: dict[tuple[str, str], int] = defaultdict(int)
     for row in found.flagged.itertuples():

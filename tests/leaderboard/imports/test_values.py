@@ -3,7 +3,7 @@ import math
 import duckdb
 import pytest
 
-from headwater.leaderboard.imports import Incoming, TableMapping
+from headwater.leaderboard.imports import IncomingTable, TableMapping
 from tests.leaderboard.imports.published import (
     COLUMNS,
     DOMAINS,
@@ -127,7 +127,9 @@ def test_parquet_and_json_hold_the_same_values(tmp_path, suffix, form):
     table, other = written(tmp_path, WIDE), tmp_path / f"table.{suffix}"
     duckdb.sql(f"COPY (FROM read_csv('{table}')) TO '{other}' ({form})")
     mapping = TableMapping.of(WIDE_KEYS)
-    first, second = (Incoming.read(path, mapping, ESTIMATORS, DOMAINS) for path in (table, other))
+    first, second = (
+        IncomingTable.read(path, mapping, ESTIMATORS, DOMAINS) for path in (table, other)
+    )
     assert second.values["value"].tolist() == first.values["value"].tolist()
     assert second.values["job"].tolist() == first.values["job"].tolist()
 

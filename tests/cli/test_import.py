@@ -6,7 +6,7 @@ import pytest
 
 from headwater.harness.cli.import_verb import command
 from headwater.leaderboard import Store
-from headwater.leaderboard.imports.mapping import Columns, SourceFacts, TableMapping, TaskFacts
+from headwater.leaderboard.imports.mapping import MappedColumns, SourceFacts, TableMapping, TaskFacts
 from tests.cli.headwater_command import run_headwater
 from tests.leaderboard.imports.published import LONG, WIDE, written
 
@@ -156,7 +156,7 @@ def test_every_option_and_key_is_documented():
         if option.startswith("--")
     ):
         assert option in ("--store",) or f"`{option}" in page, option
-    for model in (TableMapping, Columns, SourceFacts, TaskFacts):
+    for model in (TableMapping, MappedColumns, SourceFacts, TaskFacts):
         for key in model.model_fields:
             assert re.search(rf"`(\w+\.)?{key}[`.]", page), key
 

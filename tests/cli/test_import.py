@@ -6,7 +6,12 @@ import pytest
 
 from headwater.harness.cli.import_verb import command
 from headwater.leaderboard import Store
-from headwater.leaderboard.imports.mapping import MappedColumns, SourceFacts, TableMapping, TaskFacts
+from headwater.leaderboard.imports.mapping import (
+    MappedColumns,
+    SourceFacts,
+    TableMapping,
+    TaskFacts,
+)
 from tests.cli.headwater_command import run_headwater
 from tests.leaderboard.imports.published import LONG, WIDE, written
 

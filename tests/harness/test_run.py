@@ -1,8 +1,5 @@
 """Runs: what is recorded, what a second run does again, and what one failure costs the rest."""
 
-import subprocess
-import sys
-
 import pytest
 
 import headwater as hw
@@ -191,26 +188,6 @@ class TestOnRay:
             ("JobTimeout", "took more than 12 s")
         ]
         assert report.count(State.DONE) == 1
-
-
-@pytest.mark.ray
-@pytest.mark.slow
-def test_a_benchmark_runs_from_a_folder_that_holds_its_own_plugins_registry_and_harness(tmp_path):
-    (tmp_path / "plugins.py").write_text("raise SystemExit('the wrong plugins')\n")
-    (tmp_path / "registry.py").write_text("raise SystemExit('the wrong registry')\n")
-    (tmp_path / "harness").mkdir()
-    (tmp_path / "harness" / "__init__.py").write_text("raise SystemExit('the wrong harness')\n")
-    script = tmp_path / "mine.py"
-    lines = (
-        "import headwater as hw",
-        f"report = hw.run({keys()!r}, store='mine.duckdb')",
-        "print(len(report.outcomes), report.failures)",
-    )
-    script.write_text("\n".join(lines))
-    done = subprocess.run(
-        [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=200
-    )
-    assert done.stdout.strip() == "2 []", done.stderr
 
 
 def test_cards_made_in_a_session_run_without_a_file(tmp_path):

@@ -3,8 +3,8 @@ from .harness.data.pixels import sample_pixels as sample_pixels
 from .harness.measure.scoring import score as score
 from .harness.planning.planner import plan as plan
 from .harness.planning.spec import Spec as Spec
-from .harness.results.network import load_adapted as load_adapted
-from .harness.results.save import adapt as adapt
+from .harness.results.adapt import adapt as adapt
+from .harness.results.adapted_network import load_adapted as load_adapted
 from .harness.running.run import run as run
 from .harness.selecting.select import select as select
 from .leaderboard import findings as findings

@@ -15,7 +15,7 @@ from headwater.harness.cli.run_verb import Duration
 from headwater.harness.cli.spec_options import chosen_options, overrides_of
 
 if TYPE_CHECKING:
-    from headwater.harness.results.save import Saved
+    from headwater.harness.results.adapt import SavedNetwork
     from headwater.leaderboard.show.tables import Table
 
 KEYS = ("image_size", "validation", "store")
@@ -68,7 +68,7 @@ def command(
     format_: str,
     **values: Any,
 ) -> int:
-    from headwater.harness.results.save import adapt
+    from headwater.harness.results.adapt import adapt
     from headwater.harness.running.progress import watcher_for
     from headwater.harness.running.run import Control
 
@@ -111,7 +111,7 @@ def _console() -> Any:
     return Console(stderr=True)
 
 
-def values_table(saved: Saved) -> Table:
+def values_table(saved: SavedNetwork) -> Table:
     """Validation and test with their intervals; notes on the file and how to load it."""
     from headwater.leaderboard.show.tables import Column, Table
     from headwater.registry import directed
@@ -139,7 +139,7 @@ def values_table(saved: Saved) -> Table:
     return Table(title, columns, rows, list(_notes(saved)))
 
 
-def _notes(saved: Saved) -> Iterator[str]:
+def _notes(saved: SavedNetwork) -> Iterator[str]:
     facts = saved.facts
     if saved.epoch:
         epochs = f"epoch {saved.epoch} of {facts.training['epochs']}"

@@ -14,7 +14,7 @@ from headwater.harness.cli.spec_options import overrides_of
 
 if TYPE_CHECKING:
     from headwater.harness.planning.spec import Spec
-    from headwater.leaderboard.anatomy.readings import Anatomy
+    from headwater.leaderboard.anatomy.readings import AnatomyReadings
 
 _READING = {"store", "tasks", "adaptations", "sources"}
 """With these alone nothing runs: what is stored is read, filtered by them."""
@@ -78,7 +78,7 @@ def _with_analyses(spec: Path | None, overrides: dict[str, Any]) -> Spec:
     )
 
 
-def _show(found: Sequence[Anatomy], store: Any, out: Path | None, format_: str) -> int:
+def _show(found: Sequence[AnatomyReadings], store: Any, out: Path | None, format_: str) -> int:
     """Print what was read; draw it too where people read it, or where a folder is named."""
     from headwater.leaderboard.show.anatomy_table import heading, readings_table, summary_tables
 
@@ -99,7 +99,7 @@ def _show(found: Sequence[Anatomy], store: Any, out: Path | None, format_: str) 
     return 0
 
 
-def _draw(found: Sequence[Anatomy], folder: Path, asked: bool) -> None:
+def _draw(found: Sequence[AnatomyReadings], folder: Path, asked: bool) -> None:
     from headwater.leaderboard.show.plots import check_matplotlib
     from headwater.leaderboard.show.plots.page import write_page
     from headwater.registry.errors import HeadwaterError

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from headwater.harness.results.cell import Seen, comparable
+from headwater.harness.results.stored_job import CellPredictions, check_same_images
 from headwater.registry.cache import write_atomically
 from headwater.registry.errors import HeadwaterError
 
@@ -36,26 +36,24 @@ class Panel(NamedTuple):
     image: np.ndarray
 
 
-class Shown(NamedTuple):
+class ShownImage(NamedTuple):
     """One test image's panels."""
 
     row: int
     panels: list[Panel]
 
 
-def sheet(cells: Sequence[Seen], images: int) -> Image.Image:
+def sheet(cells: Sequence[CellPredictions], images: int) -> Image.Image:
     """What cells predicted of the same test images, the cells' titles above; of several cells, panels that agree are shown once.
 
     Raises BadSpec for cells of other test images than the first's.
     """
-    comparable(cells)
+    check_same_images(cells)
     first = cells[0]
     rows = chosen(first.task_type.methods.strata(first.prepared.test.targets), images)
     tags = ["" if len(cells) == 1 else chr(ord("A") + place) for place in range(len(cells))]
-    titles = [
-        f"{tag}   {cell.recorded.title}".strip() for tag, cell in zip(tags, cells, strict=True)
-    ]
-    return compose(titles, [Shown(int(row), _panels(cells, tags, int(row))) for row in rows])
+    titles = [f"{tag}   {cell.job.title}".strip() for tag, cell in zip(tags, cells, strict=True)]
+    return compose(titles, [ShownImage(int(row), _panels(cells, tags, int(row))) for row in rows])
 
 
 def chosen(strata: np.ndarray, images: int) -> np.ndarray:
@@ -69,7 +67,7 @@ def chosen(strata: np.ndarray, images: int) -> np.ndarray:
     return order[((np.arange(count) + 0.5) * len(order) / count).astype(int)]
 
 
-def _panels(cells: Sequence[Seen], tags: Sequence[str], row: int) -> list[Panel]:
+def _panels(cells: Sequence[CellPredictions], tags: Sequence[str], row: int) -> list[Panel]:
     drawn = [_drawn(cell, row) for cell in cells]
     if len(cells) == 1:
         return drawn[0]
@@ -87,7 +85,7 @@ def _panels(cells: Sequence[Seen], tags: Sequence[str], row: int) -> list[Panel]
     return [*shared, *own]
 
 
-def _drawn(cell: Seen, row: int) -> list[Panel]:
+def _drawn(cell: CellPredictions, row: int) -> list[Panel]:
     test = cell.prepared.test
     image = np.array(test.images[row])  # a copy: a plugin may draw on it
     panels = cell.task_type.methods.picture(
@@ -103,7 +101,7 @@ def _same(one: Panel, other: Panel) -> bool:
 # -- drawing --------------------------------------------------------------------------------------------------
 
 
-def compose(titles: Sequence[str], shown: Sequence[Shown]) -> Image.Image:
+def compose(titles: Sequence[str], shown: Sequence[ShownImage]) -> Image.Image:
     """Titles above a grid of images, each with its panels side by side."""
     blocks = [_block(one) for one in shown]
     width, height = (max(block.size[axis] for block in blocks) + MARGIN for axis in (0, 1))
@@ -140,7 +138,7 @@ def _across(count: int, width: int, height: int) -> int:
     )
 
 
-def _block(shown: Shown) -> Image.Image:
+def _block(shown: ShownImage) -> Image.Image:
     panels = [_enlarged(panel.image) for panel in shown.panels]
     titles = [
         _wrapped(panel.title, TEXT, image.width)

@@ -16,7 +16,7 @@ from headwater.harness.planning.job import Job
 from headwater.harness.planning.plan import Plan
 from headwater.harness.planning.planner import plan
 from headwater.harness.planning.spec import Spec
-from headwater.harness.results.answers import Predictions, answers_of
+from headwater.harness.results.predictions import Predictions, predictions_of
 from headwater.harness.running.run import Control, Session, Watcher, compare_with_store, execute
 from headwater.harness.selecting.rungs import Rung, Sample
 from headwater.leaderboard import JobCost, JobState, Store
@@ -316,7 +316,7 @@ class Live:
         return grid
 
     def answers(self, job: Job, split: str) -> Predictions | None:
-        found = answers_of(job, Files(self.store.files), self.registry, split, self.data)
+        found = predictions_of(job, Files(self.store.files), self.registry, split, self.data)
         return found and replace(found, metric=self.metric)
 
 

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from headwater.harness.results.answers import Predictions
+from headwater.harness.results.predictions import Predictions
 from headwater.leaderboard.statistics.bootstrap import LEVEL
 
 

@@ -37,7 +37,7 @@ _NOWHERE = -1.0
 
 
 @dataclass(frozen=True)
-class Anatomy:
+class AnatomyReadings:
     """The readings of one source under one adaptation, size and metric; ``rows`` has one for each cell."""
 
     source: str
@@ -47,7 +47,7 @@ class Anatomy:
     sign: int
     rows: pd.DataFrame
 
-    def under(self, protocols: Collection[str]) -> Anatomy:
+    def under(self, protocols: Collection[str]) -> AnatomyReadings:
         """What was read under these protocols (data, image size, budget) only."""
         return replace(self, rows=self.rows[self.rows["protocol"].isin(protocols)])
 
@@ -109,7 +109,9 @@ class Anatomy:
         return [name for name in ANALYSES if name in there]
 
 
-def anatomies(store: Store, wanted: Filter | None = None, source: str = "") -> list[Anatomy]:
+def anatomies(
+    store: Store, wanted: Filter | None = None, source: str = ""
+) -> list[AnatomyReadings]:
     """Everything a store's analyses read, one for each source, adaptation, size and metric; raises QueryError where there is nothing."""
     with store.reading() as connection:
         rows = connection.execute(statements("sql/analysed")).df()
@@ -124,7 +126,7 @@ def anatomies(store: Store, wanted: Filter | None = None, source: str = "") -> l
     if kept.empty:
         raise _nothing(store, rows)
     groups = kept.groupby(_GROUP, sort=True)
-    return [Anatomy(*map(_plain, key), rows=rows) for key, rows in groups]  # type: ignore[arg-type, misc]
+    return [AnatomyReadings(*map(_plain, key), rows=rows) for key, rows in groups]  # type: ignore[arg-type, misc]
 
 
 def _plain(value: object) -> object:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headwater.leaderboard.anatomy.readings import PAIRS, Anatomy
+from headwater.leaderboard.anatomy.readings import PAIRS, AnatomyReadings
 from headwater.leaderboard.show.short_names import shortened
 from headwater.leaderboard.show.tables import Column, Table
 from headwater.registry import directed
@@ -32,7 +32,7 @@ _MOST = 8
 """Longer curves are shown at their ends and quarters."""
 
 
-def readings_table(found: Sequence[Anatomy]) -> Table:
+def readings_table(found: Sequence[AnatomyReadings]) -> Table:
     """Every reading with its mean, interval and counts."""
     columns = [
         *(
@@ -58,7 +58,7 @@ def readings_table(found: Sequence[Anatomy]) -> Table:
     return Table("anatomy", [*columns, "tasks", "seeds"], rows)
 
 
-def summary_tables(one: Anatomy) -> list[Table]:
+def summary_tables(one: AnatomyReadings) -> list[Table]:
     """A table for each analysis, networks side by side: ± is half of a 95 % interval."""
     tables = [
         _side_by_side(
@@ -72,7 +72,7 @@ def summary_tables(one: Anatomy) -> list[Table]:
     return tables
 
 
-def heading(one: Anatomy) -> str:
+def heading(one: AnatomyReadings) -> str:
     """What the readings are of: ``chain(…→letters) · fine_tune · size full · 1 task · 3 seeds``."""
     tasks, seeds = one.rows["task"].nunique(), one.rows["seed"].nunique()
     counts = f"{tasks} task{'s' * (tasks > 1)} · {seeds} seed{'s' * (seeds > 1)}"
@@ -119,7 +119,7 @@ def _mean(line: Any, digits: int) -> str:
     return f"{line.mean:.{digits}f}" + ("" if np.isnan(half) else f" ± {half:.{digits}f}")
 
 
-def _notes(one: Anatomy) -> Iterator[str]:
+def _notes(one: AnatomyReadings) -> Iterator[str]:
     if (protocols := int(one.rows.groupby("task")["protocol"].nunique().max())) > 1:
         yield f"{protocols} protocols of one task are mixed: other budgets, image sizes or data are averaged here"
     if one.rows["seed"].nunique() < 2 and one.rows["task"].nunique() < 2:

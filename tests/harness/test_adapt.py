@@ -1,4 +1,4 @@
-"""Adapting: the saved network answers as the recorded one did, wherever its source came from, and says what it is."""
+"""Adapting: the saved network predicts as the recorded one did, wherever its source came from, and says what it is."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 import headwater as hw
 from headwater.harness.planning.files import Files
-from headwater.harness.results.answers import answers_of
+from headwater.harness.results.predictions import predictions_of
 from headwater.harness.running.run import Control
 from headwater.registry import Registry
 from headwater.registry.errors import (
@@ -110,7 +110,7 @@ def test_a_folder_of_ones_own_images_and_timm_networks_with_frozen_stages(tmp_pa
     )  # fmt: skip
     for one in (saved, frozen):
         model = hw.load_adapted(one.path)
-        answers = answers_of_test(tmp_path, one)
+        answers = predicted_on_test(tmp_path, one)
         files = sorted((tmp_path / "shades").rglob("*.png"))
         assert set(model.predict(files)) <= {"dark", "light"}
         assert {value.split: value.images for value in one.values} == {
@@ -119,7 +119,7 @@ def test_a_folder_of_ones_own_images_and_timm_networks_with_frozen_stages(tmp_pa
         }
 
 
-def answers_of_test(tmp_path, saved):
+def predicted_on_test(tmp_path, saved):
     return np.load(tmp_path / "s-files" / "predictions" / f"{saved.facts.job}.npy")
 
 
@@ -261,4 +261,4 @@ def test_answers_of_cells_that_kept_none_are_none(tmp_path):
 
     registry = Registry.discover([PLUGIN])
     (job, *_) = plan(Spec.of(keys()), registry).cells
-    assert answers_of(job, Files(tmp_path), registry, "test") is None
+    assert predictions_of(job, Files(tmp_path), registry, "test") is None

@@ -14,7 +14,7 @@ import headwater as hw
 from headwater.harness.measure.adapting import kept
 from headwater.harness.planning.planner import plan
 from headwater.harness.planning.spec import Spec
-from headwater.harness.results.answers import Predictions
+from headwater.harness.results.predictions import Predictions
 from headwater.harness.running.run import Control
 from headwater.registry import Registry
 from tests.harness.dense_toy import PLUGIN, VOID, Dense, keys, squares
@@ -79,7 +79,7 @@ def test_a_type_that_says_no_more_is_answered_with_its_predictions(tmp_path):
 
 
 def test_a_network_of_places_may_be_saved_if_rounding_moves_few_of_its_choices(tmp_path):
-    from headwater.harness.results.save import _answers_alike
+    from headwater.harness.results.adapt import _answers_alike
     from headwater.leaderboard import Store
 
     saved = adapted(tmp_path)

@@ -10,17 +10,17 @@ from PIL import Image, ImageColor, ImageFont
 
 import headwater as hw
 from headwater.harness.results import pictures
-from headwater.harness.results.cell import recorded, seen
 from headwater.harness.results.pictures import (
     GAP,
     MARGIN,
     Panel,
-    Shown,
+    ShownImage,
     chosen,
     compose,
     sheet,
     write,
 )
+from headwater.harness.results.stored_job import stored_job, stored_predictions
 from headwater.harness.running.run import Control
 from headwater.plugins.task_types._boxes_drawn import COLOURS, drawn
 from headwater.plugins.task_types._maps_drawn import colour
@@ -38,7 +38,10 @@ def cells(tmp_path_factory):
         keys(tasks=["toy/shades", "toy/tones"]), store=path, control=Control(executor="inline")
     )
     rows = report.store.sql("SELECT source, task, job FROM cells").rows
-    return {(source, task): seen(recorded(report.store, job)) for source, task, job in rows}
+    return {
+        (source, task): stored_predictions(stored_job(report.store, job))
+        for source, task, job in rows
+    }
 
 
 def test_images_are_spread_evenly_over_the_strata_whatever_was_predicted():
@@ -51,7 +54,7 @@ def test_images_are_spread_evenly_over_the_strata_whatever_was_predicted():
 def test_pixels_are_enlarged_by_a_whole_factor_and_stay_what_they_are():
     image = np.random.default_rng(0).integers(0, 255, (80, 80, 3)).astype(np.uint8)
     page = np.asarray(
-        compose(["title"], [Shown(7, [Panel("truth", image), Panel("said", 255 - image)])])
+        compose(["title"], [ShownImage(7, [Panel("truth", image), Panel("said", 255 - image)])])
     )
     height, side = (
         len(page) - MARGIN,
@@ -68,7 +71,7 @@ def test_a_panel_that_is_large_already_is_not_enlarged_with_the_others():
     page = np.asarray(
         compose(
             ["title"],
-            [Shown(7, [Panel("truth", np.zeros((64, 64, 3), np.uint8)), Panel("key", key)])],
+            [ShownImage(7, [Panel("truth", np.zeros((64, 64, 3), np.uint8)), Panel("key", key)])],
         )
     )
     left, top = MARGIN + 192 + GAP, len(page) - MARGIN - 192
@@ -156,7 +159,7 @@ def test_a_sheet_is_somewhat_wider_than_high_and_its_lines_about_equally_long(
     panels, side, images, across
 ):
     image = np.zeros((side, side, 3), np.uint8)
-    page = compose(["t"], [Shown(row, [Panel("x", image)] * panels) for row in range(images)])
+    page = compose(["t"], [ShownImage(row, [Panel("x", image)] * panels) for row in range(images)])
     block = panels * (side * -(-192 // side) + GAP) - GAP + MARGIN
     assert page.width == MARGIN + across * block
 

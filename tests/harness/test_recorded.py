@@ -1,4 +1,4 @@
-"""Recorded jobs: what a store has of them, and when their predictions can be looked at again."""
+"""Stored jobs: what a store has of them, and when their predictions can be looked at again."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import headwater as hw
-from headwater.harness.results.cell import recorded, seen, signs
+from headwater.harness.results.stored_job import metric_signs, stored_job, stored_predictions
 from headwater.harness.running.run import Control
 from headwater.registry.errors import DataError, NotApplicable, UnknownName
 from tests.harness.toy import PLUGIN, keys
@@ -33,8 +33,8 @@ def job(store, kind="adapt", adaptation="fine_tune", source="toy/fixed"):
 
 @pytest.mark.parametrize("adaptation", ["fine_tune", "linear_probe"])
 def test_predictions_lie_beside_what_they_are_of(store, adaptation):
-    found = seen(recorded(store, job(store, adaptation=adaptation)[:8]))
-    measured = {row.metric: row.test for row in found.recorded.metrics}
+    found = stored_predictions(stored_job(store, job(store, adaptation=adaptation)[:8]))
+    measured = {row.metric: row.test for row in found.job.metrics}
     right = found.predictions.argmax(1) == found.prepared.test.targets
     assert (found.task.name, len(right), found.predictions.dtype) == ("toy/shades", 30, np.float32)
     assert right.mean() == pytest.approx(measured["accuracy"])
@@ -44,7 +44,7 @@ def test_predictions_lie_beside_what_they_are_of(store, adaptation):
 
 
 def test_the_cells_own_metric_comes_first_and_in_its_title(store):
-    found = recorded(store, job(store))
+    found = stored_job(store, job(store))
     assert [row.metric for row in found.metrics] == [
         "accuracy",
         "auroc",
@@ -59,8 +59,8 @@ def test_the_cells_own_metric_comes_first_and_in_its_title(store):
 
 
 def test_which_way_a_metric_points_is_known_without_the_plugins_of_its_run(store):
-    found = recorded(store, job(store))
-    known = signs(replace(found, spec={**found.spec, "plugins": ["/nowhere/mine.py"]}))
+    found = stored_job(store, job(store))
+    known = metric_signs(replace(found, spec={**found.spec, "plugins": ["/nowhere/mine.py"]}))
     assert (known["accuracy"], known["log_loss"]) == (1, -1)
 
 
@@ -74,14 +74,14 @@ def test_which_way_a_metric_points_is_known_without_the_plugins_of_its_run(store
 )
 def test_a_job_without_predictions_says_why(store, kind, adaptation, says):
     with pytest.raises(NotApplicable, match=says):
-        seen(recorded(store, job(store, kind, adaptation)))
+        stored_predictions(stored_job(store, job(store, kind, adaptation)))
 
 
 def test_an_unknown_or_ambiguous_identity_is_told(store):
     with pytest.raises(UnknownName, match="no job starts with 0000000000"):
-        recorded(store, "0000000000")
+        stored_job(store, "0000000000")
     with pytest.raises(UnknownName, match="more than one job starts with "):
-        recorded(store, "")
+        stored_job(store, "")
 
 
 def test_neither_a_metric_that_comes_out_otherwise_nor_a_plugin_that_moved_makes_them_other_data(
@@ -89,11 +89,11 @@ def test_neither_a_metric_that_comes_out_otherwise_nor_a_plugin_that_moved_makes
 ):
     moved = tmp_path / "toy.py"
     moved.write_text(f"# A comment.\n{PLUGIN.read_text()}")
-    found = recorded(store, job(store))
+    found = stored_job(store, job(store))
     off = tuple(row._replace(test=row.test - 0.3) for row in found.metrics)
     assert (
         len(
-            seen(
+            stored_predictions(
                 replace(found, metrics=off, spec={**found.spec, "plugins": [str(moved)]})
             ).predictions
         )
@@ -114,23 +114,23 @@ def test_predictions_of_other_data_are_not_taken_for_those_of_what_the_task_has_
     """The other test images, of as many, may well come to the same accuracy; classes of other names do."""
     other = tmp_path / "toy.py"
     other.write_text(PLUGIN.read_text().replace(*change))
-    found = recorded(store, job(store))
+    found = stored_job(store, job(store))
     with pytest.raises(DataError, match=r"the data of toy/shades, .* are others now") as caught:
-        seen(replace(found, spec={**found.spec, "plugins": [str(other)]}))
+        stored_predictions(replace(found, spec={**found.spec, "plugins": [str(other)]}))
     assert (
         f"--store {store.path}" in caught.value.hint and "task = 'toy/shades'" in caught.value.hint
     )
 
 
 def test_predictions_that_are_gone_or_of_fewer_images_are_told(store):
-    found = recorded(store, job(store))
+    found = stored_job(store, job(store))
     kept = found.predictions.read_bytes()
     try:
         np.save(found.predictions, np.zeros((7, 3), np.float16))
         with pytest.raises(DataError, match="are others now"):
-            seen(found)
+            stored_predictions(found)
         found.predictions.unlink()
         with pytest.raises(NotApplicable, match="its predictions are no longer at"):
-            seen(found)
+            stored_predictions(found)
     finally:
         found.predictions.write_bytes(kept)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from headwater.harness.measure.anatomy.networks import Networks, Subject, drawn
+from headwater.harness.measure.anatomy.networks import AnalysedNetwork, Networks, drawn
 from headwater.leaderboard.store.records import Reading
 
 
@@ -31,7 +31,9 @@ def barrier(networks: Networks, settings: Mapping[str, Any]) -> list[Reading]:
     return readings
 
 
-def along(one: Subject, other: Subject, places: Sequence[float], images: int) -> list[float]:
+def along(
+    one: AnalysedNetwork, other: AnalysedNetwork, places: Sequence[float], images: int
+) -> list[float]:
     """The metric at each place between the networks, on at most ``images`` test images."""
     start, end = (
         {name: tensor.clone() for name, tensor in subject.state.items()} for subject in (one, other)
@@ -65,7 +67,7 @@ def height(places: Sequence[float], values: Sequence[float], sign: int) -> float
 
 
 @torch.no_grad()
-def recompute_statistics(subject: Subject, rows: np.ndarray) -> None:
+def recompute_statistics(subject: AnalysedNetwork, rows: np.ndarray) -> None:
     """Running means and variances of batch norms from these training images alone; all else stays in evaluation mode."""
     norms = [
         module

@@ -32,7 +32,7 @@ HEAD = "head"
 
 
 @dataclass(frozen=True)
-class Part:
+class NetworkPart:
     """A stage of a network, or its head: its place from 0 to 1, and the names of its parameters in the whole."""
 
     depth: float
@@ -40,7 +40,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Subject:
+class AnalysedNetwork:
     """One network, in evaluation mode, with the cell that it belongs to."""
 
     cell: Cell
@@ -60,7 +60,7 @@ class Subject:
         )
 
     @cached_property
-    def parts(self) -> dict[str, Part]:
+    def parts(self) -> dict[str, NetworkPart]:
         """Its stages in order of depth, then the head: every parameter in one of them."""
         names = {id(parameter): name for name, parameter in self.network.named_parameters()}
         found = stages(self.backbone)
@@ -71,10 +71,12 @@ class Subject:
         }
         left = set(names.values()) - {name for part in held.values() for name in part}
         parts = {
-            name: Part(places[name], parameters) for name, parameters in held.items() if parameters
+            name: NetworkPart(places[name], parameters)
+            for name, parameters in held.items()
+            if parameters
         }
         return parts | (
-            {HEAD: Part(1.0, tuple(name for name in names.values() if name in left))}
+            {HEAD: NetworkPart(1.0, tuple(name for name in names.values() if name in left))}
             if left
             else {}
         )
@@ -113,7 +115,7 @@ class Networks:
         self.images = 0
         """How many images were trained on for this analysis."""
         self._cells: dict[str, Cell] = {}
-        self._built: dict[tuple[str, bool], Subject] = {}
+        self._built: dict[tuple[str, bool], AnalysedNetwork] = {}
 
     def has(self, role: str) -> bool:
         return role in self.job.cells
@@ -131,15 +133,17 @@ class Networks:
             self._cells[role] = replace(cell, job=job, options=json.loads(facts["options"]))
         return self._cells[role]
 
-    def initial(self, role: str) -> Subject:
+    def initial(self, role: str) -> AnalysedNetwork:
         """P of the role P-T, RI of the role RI-T: its source under its head, before any training."""
         return self._subject(role, trained=False)
 
-    def trained(self, role: str) -> Subject:
+    def trained(self, role: str) -> AnalysedNetwork:
         """P-T or RI-T: the weights of the epoch that was chosen."""
         return self._subject(role, trained=True)
 
-    def pairs(self, *, initial: bool = False) -> Iterator[tuple[str, Subject, Subject]]:
+    def pairs(
+        self, *, initial: bool = False
+    ) -> Iterator[tuple[str, AnalysedNetwork, AnalysedNetwork]]:
         """The pairs that are compared, with their names; two of one kind are of two seeds. ``initial``: P and RI too."""
         yield "P-T/RI-T", self.trained("P-T"), self.trained("RI-T")
         for role in ("P-T", "RI-T"):
@@ -148,7 +152,7 @@ class Networks:
             if initial:
                 yield f"{role.removesuffix('-T')}/{role}", self.initial(role), self.trained(role)
 
-    def alike(self, *, initial: bool = False) -> list[tuple[str, Subject, Subject]]:
+    def alike(self, *, initial: bool = False) -> list[tuple[str, AnalysedNetwork, AnalysedNetwork]]:
         """The pairs between which there is a straight line; raises NotApplicable where there is none."""
         found, errors = [], []
         for name, one, other in self.pairs(initial=initial):
@@ -162,7 +166,7 @@ class Networks:
             raise errors[0]
         return found
 
-    def _subject(self, role: str, trained: bool) -> Subject:
+    def _subject(self, role: str, trained: bool) -> AnalysedNetwork:
         if (role, trained) not in self._built:
             from safetensors.torch import load_file
 
@@ -171,7 +175,7 @@ class Networks:
             network = objective.finish() if objective.finish else objective.network
             if trained:
                 network.load_state_dict(load_file(self._file(role), device=self.tools.device.name))
-            self._built[role, trained] = Subject(cell, network.eval(), self.tools.device)
+            self._built[role, trained] = AnalysedNetwork(cell, network.eval(), self.tools.device)
         return self._built[role, trained]
 
     def _file(self, role: str) -> str:
@@ -199,7 +203,7 @@ def drawn(rows: np.ndarray, most: int | None) -> np.ndarray:
     return np.sort(np.random.default_rng(0).permutation(rows)[:most])
 
 
-def check_alike(one: Subject, other: Subject) -> None:
+def check_alike(one: AnalysedNetwork, other: AnalysedNetwork) -> None:
     """Raise NotApplicable for networks between which there is no straight line: other tensors, or other input."""
     shapes = [
         {name: tuple(tensor.shape) for name, tensor in subject.state.items()}
@@ -223,5 +227,5 @@ def check_alike(one: Subject, other: Subject) -> None:
         )
 
 
-def _names(one: Subject, other: Subject) -> str:
+def _names(one: AnalysedNetwork, other: AnalysedNetwork) -> str:
     return f"{one.cell.source.name} and {other.cell.source.name}"

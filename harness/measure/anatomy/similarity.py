@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from headwater.harness.measure.anatomy.networks import HEAD, Networks, Subject
+from headwater.harness.measure.anatomy.networks import HEAD, AnalysedNetwork, Networks
 from headwater.leaderboard.store.records import Reading
 from headwater.registry.stages import called, depths, stages
 
@@ -83,7 +83,7 @@ class Cka:
         )
 
 
-def _features(subject: Subject, rows: Any) -> Iterator[dict[str, Tensor]]:
+def _features(subject: AnalysedNetwork, rows: Any) -> Iterator[dict[str, Tensor]]:
     """Batch by batch, each stage's features (B, D) and, but for dense types, the outputs (B, ...) flattened."""
     with _watched(subject) as seen:
         for images in subject.batches(subject.cell.prepared.test, rows):
@@ -97,13 +97,13 @@ def _features(subject: Subject, rows: Any) -> Iterator[dict[str, Tensor]]:
 
 
 @torch.inference_mode()  # not around the generator above: several run side by side, and a mode belongs to the thread
-def _outputs(subject: Subject, images: Tensor) -> Tensor:
+def _outputs(subject: AnalysedNetwork, images: Tensor) -> Tensor:
     with subject.device.precision():
         return subject.network(images)
 
 
 @contextmanager
-def _watched(subject: Subject) -> Iterator[dict[str, Tensor]]:
+def _watched(subject: AnalysedNetwork) -> Iterator[dict[str, Tensor]]:
     """Keeps what each stage last put out, pooled."""
     seen: dict[str, Tensor] = {}
     last = str(getattr(getattr(subject.backbone, "network", None), "output_fmt", "NCHW")).endswith(

@@ -10,7 +10,7 @@ import importlib.util
 from pathlib import Path
 from types import ModuleType
 
-from headwater.leaderboard.anatomy.readings import ANALYSES, Anatomy
+from headwater.leaderboard.anatomy.readings import ANALYSES, AnatomyReadings
 from headwater.registry.errors import HeadwaterError
 
 
@@ -18,7 +18,7 @@ def plot_of(analysis: str) -> ModuleType:
     return importlib.import_module(f"headwater.leaderboard.show.plots.{analysis}")
 
 
-def draw_all(found: Anatomy, folder: Path, prefix: str = "") -> dict[str, str]:
+def draw_all(found: AnatomyReadings, folder: Path, prefix: str = "") -> dict[str, str]:
     """Draw every analysis there is into ``folder`` as PNG and SVG; returns analysis -> file name without its ending."""
     from headwater.leaderboard.show.plots.style import save, styled
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headwater.leaderboard.anatomy.readings import Anatomy
+from headwater.leaderboard.anatomy.readings import AnatomyReadings
 from headwater.leaderboard.show.plots.style import COLOURS, curve, frame, panels
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ READ = (
 )
 
 
-def draw(found: Anatomy) -> Figure:
+def draw(found: AnatomyReadings) -> Figure:
     figure, (metric, drop) = panels(2, 2)
     lines = found.of("block_shuffle", "metric")
     sizes = sorted(lines["x"].unique())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from headwater.leaderboard.anatomy.readings import Anatomy
+from headwater.leaderboard.anatomy.readings import AnatomyReadings
 from headwater.leaderboard.show.plots.style import curve, frame, panels
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ READ = (
 )
 
 
-def draw(found: Anatomy) -> Figure:
+def draw(found: AnatomyReadings) -> Figure:
     from matplotlib.ticker import MaxNLocator
 
     figure, (axes,) = panels()

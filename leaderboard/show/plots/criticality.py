@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headwater.leaderboard.anatomy.readings import Anatomy
+from headwater.leaderboard.anatomy.readings import AnatomyReadings
 from headwater.leaderboard.show.plots.style import COLOURS, NAMES, frame, panels, stages_below
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ READ = (
 )
 
 
-def draw(found: Anatomy) -> Figure:
+def draw(found: AnatomyReadings) -> Figure:
     figure, axes = panels(3, 3, size=(5.2, 4.0))
     drops = found.of("criticality", "drop")
     names = list(dict.fromkeys(drops["module"]))

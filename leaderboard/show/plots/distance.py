@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from headwater.leaderboard.anatomy.readings import PAIRS, Anatomy
+from headwater.leaderboard.anatomy.readings import PAIRS, AnatomyReadings
 from headwater.leaderboard.show.plots.style import bars, curve, frame, panels, stages_below
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ READ = (
 )
 
 
-def draw(found: Anatomy) -> Figure:
+def draw(found: AnatomyReadings) -> Figure:
     figure, (whole, parts) = panels(2, 2)
     lines = found.of("distance", "l2", whole=True).set_index("subject")
     pairs = [pair for pair in PAIRS if pair in lines.index]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headwater.leaderboard.anatomy.readings import Anatomy
+from headwater.leaderboard.anatomy.readings import AnatomyReadings
 from headwater.leaderboard.show.plots.style import panels
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _CELLS = (("both-right", "only-second-wrong"), ("only-first-wrong", "both-wrong"
 """Rows: the first network right, wrong; columns: the second right, wrong."""
 
 
-def draw(found: Anatomy) -> Figure:
+def draw(found: AnatomyReadings) -> Figure:
     shares, ambiguity, kappas = (
         found.of("mistakes", quantity) for quantity in ("share", "ambiguity", "kappa")
     )

@@ -6,7 +6,7 @@ import html
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from headwater.leaderboard.anatomy.readings import Anatomy
+from headwater.leaderboard.anatomy.readings import AnatomyReadings
 from headwater.leaderboard.show.anatomy_table import heading, summary_tables
 from headwater.leaderboard.show.plots import draw_all, plot_of
 
@@ -23,7 +23,7 @@ _STYLE = (
 )
 
 
-def write_page(found: Sequence[Anatomy], folder: Path) -> Path:
+def write_page(found: Sequence[AnatomyReadings], folder: Path) -> Path:
     """Draw everything into ``folder`` with ``index.html`` and ``index.md``; returns the first."""
     sections = [
         (one, draw_all(one, folder, f"{place}-" if len(found) > 1 else ""))
@@ -35,7 +35,7 @@ def write_page(found: Sequence[Anatomy], folder: Path) -> Path:
     return page
 
 
-def _markdown(sections: Sequence[tuple[Anatomy, dict[str, str]]]) -> Iterator[str]:
+def _markdown(sections: Sequence[tuple[AnatomyReadings, dict[str, str]]]) -> Iterator[str]:
     yield f"# The four networks\n\n{NETWORKS}\n"
     for one, drawn in sections:
         yield f"\n## {heading(one)}\n"
@@ -46,7 +46,7 @@ def _markdown(sections: Sequence[tuple[Anatomy, dict[str, str]]]) -> Iterator[st
             yield f"\n**{table.title}**\n\n{table.render('md')}"
 
 
-def _html(sections: Sequence[tuple[Anatomy, dict[str, str]]]) -> Iterator[str]:
+def _html(sections: Sequence[tuple[AnatomyReadings, dict[str, str]]]) -> Iterator[str]:
     yield f'<!doctype html><html lang="en"><meta charset="utf-8"><title>The four networks</title><style>{_STYLE}</style>'
     yield f"<h1>The four networks</h1><p>{html.escape(NETWORKS)}</p>"
     for one, drawn in sections:

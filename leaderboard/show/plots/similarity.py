@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from headwater.leaderboard.anatomy.readings import PAIRS, Anatomy
+from headwater.leaderboard.anatomy.readings import PAIRS, AnatomyReadings
 from headwater.leaderboard.show.plots.style import curve, frame, panels, stages_below
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ READ = (
 )
 
 
-def draw(found: Anatomy) -> Figure:
+def draw(found: AnatomyReadings) -> Figure:
     figure, (axes,) = panels(size=(7.6, 4.4))
     lines = found.of("similarity", "cka")
     names = list(dict.fromkeys(lines["module"]))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from headwater.harness.results.answers import Predictions
+from headwater.harness.results.predictions import Predictions
 from headwater.harness.selecting.comparison import Comparison, paired
 from headwater.harness.selecting.prediction import Prediction
 from headwater.harness.selecting.rungs import Rung, Sample

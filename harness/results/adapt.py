@@ -12,7 +12,7 @@ from headwater.harness.planning.job import Job
 from headwater.harness.planning.plan import Plan
 from headwater.harness.planning.planner import plan
 from headwater.harness.planning.spec import Spec
-from headwater.harness.results.answers import answers_of
+from headwater.harness.results.predictions import predictions_of
 from headwater.harness.running.run import Control, NullWatcher, Watcher, compare_with_store, execute
 from headwater.leaderboard import Store
 from headwater.leaderboard.store.records import State
@@ -21,7 +21,7 @@ from headwater.registry.discovery import PluginLike
 from headwater.registry.errors import BadSpec, HeadwaterError, TrainingError, WeightsError
 
 if TYPE_CHECKING:
-    from headwater.harness.results.network import Facts
+    from headwater.harness.results.adapted_network import AdaptedFacts
 
 CHECKED = 32
 """Test images that the file is read back on before it is called saved."""
@@ -34,7 +34,7 @@ NEARLY = 0.99
 
 
 @dataclass(frozen=True)
-class Value:
+class MeasuredValue:
     """A metric on ``images`` images of a split, with bounds; None where they cannot be told. ``sign``: -1 where it should be low."""
 
     split: str
@@ -47,14 +47,14 @@ class Value:
 
 
 @dataclass(frozen=True)
-class Saved:
+class SavedNetwork:
     """What became of it: the file, what its header says, and the measured values. ``new``: whether the file was written now;
     ``flaws``: how many annotations of its task are flawed, if it was trained now and some are; ``width``: how many classes, points or
     the like it predicts, in words."""
 
     path: Path
-    facts: Facts
-    values: tuple[Value, ...]
+    facts: AdaptedFacts
+    values: tuple[MeasuredValue, ...]
     epoch: int | None
     seconds: float | None
     new: bool
@@ -76,7 +76,7 @@ def adapt(
     watcher: Watcher | None = None,
     command: str = "",
     **keys: Any,
-) -> Saved:
+) -> SavedNetwork:
     """Adapt a source to a task, and save the network where ``hw.load_adapted`` finds all it needs.
 
     ``keys`` are a spec's others: ``store``, ``image_size``, ``training={"epochs": 30}``. What the store holds is not trained again.
@@ -105,7 +105,7 @@ def adapt(
     if new:
         facts = _write(path, facts, job, made, report.store)
     width = made.registry.task_type(facts.task_type).counted(facts.classes)
-    return Saved(path, facts, values, epoch, seconds, new, tuple(report.flaws), width)
+    return SavedNetwork(path, facts, values, epoch, seconds, new, tuple(report.flaws), width)
 
 
 def _the_cell(made: Plan) -> Job:
@@ -142,10 +142,10 @@ def _is_free(path: Path, job: Job, force: bool) -> bool:
         )
     if force or not path.exists():
         return True
-    from headwater.harness.results.network import Facts
+    from headwater.harness.results.adapted_network import AdaptedFacts
 
     try:
-        there = Facts.of(path).job
+        there = AdaptedFacts.of(path).job
     except WeightsError:
         there = ""
     if there != job.id:
@@ -179,12 +179,12 @@ def _check(job: Job, made: Plan, store: Store) -> None:
 
 def _known(
     job: Job, made: Plan, store: Store, command: str
-) -> tuple[Facts, tuple[Value, ...], int | None, float | None]:
+) -> tuple[AdaptedFacts, tuple[MeasuredValue, ...], int | None, float | None]:
     """What the store knows of the cell, as the header will say it, and with intervals."""
     from importlib.metadata import version
 
     from headwater.harness.data.prepared import prepare
-    from headwater.harness.results.network import Facts
+    from headwater.harness.results.adapted_network import AdaptedFacts
 
     record, training = job.record, job.training
     source, task = made.sources[record.source], made.tasks[record.task]
@@ -193,7 +193,7 @@ def _known(
     epoch, seconds, images = _row(job, store)
     options, recipe = _as_trained(job, store)
     assert training is not None, "a cell that leaves a network was trained"
-    facts = Facts(
+    facts = AdaptedFacts(
         source=source.name,
         task=task.name,
         task_type=task.type,
@@ -254,24 +254,24 @@ def _as_trained(job: Job, store: Store) -> tuple[dict[str, Any], dict[str, Any]]
 
 def _values(
     job: Job, made: Plan, store: Store, metrics: Mapping[str, Mapping[str, float]]
-) -> tuple[Value, ...]:
+) -> tuple[MeasuredValue, ...]:
     values = []
     for split in ("validation", "test"):
-        answers = answers_of(job, Files(store.files), made.registry, split)
+        answers = predictions_of(job, Files(store.files), made.registry, split)
         low, high = (answers and answers.interval) or (None, None)
         metric = job.record.metric
         images = len(answers) if answers else None
         values.append(
-            Value(split, metric, metrics[split][metric], low, high, images, job.record.sign)
+            MeasuredValue(split, metric, metrics[split][metric], low, high, images, job.record.sign)
         )
     return tuple(values)
 
 
-def _write(path: Path, facts: Facts, job: Job, made: Plan, store: Store) -> Facts:
+def _write(path: Path, facts: AdaptedFacts, job: Job, made: Plan, store: Store) -> AdaptedFacts:
     """Save the kept network under the first way to build it that answers as it did; raises WeightsError where none does."""
     from safetensors.torch import load_file
 
-    from headwater.harness.results.network import rebuilt, save_adapted
+    from headwater.harness.results.adapted_network import rebuilt, save_adapted
 
     state = load_file(Files(store.files).checkpoint(job.id))
     source = made.sources[job.record.source]
@@ -308,7 +308,7 @@ def _answers_alike(network: Any, job: Job, made: Plan, store: Store) -> bool:
     from headwater.harness.data.prepared import prepare
     from headwater.harness.measure.adapting import kept
 
-    answers = answers_of(job, Files(store.files), made.registry, "test")
+    answers = predictions_of(job, Files(store.files), made.registry, "test")
     if answers is None:
         return True
     task = made.tasks[job.record.task]

@@ -31,7 +31,7 @@ BATCH = 64
 
 
 @dataclass(frozen=True)
-class Facts:
+class AdaptedFacts:
     """What the header says.
 
     ``build`` is the source whose architecture takes the weights: a random one where there is one, so that nothing else is fetched
@@ -67,7 +67,7 @@ class Facts:
     format: int = field(default=1)
 
     @classmethod
-    def of(cls, path: Path) -> Facts:
+    def of(cls, path: Path) -> AdaptedFacts:
         """Those of a file; raises WeightsError for one that is missing, damaged or another's."""
         from safetensors import SafetensorError, safe_open
 
@@ -104,7 +104,7 @@ class AdaptedNetwork(nn.Module):
     one, or many. They are cut and scaled as they were for training.
     """
 
-    def __init__(self, network: nn.Module, facts: Facts, task_type: TaskType) -> None:
+    def __init__(self, network: nn.Module, facts: AdaptedFacts, task_type: TaskType) -> None:
         super().__init__()
         self.network = network
         self.facts = facts
@@ -206,7 +206,7 @@ def load_adapted(path: str | Path, *, plugins: Sequence[PluginLike] = ()) -> Ada
     """
     from safetensors.torch import load_file
 
-    facts = Facts.of(Path(path))
+    facts = AdaptedFacts.of(Path(path))
     try:
         return rebuilt(facts, load_file(path), Registry.discover(plugins))
     except HeadwaterError as error:
@@ -216,7 +216,7 @@ def load_adapted(path: str | Path, *, plugins: Sequence[PluginLike] = ()) -> Ada
         raise type(error)(error.message, subject=error.subject, hint=hint) from error
 
 
-def rebuilt(facts: Facts, state: Mapping[str, Tensor], registry: Registry) -> AdaptedNetwork:
+def rebuilt(facts: AdaptedFacts, state: Mapping[str, Tensor], registry: Registry) -> AdaptedNetwork:
     """The facts' network with these weights; raises WeightsError where they do not fit it."""
     network = assembled(facts, registry)
     try:
@@ -231,7 +231,7 @@ def rebuilt(facts: Facts, state: Mapping[str, Tensor], registry: Registry) -> Ad
     )
 
 
-def assembled(facts: Facts, registry: Registry) -> nn.Module:
+def assembled(facts: AdaptedFacts, registry: Registry) -> nn.Module:
     """The network, its weights still to be loaded."""
     source, task_type = registry.source(facts.build), registry.task_type(facts.task_type)
     backbone = build(source, facts.image_size, seed=0)

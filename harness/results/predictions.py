@@ -83,7 +83,7 @@ class Predictions:
             torch.set_num_threads(threads)
 
 
-def answers_of(
+def predictions_of(
     job: Job, files: Files, registry: Registry, split: str, prepared: Prepared | None = None
 ) -> Predictions | None:
     """Those of a done cell on ``test`` or ``validation``; None where they were not kept, as by an older Headwater.

@@ -1,4 +1,4 @@
-"""Recorded jobs: what a store has of one, and what a done cell answered on the test images."""
+"""Stored jobs: what a store has of one, and what a done cell answered on the test images."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from headwater.registry.discovery import PluginLike
 
 
-class Measured(NamedTuple):
+class MetricValues(NamedTuple):
     """A metric's values; None where it was not measured on that split."""
 
     metric: str
@@ -30,21 +30,21 @@ class Measured(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Recorded:
+class StoredJob:
     """A job's row of the table ``jobs``, its metrics, its own first, and where its predictions on test lie.
 
     ``spec`` is that of the run that planned it, ``task_type`` the name of its target's, ``store`` the file that holds it.
     """
 
     facts: Mapping[str, Any]
-    metrics: tuple[Measured, ...]
+    metrics: tuple[MetricValues, ...]
     spec: Mapping[str, Any]
     task_type: str
     predictions: Path | None
     store: Path
 
     @property
-    def job(self) -> str:
+    def id(self) -> str:
         return str(self.facts["job"])
 
     @property
@@ -69,10 +69,10 @@ class Recorded:
 
 
 @dataclass(frozen=True)
-class Seen:
+class CellPredictions:
     """A done cell's predictions (N, ...) float32 beside the test images and targets that they are of."""
 
-    recorded: Recorded
+    job: StoredJob
     task: Task
     task_type: TaskType
     prepared: Prepared
@@ -86,7 +86,7 @@ class Seen:
         return self.task_type.methods.by_class(*tensors, self.prepared.classes)
 
 
-def recorded(store: Store, start: str) -> Recorded:
+def stored_job(store: Store, start: str) -> StoredJob:
     """The job whose identity begins with these hex digits; raises UnknownName, and what reading a store raises."""
     found = store.sql(f"SELECT * FROM jobs WHERE starts_with(job, '{start}')", rows=2)
     if len(found.rows) != 1:
@@ -108,9 +108,9 @@ def recorded(store: Store, start: str) -> Recorded:
         f"SELECT path FROM artifacts WHERE job = '{job}' AND role = 'predictions'"
     ).rows
     predictions = store.files / kept[0][0] if kept else None
-    return Recorded(
+    return StoredJob(
         facts,
-        tuple(Measured(*row) for row in metrics),
+        tuple(MetricValues(*row) for row in metrics),
         spec,
         types[0][0] if types else "",
         predictions,
@@ -118,14 +118,14 @@ def recorded(store: Store, start: str) -> Recorded:
     )
 
 
-def registry_of(job: Recorded, plugins: Sequence[PluginLike] = ()) -> Registry:
+def registry_of(job: StoredJob, plugins: Sequence[PluginLike] = ()) -> Registry:
     """With the plugins of the run that planned it, and these."""
     from headwater.registry import Registry
 
     return Registry.discover([*dict.fromkeys([*job.spec.get("plugins", ()), *map(str, plugins)])])
 
 
-def signs(job: Recorded, plugins: Sequence[PluginLike] = ()) -> Mapping[str, int]:
+def metric_signs(job: StoredJob, plugins: Sequence[PluginLike] = ()) -> Mapping[str, int]:
     """Metric -> 1 where it should be high, -1 where low: of the job's own, and of its type's others where the type is known."""
     from headwater.registry import Registry
 
@@ -142,7 +142,7 @@ def signs(job: Recorded, plugins: Sequence[PluginLike] = ()) -> Mapping[str, int
     return others | {job.facts["metric"]: job.facts["sign"]}
 
 
-def seen(job: Recorded, plugins: Sequence[PluginLike] = ()) -> Seen:
+def stored_predictions(job: StoredJob, plugins: Sequence[PluginLike] = ()) -> CellPredictions:
     """A done cell's predictions on test, the task's data mapped, or decoded again where the cache no longer has them.
 
     Raises NotApplicable for a job that has no predictions, and DataError where they are not of the data that the task has now.
@@ -156,7 +156,7 @@ def seen(job: Recorded, plugins: Sequence[PluginLike] = ()) -> Seen:
     task_type = registry.task_type(task.type)
     if not _is_as_measured(job, task, task_type, registry):
         raise _changed(job, task)
-    found = Seen(
+    found = CellPredictions(
         job,
         task,
         task_type,
@@ -168,7 +168,7 @@ def seen(job: Recorded, plugins: Sequence[PluginLike] = ()) -> Seen:
     return found
 
 
-def _predictions(job: Recorded) -> Path:
+def _predictions(job: StoredJob) -> Path:
     """Where they lie."""
     facts = job.facts
     if facts["kind"] != "adapt":
@@ -180,61 +180,60 @@ def _predictions(job: Recorded) -> Path:
         }
         hint = f"Predictions are kept of cells: headwater query 'SELECT job, source, task FROM cells' --store {job.store}"
         raise NotApplicable(
-            f"job {job.job} {what.get(facts['kind'], 'is no cell')}: it predicts nothing",
-            subject=job.job,
+            f"job {job.id} {what.get(facts['kind'], 'is no cell')}: it predicts nothing",
+            subject=job.id,
             hint=hint,
         )
     if facts["state"] != "done":
         reason = f": {facts['reason']}" if facts["reason"] else ""
         hint = f"See where it stands: headwater status --store {job.store}"
         raise NotApplicable(
-            f"job {job.job} is {facts['state']}, not done{reason}", subject=job.job, hint=hint
+            f"job {job.id} is {facts['state']}, not done{reason}", subject=job.id, hint=hint
         )
     if job.predictions is None or "image_size" not in job.spec:
         raise NotApplicable(
-            f"job {job.job} has its numbers only, no predictions: it was imported", subject=job.job
+            f"job {job.id} has its numbers only, no predictions: it was imported", subject=job.id
         )
     if not job.predictions.is_file():
         hint = "Bring the store's folder of files back, or measure it again: headwater run … --rerun all"
         raise NotApplicable(
-            f"job {job.job}: its predictions are no longer at {job.predictions}",
-            subject=job.job,
+            f"job {job.id}: its predictions are no longer at {job.predictions}",
+            subject=job.id,
             hint=hint,
         )
     return job.predictions
 
 
-def _is_as_measured(job: Recorded, task: Task, task_type: TaskType, registry: Registry) -> bool:
+def _is_as_measured(job: StoredJob, task: Task, task_type: TaskType, registry: Registry) -> bool:
     """Whether the task's data and its type's code are those under which the job was measured: its protocol is a hash of both."""
     from headwater.harness.planning.jobs import Jobs
     from headwater.harness.planning.plan import Plan
     from headwater.harness.planning.spec import Spec
 
-    jobs = Jobs(Plan(Spec.of(job.spec, where=f"the spec of job {job.job}"), registry))
+    jobs = Jobs(Plan(Spec.of(job.spec, where=f"the spec of job {job.id}"), registry))
     return job.facts["protocol"] in {
         jobs.protocol(task, task_type, trains) for trains in (True, False)
     }
 
 
-def _changed(job: Recorded, task: Task) -> DataError:
-    message = f"the data of {task.name}, or the code that reads and measures them, are others now than when job {job.job} was measured"
+def _changed(job: StoredJob, task: Task) -> DataError:
+    message = f"the data of {task.name}, or the code that reads and measures them, are others now than when job {job.id} was measured"
     quoted = task.name.replace("'", "''")
     cells = f"SELECT job, source, adaptation FROM cells WHERE task = '{quoted}'"
     hint = f'Give the same headwater run again, and look at its new cells: headwater query "{cells}" --store {job.store}'
     return DataError(message, subject=task.name, hint=hint)
 
 
-def comparable(cells: Sequence[Seen]) -> None:
+def check_same_images(cells: Sequence[CellPredictions]) -> None:
     """Raises BadSpec unless the cells answered the same test images."""
     first = cells[0]
     for other in cells[1:]:
         if other.prepared.key != first.prepared.key:
             one, two = (
-                f"{cell.task.name} at {cell.recorded.spec['image_size']} px"
-                for cell in (first, other)
+                f"{cell.task.name} at {cell.job.spec['image_size']} px" for cell in (first, other)
             )
             raise BadSpec(
-                f"jobs {first.recorded.job} and {other.recorded.job} have other test images: {one}, {two}",
-                subject=other.recorded.job,
+                f"jobs {first.job.id} and {other.job.id} have other test images: {one}, {two}",
+                subject=other.job.id,
                 hint="Only cells of one task, at one image size, can be shown side by side.",
             )

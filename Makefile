@@ -11,7 +11,7 @@ BIN := .venv/bin
 	@touch $@
 
 demo: .venv/.installed
-	$(BIN)/headwater run benchmarks/quickstart.toml
+	$(BIN)/headwater run quickstart
 	$(BIN)/headwater leaderboard --store quickstart.duckdb
 	$(BIN)/headwater leaderboard --selectors --store quickstart.duckdb
 
@@ -27,7 +27,7 @@ perf: .venv/.installed
 	$(BIN)/python -m perf
 
 docs: .venv/.installed
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean:
 	rm -rf .venv site build dist *.egg-info

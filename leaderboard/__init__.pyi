@@ -1,7 +1,6 @@
 from . import findings as findings
 from .store.recorder import Recorder as Recorder
 from .store.records import CurvePoint as CurvePoint
-from .store.records import JobKind as JobKind
 from .store.records import JobRecord as JobRecord
 from .store.records import Measurement as Measurement
 from .store.records import Outcome as Outcome

@@ -18,7 +18,7 @@ import headwater as hw
 from headwater.harness.data.subset import subset
 from headwater.harness.planning.job import Job
 from headwater.harness.running.worker import Worker
-from headwater.leaderboard.store.records import JobKind, State
+from headwater.leaderboard.store.records import State
 from perf import bare
 from perf.figures import Figure, interleaved, ratio, spread
 
@@ -37,7 +37,7 @@ class Comparison:
         self.setting = GPU if self.device == "cuda" else CPU
         self.worker = Worker(folder / "files", (PLUGIN,), threads=1)
         self.jobs = {job.kind: job for job in self._jobs(folder)}
-        job = self.jobs[JobKind.ADAPT]
+        job = self.jobs["adapt"]
         tools = self.worker.tools
         self.task = tools.registry.task(str(self.setting["task"]))
         self.prepared = tools.prepared(self.task, job.image_size)
@@ -59,9 +59,9 @@ class Comparison:
             "training": training,
             "store": folder / "store.duckdb",
         }
-        for adaptation, kind in (("fine_tune", JobKind.ADAPT), ("linear_probe", JobKind.FEATURES)):
+        for adaptation, kind in (("fine_tune", "adapt"), ("linear_probe", "features")):
             planned = hw.plan(hw.Spec.of(spec, adaptations=[adaptation]))
-            yield next(job for job in planned.jobs.values() if job.kind is kind)
+            yield next(job for job in planned.jobs.values() if job.kind == kind)
 
     def _data(self, job: Job) -> bare.Data:
         train, test = self.prepared.train, self.prepared.test
@@ -73,7 +73,7 @@ class Comparison:
 
     @property
     def recipe(self) -> bare.Recipe:
-        training = self.jobs[JobKind.ADAPT].training
+        training = self.jobs["adapt"].training
         assert training is not None
         chosen = {
             key: getattr(training, key)
@@ -81,7 +81,7 @@ class Comparison:
         }
         return bare.Recipe(**chosen, mirror=self.task.mirror, device=self.device)
 
-    def cell(self, kind: JobKind) -> None:
+    def cell(self, kind: str) -> None:
         outcome = self.worker.run(self.jobs[kind])
         assert outcome.state is State.DONE, outcome.reason
 
@@ -129,7 +129,7 @@ def measure() -> list[Figure]:
 
 def _training(comparison: Comparison) -> list[Figure]:
     works: dict[str, Callable[[], None]] = {
-        "cell": lambda: comparison.cell(JobKind.ADAPT),
+        "cell": lambda: comparison.cell("adapt"),
         "bare": lambda: comparison.loop(channels_last=True),
         "plain": lambda: comparison.loop(channels_last=False),
     }
@@ -172,7 +172,7 @@ def _training(comparison: Comparison) -> list[Figure]:
 def _extraction(comparison: Comparison) -> list[Figure]:
     wall, _ = _compare(
         comparison,
-        {"cell": lambda: comparison.cell(JobKind.FEATURES), "bare": comparison.extraction},
+        {"cell": lambda: comparison.cell("features"), "bare": comparison.extraction},
     )
     images = len(comparison.prepared.train) + len(comparison.prepared.test)
     return [

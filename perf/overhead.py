@@ -19,7 +19,7 @@ import headwater as hw
 from headwater.harness.planning.job import Job
 from headwater.harness.running.executors.base import Event, Finished
 from headwater.harness.running.run import Control, Report
-from headwater.leaderboard.store.records import JobKind, Outcome, State
+from headwater.leaderboard.store.records import Outcome, State
 from perf.figures import Figure
 
 CELLS = 1000
@@ -40,7 +40,7 @@ class Stopwatch:
         self.slots = slots
 
     def see(self, event: Event) -> None:
-        if isinstance(event, Finished) and event.bundle[0].kind is JobKind.ADAPT:
+        if isinstance(event, Finished) and event.bundle[0].kind == "adapt":
             (outcome,) = (
                 event.outcomes
             )  # each cell under options of its own, so that none is done together with another

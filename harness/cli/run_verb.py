@@ -14,7 +14,7 @@ import click
 from headwater.harness.cli.options import plugin_option
 from headwater.harness.cli.spec_options import overrides_of, spec_options
 from headwater.harness.running.run import Control, PlanStatus, Report, compare_with_store, execute
-from headwater.leaderboard.store.records import JobKind, State
+from headwater.leaderboard.store.records import State
 
 if TYPE_CHECKING:
     from headwater.harness.planning.plan import Plan
@@ -178,16 +178,16 @@ def _show_plan(standing: PlanStatus) -> None:
         if job.checkpoint:
             shared[job.checkpoint] = shared.get(job.checkpoint, 0) + 1
     if shared:
-        new = sum(job.kind is JobKind.PRETRAIN for job in standing.todo)
+        new = sum(job.kind == "pretrain" for job in standing.todo)
         click.echo(
             f" chains {len(shared)}, each trained once ({new} to train), shared by {sum(shared.values())} cells",
             err=True,
         )
-    for kind, words in ((JobKind.ESTIMATE, "estimates"), (JobKind.ANALYSE, "analyses")):
+    for kind, words in (("estimate", "estimates"), ("analyse", "analyses")):
         if there := [
-            job for job in plan.jobs.values() if job.kind is kind and job.id not in plan.skipped
+            job for job in plan.jobs.values() if job.kind == kind and job.id not in plan.skipped
         ]:
-            left = sum(job.kind is kind for job in standing.todo)
+            left = sum(job.kind == kind for job in standing.todo)
             click.echo(f" {words} {len(there)} ({left} to do)", err=True)
     cost = standing.cost
     if cost.known:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 
 from headwater.harness.planning.job import Job
-from headwater.leaderboard.store.records import JobKind
 
 Bundle = tuple[Job, ...]
 
@@ -15,7 +14,7 @@ MOST = 64
 
 def batch_key(job: Job) -> Hashable:
     """What the jobs of a bundle have in common: frozen features, and the adaptation that reads them; None for a job done alone."""
-    if job.kind is not JobKind.ADAPT or job.features is None:
+    if job.kind != "adapt" or job.features is None:
         return None
     return job.features, job.record.adaptation, job.record.protocol
 

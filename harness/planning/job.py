@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from headwater.harness.planning.spec import SOURCE_SEED, Training, Tuning
-from headwater.leaderboard.store.records import JobKind, JobRecord
+from headwater.leaderboard.store.records import JobRecord
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Job:
         return self.record.job
 
     @property
-    def kind(self) -> JobKind:
+    def kind(self) -> str:
         return self.record.kind
 
     @property
@@ -63,7 +63,7 @@ class Job:
         seed = "" if record.seed in (None, SOURCE_SEED) else f"seed {record.seed}"
         words = [
             f"{record.source} → {record.task}",
-            record.analysis or record.adaptation or record.kind.value,
+            record.analysis or record.adaptation or record.kind,
             size,
             seed,
         ]

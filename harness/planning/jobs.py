@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from headwater.harness.planning.cell import Cell
 from headwater.harness.planning.job import Job
 from headwater.harness.planning.spec import SOURCE_SEED, Training
-from headwater.leaderboard.store.records import JobKind, JobRecord
+from headwater.leaderboard.store.records import JobRecord
 from headwater.registry import Adaptation, Pyramid, SourceModel, Task, TaskType
 from headwater.registry.errors import BadSpec
 from headwater.registry.identity import digest
@@ -98,7 +98,7 @@ class Jobs:
         )
         record = JobRecord(
             job=digest("adapt", *parts),
-            kind=JobKind.ADAPT,
+            kind="adapt",
             source=cell.source.name,
             task=cell.task.name,
             adaptation=adaptation,
@@ -198,7 +198,7 @@ class Jobs:
             size,
             *probed,
         )
-        record = JobRecord(identity, JobKind.FEATURES, source.name, task.name, size=size, seed=seed)
+        record = JobRecord(identity, "features", source.name, task.name, size=size, seed=seed)
         self._add(record, source, task, checkpoint=checkpoint)
         return identity
 
@@ -217,7 +217,7 @@ class Jobs:
         )
         record = JobRecord(
             identity,
-            JobKind.ESTIMATE,
+            "estimate",
             source.name,
             task.name,
             name,
@@ -277,7 +277,7 @@ class Jobs:
             *([JOINT_VERSION] if len(tasks) > 1 else []),
         )
         record = JobRecord(
-            identity, JobKind.PRETRAIN, base.name, "+".join(source.chain.tasks), seed=SOURCE_SEED
+            identity, "pretrain", base.name, "+".join(source.chain.tasks), seed=SOURCE_SEED
         )
         self._add(record, base, *tasks, trains=True, checkpoint=below)
         return identity
@@ -293,7 +293,7 @@ class Jobs:
         extracted: str = "",
         beside: Mapping[str, str] | None = None,
     ) -> None:
-        recipe = self.spec.pretraining if record.kind is JobKind.PRETRAIN else self.spec.training
+        recipe = self.spec.pretraining if record.kind == "pretrain" else self.spec.training
         self.result.sources[source.name] = source
         self.result.tasks |= {task.name: task for task in tasks}
         self.result.jobs.setdefault(
@@ -305,7 +305,7 @@ class Jobs:
                 recipe if trains else None,
                 checkpoint,
                 features,
-                tuning=self.spec.tuning if trains and record.kind is JobKind.ADAPT else None,
+                tuning=self.spec.tuning if trains and record.kind == "adapt" else None,
                 images=self.images(record, tasks, recipe if trains else None),
                 extracted=extracted,
                 beside=beside or {},
@@ -321,6 +321,6 @@ class Jobs:
         if len(known) < len(counts):
             return None
         passes = (1 - self.spec.validation) * recipe.epochs if recipe else 1.0
-        if record.kind is JobKind.ADAPT and recipe and self.spec.tuning:
+        if record.kind == "adapt" and recipe and self.spec.tuning:
             passes *= max(1.0, self.spec.tuning.trials * TUNED)
         return round(sum(known) * passes)

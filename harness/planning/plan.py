@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 from headwater.harness.planning.job import Job
 from headwater.harness.planning.spec import Spec
-from headwater.leaderboard.store.records import JobKind
 from headwater.registry import Registry, SourceModel, Task
 
 
@@ -25,16 +24,12 @@ class Plan:
 
     @property
     def cells(self) -> list[Job]:
-        return [job for job in self.jobs.values() if job.kind is JobKind.ADAPT]
+        return [job for job in self.jobs.values() if job.kind == "adapt"]
 
     @property
     def goals(self) -> list[Job]:
         """What was asked for; the other jobs run because these need them."""
-        return [
-            job
-            for job in self.jobs.values()
-            if job.kind in (JobKind.ADAPT, JobKind.ANALYSE, JobKind.ESTIMATE)
-        ]
+        return [job for job in self.jobs.values() if job.kind in ("adapt", "analyse", "estimate")]
 
     def note(self, note: str) -> None:
         """What whoever reads the plan should know, once."""

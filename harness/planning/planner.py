@@ -25,7 +25,6 @@ from headwater.harness.planning.jobs import MEASURE_VERSION, Jobs
 from headwater.harness.planning.plan import Plan
 from headwater.harness.planning.spec import Spec
 from headwater.harness.planning.tuning_space import check_space
-from headwater.leaderboard.store.records import JobKind
 from headwater.registry import Adaptation, Kind, Name, Registry, SourceModel, Task
 from headwater.registry.errors import BadSpec, HeadwaterError
 from headwater.registry.identity import digest
@@ -248,7 +247,7 @@ class _Planner:
             {role: job.id for role, job in cells.items()},
         )
         record = replace(
-            about.record, job=identity, kind=JobKind.ANALYSE, analysis=analysis, options=options
+            about.record, job=identity, kind="analyse", analysis=analysis, options=options
         )
         trained = trainings(self.spec.anatomy, analysis, self.spec.image_size)
         images = (
@@ -265,7 +264,7 @@ class _Planner:
         spec, jobs = self.spec, self.result.jobs.values()
         if spec.tuning and not any(job.tuning for job in jobs):
             self.result.note("[tuning] changes nothing: no adaptation here trains on images")
-        if spec.anatomy.analyses and not any(job.kind is JobKind.ANALYSE for job in jobs):
+        if spec.anatomy.analyses and not any(job.kind == "analyse" for job in jobs):
             self.result.note(
                 "[anatomy] analyses nothing: it takes an adaptation that trains on images, and a source with a scratch reference"
             )

@@ -19,7 +19,7 @@ from headwater.harness.planning.forecast import work_of
 from headwater.harness.planning.job import Job
 from headwater.harness.running.executors.base import Event, Finished, Running
 from headwater.harness.running.worker import Progress as Step
-from headwater.leaderboard.store.records import JobKind, Outcome, State
+from headwater.leaderboard.store.records import Outcome, State
 from headwater.registry.names import split_list
 
 WINDOW_SECONDS = 30.0
@@ -224,7 +224,7 @@ def labels(jobs: Sequence[Job]) -> dict[str, str]:
 
 
 def _tasks(job: Job) -> list[str]:
-    return split_list(job.record.task, "+") if job.kind is JobKind.PRETRAIN else [job.record.task]
+    return split_list(job.record.task, "+") if job.kind == "pretrain" else [job.record.task]
 
 
 def _standing(step: Step) -> str:

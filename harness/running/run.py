@@ -21,7 +21,7 @@ from headwater.harness.running.executors.base import Event, Executor, Finished, 
 from headwater.harness.running.provenance import new_run
 from headwater.harness.running.schedule import Schedule
 from headwater.leaderboard import Recorder, Store
-from headwater.leaderboard.store.records import JobKind, Outcome, State
+from headwater.leaderboard.store.records import Outcome, State
 from headwater.registry import Registry
 from headwater.registry.discovery import PluginLike
 from headwater.registry.errors import StoreError, StoreMissing
@@ -167,12 +167,12 @@ def _files_of(store: Store) -> Callable[[Job], bool]:
     files = Files(store.files)
 
     def present(job: Job) -> bool:
-        if job.kind is JobKind.PRETRAIN:
+        if job.kind == "pretrain":
             return files.checkpoint(job.id).is_file() and files.heads(job.id).is_file()
         if job.keep:
             return files.checkpoint(job.id).is_file()
         splits = ("train",) if job.record.size else ("train", "test")
-        return job.kind is not JobKind.FEATURES or all(
+        return job.kind != "features" or all(
             files.features(job.id, split).is_file() for split in splits
         )
 

@@ -7,7 +7,7 @@ from itertools import islice
 
 from headwater.harness.planning.bundle import MOST, Bundle, batch_key
 from headwater.harness.planning.job import Job
-from headwater.leaderboard.store.records import JobKind, Outcome, State
+from headwater.leaderboard.store.records import Outcome, State
 
 
 class Schedule:
@@ -82,4 +82,4 @@ def _rank(job: Job, near: Job | None) -> tuple[bool, bool]:
         near.record.source,
         near.record.task,
     )
-    return job.kind not in (JobKind.PRETRAIN, JobKind.FEATURES), strange
+    return job.kind not in ("pretrain", "features"), strange

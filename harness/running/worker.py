@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from headwater.harness.planning.bundle import Bundle, batch_key, shares
 from headwater.harness.planning.files import Files
 from headwater.harness.planning.job import Job
-from headwater.leaderboard.store.records import JobKind, Outcome, State
+from headwater.leaderboard.store.records import Outcome, State
 from headwater.registry import Registry
 from headwater.registry.discovery import PluginLike
 from headwater.registry.errors import HeadwaterError, NotApplicable
@@ -50,7 +50,7 @@ class Worker:
         self.tools = Tools(Registry.discover(plugins), Files(files), Device.pick(threads))
         self.current = Progress()
         self.stopping = Event()
-        _doer(JobKind.ADAPT)  # its imports take seconds, which are not to be the first job's
+        _doer("adapt")  # its imports take seconds, which are not to be the first job's
 
     def run(self, job: Job) -> Outcome:
         """Run one job. A failure is an outcome too, its traceback in a log file."""
@@ -96,7 +96,7 @@ class Worker:
         if isinstance(found, BaseException):
             return _with(self._unfinished(job, found), started=started, seconds=seconds, **measured)
         known = dict(vars(found))
-        if job.kind is not JobKind.ESTIMATE:  # a note on an estimate is about its value
+        if job.kind != "estimate":  # a note on an estimate is about its value
             known["note"] = "; ".join([*filter(None, [found.note]), *flaws])
         return Outcome(
             job.id,
@@ -142,7 +142,7 @@ def _with(outcome: Outcome, **values: object) -> Outcome:
     return replace(outcome, **values)  # type: ignore[arg-type]
 
 
-def _doer(kind: JobKind) -> Callable[..., JobResult]:
+def _doer(kind: str) -> Callable[..., JobResult]:
     from headwater.harness.measure.adapting import adapt
     from headwater.harness.measure.analysing import analyse
     from headwater.harness.measure.estimating import estimate
@@ -150,11 +150,11 @@ def _doer(kind: JobKind) -> Callable[..., JobResult]:
     from headwater.harness.measure.pretraining import pretrain
 
     doers = {
-        JobKind.ADAPT: adapt,
-        JobKind.ANALYSE: analyse,
-        JobKind.ESTIMATE: estimate,
-        JobKind.FEATURES: extract,
-        JobKind.PRETRAIN: pretrain,
+        "adapt": adapt,
+        "analyse": analyse,
+        "estimate": estimate,
+        "features": extract,
+        "pretrain": pretrain,
     }
     return doers[kind]
 

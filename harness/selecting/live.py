@@ -20,7 +20,7 @@ from headwater.harness.results.predictions import Predictions, predictions_of
 from headwater.harness.running.run import Control, Session, Watcher, compare_with_store, execute
 from headwater.harness.selecting.rungs import Rung, Sample
 from headwater.leaderboard import JobCost, JobState, Store
-from headwater.leaderboard.store.records import JobKind, State
+from headwater.leaderboard.store.records import State
 from headwater.registry import Registry, Score, SourceModel
 from headwater.registry.errors import StoreMissing
 from headwater.registry.evidence.pool import pooled
@@ -93,22 +93,14 @@ class Live:
             made, list(made.jobs.values()), f"{estimator} on {min(self.images, ESTIMATED):,} images"
         )
         states = self.states()
-        scored = [job for job in made.jobs.values() if job.kind is JobKind.ESTIMATE]
+        scored = [job for job in made.jobs.values() if job.kind == "estimate"]
         for job in made.jobs.values():
             found = states.get(job.id)
-            if job.kind is JobKind.FEATURES and found and found.state is State.DONE:
+            if job.kind == "features" and found and found.state is State.DONE:
                 self.extractions[job.record.source] = job
-            elif (
-                job.kind is JobKind.FEATURES
-                and found
-                and found.state in (State.FAILED, State.SKIPPED)
-            ):
+            elif job.kind == "features" and found and found.state in (State.FAILED, State.SKIPPED):
                 self.failures.setdefault(job.record.source, found.reason)
-            elif (
-                job.kind is JobKind.ESTIMATE
-                and found
-                and found.state in (State.FAILED, State.SKIPPED)
-            ):
+            elif job.kind == "estimate" and found and found.state in (State.FAILED, State.SKIPPED):
                 self.unscored.setdefault(estimator, {})[job.record.source] = found.reason
         self.scores[estimator] = scaled(
             self._parts(
@@ -196,7 +188,7 @@ class Live:
             (
                 spent.images / spent.seconds
                 for spent in history
-                if spent.kind == JobKind.FEATURES and spent.seconds
+                if spent.kind == "features" and spent.seconds
             ),
             default=0.0,
         )
@@ -225,7 +217,7 @@ class Live:
         usable = self._usable(sources)
         made = self.cells_of(usable, rung)
         enough = {
-            job.record.source for job in self._affordable(made, usable) if job.kind is JobKind.ADAPT
+            job.record.source for job in self._affordable(made, usable) if job.kind == "adapt"
         }
         return len(enough) >= min(2, len(usable))
 
@@ -274,7 +266,7 @@ class Live:
         states = self.states()
         for job in made.jobs.values():
             found, source = states.get(job.id), job.record.source
-            if found and found.state is State.DONE and job.kind is JobKind.ADAPT:
+            if found and found.state is State.DONE and job.kind == "adapt":
                 self.cells[source, rung, job.record.seed or 0] = job
             elif found and found.state in (State.FAILED, State.SKIPPED):
                 owners = [

@@ -65,26 +65,19 @@ _TRANSITIONS = {
 }
 
 
-class JobKind(StrEnum):
-    PRETRAIN = "pretrain"
-    FEATURES = "features"
-    ADAPT = "adapt"
-    ESTIMATE = "estimate"
-    ANALYSE = "analyse"
-
-
 @dataclass(frozen=True)
 class JobRecord:
     """A job's identity and coordinates, all known when it is planned.
 
-    ``job`` is the hash of all that decides its result. ``control`` is the adaptation, with options, that the
+    ``job`` is the hash of all that decides its result. ``kind`` is the name of its job kind: "adapt", "pretrain", ...
+    ``control`` is the adaptation, with options, that the
     scratch reference of an adapt job runs. ``protocol`` is the hash of what paired cells share besides their
     coordinates: the task's data, the image size, the training budget. ``size`` is as asked: "50" or "full".
     ``analysis`` names what an analyse job does; an estimate's ``adaptation`` is its estimator, with options.
     """
 
     job: str
-    kind: JobKind
+    kind: str
     source: str
     task: str
     adaptation: str = ""

@@ -20,7 +20,7 @@ from headwater.harness.planning.planner import plan
 from headwater.harness.planning.spec import Spec
 from headwater.harness.running.schedule import Schedule
 from headwater.harness.running.worker import Worker
-from headwater.leaderboard.store.records import JobKind, State
+from headwater.leaderboard.store.records import State
 from headwater.registry import Registry
 from headwater.registry.errors import NotApplicable
 from tests.harness.toy import PLUGIN, keys
@@ -199,9 +199,7 @@ def analysed(tmp_path_factory):
 @pytest.fixture
 def networks(analysed):
     made, worker, _ = analysed
-    job = next(
-        job for job in made.jobs.values() if job.kind is JobKind.ANALYSE and job.record.seed == 0
-    )
+    job = next(job for job in made.jobs.values() if job.kind == "analyse" and job.record.seed == 0)
     return Networks(job, worker.tools, lambda *_: None)
 
 
@@ -370,7 +368,7 @@ def test_with_one_seed_there_is_no_other_to_compare_with(tmp_path):
     )
     worker = Worker(tmp_path, [PLUGIN], 1)
     outcomes = {job.id: worker.run(job) for job in made.jobs.values()}
-    job = next(job for job in made.jobs.values() if job.kind is JobKind.ANALYSE)
+    job = next(job for job in made.jobs.values() if job.kind == "analyse")
     assert outcomes[job.id].state is State.DONE, outcomes[job.id].reason
     assert {r.subject for r in outcomes[job.id].readings} == {"P-T/RI-T", "P/P-T", "RI/RI-T"}
 
@@ -380,7 +378,7 @@ def test_a_network_that_is_gone_is_named(tmp_path):
         Spec.of(keys(seeds=1, anatomy={"analyses": ["distance"]})), Registry.discover([PLUGIN])
     )
     worker = Worker(tmp_path, [PLUGIN], 1)
-    job = next(job for job in made.jobs.values() if job.kind is JobKind.ANALYSE)
+    job = next(job for job in made.jobs.values() if job.kind == "analyse")
     outcome = worker.run(job)
     assert outcome.state is State.FAILED
     assert "the trained network of toy/fixed → toy/shades" in outcome.reason
@@ -403,7 +401,7 @@ def test_a_tuned_cells_networks_come_with_the_recipe_that_was_chosen(tmp_path):
     made = plan(Spec.of(keys(**changes)), Registry.discover([PLUGIN]))
     worker = Worker(tmp_path, [PLUGIN], 1)
     outcomes = {job.id: worker.run(job) for job in made.jobs.values()}
-    job = next(job for job in made.jobs.values() if job.kind is JobKind.ANALYSE)
+    job = next(job for job in made.jobs.values() if job.kind == "analyse")
     assert outcomes[job.id].state is State.DONE, outcomes[job.id].reason
     networks = Networks(job, worker.tools, lambda *_: None)
     for role, cell in job.cells.items():

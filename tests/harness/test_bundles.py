@@ -19,7 +19,7 @@ from headwater.harness.running.progress import Tally
 from headwater.harness.running.run import Control
 from headwater.harness.running.schedule import Schedule
 from headwater.harness.running.worker import Progress, Worker
-from headwater.leaderboard.store.records import JobKind, Outcome, State
+from headwater.leaderboard.store.records import Outcome, State
 from headwater.registry import Registry
 from tests.harness.toy import PLUGIN, keys
 
@@ -53,7 +53,7 @@ def test_cells_that_share_features_and_adaptation_go_together_and_no_others() ->
     )
     schedule = Schedule(jobs)
     for job in jobs:
-        if job.kind is JobKind.FEATURES:
+        if job.kind == "features":
             schedule.waiting.pop(job.id)
             schedule.settled.add(job.id)
     bundles = []
@@ -71,7 +71,7 @@ def test_a_bundle_waits_for_its_features_and_holds_so_many_jobs(
     monkeypatch.setattr("headwater.harness.running.schedule.MOST", 4)
     schedule = Schedule(planned())
     (features,) = schedule.take_bundle()
-    assert features.kind is JobKind.FEATURES
+    assert features.kind == "features"
     assert schedule.take_bundle() == ()
     schedule.settle(Outcome(features.id, State.DONE))
     assert [len(schedule.take_bundle()) for _ in range(3)] == [4, 2, 0]
@@ -97,7 +97,7 @@ def test_cells_solved_together_come_to_what_they_come_to_alone(
     assert {outcome.state for outcome in together.values()} == {State.DONE}
     assert together.keys() == alone.keys()
     places = {"together": together, "alone": alone}
-    for job in (job for job in jobs if job.kind is JobKind.ADAPT):
+    for job in (job for job in jobs if job.kind == "adapt"):
         assert together[job.id].metrics == again[job.id].metrics
         assert together[job.id].choice == alone[job.id].choice
         ours, other = (
@@ -112,7 +112,7 @@ def test_cells_solved_together_come_to_what_they_come_to_alone(
 def test_a_size_the_task_cannot_fill_is_skipped_alone(tmp_path: Path) -> None:
     jobs = planned(sizes=[12, 500])
     outcomes = work(tmp_path, jobs, together=True)
-    states = {job.record.size: outcomes[job.id].state for job in jobs if job.kind is JobKind.ADAPT}
+    states = {job.record.size: outcomes[job.id].state for job in jobs if job.kind == "adapt"}
     assert states == {"12": State.DONE, "500": State.SKIPPED}
     reasons = {outcome.reason for outcome in outcomes.values() if outcome.state is State.SKIPPED}
     assert reasons == {"toy/shades: only 60 training images, 500 asked for"}
@@ -220,7 +220,7 @@ def test_adding_a_seed_solves_only_its_own_cells(tmp_path: Path) -> None:
 
 
 def test_progress_counts_the_cells_of_a_bundle() -> None:
-    bundle = tuple(job for job in planned() if job.kind is JobKind.ADAPT)
+    bundle = tuple(job for job in planned() if job.kind == "adapt")
     tally = Tally(bundle)
     tally.see(Started(bundle, 0))
     tally.see(Running({0: (bundle, Progress())}))

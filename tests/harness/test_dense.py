@@ -23,7 +23,7 @@ from headwater.harness.planning.spec import Spec
 from headwater.harness.running.run import Control
 from headwater.harness.running.schedule import Schedule
 from headwater.harness.running.worker import Stopped, Worker
-from headwater.leaderboard.store.records import JobKind, State
+from headwater.leaderboard.store.records import State
 from headwater.registry import Evidence, Probe, Registry
 from headwater.registry.errors import BadPlugin
 from tests.harness.dense_toy import PLUGIN, VOID, keys, squares
@@ -47,7 +47,7 @@ def estimates(tmp_path, **changes):
     return {
         (r.source, r.task, r.adaptation, r.size): o
         for r, o in measured(tmp_path, **asked)
-        if r.kind is JobKind.ESTIMATE
+        if r.kind == "estimate"
     }
 
 
@@ -138,7 +138,7 @@ def test_without_places_the_pooled_features_of_the_probes_images_are_scored(tmp_
 
 def test_only_what_is_scored_is_kept_and_no_test_images_looked_at(tmp_path):
     done = measured(tmp_path, adaptations=[], references=[], estimators=["logme"], sizes=["full"])
-    (looked,) = [outcome for record, outcome in done if record.kind is JobKind.FEATURES]
+    (looked,) = [outcome for record, outcome in done if record.kind == "features"]
     assert set(looked.artifacts) == {"features_train"}
     assert looked.images == 24
     found = np.load(tmp_path / looked.artifacts["features_train"])
@@ -202,7 +202,7 @@ def test_each_subset_has_places_of_its_own(registry):
             ),
             registry,
         )
-        return {job.record.size: job for job in made.jobs.values() if job.kind is JobKind.FEATURES}
+        return {job.record.size: job for job in made.jobs.values() if job.kind == "features"}
 
     assert set(features("toy/where")) == {"6", "12"}
 
@@ -223,7 +223,7 @@ def test_scores_of_places_that_were_drawn_otherwise_are_not_taken_again(registry
     before = planned()
     monkeypatch.setattr(jobs, "PROBE_VERSION", jobs.PROBE_VERSION + 1)
     changed = {key for key, identity in planned().items() if identity != before[key]}
-    assert changed == {(JobKind.FEATURES, "toy/where"), (JobKind.ESTIMATE, "toy/where")}
+    assert changed == {("features", "toy/where"), ("estimate", "toy/where")}
 
 
 # -- probes that are none ---------------------------------------------------------------------------------
@@ -370,7 +370,7 @@ def cells(tmp_path, **changes):
     return {
         (r.adaptation, r.source): outcome
         for r, outcome in measured(tmp_path, **changes)
-        if r.kind is JobKind.ADAPT
+        if r.kind == "adapt"
     }
 
 
@@ -448,8 +448,7 @@ def test_adaptations_that_need_shared_classes_do_not_take_those_of_another_type(
     )
     worker = Worker(tmp_path, [RENDERED], 1)
     outcomes = [
-        worker.run(job)
-        for job in sorted(made.jobs.values(), key=lambda job: job.kind is JobKind.ADAPT)
+        worker.run(job) for job in sorted(made.jobs.values(), key=lambda job: job.kind == "adapt")
     ]
     assert outcomes[0].state is State.DONE
     assert outcomes[1].state is State.SKIPPED and "needs the source's classes" in outcomes[1].reason
@@ -474,7 +473,7 @@ def test_analyses_of_dense_networks_do_what_is_defined_and_skip_the_rest_with_a_
     found = {
         r.analysis: outcome
         for r, outcome in measured(tmp_path, tasks=["toy/far"], anatomy=anatomy)
-        if r.kind is JobKind.ANALYSE
+        if r.kind == "analyse"
     }
     states = {name: outcome.state for name, outcome in found.items()}
     skipped = {"block_shuffle", "mistakes"}
@@ -537,11 +536,9 @@ def test_estimators_score_every_bundled_type(tmp_path):
         Spec.of(keys(adaptations=[], references=[], **asked)), Registry.discover([RENDERED])
     )
     worker = Worker(tmp_path, [RENDERED], 1)
-    ordered = sorted(made.jobs.values(), key=lambda job: job.kind is JobKind.ESTIMATE)
+    ordered = sorted(made.jobs.values(), key=lambda job: job.kind == "estimate")
     outcomes = [(job.record, worker.run(job)) for job in ordered]
-    found = {
-        record.task: outcome for record, outcome in outcomes if record.kind is JobKind.ESTIMATE
-    }
+    found = {record.task: outcome for record, outcome in outcomes if record.kind == "estimate"}
     assert set(found) == set(tasks)
     assert all(np.isfinite(score_of(outcome)) for outcome in found.values())
     assert {outcome.train_images for outcome in found.values()} == {24}

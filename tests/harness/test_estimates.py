@@ -9,7 +9,7 @@ from headwater.harness.data.subset import first, subset
 from headwater.harness.measure.probabilities import Looking
 from headwater.harness.planning.planner import plan
 from headwater.harness.planning.spec import Spec
-from headwater.leaderboard.store.records import JobKind, State
+from headwater.leaderboard.store.records import State
 from headwater.registry import Registry
 from headwater.registry.errors import BadSpec
 from tests.harness.test_measure import measured
@@ -22,7 +22,7 @@ def registry():
 
 
 def of_kind(made, kind):
-    return [job for job in made.jobs.values() if job.kind is kind]
+    return [job for job in made.jobs.values() if job.kind == kind]
 
 
 def planned(registry, **changes):
@@ -41,21 +41,21 @@ def planned(registry, **changes):
 
 def test_one_extraction_of_the_largest_subset_serves_every_size_and_estimator(registry):
     made = planned(registry, seeds=2)
-    looks = [(job.record.size, job.record.seed) for job in of_kind(made, JobKind.FEATURES)]
+    looks = [(job.record.size, job.record.seed) for job in of_kind(made, "features")]
     assert sorted(looks) == [("12", 0), ("12", 1)]
     estimates = {
-        (j.record.adaptation, j.record.size, j.record.seed) for j in of_kind(made, JobKind.ESTIMATE)
+        (j.record.adaptation, j.record.size, j.record.seed) for j in of_kind(made, "estimate")
     }
     assert estimates == {
         (e, n, k) for e in ("toy/mean", "toy/guess") for n in ("6", "12") for k in (0, 1)
     }
-    assert {job.extracted for job in of_kind(made, JobKind.ESTIMATE)} == {"12"} and not made.cells
+    assert {job.extracted for job in of_kind(made, "estimate")} == {"12"} and not made.cells
 
 
 def test_where_all_images_are_looked_at_anyway_estimates_share_them(registry):
     made = planned(registry, adaptations=["linear_probe"], sources=["toy/fixed"], references=[])
-    assert [job.record.size for job in of_kind(made, JobKind.FEATURES)] == [""]
-    assert {job.features for job in of_kind(made, JobKind.ESTIMATE)} == {
+    assert [job.record.size for job in of_kind(made, "features")] == [""]
+    assert {job.features for job in of_kind(made, "estimate")} == {
         job.features for job in made.cells
     }
 
@@ -68,9 +68,7 @@ def test_all_images_are_scored_once_whatever_the_seeds(registry):
         sources=["toy/fixed", "toy/random"],
         estimators=["toy/mean"],
     )
-    assert sorted(
-        (j.record.source, str(j.record.seed)) for j in of_kind(made, JobKind.ESTIMATE)
-    ) == [
+    assert sorted((j.record.source, str(j.record.seed)) for j in of_kind(made, "estimate")) == [
         ("toy/fixed", "None"),
         *(("toy/random", str(seed)) for seed in range(3)),
     ]
@@ -78,13 +76,12 @@ def test_all_images_are_scored_once_whatever_the_seeds(registry):
 
 def test_an_estimate_keeps_its_identity_whatever_else_is_asked_for(registry):
     alone = {
-        job.id
-        for job in of_kind(planned(registry, sizes=[6], estimators=["toy/mean"]), JobKind.ESTIMATE)
+        job.id for job in of_kind(planned(registry, sizes=[6], estimators=["toy/mean"]), "estimate")
     }
     among = {
         job.id
         for job in of_kind(
-            planned(registry, adaptations=["linear_probe"], sizes=[6, 12]), JobKind.ESTIMATE
+            planned(registry, adaptations=["linear_probe"], sizes=[6, 12]), "estimate"
         )
     }
     assert alone < among
@@ -94,7 +91,7 @@ def test_options_and_globs_name_estimators_once(registry):
     made = planned(
         registry, estimators=["toy/me*", "toy/mean[power=1.0]", "toy/mean[power=2.0]"], sizes=[6]
     )
-    assert [job.record.adaptation for job in of_kind(made, JobKind.ESTIMATE)] == [
+    assert [job.record.adaptation for job in of_kind(made, "estimate")] == [
         "toy/mean",
         "toy/mean[power=2.0]",
     ]
@@ -115,7 +112,7 @@ def scores(tmp_path, **changes):
     return {
         (r.source, r.adaptation, r.size): outcome
         for r, outcome in measured(tmp_path, **asked)
-        if r.kind is JobKind.ESTIMATE
+        if r.kind == "estimate"
     }
 
 

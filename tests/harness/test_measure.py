@@ -15,7 +15,7 @@ from headwater.harness.planning.planner import plan
 from headwater.harness.planning.spec import SOURCE_SEED, Spec
 from headwater.harness.running.schedule import Schedule
 from headwater.harness.running.worker import Worker
-from headwater.leaderboard.store.records import JobKind, State
+from headwater.leaderboard.store.records import State
 from headwater.registry import Registry
 from tests.harness.toy import PLUGIN, keys
 
@@ -79,7 +79,7 @@ def test_the_same_spec_measures_the_same_bits_twice(tmp_path):
         assert stable == [c for c in two[place].curves if c.metric != "seconds"]
     predictions = sorted((tmp_path / "one" / "predictions").iterdir())
     assert len(predictions) == 2 * sum(
-        place[0] is JobKind.ADAPT for place in one
+        place[0] == "adapt" for place in one
     )  # on test and on validation
     for file in predictions:
         assert file.read_bytes() == (tmp_path / "two" / "predictions" / file.name).read_bytes()
@@ -92,14 +92,14 @@ def test_a_learnable_task_is_learned(tmp_path):
         adaptations=["fine_tune"],
         training={"epochs": 12, "batch_size": 8, "learning_rate": 0.05},
     )
-    assert value(found[(JobKind.ADAPT, "toy/fixed", "fine_tune", "full", 0)]) > 0.8
+    assert value(found[("adapt", "toy/fixed", "fine_tune", "full", 0)]) > 0.8
 
 
 def test_the_epoch_reported_is_the_one_best_on_validation(tmp_path):
     found = measure(
         tmp_path, sizes=["full"], training={"epochs": 6, "batch_size": 8, "learning_rate": 0.05}
     )
-    outcome = found[(JobKind.ADAPT, "toy/fixed", "fine_tune", "full", 0)]
+    outcome = found[("adapt", "toy/fixed", "fine_tune", "full", 0)]
     curve = {
         c.epoch: c.value
         for c in outcome.curves
@@ -113,7 +113,7 @@ def test_the_epoch_reported_is_the_one_best_on_validation(tmp_path):
 
 def test_stored_predictions_give_the_stored_accuracy(tmp_path):
     found = measure(tmp_path, adaptations=["linear_probe"])
-    outcome = found[(JobKind.ADAPT, "toy/fixed", "linear_probe", "12", 0)]
+    outcome = found[("adapt", "toy/fixed", "linear_probe", "12", 0)]
     scores = np.load(tmp_path / outcome.artifacts["predictions"])
     targets = np.arange(30) % 3
     assert (scores.argmax(1) == targets).mean() == pytest.approx(value(outcome))
@@ -129,7 +129,7 @@ def test_a_joint_chain_trains_every_task_and_saves_a_backbone_alone(tmp_path):
         tasks=["toy/tones"],
         pretraining={"epochs": 8, "batch_size": 8, "learning_rate": 0.05},
     )
-    outcome = found[(JobKind.PRETRAIN, "toy/random", "", "", SOURCE_SEED)]
+    outcome = found[("pretrain", "toy/random", "", "", SOURCE_SEED)]
     scores = {m.metric: m.value for m in outcome.metrics}
     assert set(scores) == {"mean", "toy/halves", "toy/shades"}
     assert scores["toy/halves"] > 0.6
@@ -143,7 +143,7 @@ def test_a_joint_chain_trains_every_task_and_saves_a_backbone_alone(tmp_path):
 
 def test_a_loss_that_is_not_a_number_is_a_failure_with_a_reason_and_a_log(tmp_path):
     outcome = measure(tmp_path, adaptations=["toy/explodes"])[
-        (JobKind.ADAPT, "toy/fixed", "toy/explodes", "12", 0)
+        ("adapt", "toy/fixed", "toy/explodes", "12", 0)
     ]
     assert (outcome.state, outcome.error) == (State.FAILED, "TrainingError")
     assert "the loss became nan in epoch 1" in outcome.reason
@@ -151,15 +151,13 @@ def test_a_loss_that_is_not_a_number_is_a_failure_with_a_reason_and_a_log(tmp_pa
 
 
 def test_too_few_images_skip_the_cell_and_say_so(tmp_path):
-    outcome = measure(tmp_path, sizes=[500])[(JobKind.ADAPT, "toy/fixed", "fine_tune", "500", 0)]
+    outcome = measure(tmp_path, sizes=[500])[("adapt", "toy/fixed", "fine_tune", "500", 0)]
     assert outcome.state is State.SKIPPED
     assert outcome.reason == "toy/shades: only 60 training images, 500 asked for"
 
 
 def test_a_source_without_its_contract_fails_by_name(tmp_path):
-    outcome = measure(tmp_path, sources=["toy/deaf"])[
-        (JobKind.ADAPT, "toy/deaf", "fine_tune", "12", 0)
-    ]
+    outcome = measure(tmp_path, sources=["toy/deaf"])[("adapt", "toy/deaf", "fine_tune", "12", 0)]
     assert outcome.state is State.FAILED
     assert "toy/deaf builds a Linear without forward_features and forward_head" in outcome.reason
 

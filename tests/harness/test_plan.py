@@ -5,7 +5,7 @@ import pytest
 from headwater.harness.planning.planner import plan
 from headwater.harness.planning.spec import Spec
 from headwater.harness.running.schedule import Schedule
-from headwater.leaderboard.store.records import JobKind, Outcome, State
+from headwater.leaderboard.store.records import Outcome, State
 from headwater.registry import Registry
 from headwater.registry.errors import BadSpec, DataError, UnknownName
 from tests.harness.toy import PLUGIN, keys
@@ -53,7 +53,7 @@ def test_a_probe_is_held_against_a_probe_on_random_features(registry):
         ("toy/fixed", "linear_probe"),
         ("toy/random", "linear_probe"),
     }
-    extractions = [job.record for job in made.jobs.values() if job.kind is JobKind.FEATURES]
+    extractions = [job.record for job in made.jobs.values() if job.kind == "features"]
     # Fixed weights are looked through once for all seeds and sizes, random ones once a seed.
     assert {(record.source, record.seed) for record in extractions} == {
         ("toy/fixed", None),
@@ -91,7 +91,7 @@ def test_a_chain_is_trained_once_for_all_its_targets_and_has_both_references(reg
         Spec.of(keys(sources=[chain], tasks=["toy/shades", "toy/broken"], sizes=[6, 12], seeds=2)),
         registry,
     )
-    pretrainings = [job for job in made.jobs.values() if job.kind is JobKind.PRETRAIN]
+    pretrainings = [job for job in made.jobs.values() if job.kind == "pretrain"]
     assert len(pretrainings) == 1
     of_chain = [job for job in made.cells if job.record.source == chain]
     assert len(of_chain) == 8
@@ -184,7 +184,7 @@ def test_a_failure_takes_down_what_needs_it_and_nothing_else(registry):
     )
     made = plan(spec, registry)
     schedule = Schedule(made.jobs.values())
-    pretraining = next(job for job in made.jobs.values() if job.kind is JobKind.PRETRAIN)
+    pretraining = next(job for job in made.jobs.values() if job.kind == "pretrain")
     lost = schedule.settle(Outcome(pretraining.id, State.FAILED, "no light"))
     dependants = {job.id for job in made.jobs.values() if job.record.source.startswith("chain")}
     assert {outcome.job for outcome in lost} == dependants
@@ -195,7 +195,7 @@ def test_a_failure_takes_down_what_needs_it_and_nothing_else(registry):
 def test_nothing_starts_before_what_it_needs_is_done(registry):
     schedule = Schedule(plan(Spec.of(keys(adaptations=["linear_probe"])), registry).jobs.values())
     first, second = schedule.take(), schedule.take()
-    assert {first.kind, second.kind} == {JobKind.FEATURES}
+    assert {first.kind, second.kind} == {"features"}
     assert schedule.take() is None
     schedule.settle(Outcome(first.id, State.DONE))
     assert schedule.take().features == first.id

@@ -10,7 +10,6 @@ from headwater.harness.measure.pretraining import unitless
 from headwater.harness.planning import jobs
 from headwater.harness.planning.planner import plan
 from headwater.harness.planning.spec import Spec
-from headwater.leaderboard.store.records import JobKind
 from headwater.registry import Metric, Registry
 from tests.harness.toy import PLUGIN
 
@@ -77,9 +76,7 @@ def test_chains_on_several_tasks_are_measured_anew_when_their_rule_changes_and_o
             Spec.of({"sources": chains, "tasks": ["toy/tones"], "adaptations": ["fine_tune"]}),
             registry,
         )
-        return {
-            job.record.task: job.id for job in made.jobs.values() if job.kind is JobKind.PRETRAIN
-        }
+        return {job.record.task: job.id for job in made.jobs.values() if job.kind == "pretrain"}
 
     before = planned()
     monkeypatch.setattr(jobs, "JOINT_VERSION", jobs.JOINT_VERSION + 1)

@@ -12,13 +12,13 @@ from headwater.harness.planning.job import Job
 from headwater.harness.running.executors.base import Finished, Running, Started
 from headwater.harness.running.progress import Bars, Lines, Tally, labels
 from headwater.harness.running.worker import Progress as Step
-from headwater.leaderboard.store.records import JobKind, JobRecord, Outcome, State
+from headwater.leaderboard.store.records import JobRecord, Outcome, State
 
 CHAIN = "chain[base=scratch/test_resnet,on=quickstart/letters+quickstart/photographs]"
 
 
 def job(name, source=CHAIN, task="sklearn/digits", **facts):
-    facts = {"kind": JobKind.ADAPT, "adaptation": "fine_tune", "size": "50", "seed": 0} | facts
+    facts = {"kind": "adapt", "adaptation": "fine_tune", "size": "50", "seed": 0} | facts
     return Job(JobRecord(name, source=source, task=task, **facts), 32, 0.2)
 
 
@@ -29,7 +29,7 @@ def terminal():
 
 def test_jobs_are_called_by_what_tells_them_apart():
     both = {"source": "scratch/test_resnet", "task": "quickstart/letters+quickstart/photographs"}
-    pretrain = job("p", **both, kind=JobKind.PRETRAIN, adaptation="", size="")
+    pretrain = job("p", **both, kind="pretrain", adaptation="", size="")
     assert labels([job("a"), pretrain]) == {
         "a": "chain(scratch/test_resnet→letters+photographs) → digits · fine_tune · n=50 · seed 0",
         "p": "scratch/test_resnet → letters+photographs · pretrain · seed 0",

@@ -13,7 +13,7 @@ from headwater.harness.measure import snapshot
 from headwater.harness.planning.planner import plan
 from headwater.harness.planning.spec import Spec
 from headwater.harness.running.worker import Stopped, Worker
-from headwater.leaderboard.store.records import JobKind, State
+from headwater.leaderboard.store.records import State
 from headwater.registry import Registry
 from tests.harness.toy import PLUGIN, keys
 
@@ -81,7 +81,7 @@ def jobs(plugins, optimiser="adamw"):
         plugins=list(map(str, plugins)),
     )
     made = plan(Spec.of(spec), Registry.discover(plugins)).jobs.values()
-    chain = next(job for job in made if job.kind is JobKind.PRETRAIN)
+    chain = next(job for job in made if job.kind == "pretrain")
     return chain, next(job for job in made if job.record.source == "toy/dropping")
 
 

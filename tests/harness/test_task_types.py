@@ -23,7 +23,7 @@ from headwater.harness.planning.files import Files
 from headwater.harness.planning.planner import plan
 from headwater.harness.planning.spec import SOURCE_SEED, Spec
 from headwater.harness.running.run import Control
-from headwater.leaderboard.store.records import JobKind, State
+from headwater.leaderboard.store.records import State
 from tests import rendered
 from tests.cli.headwater_command import run_headwater
 
@@ -177,7 +177,7 @@ def test_the_target_begins_with_the_weights_that_the_other_type_left(
     store, registry, source, target
 ):
     made = plan(Spec.of(spec(source, [target]), store=str(store.path)), registry)
-    (pretraining,) = (job for job in made.jobs.values() if job.kind is JobKind.PRETRAIN)
+    (pretraining,) = (job for job in made.jobs.values() if job.kind == "pretrain")
     (cell,) = (job for job in made.cells if job.record.source == source)
     files = Files(store.files)
     left = load_file(files.checkpoint(pretraining.id))

@@ -19,7 +19,7 @@ from headwater.harness.running.progress import _standing
 from headwater.harness.running.run import Control
 from headwater.harness.running.schedule import Schedule
 from headwater.harness.running.worker import Progress, Worker
-from headwater.leaderboard.store.records import JobKind, State
+from headwater.leaderboard.store.records import State
 from headwater.registry import Registry
 from headwater.registry.errors import BadSpec, HeadwaterError, NotApplicable, TrainingError
 from tests.harness.toy import PLUGIN, keys
@@ -394,12 +394,12 @@ def test_every_source_and_its_reference_meet_the_same_trials(tmp_path):
     found = list(
         measured(tmp_path, sources=["toy/fixed", "chain[base=toy/fixed,on=toy/halves]"], **SEARCHED)
     )
-    cells = [(job, outcome) for job, outcome in found if job.kind is JobKind.ADAPT]
+    cells = [(job, outcome) for job, outcome in found if job.kind == "adapt"]
     assert {job.record.adaptation for job, _ in cells} == {"fine_tune", "from_scratch"}
     assert {outcome.state for _, outcome in cells} == {State.DONE}
     assert len({tuple(str(trial.config) for trial in outcome.trials) for _, outcome in cells}) == 1
     assert {len(outcome.trials) for _, outcome in cells} == {4}
-    pretraining = next(outcome for job, outcome in found if job.kind is JobKind.PRETRAIN)
+    pretraining = next(outcome for job, outcome in found if job.kind == "pretrain")
     assert pretraining.trials == ()
 
 

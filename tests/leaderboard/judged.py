@@ -8,7 +8,6 @@ import numpy as np
 
 from headwater.leaderboard import (
     CurvePoint,
-    JobKind,
     JobRecord,
     Measurement,
     Outcome,
@@ -100,12 +99,12 @@ def _estimate(
     """logme as it should be, and the features it was read off."""
     features, identity = f"features-{name}-{target}", f"logme-{name}-{target}-{seed}"
     if seed == 0:
-        jobs.append(JobRecord(features, JobKind.FEATURES, name, target))
+        jobs.append(JobRecord(features, "features", name, target))
         outcomes.append(Outcome(features, State.DONE, started=BEGAN, seconds=0.4, images=150))
     jobs.append(
         JobRecord(
             identity,
-            JobKind.ESTIMATE,
+            "estimate",
             name,
             target,
             "logme",

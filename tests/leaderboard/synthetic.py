@@ -12,7 +12,6 @@ import numpy as np
 
 from headwater.leaderboard import (
     CurvePoint,
-    JobKind,
     JobRecord,
     Measurement,
     Outcome,
@@ -74,7 +73,7 @@ def job(
     control = more.pop("control", "from_scratch")
     return JobRecord(
         name,
-        JobKind.ADAPT,
+        "adapt",
         source,
         task,
         adaptation,

@@ -11,7 +11,7 @@ from headwater.leaderboard.show.anatomy_table import readings_table, summary_tab
 from headwater.leaderboard.show.plots import plot_of
 from headwater.leaderboard.show.plots.page import write_page
 from headwater.leaderboard.statistics.bootstrap import widening
-from headwater.leaderboard.store.records import CurvePoint, JobKind, Outcome, Reading, State
+from headwater.leaderboard.store.records import CurvePoint, Outcome, Reading, State
 from headwater.registry.errors import QueryError
 from tests.leaderboard.synthetic import BEGAN, IMAGENET, PHOTO, SCRATCH, TASKS, done, job, store_of
 
@@ -107,7 +107,7 @@ def analysed(path, seeds=3, tasks=TASKS[:1], sources=(PHOTO,), value=readings):
 def as_analysis(record):
     from dataclasses import replace
 
-    return replace(record, kind=JobKind.ANALYSE) if record.analysis else record
+    return replace(record, kind="analyse") if record.analysis else record
 
 
 def line(found, analysis, quantity, subject, module="", x=None):

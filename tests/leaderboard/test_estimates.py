@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from headwater.leaderboard import JobKind, JobRecord, Measurement, Outcome, State, Store
+from headwater.leaderboard import JobRecord, Measurement, Outcome, State, Store
 from headwater.registry import Score
 from headwater.registry.evidence.pool import pooled
 from tests.leaderboard.synthetic import BEGAN, run_record, source, task
@@ -23,11 +23,7 @@ def store(tmp_path):
 def put(store, identity, name, values, estimator="etran", size="full", seed=None, after=0):
     store.plan(
         "run-1",
-        [
-            JobRecord(
-                identity, JobKind.ESTIMATE, name, "t", estimator, size=size, seed=seed, protocol="s"
-            )
-        ],
+        [JobRecord(identity, "estimate", name, "t", estimator, size=size, seed=seed, protocol="s")],
     )
     metrics = tuple(Measurement("train", part, value) for part, value in values.items())
     started = BEGAN + timedelta(minutes=after)

@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from headwater.leaderboard import CurvePoint, JobKind, JobRecord, Measurement, Outcome, State, Store
+from headwater.leaderboard import CurvePoint, JobRecord, Measurement, Outcome, State, Store
 from headwater.leaderboard.store import connection as opening
 from headwater.registry.errors import (
     NewerStore,
@@ -122,9 +122,7 @@ def test_planning_again_leaves_finished_jobs_and_resets_those_asked_for(store):
 
 
 def test_history_holds_the_cost_of_done_jobs_only(store):
-    store.plan(
-        "run-1", [JobRecord("p", JobKind.PRETRAIN, SCRATCH, "x+y"), job("b", SCRATCH, seed=1)]
-    )
+    store.plan("run-1", [JobRecord("p", "pretrain", SCRATCH, "x+y"), job("b", SCRATCH, seed=1)])
     store.record(
         [
             done("a", 0.1, seconds=7.0, images=100),

@@ -1,6 +1,6 @@
 """The view of what is made once and shared, and who reads it."""
 
-from headwater.leaderboard import JobKind, JobRecord, Outcome, State
+from headwater.leaderboard import JobRecord, Outcome, State
 from headwater.registry import Chain
 from tests.leaderboard.synthetic import BEGAN, PHOTO, SOURCES, done, job, source, store_of, task
 
@@ -21,9 +21,9 @@ def test_each_shared_thing_is_counted_with_those_that_read_it(tmp_path):
         source(both, chain=Chain("b", ("u", "v"))),
     )
     jobs = [
-        JobRecord("p1", JobKind.PRETRAIN, "b", "u", seed=0),
-        JobRecord("p2", JobKind.PRETRAIN, "b", "u+v", seed=0),
-        JobRecord("f", JobKind.FEATURES, chain, "t"),
+        JobRecord("p1", "pretrain", "b", "u", seed=0),
+        JobRecord("p2", "pretrain", "b", "u+v", seed=0),
+        JobRecord("f", "features", chain, "t"),
         job("probe0", chain, adaptation="linear_probe"),
         job("probe1", chain, adaptation="linear_probe", seed=1),
         job("tuned", both),
@@ -50,7 +50,7 @@ def test_each_shared_thing_is_counted_with_those_that_read_it(tmp_path):
 
 
 def test_what_was_made_once_more_shows(tmp_path):
-    jobs = [JobRecord("f", JobKind.FEATURES, PHOTO, "t")]
+    jobs = [JobRecord("f", "features", PHOTO, "t")]
     store = store_of(tmp_path / "s.duckdb", jobs, [done("f", 0, metrics=(), images=60)])
     store.plan("run-1", jobs, reset=("f",))
     store.record([done("f", 0, metrics=(), images=60)])

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from headwater.leaderboard import CurvePoint, JobKind, JobRecord, Outcome, Reading, State, Store
+from headwater.leaderboard import CurvePoint, JobRecord, Outcome, Reading, State, Store
 from headwater.leaderboard.findings import FindingResult, examine
 from headwater.leaderboard.gains.standings import Filter
 from headwater.registry import Chain, SourceModel
@@ -131,7 +131,7 @@ def analyses(
     store = world(path, chains, cards, gain, seeds=seeds, base_domain="aerial")
     records = [
         JobRecord(
-            f"{analysis}|{card.name}|{seed}", JobKind.ANALYSE, BASE, card.name, "fine_tune", "from_scratch", "50", seed,
+            f"{analysis}|{card.name}|{seed}", "analyse", BASE, card.name, "fine_tune", "from_scratch", "50", seed,
             card.name, "accuracy", sign, analysis=analysis,
         )
         for card in cards

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 import headwater as hw
-from headwater.harness.data.subset import subset
+from headwater.harness.data.subset import draw_subset
 from headwater.harness.planning.job import Job
 from headwater.harness.running.worker import Worker
 from headwater.leaderboard.store.records import State
@@ -38,10 +38,10 @@ class Comparison:
         self.worker = Worker(folder / "files", (PLUGIN,), threads=1)
         self.jobs = {job.kind: job for job in self._jobs(folder)}
         job = self.jobs["adapt"]
-        tools = self.worker.tools
-        self.task = tools.registry.task(str(self.setting["task"]))
-        self.prepared = tools.prepared(self.task, job.image_size)
-        self.backbone, self.width = tools.backbone(tools.registry.source(SOURCE), job)
+        bench = self.worker.bench
+        self.task = bench.registry.task(str(self.setting["task"]))
+        self.prepared = bench.prepared(self.task, job.image_size)
+        self.backbone, self.width = bench.backbone(bench.registry.source(SOURCE), job)
         self.data = self._data(job)
 
     def _jobs(self, folder: Path) -> Iterator[Job]:
@@ -65,7 +65,7 @@ class Comparison:
 
     def _data(self, job: Job) -> bare.Data:
         train, test = self.prepared.train, self.prepared.test
-        rows = subset(train.targets, job.record.size, 0, job.validation)
+        rows = draw_subset(train.targets, job.record.size, 0, job.validation)
         parts = [
             (train.images[part], train.targets[part]) for part in (rows.train, rows.validation)
         ]

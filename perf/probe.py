@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from headwater.harness.data.subset import Subset, subset
+from headwater.harness.data.subset import Subset, draw_subset
 from headwater.plugins.adaptations.linear_probe import STRENGTHS
 from headwater.plugins.linear import Problem, scores
 from headwater.plugins.logistic import logistic
@@ -92,7 +92,7 @@ class Source:
     def subsets(self) -> Iterator[Subset]:
         for size in SIZES:
             for seed in SEEDS:
-                yield subset(self.labels, size, seed, 0.2)
+                yield draw_subset(self.labels, size, seed, 0.2)
 
 
 Accuracies = list[list[float]]

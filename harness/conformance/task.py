@@ -67,9 +67,9 @@ class _Subject:
         return f"{len(splits['train'].images):,} + {len(splits['test'].images):,} images"
 
     def labels_fit(self) -> str:
-        from headwater.harness.data.prepared import usable
+        from headwater.harness.data.prepared import load_usable
 
-        kept = usable(self.card, self.type, THUMBNAIL)
+        kept = load_usable(self.card, self.type, THUMBNAIL)
         self.type.methods.outputs(kept.found["train"].targets, kept.classes)
         fits = self.type.counted(kept.classes) or "targets fit"
         return Seen(f"{fits} · {kept.flawed}" if kept.flaws else fits, kept.flaws)

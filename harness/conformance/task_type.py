@@ -126,10 +126,10 @@ class _Subject:
     @cached_property
     def example(self) -> _Example:
         from headwater.harness.data.decoding import decode
-        from headwater.harness.data.prepared import usable
+        from headwater.harness.data.prepared import load_usable
         from headwater.harness.results.pictures import chosen
 
-        kept = usable(self.task, self.card, SIDE)
+        kept = load_usable(self.task, self.card, SIDE)
         splits, classes, train = kept.splits, kept.classes, kept.found["train"].targets
         rows = np.sort(chosen(self.methods.strata(train), IMAGES))
         images = np.stack(
@@ -399,7 +399,7 @@ class _Subject:
         import torch
         from torchvision.transforms import v2
 
-        from headwater.harness.measure.augmentation import Together
+        from headwater.harness.measure.augmentation import PairedTransform
 
         if not self.card.dense or self.methods.augmentation(True) is None:
             return ""
@@ -409,7 +409,9 @@ class _Subject:
             "mirrored twice": v2.Compose([v2.RandomHorizontalFlip(1.0)] * 2),
         }
         for how, transform in still.items():
-            _, targets = Together(self.methods, transform)(self._images, self._targets, generator)
+            _, targets = PairedTransform(self.methods, transform)(
+                self._images, self._targets, generator
+            )
             if not torch.allclose(
                 targets.double(), self._targets.double(), rtol=1e-3, atol=1e-3, equal_nan=True
             ):
@@ -420,7 +422,9 @@ class _Subject:
         for mirror in (False, True):
             transform = self.methods.augmentation(mirror)
             assert transform is not None
-            _, targets = Together(self.methods, transform)(self._images, self._targets, generator)
+            _, targets = PairedTransform(self.methods, transform)(
+                self._images, self._targets, generator
+            )
             if targets.shape != self._targets.shape or targets.dtype != self._targets.dtype:
                 raise broken(
                     f"moved targets are {tuple(targets.shape)} {targets.dtype}",

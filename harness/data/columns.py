@@ -33,7 +33,7 @@ CATEGORIES = (
 
 
 @dataclass(frozen=True)
-class Columns:
+class TaskColumns:
     """The columns of a data set that matter, and the class names that the target's feature carries."""
 
     image: str
@@ -52,7 +52,7 @@ class _Wanted:
     """Alternatives, the likeliest first; each is searched for in the lower-case name."""
 
 
-def columns_of(features: Features, task: Task) -> Columns:
+def choose_columns(features: Features, task: Task) -> TaskColumns:
     """The image and the target column of a task. Raises DataError that lists the columns and says what to type."""
     if missing := [
         column for column in (task.image, task.label) if column and column not in features
@@ -71,7 +71,7 @@ def columns_of(features: Features, task: Task) -> Columns:
             subject=task.name,
             hint=_another_type(features, image, task) or f"Its columns: {shown(features)}.",
         )
-    return Columns(image, target, _class_names(features[target]))
+    return TaskColumns(image, target, _class_names(features[target]))
 
 
 def _images(features: Features, label: str, wanted: _Wanted) -> list[str]:

@@ -60,7 +60,7 @@ class Flawed:
 
 
 @dataclass(frozen=True)
-class Group:
+class FlawGroup:
     """Flaws of one kind: ``what`` they are, from the least to the largest number, how they were ``handled``, what they are about."""
 
     what: str
@@ -68,13 +68,15 @@ class Group:
     names: tuple[str, ...]
 
 
-def grouped(flaws: Sequence[Flaw]) -> list[Group]:
+def grouped(flaws: Sequence[Flaw]) -> list[FlawGroup]:
     """Flaws that differ in their numbers only, together; the most frequent first."""
     found: dict[tuple[str, str], list[Flaw]] = {}
     for flaw in flaws:
         found.setdefault((_kind(flaw.what), flaw.handled), []).append(flaw)
     groups = [
-        Group(_together([flaw.what for flaw in same]), handled, tuple(flaw.name for flaw in same))
+        FlawGroup(
+            _together([flaw.what for flaw in same]), handled, tuple(flaw.name for flaw in same)
+        )
         for (_, handled), same in found.items()
     ]
     return sorted(groups, key=lambda group: -len(group.names))

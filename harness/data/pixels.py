@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 IGNORE = 255
 """The value that masks give to pixels of no class, by the custom of segmentation data sets."""
 
-PER_CLASS = 200
+MAX_PIXELS_PER_CLASS = 200
 """Pixels of each class, at most: more of one image's pixels hardly tell more."""
 
 _ROUNDING = 1e-9
@@ -20,7 +20,12 @@ _ROUNDING = 1e-9
 
 
 def sample_pixels(
-    features: Any, masks: Any, *, per_class: int = PER_CLASS, seed: int = 0, ignore: int = IGNORE
+    features: Any,
+    masks: Any,
+    *,
+    per_class: int = MAX_PIXELS_PER_CLASS,
+    seed: int = 0,
+    ignore: int = IGNORE,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Class-balanced pixels: features (M, D) and labels (M,), ordered by class.
 

@@ -78,7 +78,7 @@ def _map(folder: Path, name: str) -> PreparedSplit:
 
 
 @dataclass(frozen=True)
-class Usable:
+class UsableData:
     """What of a task can be used: its splits with the images that their annotations leave, targets with their flaws, and the classes.
 
     The splits' ``given`` says how many images there were.
@@ -99,7 +99,7 @@ class Usable:
         return Flawed.of(given, kept, {name: self.found[name].flaws for name in self.splits})
 
 
-def usable(task: Task, task_type: TaskType, image_size: int) -> Usable:
+def load_usable(task: Task, task_type: TaskType, image_size: int) -> UsableData:
     """How many are flawed is remembered. Raises DataError for annotations that cannot be understood, or leave no image of a split."""
     splits, classes = splits_of(task)
     classes = classes or task_type.methods.classes(
@@ -109,7 +109,7 @@ def usable(task: Task, task_type: TaskType, image_size: int) -> Usable:
         name: _encoded(task, task_type, image_size, split, name, classes)
         for name, split in splits.items()
     }
-    kept = Usable(
+    kept = UsableData(
         {name: _kept(split, found[name]) for name, split in splits.items()}, found, classes
     )
     remember(task, task_type, kept.flawed)
@@ -155,7 +155,7 @@ def _decode_into(
     folder: Path, task: Task, task_type: TaskType, image_size: int, threads: int
 ) -> int:
     """Decode both splits and say how many images that were."""
-    kept = usable(task, task_type, image_size)
+    kept = load_usable(task, task_type, image_size)
     folder.mkdir(parents=True, exist_ok=True)
     outputs = _outputs(task, task_type, kept.found["train"].targets, kept.classes)
     for name, split in kept.splits.items():

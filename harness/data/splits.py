@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from headwater.harness.data.columns import columns_of
-from headwater.harness.data.values import images_of, names_of, targets_of
+from headwater.harness.data.column_values import images_of, names_of, targets_of
+from headwater.harness.data.columns import choose_columns
 from headwater.registry import Split, Task
 from headwater.registry.cards.task import HELD_OUT
 from headwater.registry.errors import DataError
@@ -141,7 +141,7 @@ def _from_dataset(dataset: Any, task: Task, split: str) -> Split:
             f"{task.name}: {split} is of type {type(dataset).__name__}, not a Dataset or a Split",
             subject=task.name,
         )
-    found = columns_of(dataset.features, task)
+    found = choose_columns(dataset.features, task)
     images, targets = images_of(dataset, found.image), targets_of(dataset, found.target)
     return Split(images, targets, names_of(dataset, split), classes=found.classes)
 

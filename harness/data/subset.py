@@ -9,7 +9,7 @@ import numpy as np
 
 from headwater.registry.errors import NotApplicable
 
-LEAST = 2
+MIN_TRAINING_IMAGES = 2
 """Training images: batch norm cannot take one alone."""
 
 
@@ -24,7 +24,7 @@ class Subset:
         return len(self.train) + len(self.validation)
 
 
-def subset(strata: np.ndarray, size: str, seed: int, validation: float) -> Subset:
+def draw_subset(strata: np.ndarray, size: str, seed: int, validation: float) -> Subset:
     """Choose ``size`` rows ("150" or "full") of (N,) strata; raises NotApplicable where there are too few, or too few asked for.
 
     One shuffled order per seed deals the strata in turn, so that every smaller subset is a prefix of every
@@ -42,15 +42,15 @@ def subset(strata: np.ndarray, size: str, seed: int, validation: float) -> Subse
     if count and not validates.any():
         validates[-1] = True  # fewer images than strata: one must still be there to choose on
     chosen = order[:count]
-    if (left := int((~validates).sum())) < LEAST:
+    if (left := int((~validates).sum())) < MIN_TRAINING_IMAGES:
         raise NotApplicable(
-            f"{count} images leave {left} to train on, at least {LEAST} are needed",
+            f"{count} images leave {left} to train on, at least {MIN_TRAINING_IMAGES} are needed",
             hint="Ask for more.",
         )
     return Subset(np.sort(chosen[~validates]), np.sort(chosen[validates]))
 
 
-def first(strata: np.ndarray, size: str, seed: int) -> np.ndarray:
+def draw_rows(strata: np.ndarray, size: str, seed: int) -> np.ndarray:
     """The rows that the subset of this size would hold, trained on or not; all where there are fewer. Ascending."""
     count = len(strata) if size == "full" else int(size)
     return np.sort(_dealt(strata, seed)[0][:count])

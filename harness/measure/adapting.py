@@ -11,15 +11,22 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from headwater.harness.measure.adaptation_context import make_context, shown
 from headwater.harness.measure.augmentation import augmentation
 from headwater.harness.measure.backbone import save_state
 from headwater.harness.measure.batches import Batches, steps_per_epoch
-from headwater.harness.measure.cell import Cell, cell_of
-from headwater.harness.measure.contexts import context_of, shown
+from headwater.harness.measure.loaded_cell import LoadedCell, load_cell
 from headwater.harness.measure.snapshot import Snapshots
-from headwater.harness.measure.tools import JobResult, Progress, Tools, save_array
-from headwater.harness.measure.training import Judge, Report, Trained, never_stop, predict, train
-from headwater.harness.measure.tuning import Enough, Setting, tune
+from headwater.harness.measure.training import (
+    EpochCriterion,
+    Report,
+    TrainingResult,
+    never_stop,
+    predict,
+    train,
+)
+from headwater.harness.measure.tuning import Enough, TrialSetting, tune
+from headwater.harness.measure.workbench import JobResult, ReportProgress, Workbench, save_array
 from headwater.harness.planning.job import Job
 from headwater.leaderboard.store.records import Measurement, Trial
 from headwater.registry import Objective
@@ -34,10 +41,10 @@ HALF, COARSE = 1e4, 0.01
 class Fitted:
     """What one training left, or the best of several: the network with the chosen epoch's weights, and its worth on test."""
 
-    cell: Cell
+    cell: LoadedCell
     """As it was trained: where it was tuned, with what was chosen."""
     network: nn.Module
-    trained: Trained
+    trained: TrainingResult
     outputs: Tensor
     """(N, ...) float32 on the test split."""
     tested: Mapping[str, float]
@@ -46,13 +53,13 @@ class Fitted:
     trials: tuple[Trial, ...] = ()
 
 
-def adapt(job: Job, tools: Tools, report: Progress) -> JobResult:
+def adapt(job: Job, bench: Workbench, report: ReportProgress) -> JobResult:
     """Train on images and measure; raises NotApplicable for a subset that the task cannot fill. Cells on features: `solving`."""
-    cell = cell_of(job, tools)
+    cell = load_cell(job, bench)
     fitted = (
-        fit_tuned(cell, tools, report) if job.tuning else fit(cell, tools, report, resumable=True)
+        fit_tuned(cell, bench, report) if job.tuning else fit(cell, bench, report, resumable=True)
     )
-    kept = _keep_network(fitted.cell, tools, fitted.network) if job.keep else {}
+    kept = _keep_network(fitted.cell, bench, fitted.network) if job.keep else {}
     return JobResult(
         metrics=(
             *measurements("validation", fitted.trained.measured),
@@ -61,7 +68,7 @@ def adapt(job: Job, tools: Tools, report: Progress) -> JobResult:
         curves=fitted.trained.curves,
         images=fitted.images,
         train_images=len(cell.chosen),
-        artifacts=keep_predictions(job, tools, fitted.outputs, _on_validation(fitted, tools))
+        artifacts=keep_predictions(job, bench, fitted.outputs, _on_validation(fitted, bench))
         | kept,
         choice=dict(fitted.choice),
         trials=fitted.trials,
@@ -69,17 +76,17 @@ def adapt(job: Job, tools: Tools, report: Progress) -> JobResult:
     )
 
 
-def begin(cell: Cell, tools: Tools) -> Objective:
+def build_objective(cell: LoadedCell, bench: Workbench) -> Objective:
     """The cell as training finds it, bit for bit: the source's weights under a head drawn from the cell's seed."""
-    settings, device, methods = cell.settings, tools.device, cell.task_type.methods
-    backbone, width = tools.backbone(cell.source, cell.job, dense=cell.task_type.dense)
+    settings, device, methods = cell.settings, bench.device, cell.task_type.methods
+    backbone, width = bench.backbone(cell.source, cell.job, dense=cell.task_type.dense)
     torch.manual_seed(cell.seed)
     steps = steps_per_epoch(len(cell.chosen.train), settings.batch_size) * settings.epochs
     head = methods.head(width, cell.prepared.outputs)
     if cell.sees_labels:
         methods.init_head(head, cell.prepared.train.targets[cell.chosen.train])
     head = device.place(head)
-    objective = cell.card.method(context_of(cell, tools, backbone, head, steps), **cell.options)
+    objective = cell.card.method(make_context(cell, bench, backbone, head, steps), **cell.options)
     if not hasattr(objective, "network"):
         raise BadPlugin(
             f"{cell.card.name} returned a {type(objective).__name__}, not an Objective",
@@ -88,46 +95,46 @@ def begin(cell: Cell, tools: Tools) -> Objective:
     return objective
 
 
-def fit(cell: Cell, tools: Tools, report: Report, *, resumable: bool = False) -> Fitted:
+def fit(cell: LoadedCell, bench: Workbench, report: Report, *, resumable: bool = False) -> Fitted:
     """Train a cell, choose the epoch on validation, and look at test once.
 
     ``resumable``: from its job's snapshot, if a killed worker left one; only for what the job itself trains.
     """
-    network, trained = _trained(cell, tools, report, resumable=resumable)
-    return _tested(cell, tools, network, trained)
+    network, trained = _trained(cell, bench, report, resumable=resumable)
+    return _tested(cell, bench, network, trained)
 
 
-def fit_tuned(cell: Cell, tools: Tools, report: Progress) -> Fitted:
+def fit_tuned(cell: LoadedCell, bench: Workbench, report: ReportProgress) -> Fitted:
     """Train a cell once for each trial, choose trial and epoch on validation, and look at test once."""
     assert cell.job.tuning is not None, "the planner gives every tuned cell its search"
     found = tune(
         cell.job.tuning,
-        Setting(cell.settings, cell.options),
+        TrialSetting(cell.settings, cell.options),
         cell.card.options(),
         cell.seed,
         cell.job.record.sign,
-        lambda setting, report, enough: _trained(cell.at(setting), tools, report, enough),
+        lambda setting, report, enough: _trained(cell.at(setting), bench, report, enough),
         report,
     )
-    fitted = _tested(cell.at(found.setting), tools, found.network, found.trained)
+    fitted = _tested(cell.at(found.setting), bench, found.network, found.trained)
     return replace(fitted, images=found.images, choice=found.choice, trials=found.trials)
 
 
 def _trained(
-    cell: Cell,
-    tools: Tools,
+    cell: LoadedCell,
+    bench: Workbench,
     report: Report,
     enough: Enough = never_stop,
     *,
     resumable: bool = False,
-) -> tuple[nn.Module, Trained]:
+) -> tuple[nn.Module, TrainingResult]:
     settings, device, methods, prepared = (
         cell.settings,
-        tools.device,
+        bench.device,
         cell.task_type.methods,
         cell.prepared,
     )
-    objective = begin(cell, tools)
+    objective = build_objective(cell, bench)
     learn = Batches(prepared.train, cell.source, device)
     generator = torch.Generator().manual_seed(cell.seed)
     augment = augmentation(cell.settings, cell.task, cell.task_type)
@@ -143,7 +150,7 @@ def _trained(
     # A loss or a step of the plugin's own may remember what a snapshot does not hold: such a training begins anew.
     plain = objective.loss is None and objective.after_step is None
     with (
-        Snapshots.of(cell.job, tools, generator)
+        Snapshots.of(cell.job, bench, generator)
         if resumable and plain
         else contextlib.nullcontext() as snapshots
     ):
@@ -155,7 +162,7 @@ def _trained(
             steps_per_epoch(len(cell.chosen.train), settings.batch_size),
             settings,
             methods.loss,
-            Judge(
+            EpochCriterion(
                 validate,
                 cell.job.record.metric,
                 cell.job.record.sign,
@@ -169,25 +176,27 @@ def _trained(
     return (objective.finish() if objective.finish else objective.network), trained
 
 
-def _tested(cell: Cell, tools: Tools, network: nn.Module, trained: Trained) -> Fitted:
-    test = Batches(cell.prepared.test, cell.source, tools.device)
+def _tested(
+    cell: LoadedCell, bench: Workbench, network: nn.Module, trained: TrainingResult
+) -> Fitted:
+    test = Batches(cell.prepared.test, cell.source, bench.device)
     outputs = predict(
         network,
         test.in_order(np.arange(len(cell.prepared.test)), cell.settings.batch_size),
-        tools.device,
+        bench.device,
     )
     tested = cell.task_type.methods.measure(outputs, torch.from_numpy(cell.prepared.test.targets))
     return Fitted(cell, network, trained, outputs, tested, trained.images, {"epoch": trained.epoch})
 
 
-def _on_validation(fitted: Fitted, tools: Tools) -> Tensor:
+def _on_validation(fitted: Fitted, bench: Workbench) -> Tensor:
     """(N, ...) the chosen epoch's outputs on the validation images: choices between sources are made on them."""
     cell = fitted.cell
-    batches = Batches(cell.prepared.train, cell.source, tools.device)
+    batches = Batches(cell.prepared.train, cell.source, bench.device)
     return predict(
         fitted.network,
         batches.in_order(cell.chosen.validation, cell.settings.batch_size),
-        tools.device,
+        bench.device,
     )
 
 
@@ -195,17 +204,19 @@ def measurements(split: str, values: Mapping[str, float]) -> list[Measurement]:
     return [Measurement(split, name, value) for name, value in values.items()]
 
 
-def keep_predictions(job: Job, tools: Tools, test: Tensor, validation: Tensor) -> dict[str, str]:
+def keep_predictions(
+    job: Job, bench: Workbench, test: Tensor, validation: Tensor
+) -> dict[str, str]:
     paths = {
-        "predictions": tools.files.predictions(job.id),
-        "validation_predictions": tools.files.predictions(job.id, "validation"),
+        "predictions": bench.files.predictions(job.id),
+        "validation_predictions": bench.files.predictions(job.id, "validation"),
     }
     for path, outputs in zip(paths.values(), (test, validation), strict=True):
-        save_array(path, kept(outputs))
-    return {role: tools.files.relative(path) for role, path in paths.items()}
+        save_array(path, compress_outputs(outputs))
+    return {role: bench.files.relative(path) for role, path in paths.items()}
 
 
-def kept(outputs: Tensor) -> np.ndarray:
+def compress_outputs(outputs: Tensor) -> np.ndarray:
     """As they are kept: in half precision, scores of -inf (classes that are ruled out) at the end of its range.
 
     In single precision where half would move one by more than a hundredth of the outputs' deviation: years, prices, pixels.
@@ -219,12 +230,12 @@ def kept(outputs: Tensor) -> np.ndarray:
     return array
 
 
-def _keep_network(cell: Cell, tools: Tools, network: nn.Module) -> dict[str, str]:
+def _keep_network(cell: LoadedCell, bench: Workbench, network: nn.Module) -> dict[str, str]:
     """Leave the trained network, and the settings that made it, for analyses."""
-    path = tools.files.checkpoint(cell.job.id)
+    path = bench.files.checkpoint(cell.job.id)
     save_state(
         network,
         path,
         {"training": cell.settings.model_dump_json(), "options": json.dumps(dict(cell.options))},
     )
-    return {"network": tools.files.relative(path)}
+    return {"network": bench.files.relative(path)}

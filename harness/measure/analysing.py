@@ -12,7 +12,7 @@ from headwater.harness.measure.anatomy.distance import distance
 from headwater.harness.measure.anatomy.mistakes import mistakes
 from headwater.harness.measure.anatomy.networks import Networks
 from headwater.harness.measure.anatomy.similarity import similarity
-from headwater.harness.measure.tools import JobResult, Progress, Tools
+from headwater.harness.measure.workbench import JobResult, ReportProgress, Workbench
 from headwater.harness.planning.job import Job
 from headwater.leaderboard.store.records import Reading
 
@@ -26,8 +26,8 @@ ANALYSES: Mapping[str, Callable[[Networks, Mapping[str, Any]], list[Reading]]] =
 }
 
 
-def analyse(job: Job, tools: Tools, report: Progress) -> JobResult:
+def analyse(job: Job, bench: Workbench, report: ReportProgress) -> JobResult:
     """Do the job's analysis; raises NotApplicable where its networks cannot be compared in that way."""
-    networks = Networks(job, tools, report)
+    networks = Networks(job, bench, report)
     readings = ANALYSES[job.record.analysis](networks, job.record.options)
     return JobResult(readings=tuple(readings), images=networks.images)

@@ -27,13 +27,13 @@ def augmentation(settings: Training, task: Task, task_type: TaskType) -> Augment
     if settings.augmentation != "standard":
         return None
     if not task_type.dense:
-        return Affine(task.mirror)
+        return RandomAffine(task.mirror)
     transform = task_type.methods.augmentation(task.mirror)
-    return Together(task_type.methods, transform) if transform else None
+    return PairedTransform(task_type.methods, transform) if transform else None
 
 
 @dataclass(frozen=True)
-class Together:
+class PairedTransform:
     """Images and targets moved together, one by one, by a transform of torchvision.transforms.v2."""
 
     methods: TaskTypeMethods
@@ -59,7 +59,7 @@ class Together:
 
 
 @dataclass(frozen=True)
-class Affine:
+class RandomAffine:
     """Random shift, zoom and, where the task allows, mirroring: one affine map an image, on the whole batch."""
 
     mirror: bool

@@ -50,7 +50,7 @@ def build(source: SourceModel, image_size: int, seed: int) -> Backbone:
     return Backbone(network)
 
 
-def fed_as(given: SourceModel, backbone: Backbone, source: SourceModel) -> Backbone:
+def normalise_like(given: SourceModel, backbone: Backbone, source: SourceModel) -> Backbone:
     """A source's backbone that takes images normalised as those of ``given``, and sees them normalised as its own."""
     if (given.mean, given.std) != (source.mean, source.std):
         mean, std, own_mean, own_std = (

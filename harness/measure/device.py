@@ -22,7 +22,7 @@ class Device:
     def pick(cls, threads: int) -> Device:
         return cls("cuda" if torch.cuda.is_available() else "cpu", threads)
 
-    def settle(self) -> None:
+    def apply_settings(self) -> None:
         """Apply process-wide settings. Bits depend on the number of threads, so it is fixed per cell."""
         torch.set_num_threads(self.threads)
         if self.name == "cpu":
@@ -52,7 +52,7 @@ class Device:
             return torch.cuda.max_memory_allocated() / 2**20
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
-    def forget_peak(self) -> None:
+    def reset_peak_memory(self) -> None:
         if self.name == "cuda":
             torch.cuda.reset_peak_memory_stats()
 

@@ -19,13 +19,13 @@ import torch
 from torch import Tensor, nn
 
 from headwater.harness.data.prepared import Prepared
-from headwater.harness.data.subset import Subset, subset
+from headwater.harness.data.subset import Subset, draw_subset
 from headwater.harness.measure.augmentation import augmentation
 from headwater.harness.measure.backbone import Backbone, save_state, save_weights, width_of
 from headwater.harness.measure.batches import Augment, Batches, steps_per_epoch
 from headwater.harness.measure.snapshot import Snapshots
-from headwater.harness.measure.tools import JobResult, Progress, Tools
-from headwater.harness.measure.training import Judge, predict, train
+from headwater.harness.measure.training import EpochCriterion, predict, train
+from headwater.harness.measure.workbench import JobResult, ReportProgress, Workbench
 from headwater.harness.planning.job import Job
 from headwater.leaderboard.store.records import Measurement
 from headwater.registry import Batch, Metric, Objective, ParameterGroup, SourceModel, Task, TaskType
@@ -61,26 +61,26 @@ class _Course:
         """The task's own."""
         return self.task_type.metric(self.task.metric)
 
-    def quality(self, tools: Tools) -> float:
+    def quality(self, bench: Workbench) -> float:
         """Its metric on its validation images, higher is better."""
         rows = self.chosen.validation
-        outputs = predict(self.network, self.batches.in_order(rows, BATCH), tools.device)
+        outputs = predict(self.network, self.batches.in_order(rows, BATCH), bench.device)
         measured = self.task_type.methods.measure(
             outputs, torch.from_numpy(self.prepared.train.targets[rows])
         )
         return self.metric.sign * measured[self.metric.name]
 
 
-def pretrain(job: Job, tools: Tools, report: Progress) -> JobResult:
+def pretrain(job: Job, bench: Workbench, report: ReportProgress) -> JobResult:
     """Train the base's weights on the chain's tasks and keep the epoch best on validation, averaged over tasks."""
-    settings, device = job.training, tools.device
+    settings, device = job.training, bench.device
     assert settings is not None, "the planner gives every pre-training its budget"
     seed = job.record.seed or 0
-    base = tools.registry.source(job.record.source)
-    tasks = [tools.registry.task(name) for name in split_list(job.record.task, "+")]
-    backbone, _ = tools.backbone(base, job)
+    base = bench.registry.source(job.record.source)
+    tasks = [bench.registry.task(name) for name in split_list(job.record.task, "+")]
+    backbone, _ = bench.backbone(base, job)
     torch.manual_seed(seed)
-    courses = [_course(task, base, backbone, job, tools) for task in tasks]
+    courses = [_course(task, base, backbone, job, bench) for task in tasks]
     network = device.place(nn.ModuleList([backbone, *(course.head for course in courses)]))
     steps = sum(
         steps_per_epoch(len(course.chosen.train), settings.batch_size) for course in courses
@@ -101,7 +101,7 @@ def pretrain(job: Job, tools: Tools, report: Progress) -> JobResult:
         )
 
     def validate() -> Mapping[str, float]:
-        values = [course.quality(tools) for course in courses]
+        values = [course.quality(bench) for course in courses]
         mean = float(
             np.mean(
                 [
@@ -115,15 +115,15 @@ def pretrain(job: Job, tools: Tools, report: Progress) -> JobResult:
         }
 
     objective = Objective(network, [ParameterGroup(list(network.parameters()))], loss=loss)
-    path = tools.files.checkpoint(job.id)
-    with Snapshots.of(job, tools, generator) as snapshots:
+    path = bench.files.checkpoint(job.id)
+    with Snapshots.of(job, bench, generator) as snapshots:
         trained = train(
             objective,
             batches,
             steps,
             settings,
             nn.Identity(),
-            Judge(validate, "mean", 1),
+            EpochCriterion(validate, "mean", 1),
             device,
             report,
             snapshots,
@@ -131,7 +131,7 @@ def pretrain(job: Job, tools: Tools, report: Progress) -> JobResult:
         save_weights(backbone, path)
         save_state(
             nn.ModuleList(course.head for course in courses),
-            tools.files.heads(job.id),
+            bench.files.heads(job.id),
             {str(index): task.type for index, task in enumerate(tasks)},
         )
     return JobResult(
@@ -142,8 +142,8 @@ def pretrain(job: Job, tools: Tools, report: Progress) -> JobResult:
         images=trained.images,
         train_images=sum(len(course.chosen) for course in courses),
         artifacts={
-            "checkpoint": tools.files.relative(path),
-            "heads": tools.files.relative(tools.files.heads(job.id)),
+            "checkpoint": bench.files.relative(path),
+            "heads": bench.files.relative(bench.files.heads(job.id)),
         },
         choice={"epoch": trained.epoch},
         earlier=trained.earlier,
@@ -165,10 +165,12 @@ def unitless(quality: float, metric: Metric) -> float:
     return math.log(max(quality - low, _TINY)) if math.isfinite(low) else quality
 
 
-def _course(task: Task, base: SourceModel, backbone: Backbone, job: Job, tools: Tools) -> _Course:
-    task_type, prepared = tools.task_type(task), tools.prepared(task, job.image_size)
+def _course(
+    task: Task, base: SourceModel, backbone: Backbone, job: Job, bench: Workbench
+) -> _Course:
+    task_type, prepared = bench.task_type(task), bench.prepared(task, job.image_size)
     methods = task_type.methods
-    chosen = subset(
+    chosen = draw_subset(
         methods.strata(prepared.train.targets), "full", job.record.seed or 0, job.validation
     )
     assert job.training is not None, "the planner gives every pre-training its budget"
@@ -176,7 +178,7 @@ def _course(task: Task, base: SourceModel, backbone: Backbone, job: Job, tools: 
     head = methods.head(width_of(seen, job.image_size), prepared.outputs)
     methods.init_head(head, prepared.train.targets[chosen.train])
     augment = augmentation(job.training, task, task_type)
-    batches = Batches(prepared.train, base, tools.device)
+    batches = Batches(prepared.train, base, bench.device)
     return _Course(
         task,
         task_type,

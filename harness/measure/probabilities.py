@@ -9,12 +9,12 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from headwater.harness.measure.tools import Tools
+from headwater.harness.measure.workbench import Workbench
 from headwater.harness.planning.job import Job
 from headwater.registry import SourceModel
 
 
-class Looking(nn.Module):
+class SourceWithClassifier(nn.Module):
     """(B, 3, H, W) images -> (B, D + Cs): features, and beside them the probabilities of the source's own classes.
 
     ``heads``: linear classifiers on the features, each given the same weight, so that a joint chain's classes are those of all its
@@ -42,15 +42,15 @@ class Looking(nn.Module):
         return []
 
 
-def looking(source: SourceModel, job: Job, tools: Tools) -> Looking:
+def looking(source: SourceModel, job: Job, bench: Workbench) -> SourceWithClassifier:
     """The source with its classifier, where it has one: for a chain those that its own training left.
 
     Any other source has one where ``build(head=True)`` builds it. That of a random network has learned nothing, and is left out.
     """
     if job.checkpoint or source.random or "head" not in inspect.signature(source.build).parameters:
-        heads = classifiers(tools.files.heads(job.checkpoint)) if job.checkpoint else []
-        return Looking(tools.backbone(source, job)[0].network, heads)
-    return Looking(source.network(job.image_size, head=True))
+        heads = classifiers(bench.files.heads(job.checkpoint)) if job.checkpoint else []
+        return SourceWithClassifier(bench.backbone(source, job)[0].network, heads)
+    return SourceWithClassifier(source.network(job.image_size, head=True))
 
 
 def classifiers(path: Path) -> list[nn.Linear]:

@@ -7,20 +7,20 @@ from dataclasses import replace
 
 import numpy as np
 
-from headwater.harness.data.pixels import PER_CLASS, cells_at, draw
+from headwater.harness.data.pixels import MAX_PIXELS_PER_CLASS, cells_at, draw
 from headwater.harness.data.prepared import Prepared
 from headwater.harness.measure.pyramid import STRIDES
 from headwater.registry import Probe, Task, TaskType
 from headwater.registry.errors import BadPlugin, NotApplicable
 
-MOST = 4000
+MAX_PLACES = 4000
 """Places that are scored, where they have no classes to be balanced."""
 
 
 def probe_of(task: Task, task_type: TaskType, prepared: Prepared, rows: np.ndarray) -> Probe:
     """What is scored of these rows of the train split, ``image`` counting from the first of them.
 
-    Of places, one in each cell of the deepest map, of these at most ``PER_CLASS`` of each class, or ``MOST`` where labels are no classes,
+    Of places, one in each cell of the deepest map, of these at most ``MAX_PIXELS_PER_CLASS`` of each class, or ``MAX_PLACES`` where labels are no classes,
     drawn by a seed of their own, so that every source is asked the same. Raises NotApplicable where no place has a label, BadPlugin for
     what is no probe of these images.
     """
@@ -90,13 +90,13 @@ def _few(probe: Probe, has_classes: bool) -> Probe:
         kept = np.sort(
             np.concatenate(
                 [
-                    draw(np.flatnonzero(labels == label), PER_CLASS, random)
+                    draw(np.flatnonzero(labels == label), MAX_PIXELS_PER_CLASS, random)
                     for label in np.unique(labels)
                 ]
             )
         )
     else:
-        kept = draw(everything, MOST, random)
+        kept = draw(everything, MAX_PLACES, random)
     return _only(probe, kept)
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from headwater.harness.measure.device import Device
-from headwater.harness.measure.tools import Tools
+from headwater.harness.measure.workbench import Workbench
 from headwater.harness.planning.job import Job
 from headwater.leaderboard.store.records import CurvePoint
 from headwater.registry import Objective
@@ -97,11 +97,11 @@ class Snapshots:
         self.due = time.monotonic() + self.every
 
     @classmethod
-    def of(cls, job: Job, tools: Tools, generator: torch.Generator) -> Self:
+    def of(cls, job: Job, bench: Workbench, generator: torch.Generator) -> Self:
         """A job's own; ``generator`` draws its batches. Another torch, or another kind of device, begins anew."""
         return cls(
-            tools.files.snapshot(job.id),
-            digest("snapshot 1", job.id, torch.__version__, tools.device.name),
+            bench.files.snapshot(job.id),
+            digest("snapshot 1", job.id, torch.__version__, bench.device.name),
             generator,
         )
 

@@ -22,7 +22,7 @@ Report = Callable[[int, int, float, int], None]
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainingResult:
     """What a training came to; the network holds the weights of the chosen epoch."""
 
     curves: tuple[CurvePoint, ...]
@@ -45,7 +45,7 @@ def never_stop(epoch: int, quality: tuple[float, float]) -> bool:
 
 
 @dataclass(frozen=True)
-class Judge:
+class EpochCriterion:
     """How an epoch is judged: ``evaluate()`` gives every metric on validation, ``metric`` decides with ``sign``.
 
     ``enough(epoch, quality)`` may end the training early. ``last``: the last epoch is taken, whatever it is worth: without the
@@ -68,11 +68,11 @@ def train(
     steps_per_epoch: int,
     settings: Training,
     loss: Callable[[Tensor, Tensor], Tensor],
-    judge: Judge,
+    judge: EpochCriterion,
     device: Device,
     report: Report,
     snapshots: Snapshots | None = None,
-) -> Trained:
+) -> TrainingResult:
     """Train for ``settings.epochs`` and return to the epoch that was best on validation.
 
     With ``snapshots`` it goes on from the one it finds there, and leaves others. Raises TrainingError where the loss, or
@@ -112,7 +112,7 @@ def train(
             f"{judge.metric} on validation was not a number after any epoch", subject=judge.metric
         )
     objective.network.load_state_dict(so_far.weights)
-    return Trained(
+    return TrainingResult(
         tuple(so_far.curves),
         so_far.best,
         so_far.epoch,

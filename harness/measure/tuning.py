@@ -14,9 +14,9 @@ from types import SimpleNamespace
 import torch
 from torch import nn
 
-from headwater.harness.measure.searching import Config, Search, search_for
-from headwater.harness.measure.tools import Progress
-from headwater.harness.measure.training import Report, Trained
+from headwater.harness.measure.training import Report, TrainingResult
+from headwater.harness.measure.trial_search import Config, Search, search_for
+from headwater.harness.measure.workbench import ReportProgress
 from headwater.harness.planning.spec import Training, Tuning
 from headwater.harness.planning.tuning_space import keys_for, longest
 from headwater.leaderboard.store.records import Trial
@@ -30,7 +30,7 @@ Enough = Callable[[int, tuple[float, float]], bool]
 
 
 @dataclass(frozen=True)
-class Setting:
+class TrialSetting:
     """What a trial is given: the recipe, and the adaptation's options."""
 
     training: Training
@@ -42,14 +42,14 @@ class Setting:
             for key in keys
         }
 
-    def changed(self, config: Config) -> Setting:
+    def changed(self, config: Config) -> TrialSetting:
         recipe = {key: value for key, value in config.items() if key in Training.model_fields}
         options = {key: value for key, value in config.items() if key not in recipe}
         training = type(self.training).model_validate(self.training.model_dump() | recipe)
-        return Setting(training, {**self.options, **options})
+        return TrialSetting(training, {**self.options, **options})
 
 
-Attempt = Callable[[Setting, Report, Enough], tuple[nn.Module, Trained]]
+Attempt = Callable[[TrialSetting, Report, Enough], tuple[nn.Module, TrainingResult]]
 """One training: (setting, report, enough) -> the network with its best epoch's weights, and what came of it."""
 
 
@@ -57,9 +57,9 @@ Attempt = Callable[[Setting, Report, Enough], tuple[nn.Module, Trained]]
 class Tuned:
     """The trial best on validation, with its network, and all trials."""
 
-    setting: Setting
+    setting: TrialSetting
     network: nn.Module
-    trained: Trained
+    trained: TrainingResult
     trials: tuple[Trial, ...]
     images: int
     """Of all trials."""
@@ -109,17 +109,17 @@ class _Seen:
 @dataclass
 class _Tuner:
     tuning: Tuning
-    recipe: Setting
+    recipe: TrialSetting
     defaults: Mapping[str, Value]
     seed: int
     sign: int
     attempt: Attempt
-    report: Progress
+    report: ReportProgress
     trials: list[Trial] = field(default_factory=list)
     errors: list[Exception] = field(default_factory=list)
     known: dict[tuple[tuple[str, Value], ...], float | None] = field(default_factory=dict)
     images: int = 0
-    best: tuple[int, Setting, nn.Module, Trained] | None = None
+    best: tuple[int, TrialSetting, nn.Module, TrainingResult] | None = None
 
     def tune(self) -> Tuned:
         self.halving = Halving(self.tuning, longest(self.tuning, self.recipe.training.epochs))
@@ -189,12 +189,12 @@ class _Tuner:
 
 def tune(
     tuning: Tuning,
-    recipe: Setting,
+    recipe: TrialSetting,
     defaults: Mapping[str, Value],
     seed: int,
     sign: int,
     attempt: Attempt,
-    report: Progress,
+    report: ReportProgress,
 ) -> Tuned:
     """Search a cell's space on validation and return the best trial; the first is the recipe as it stands.
 

@@ -306,7 +306,7 @@ def _answers_alike(network: Any, job: Job, made: Plan, store: Store) -> bool:
     import torch
 
     from headwater.harness.data.prepared import prepare
-    from headwater.harness.measure.adapting import kept
+    from headwater.harness.measure.adapting import compress_outputs
 
     answers = predictions_of(job, Files(store.files), made.registry, "test")
     if answers is None:
@@ -315,7 +315,7 @@ def _answers_alike(network: Any, job: Job, made: Plan, store: Store) -> bool:
     task_type = made.registry.task_type(task.type)
     test = prepare(task, task_type, job.image_size).test
     then, now = answers.outputs[:CHECKED], network.outputs(list(test.images[:CHECKED]))
-    now = kept(torch.from_numpy(now)).astype(np.float32)
+    now = compress_outputs(torch.from_numpy(now)).astype(np.float32)
     largest = np.abs(then[np.isfinite(then)]).max(initial=1.0)
     alike = np.isclose(then, now, rtol=TOLERANCE, atol=TOLERANCE * largest, equal_nan=True)
     if alike.all() or not task_type.dense:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from headwater.harness.data.decoding import decode, shape_of
-from headwater.harness.measure.backbone import build, fed_as, width_of
+from headwater.harness.measure.backbone import build, normalise_like, width_of
 from headwater.harness.measure.device import Device
 from headwater.registry import Context, Registry, Task, TaskType
 from headwater.registry.cache import write_atomically
@@ -254,7 +254,7 @@ def assembled(facts: AdaptedFacts, registry: Registry) -> nn.Module:
     def another(name: str) -> nn.Module:
         """Its architecture; the weights will be the file's."""
         named = registry.source(name)
-        return fed_as(
+        return normalise_like(
             given, build(registry.source(named.scratch or name), facts.image_size, seed=0), named
         )
 

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from headwater.harness.data.prepared import Prepared, prepare
-from headwater.harness.data.subset import subset
+from headwater.harness.data.subset import draw_subset
 from headwater.harness.planning.files import Files
 from headwater.harness.planning.job import Job
 from headwater.leaderboard.statistics.precision import between, resampled, wilson
@@ -99,7 +99,7 @@ def predictions_of(
     if split == "test":
         rows, targets = np.arange(len(prepared.test)), prepared.test.targets
     else:
-        rows = subset(
+        rows = draw_subset(
             task_type.methods.strata(prepared.train.targets),
             record.size,
             record.seed or 0,

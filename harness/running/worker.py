@@ -21,7 +21,7 @@ from headwater.registry.discovery import PluginLike
 from headwater.registry.errors import HeadwaterError, NotApplicable
 
 if TYPE_CHECKING:
-    from headwater.harness.measure.tools import JobResult
+    from headwater.harness.measure.workbench import JobResult
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,9 @@ class Worker:
 
     def __init__(self, files: Path, plugins: Sequence[PluginLike], threads: int) -> None:
         from headwater.harness.measure.device import Device
-        from headwater.harness.measure.tools import Tools
+        from headwater.harness.measure.workbench import Workbench
 
-        self.tools = Tools(Registry.discover(plugins), Files(files), Device.pick(threads))
+        self.bench = Workbench(Registry.discover(plugins), Files(files), Device.pick(threads))
         self.current = Progress()
         self.stopping = Event()
         _doer("adapt")  # its imports take seconds, which are not to be the first job's
@@ -60,10 +60,10 @@ class Worker:
         """Run jobs together and share out the time that they took."""
         started, began = datetime.now(UTC).replace(tzinfo=None), time.perf_counter()
         self.current = Progress()
-        self.tools.decoded = 0
-        self.tools.flawed.clear()
-        self.tools.device.settle()  # for each job: some of it belongs to the thread, and jobs may change threads
-        self.tools.device.forget_peak()
+        self.bench.decoded_images = 0
+        self.bench.flaw_notes.clear()
+        self.bench.device.apply_settings()  # for each job: some of it belongs to the thread, and jobs may change threads
+        self.bench.device.reset_peak_memory()
         found = self._found(bundle)
         parts = shares(
             time.perf_counter() - began,
@@ -73,26 +73,26 @@ class Worker:
 
     def _found(self, bundle: Bundle) -> Sequence[JobResult | BaseException]:
         """What each job found, or what became of it instead."""
-        from headwater.harness.measure.solving import solve
+        from headwater.harness.measure.feature_solving import solve
 
         try:
             if batch_key(bundle[0]) is not None:
-                return solve(bundle, self.tools, self._report)
-            return [_doer(bundle[0].kind)(bundle[0], self.tools, self._report)]
+                return solve(bundle, self.bench, self._report)
+            return [_doer(bundle[0].kind)(bundle[0], self.bench, self._report)]
         except (Exception, Stopped) as error:
             return [error] * len(bundle)
 
     def _outcome(
         self, job: Job, found: JobResult | BaseException, seconds: float, started: datetime
     ) -> Outcome:
-        device, flaws = self.tools.device, tuple(self.tools.flawed.values())
+        device, flaws = self.bench.device, tuple(self.bench.flaw_notes.values())
         measured = {
             "peak_memory_mb": device.peak_memory_mb(),
             "device": str(device),
-            "decoded": self.tools.decoded,
+            "decoded": self.bench.decoded_images,
             "flaws": flaws,
         }
-        self.tools.decoded = 0  # told once, by the first job of a bundle
+        self.bench.decoded_images = 0  # told once, by the first job of a bundle
         if isinstance(found, BaseException):
             return _with(self._unfinished(job, found), started=started, seconds=seconds, **measured)
         known = dict(vars(found))
@@ -124,7 +124,7 @@ class Worker:
             raise Stopped
 
     def _write_log(self, job: Job, error: BaseException) -> str:
-        path = self.tools.files.log(job.id)
+        path = self.bench.files.log(job.id)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(
@@ -133,7 +133,7 @@ class Worker:
             )
         except OSError:  # a full disk must not turn a failure row into a lost one
             return ""
-        return self.tools.files.relative(path)
+        return self.bench.files.relative(path)
 
 
 def _with(outcome: Outcome, **values: object) -> Outcome:
@@ -145,7 +145,7 @@ def _with(outcome: Outcome, **values: object) -> Outcome:
 def _doer(kind: str) -> Callable[..., JobResult]:
     from headwater.harness.measure.adapting import adapt
     from headwater.harness.measure.analysing import analyse
-    from headwater.harness.measure.estimating import estimate
+    from headwater.harness.measure.estimator_scores import estimate
     from headwater.harness.measure.features import extract
     from headwater.harness.measure.pretraining import pretrain
 

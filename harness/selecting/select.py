@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from headwater.harness.data.prepared import Prepared as Data
 from headwater.harness.data.prepared import prepare
-from headwater.harness.data.subset import LEAST, subset
+from headwater.harness.data.subset import MIN_TRAINING_IMAGES, draw_subset
 from headwater.harness.planning.forecast import Forecast
 from headwater.harness.planning.spec import Spec, Training
 from headwater.harness.running.run import Control, NullWatcher, Session, Watcher, compare_with_store
@@ -251,16 +251,16 @@ def _metric(name: str, task: Task, task_type: TaskType) -> Metric:
 def _counted(task: Task, task_type: TaskType, spec: Spec, data: Data | None) -> tuple[int, int]:
     """How many images there are to train on, and the fewest that a subset can have."""
     if data is None:
-        return task.images or 0, LEAST
+        return task.images or 0, MIN_TRAINING_IMAGES
     strata, images = task_type.methods.strata(data.train.targets), len(data.train)
     return images, next(
-        (n for n in range(LEAST, images + 1) if _can_train(strata, n, spec)), images
+        (n for n in range(MIN_TRAINING_IMAGES, images + 1) if _can_train(strata, n, spec)), images
     )
 
 
 def _can_train(strata: Any, size: int, spec: Spec) -> bool:
     try:
-        subset(strata, str(size), spec.seeds[0], spec.validation)
+        draw_subset(strata, str(size), spec.seeds[0], spec.validation)
     except NotApplicable:
         return False
     return True

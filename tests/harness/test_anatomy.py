@@ -8,14 +8,14 @@ import torch
 from sklearn.metrics import cohen_kappa_score
 from torch import nn
 
-from headwater.harness.measure.adapting import begin
+from headwater.harness.measure.adapting import build_objective
 from headwater.harness.measure.anatomy.barrier import along, between, height, recompute_statistics
 from headwater.harness.measure.anatomy.block_shuffle import ShuffledImages, shuffle_blocks
 from headwater.harness.measure.anatomy.distance import l2
 from headwater.harness.measure.anatomy.mistakes import entropy, kappa, table
 from headwater.harness.measure.anatomy.networks import Networks, check_alike
 from headwater.harness.measure.anatomy.similarity import Cka, pooled, similarity
-from headwater.harness.measure.cell import cell_of
+from headwater.harness.measure.loaded_cell import load_cell
 from headwater.harness.planning.planner import plan
 from headwater.harness.planning.spec import Spec
 from headwater.harness.running.schedule import Schedule
@@ -200,7 +200,7 @@ def analysed(tmp_path_factory):
 def networks(analysed):
     made, worker, _ = analysed
     job = next(job for job in made.jobs.values() if job.kind == "analyse" and job.record.seed == 0)
-    return Networks(job, worker.tools, lambda *_: None)
+    return Networks(job, worker.bench, lambda *_: None)
 
 
 def readings(analysed, analysis, seed=0):
@@ -227,7 +227,9 @@ def test_the_kept_network_measures_what_its_cell_recorded(analysed, networks):
 def test_a_network_is_rebuilt_bit_for_bit_as_training_found_it(networks, analysed):
     one, two = (
         networks.initial("RI-T"),
-        begin(cell_of(networks.job.cells["RI-T"], networks.tools), networks.tools).network,
+        build_objective(
+            load_cell(networks.job.cells["RI-T"], networks.bench), networks.bench
+        ).network,
     )
     assert all(
         torch.equal(a, b)
@@ -348,7 +350,7 @@ def test_similarity_leaves_gradients_on_for_the_job_after_it(networks):
 
 def test_mistakes_agree_with_the_predictions(analysed, networks):
     found = readings(analysed, "mistakes")
-    files = networks.tools.files
+    files = networks.bench.files
     right = {
         role: np.load(files.predictions(job.id)).argmax(1) == np.arange(30) % 3
         for role, job in networks.job.cells.items()
@@ -403,7 +405,7 @@ def test_a_tuned_cells_networks_come_with_the_recipe_that_was_chosen(tmp_path):
     outcomes = {job.id: worker.run(job) for job in made.jobs.values()}
     job = next(job for job in made.jobs.values() if job.kind == "analyse")
     assert outcomes[job.id].state is State.DONE, outcomes[job.id].reason
-    networks = Networks(job, worker.tools, lambda *_: None)
+    networks = Networks(job, worker.bench, lambda *_: None)
     for role, cell in job.cells.items():
         chosen = next(trial for trial in outcomes[cell.id].trials if trial.chosen)
         assert networks.cell(role).settings.learning_rate == chosen.config.get(

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import headwater as hw
-from headwater.harness.data.columns import columns_of
+from headwater.harness.data.columns import choose_columns
 from headwater.harness.data.prepared import prepare
 from headwater.harness.data.splits import splits_of
 from headwater.registry import Task
@@ -37,7 +37,7 @@ def task(type, **facts):
 
 
 def found(type, features, **facts):
-    return columns_of(datasets.Features(features), task(type, **facts))
+    return choose_columns(datasets.Features(features), task(type, **facts))
 
 
 # -- found --------------------------------------------------------------------------------------------------------

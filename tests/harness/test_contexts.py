@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import headwater as hw
-from headwater.harness.measure.cell import Cell, cell_of
-from headwater.harness.measure.contexts import context_of
+from headwater.harness.measure.adaptation_context import make_context
+from headwater.harness.measure.loaded_cell import LoadedCell, load_cell
 from headwater.harness.planning.planner import plan
 from headwater.harness.planning.spec import Spec
 from headwater.harness.running.schedule import Schedule
@@ -114,9 +114,9 @@ def test_without_labels_the_last_epoch_is_taken_however_poor(tmp_path, monkeypat
 def context(folder, adaptation="source_only", **changes):
     _, worker, job, outcome = measured(folder, adaptation, **changes)
     assert outcome.state is State.DONE, outcome.reason
-    cell: Cell = cell_of(job, worker.tools)
-    backbone, width = worker.tools.backbone(cell.source, job)
-    return cell, backbone, context_of(cell, worker.tools, backbone, torch.nn.Linear(width, 3), 12)
+    cell: LoadedCell = load_cell(job, worker.bench)
+    backbone, width = worker.bench.backbone(cell.source, job)
+    return cell, backbone, make_context(cell, worker.bench, backbone, torch.nn.Linear(width, 3), 12)
 
 
 def test_classes_listed_in_another_order_are_matched_by_name(tmp_path):

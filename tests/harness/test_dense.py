@@ -11,12 +11,12 @@ import torch
 from PIL import Image
 
 import headwater as hw
-from headwater.harness.data.pixels import PER_CLASS
+from headwater.harness.data.pixels import MAX_PIXELS_PER_CLASS
 from headwater.harness.data.prepared import Prepared, PreparedSplit
-from headwater.harness.data.subset import first
+from headwater.harness.data.subset import draw_rows
 from headwater.harness.measure import snapshot
 from headwater.harness.measure.backbone import Backbone
-from headwater.harness.measure.probing import MOST, features_at, probe_of
+from headwater.harness.measure.probing import MAX_PLACES, features_at, probe_of
 from headwater.harness.planning import jobs
 from headwater.harness.planning.planner import plan
 from headwater.harness.planning.spec import Spec
@@ -95,7 +95,7 @@ def test_places_of_a_segmentation_are_scored_as_classified_and_as_by_hand(tmp_pa
     found = estimates(tmp_path, estimators=["logme", "hscore_reg"], sizes=[12, "full"])
     masks = squares(24, 0)[1]
     for size in ("12", "full"):
-        rows = first(np.zeros(24, int), size, 0)
+        rows = draw_rows(np.zeros(24, int), size, 0)
         labels, features = by_hand(masks, maps, rows, (VOID,))
         assert len(labels) == 4 * len(rows) and set(labels) == {0, 1}
         for name in ("logme", "hscore_reg"):
@@ -113,7 +113,7 @@ def test_places_of_a_depth_map_are_scored_as_numbers(tmp_path, registry, maps):
     outcome = estimates(tmp_path, tasks=["toy/far"], estimators=["logme"])[
         "toy/maps", "toy/far", "logme", "12"
     ]
-    labels, features = by_hand(squares(24, 0)[2], maps, first(np.zeros(24, int), "12", 0), (0,))
+    labels, features = by_hand(squares(24, 0)[2], maps, draw_rows(np.zeros(24, int), "12", 0), (0,))
     assert len(labels) == 4 * 12
     expected = registry.estimator("logme")[0].of(
         Evidence.of(features, labels, task_type="regression")
@@ -269,7 +269,10 @@ def prepared(images: int) -> Prepared:
 
 @pytest.mark.parametrize(
     ("task", "images", "most"),
-    [("where", 500, {0: PER_CLASS, 1: PER_CLASS, 2: 3}), ("far", 1200, {0.5: MOST})],
+    [
+        ("where", 500, {0: MAX_PIXELS_PER_CLASS, 1: MAX_PIXELS_PER_CLASS, 2: 3}),
+        ("far", 1200, {0.5: MAX_PLACES}),
+    ],
 )
 def test_no_two_of_the_places_are_in_one_cell_and_of_these_few_are_scored(
     registry, task, images, most

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 import headwater as hw
-from headwater.harness.measure.adapting import kept
+from headwater.harness.measure.adapting import compress_outputs
 from headwater.harness.planning.planner import plan
 from headwater.harness.planning.spec import Spec
 from headwater.harness.results.predictions import Predictions
@@ -170,9 +170,12 @@ def test_what_half_precision_cannot_hold_is_kept_in_single():
     prices = torch.tensor([[125_000.0], [80_500.0]])
     years = torch.tensor([[2017.0], [2018.5], [2016.25]])
     logits = torch.tensor([[3.25, -1.0], [-math.inf, 2.0]])
-    assert kept(prices).tolist() == prices.tolist() and kept(years).tolist() == years.tolist()
-    assert kept(logits).dtype == np.float16
-    assert kept(logits).tolist() == [[3.25, -1.0], [-1e4, 2.0]]
+    assert (
+        compress_outputs(prices).tolist() == prices.tolist()
+        and compress_outputs(years).tolist() == years.tolist()
+    )
+    assert compress_outputs(logits).dtype == np.float16
+    assert compress_outputs(logits).tolist() == [[3.25, -1.0], [-1e4, 2.0]]
 
 
 def test_bounds_are_those_of_a_quality():

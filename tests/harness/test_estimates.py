@@ -5,8 +5,8 @@ import pytest
 import torch
 
 import headwater as hw
-from headwater.harness.data.subset import first, subset
-from headwater.harness.measure.probabilities import Looking
+from headwater.harness.data.subset import draw_rows, draw_subset
+from headwater.harness.measure.probabilities import SourceWithClassifier
 from headwater.harness.planning.planner import plan
 from headwater.harness.planning.spec import Spec
 from headwater.leaderboard.store.records import State
@@ -129,7 +129,7 @@ def test_an_estimator_sees_the_features_of_its_own_subset(tmp_path):
     features = np.load(next((tmp_path / "b" / "features").glob("*/train.npy")))
     labels = np.arange(60) % 3
     for size in (6, 12):
-        rows = first(labels, str(size), 0)
+        rows = draw_rows(labels, str(size), 0)
         expected = float(features[rows].mean()) + labels[rows].mean()
         for found in (of_more, of_all):
             outcome = found["toy/fixed", "toy/mean", str(size)]
@@ -140,9 +140,9 @@ def test_an_estimator_sees_the_features_of_its_own_subset(tmp_path):
 def test_the_first_rows_are_those_of_the_subset():
     strata = np.random.default_rng(0).integers(4, size=80)
     for size in ("20", "50", "full"):
-        chosen = subset(strata, size, 3, 0.2)
-        assert first(strata, size, 3).tolist() == sorted([*chosen.train, *chosen.validation])
-    assert len(first(strata, "500", 3)) == 80
+        chosen = draw_subset(strata, size, 3, 0.2)
+        assert draw_rows(strata, size, 3).tolist() == sorted([*chosen.train, *chosen.validation])
+    assert len(draw_rows(strata, "500", 3)) == 80
 
 
 def test_too_few_images_skip_an_estimate_and_no_smaller_one(tmp_path):
@@ -187,7 +187,7 @@ def test_what_is_looked_at_is_the_timm_networks_own_features_and_softmax():
 
     network = timm.create_model("test_vit", num_classes=5, img_size=32).eval()
     images = torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    looks = Looking(network)
+    looks = SourceWithClassifier(network)
     found = looks(images)
     with torch.no_grad():
         expected = network(images).softmax(1)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from headwater.harness.data.prepared import PreparedSplit
-from headwater.harness.measure.augmentation import Affine
+from headwater.harness.measure.augmentation import RandomAffine
 from headwater.harness.measure.batches import Batches, steps_per_epoch
 from headwater.harness.measure.device import Device
 from headwater.harness.planning.planner import plan
@@ -200,7 +200,9 @@ def test_mirroring_happens_to_about_half_and_only_where_the_task_allows():
     images = torch.zeros(400, 3, 9, 9)
     images[:, :, :, :3] = 1.0
     for mirror, expected in ((True, 0.5), (False, 0.0)):
-        out, _ = Affine(mirror)(images, torch.zeros(len(images)), torch.Generator().manual_seed(0))
+        out, _ = RandomAffine(mirror)(
+            images, torch.zeros(len(images)), torch.Generator().manual_seed(0)
+        )
         assert out.shape == images.shape
         flipped = (out[:, 0, 4, -2] > out[:, 0, 4, 1]).float().mean().item()
         assert flipped == pytest.approx(expected, abs=0.08)

@@ -147,15 +147,15 @@ def test_another_sources_network_sees_the_images_as_it_wants_them_and_draws_noth
         Spec.of(keys(adaptations=[COLUMNS], references=[], plugins=plugins)),
         Registry.discover(plugins),
     ).cells
-    tools = Worker(tmp_path, plugins, 1).tools
-    own, other = (tools.registry.source(name) for name in ("toy/fixed", "toy/otherwise"))
+    bench = Worker(tmp_path, plugins, 1).bench
+    own, other = (bench.registry.source(name) for name in ("toy/fixed", "toy/otherwise"))
     images = torch.rand(2, 3, SIDE, SIDE)
     mine, theirs = (
         (images - torch.tensor(one.mean)[:, None, None]) / torch.tensor(one.std)[:, None, None]
         for one in (own, other)
     )
     torch.manual_seed(3)
-    found = tools.another("toy/otherwise", cell).eval()
+    found = bench.load_source("toy/otherwise", cell).eval()
     drawn = torch.rand(1)
     torch.manual_seed(3)
     assert torch.equal(drawn, torch.rand(1))

@@ -56,7 +56,7 @@ class Bench:
 
     @property
     def snapshots(self) -> list[Path]:
-        folder = self.worker.tools.files.root / "snapshots"
+        folder = self.worker.bench.files.root / "snapshots"
         return list(folder.iterdir()) if folder.exists() else []
 
 

@@ -14,11 +14,11 @@ from safetensors.torch import load_file
 
 import headwater as hw
 from headwater.harness.conformance.templates import TEMPLATES
-from headwater.harness.measure.adapting import begin
+from headwater.harness.measure.adapting import build_objective
 from headwater.harness.measure.backbone import build
-from headwater.harness.measure.cell import cell_of
 from headwater.harness.measure.device import Device
-from headwater.harness.measure.tools import Tools
+from headwater.harness.measure.loaded_cell import load_cell
+from headwater.harness.measure.workbench import Workbench
 from headwater.harness.planning.files import Files
 from headwater.harness.planning.planner import plan
 from headwater.harness.planning.spec import SOURCE_SEED, Spec
@@ -182,7 +182,7 @@ def test_the_target_begins_with_the_weights_that_the_other_type_left(
     files = Files(store.files)
     left = load_file(files.checkpoint(pretraining.id))
     network = (
-        begin(cell_of(cell, tools := Tools(registry, files, Device("cpu"))), tools)
+        build_objective(load_cell(cell, bench := Workbench(registry, files, Device("cpu"))), bench)
         .network[0]
         .network
     )

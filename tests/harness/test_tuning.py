@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 import headwater as hw
-from headwater.harness.measure.searching import OptunaSearch, search_for
-from headwater.harness.measure.training import Trained
-from headwater.harness.measure.tuning import Halving, Setting, tune
+from headwater.harness.measure.training import TrainingResult
+from headwater.harness.measure.trial_search import OptunaSearch, search_for
+from headwater.harness.measure.tuning import Halving, TrialSetting, tune
 from headwater.harness.planning.planner import plan
 from headwater.harness.planning.spec import Spec, Training, Tuning
 from headwater.harness.planning.tuning_space import check_space, keys_for, longest
@@ -26,7 +26,7 @@ from tests.harness.toy import PLUGIN, keys
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "tuning.md"
 RATES = {"learning_rate": {"low": 1e-4, "high": 1e-1, "log": True}}
-RECIPE = Setting(Training(epochs=9, learning_rate=1e-3), {"head_scale": 1.0})
+RECIPE = TrialSetting(Training(epochs=9, learning_rate=1e-3), {"head_scale": 1.0})
 
 
 def tuning(**given):
@@ -222,7 +222,7 @@ class Bowl:
                 raise TrainingError("the loss became nan in epoch 2")
             if enough(epoch, (best, 0.0)):
                 break
-        return f"network at {rate}", Trained(
+        return f"network at {rate}", TrainingResult(
             (), epoch, epoch, 10 * epoch, {"accuracy": best}, (best, 0.0)
         )
 
@@ -283,14 +283,16 @@ def test_a_cell_no_trial_of_which_applies_is_skipped():
 
 
 def test_among_equal_trials_the_recipe_is_kept():
-    found = tuned(lambda setting, report, enough: (None, Trained((), 1, 9, 90, {}, (0.5, -1.0))))
+    found = tuned(
+        lambda setting, report, enough: (None, TrainingResult((), 1, 9, 90, {}, (0.5, -1.0)))
+    )
     assert found.choice["trial"] == 1
 
 
 def test_lower_is_better_metrics_are_recorded_as_they_are():
     def attempt(setting, report, enough):
         error = abs(math.log10(setting.training.learning_rate) + 2)
-        return None, Trained((), 1, 9, 90, {"mae": error}, (-error, 0.0))
+        return None, TrainingResult((), 1, 9, 90, {"mae": error}, (-error, 0.0))
 
     found = tune(tuning(trials=6), RECIPE, {}, 0, -1, attempt, lambda *_: None)
     assert (

@@ -10,7 +10,7 @@ from torch import nn
 
 from headwater.harness.measure.backbone import Backbone
 from headwater.harness.measure.device import Device
-from headwater.harness.measure.training import Judge, train
+from headwater.harness.measure.training import EpochCriterion, train
 from headwater.harness.planning.spec import Training
 from headwater.registry import Batch, Context, Registry
 from tests.harness.toy import PLUGIN
@@ -69,7 +69,7 @@ def batch(count=6, seed=0):
 
 def trained(objective, epochs=2, **settings):
     """Train for a few steps by the harness's loop; returns the objective."""
-    judge = Judge(lambda: {"accuracy": 0.5}, "accuracy", 1)
+    judge = EpochCriterion(lambda: {"accuracy": 0.5}, "accuracy", 1)
     batches = [batch(6, seed) for seed in range(3)]
     recipe = Training(epochs=epochs, **settings)
     train(

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import headwater as hw
-from headwater.harness.data.prepared import prepare, usable
+from headwater.harness.data.prepared import load_usable, prepare
 from headwater.harness.data.splits import splits_of
 from headwater.plugins.tasks._coco_masks import VOID
 from headwater.plugins.tasks._coco_people import crop_of, points_in
@@ -66,7 +66,7 @@ def test_boxes_and_category_names_are_those_of_the_scenes(registry, tmp_path, fl
 
 def test_boxes_in_shares_end_with_what_to_type_and_typing_it_helps(registry, root):
     detection = registry.task_type("detection")
-    pixels = usable(registry.task(f"coco/{root}"), detection, 32)
+    pixels = load_usable(registry.task(f"coco/{root}"), detection, 32)
     for split, year in (("train", "train2017"), ("test", "val2017")):
         content = coco(split)
         for each in content["annotations"]:
@@ -75,9 +75,9 @@ def test_boxes_in_shares_end_with_what_to_type_and_typing_it_helps(registry, roo
             ]
         (root / f"annotations/instances_{year}.json").write_text(json.dumps(content))
     with pytest.raises(DataError) as raised:
-        usable(registry.task(f"coco/{root}"), detection, 32)
+        load_usable(registry.task(f"coco/{root}"), detection, 32)
     assert "boxes=xywh_shares" in raised.value.hint
-    shares = usable(registry.task(f"coco/{root}[boxes=xywh_shares]"), detection, 32)
+    shares = load_usable(registry.task(f"coco/{root}[boxes=xywh_shares]"), detection, 32)
     assert all(
         np.allclose(shares.found[split].targets, pixels.found[split].targets)
         for split in ("train", "test")

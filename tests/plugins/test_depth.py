@@ -11,7 +11,7 @@ import timm
 import torch
 from PIL import Image
 
-from headwater.harness.measure.augmentation import Together
+from headwater.harness.measure.augmentation import PairedTransform
 from headwater.harness.measure.backbone import Backbone, width_of
 from headwater.plugins.task_types.depth import LAMBDA, PROBED, depth
 from headwater.registry import Flaw, Pyramid
@@ -329,7 +329,7 @@ def test_predictions_that_are_not_numbers_are_an_error(judged):
 def test_augmentation_moves_depth_with_its_image_and_divides_it_by_the_zoom():
     images, targets = torch.full((8, 3, 64, 64), -0.5), torch.full((8, 64, 64), 3.0)
     images[:, :, 20:44, 20:44], targets[:, 20:44, 20:44] = 1.0, 1.5
-    moved, changed = Together(METHODS, METHODS.augmentation(True))(
+    moved, changed = PairedTransform(METHODS, METHODS.augmentation(True))(
         images, targets, torch.Generator().manual_seed(0)
     )
     assert changed.shape == targets.shape and changed.dtype == targets.dtype

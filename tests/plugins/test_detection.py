@@ -12,8 +12,8 @@ from PIL import Image
 from torchvision import tv_tensors
 from torchvision.models.detection import FCOS
 
-from headwater.harness.data.subset import subset
-from headwater.harness.measure.augmentation import Together
+from headwater.harness.data.subset import draw_subset
+from headwater.harness.measure.augmentation import PairedTransform
 from headwater.harness.measure.backbone import Backbone, width_of
 from headwater.plugins.task_types import _boxes_moved, _fcos
 from headwater.plugins.task_types.detection import detection
@@ -221,7 +221,7 @@ def test_a_small_subset_holds_the_rare_class():
     rare = [objects(GOOD, GOOD, categories=[0, 2])] * 4
     strata = METHODS.strata(encode(*common, *rare, *[objects()] * 4).targets)
     assert strata.tolist() == [0] * 32 + [2] * 4 + [3] * 4
-    chosen = subset(strata, "9", seed=0, validation=0.2)
+    chosen = draw_subset(strata, "9", seed=0, validation=0.2)
     assert sorted(strata[np.concatenate([chosen.train, chosen.validation])].tolist()) == [
         0,
         0,
@@ -249,7 +249,7 @@ def test_augmentation_moves_boxes_with_their_pixels():
     target = torch.tensor([[0.25, 0.5, 0.5, 0.625, 1.0], NONE])
     image = torch.zeros(3, side, side)
     image[:, 32:40, 16:32] = 1
-    together = Together(METHODS, METHODS.augmentation(mirror=True))
+    together = PairedTransform(METHODS, METHODS.augmentation(mirror=True))
     images, targets = together(
         image.expand(24, -1, -1, -1), target.expand(24, -1, -1), torch.Generator().manual_seed(0)
     )
@@ -281,7 +281,7 @@ def test_a_box_that_leaves_the_image_goes_and_one_that_stays_in_part_is_clamped(
 
 def test_a_box_of_less_than_a_pixel_is_moved_as_others_are():
     target = torch.tensor([[0.5, 0.5, 0.504, 0.51, 2.0], NONE])
-    together = Together(METHODS, METHODS.augmentation(mirror=True))
+    together = PairedTransform(METHODS, METHODS.augmentation(mirror=True))
     _, moved = together(
         torch.zeros(6, 3, 64, 64), target.expand(6, -1, -1), torch.Generator().manual_seed(0)
     )
@@ -293,7 +293,7 @@ def test_a_box_of_less_than_a_pixel_is_moved_as_others_are():
 
 def test_images_without_boxes_are_augmented_too():
     targets = torch.tensor(NONE, dtype=torch.float32).expand(2, 3, 5)
-    _, moved = Together(METHODS, METHODS.augmentation(mirror=False))(
+    _, moved = PairedTransform(METHODS, METHODS.augmentation(mirror=False))(
         torch.rand(2, 3, 32, 32), targets, torch.Generator()
     )
     assert torch.equal(moved, targets)

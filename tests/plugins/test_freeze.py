@@ -9,7 +9,7 @@ from torch import nn
 
 from headwater.harness.measure.backbone import Backbone
 from headwater.harness.measure.device import Device
-from headwater.harness.measure.training import Judge, train
+from headwater.harness.measure.training import EpochCriterion, train
 from headwater.harness.planning.spec import Training
 from headwater.plugins.adaptations.freeze import freeze
 from headwater.registry import Batch, Context, Registry
@@ -45,7 +45,7 @@ def trained(architecture, stages):
             images = torch.randn(4, 3, side, side, generator=generator)
             yield Batch(images, torch.randint(0, 3, (4,), generator=generator), torch.arange(4))
 
-    judge = Judge(lambda: {"accuracy": 0.5}, "accuracy", 1)
+    judge = EpochCriterion(lambda: {"accuracy": 0.5}, "accuracy", 1)
     train(
         objective,
         batches,

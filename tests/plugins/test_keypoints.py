@@ -206,9 +206,9 @@ def dots(places, visible=None, partner=None):
 
 
 def moved(image, target, mirror, seed):
-    from headwater.harness.measure.augmentation import Together
+    from headwater.harness.measure.augmentation import PairedTransform
 
-    together = Together(METHODS, METHODS.augmentation(mirror))
+    together = PairedTransform(METHODS, METHODS.augmentation(mirror))
     images, targets = together(image[None], target[None], torch.Generator().manual_seed(seed))
     return images[0], targets[0]
 

@@ -89,10 +89,10 @@ def test_strata_are_tenths_of_the_first_target():
 
 
 def test_a_small_subset_spans_the_range():
-    from headwater.harness.data.subset import subset
+    from headwater.harness.data.subset import draw_subset
 
     targets = ages(200)
-    chosen = subset(METHODS.strata(targets), "20", 0, 0.2)
+    chosen = draw_subset(METHODS.strata(targets), "20", 0, 0.2)
     assert sorted(
         METHODS.strata(targets)[np.concatenate([chosen.train, chosen.validation])].tolist()
     ) == [i // 2 for i in range(20)]

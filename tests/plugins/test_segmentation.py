@@ -11,7 +11,7 @@ import timm
 import torch
 from PIL import Image
 
-from headwater.harness.measure.augmentation import Together
+from headwater.harness.measure.augmentation import PairedTransform
 from headwater.harness.measure.backbone import Backbone, width_of
 from headwater.plugins.task_types.segmentation import PROBED, VOID, segmentation
 from headwater.registry import Flaw, Pyramid
@@ -406,7 +406,7 @@ def test_predictions_that_are_not_numbers_are_an_error(judged):
 
 def test_augmentation_moves_the_mask_with_its_image():
     images, masks = squares(6)
-    moved, targets = Together(METHODS, METHODS.augmentation(True))(
+    moved, targets = PairedTransform(METHODS, METHODS.augmentation(True))(
         images, masks, torch.Generator().manual_seed(0)
     )
     assert (
@@ -423,7 +423,7 @@ def test_augmentation_moves_the_mask_with_its_image():
 
 def test_what_comes_in_from_outside_is_void_and_mean_colour():
     images, masks = torch.ones(8, 3, 64, 64), torch.zeros(8, 64, 64, dtype=torch.uint8)
-    moved, targets = Together(METHODS, METHODS.augmentation(False))(
+    moved, targets = PairedTransform(METHODS, METHODS.augmentation(False))(
         images, masks, torch.Generator().manual_seed(0)
     )
     assert set(targets.unique().tolist()) == {0, VOID}

@@ -15,7 +15,7 @@ import numpy as np
 from headwater.harness.data.prepared import Prepared, PreparedSplit
 from headwater.harness.measure.adapting import fit
 from headwater.harness.measure.anatomy.networks import Networks
-from headwater.harness.measure.cell import Cell
+from headwater.harness.measure.loaded_cell import LoadedCell
 from headwater.leaderboard.store.records import Reading
 from headwater.registry.errors import NotApplicable
 
@@ -51,13 +51,13 @@ def _metric(networks: Networks, role: str, block: int) -> float:
         return subject.metric(subject.test_rows(None))
     seed = networks.job.record.seed or 0
     fitted = fit(
-        replace(cell, prepared=shuffled_task(cell, block, seed)), networks.tools, networks.report
+        replace(cell, prepared=shuffled_task(cell, block, seed)), networks.bench, networks.report
     )
     networks.images += fitted.trained.images
     return fitted.tested[cell.job.record.metric]
 
 
-def shuffled_task(cell: Cell, block: int, seed: int) -> Prepared:
+def shuffled_task(cell: LoadedCell, block: int, seed: int) -> Prepared:
     """The cell's task, its images' blocks shuffled as they are read."""
 
     def shuffled(split: PreparedSplit) -> PreparedSplit:

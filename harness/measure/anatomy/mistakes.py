@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from headwater.harness.measure.anatomy.networks import Networks
-from headwater.harness.measure.cell import cell_of
+from headwater.harness.measure.loaded_cell import load_cell
 from headwater.leaderboard.store.records import Reading
 from headwater.registry.errors import NotApplicable
 
@@ -23,14 +23,14 @@ def mistakes(networks: Networks, settings: Mapping[str, Any]) -> list[Reading]:
     other: an ensemble of mostly one kind would find what that kind gets right clear. Kappa is Cohen's, of being right (error
     consistency, Geirhos et al. 2020, arXiv 2006.16736). Raises NotApplicable for tasks without classes.
     """
-    cell = cell_of(networks.job.cells["P-T"], networks.tools)
+    cell = load_cell(networks.job.cells["P-T"], networks.bench)
     if cell.task.type != "classification":
         raise NotApplicable(
             f"{cell.task.name} is a {cell.task.type} task: no answer is simply right or wrong",
             subject=cell.task.name,
         )
     logits = {
-        role: np.load(networks.tools.files.predictions(job.id)).astype(np.float64)
+        role: np.load(networks.bench.files.predictions(job.id)).astype(np.float64)
         for role, job in networks.job.cells.items()
     }
     right = {

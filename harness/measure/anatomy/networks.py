@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from headwater.harness.data.prepared import PreparedSplit
-from headwater.harness.measure.adapting import begin
+from headwater.harness.measure.adapting import build_objective
 from headwater.harness.measure.backbone import Backbone
 from headwater.harness.measure.batches import Batches
-from headwater.harness.measure.cell import Cell, cell_of
 from headwater.harness.measure.device import Device
-from headwater.harness.measure.tools import Progress, Tools
+from headwater.harness.measure.loaded_cell import LoadedCell, load_cell
 from headwater.harness.measure.training import predict
+from headwater.harness.measure.workbench import ReportProgress, Workbench
 from headwater.harness.planning.job import Job
 from headwater.harness.planning.spec import Training
 from headwater.registry.errors import NotApplicable, WeightsError
@@ -43,7 +43,7 @@ class NetworkPart:
 class AnalysedNetwork:
     """One network, in evaluation mode, with the cell that it belongs to."""
 
-    cell: Cell
+    cell: LoadedCell
     network: nn.Module
     device: Device
 
@@ -110,20 +110,20 @@ class AnalysedNetwork:
 class Networks:
     """An analysis job's networks by role (P-T, RI-T, and P-T', RI-T' of another seed), each built once when asked for."""
 
-    def __init__(self, job: Job, tools: Tools, report: Progress) -> None:
-        self.job, self.tools, self.report = job, tools, report
+    def __init__(self, job: Job, bench: Workbench, report: ReportProgress) -> None:
+        self.job, self.bench, self.report = job, bench, report
         self.images = 0
         """How many images were trained on for this analysis."""
-        self._cells: dict[str, Cell] = {}
+        self._cells: dict[str, LoadedCell] = {}
         self._built: dict[tuple[str, bool], AnalysedNetwork] = {}
 
     def has(self, role: str) -> bool:
         return role in self.job.cells
 
-    def cell(self, role: str) -> Cell:
+    def cell(self, role: str) -> LoadedCell:
         """The cell of a role, with the settings that its network was trained with; raises WeightsError where it is gone."""
         if role not in self._cells:
-            cell, facts = cell_of(self.job.cells[role], self.tools), self._facts(role)
+            cell, facts = load_cell(self.job.cells[role], self.bench), self._facts(role)
             job = replace(
                 cell.job,
                 training=Training.model_validate_json(facts["training"]),
@@ -171,15 +171,15 @@ class Networks:
             from safetensors.torch import load_file
 
             cell = self.cell(role)
-            objective = begin(cell, self.tools)
+            objective = build_objective(cell, self.bench)
             network = objective.finish() if objective.finish else objective.network
             if trained:
-                network.load_state_dict(load_file(self._file(role), device=self.tools.device.name))
-            self._built[role, trained] = AnalysedNetwork(cell, network.eval(), self.tools.device)
+                network.load_state_dict(load_file(self._file(role), device=self.bench.device.name))
+            self._built[role, trained] = AnalysedNetwork(cell, network.eval(), self.bench.device)
         return self._built[role, trained]
 
     def _file(self, role: str) -> str:
-        path = self.tools.files.checkpoint(self.job.cells[role].id)
+        path = self.bench.files.checkpoint(self.job.cells[role].id)
         if not path.is_file():
             label = self.job.cells[role].label
             raise WeightsError(

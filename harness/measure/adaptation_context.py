@@ -1,37 +1,34 @@
-"""Contexts: what an adaptation is given, made from a cell and a worker's tools."""
+"""Contexts: what an adaptation is given, made from a cell and a workbench."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from headwater.harness.data.prepared import Prepared
-from headwater.harness.data.subset import subset
+from headwater.harness.data.subset import draw_subset
 from headwater.harness.measure.augmentation import augmentation
 from headwater.harness.measure.batches import Batches
+from headwater.harness.measure.loaded_cell import LoadedCell
 from headwater.harness.measure.probabilities import classifiers
-from headwater.harness.measure.tools import Tools
+from headwater.harness.measure.workbench import Workbench
 from headwater.harness.planning.spec import SOURCE_SEED
 from headwater.registry import Batch, Context, SourceData, Task
 from headwater.registry.cards.adaptation import HIDDEN
 from headwater.registry.errors import NotApplicable
 
-if TYPE_CHECKING:
-    from headwater.harness.measure.cell import Cell
-
 LOOK = 128
 """Images at once where nothing is trained."""
 
 
-def context_of(
-    cell: Cell, tools: Tools, backbone: nn.Module, head: nn.Module, steps: int
+def make_context(
+    cell: LoadedCell, bench: Workbench, backbone: nn.Module, head: nn.Module, steps: int
 ) -> Context:
     """A cell's context; raises NotApplicable where the adaptation needs source data that it cannot use."""
-    device = tools.device
+    device = bench.device
     return Context(
         cell.source,
         cell.task,
@@ -40,14 +37,14 @@ def context_of(
         cell.task_type.methods.loss,
         steps,
         device.place,
-        lambda: _in_order(cell, tools),
-        lambda name: device.place(tools.another(name, cell.job, dense=cell.task_type.dense)),
-        _source_data(cell, tools) if cell.card.needs_source else None,
+        lambda: _in_order(cell, bench),
+        lambda name: device.place(bench.load_source(name, cell.job, dense=cell.task_type.dense)),
+        _source_data(cell, bench) if cell.card.needs_source else None,
         cell.job.image_size,
     )
 
 
-def shown(batches: Iterator[Batch], cell: Cell) -> Iterator[Batch]:
+def shown(batches: Iterator[Batch], cell: LoadedCell) -> Iterator[Batch]:
     """The target's batches as the adaptation may see them: without labels where it is to do without."""
     for batch in batches:
         yield (
@@ -57,8 +54,8 @@ def shown(batches: Iterator[Batch], cell: Cell) -> Iterator[Batch]:
         )
 
 
-def _in_order(cell: Cell, tools: Tools) -> Iterator[Batch]:
-    learn = Batches(cell.prepared.train, cell.source, tools.device)
+def _in_order(cell: LoadedCell, bench: Workbench) -> Iterator[Batch]:
+    learn = Batches(cell.prepared.train, cell.source, bench.device)
     for start in range(0, len(cell.chosen.train), LOOK):
         rows = cell.chosen.train[start : start + LOOK]
         yield from shown(
@@ -69,7 +66,7 @@ def _in_order(cell: Cell, tools: Tools) -> Iterator[Batch]:
 # -- the source's own data --------------------------------------------------------------------------------
 
 
-def _source_data(cell: Cell, tools: Tools) -> SourceData:
+def _source_data(cell: LoadedCell, bench: Workbench) -> SourceData:
     name, source = cell.card.name, cell.source
     assert source.chain is not None and cell.job.checkpoint is not None, (
         "the planner skips sources that are no chains"
@@ -79,9 +76,9 @@ def _source_data(cell: Cell, tools: Tools) -> SourceData:
             f"{name} learns from one source task, {source.name} has {len(source.chain.tasks)}",
             subject=source.name,
         )
-    task = tools.registry.task(source.chain.tasks[0])
-    task_type, prepared = tools.task_type(task), tools.prepared(task, cell.job.image_size)
-    heads = classifiers(tools.files.heads(cell.job.checkpoint))
+    task = bench.registry.task(source.chain.tasks[0])
+    task_type, prepared = bench.task_type(task), bench.prepared(task, cell.job.image_size)
+    heads = classifiers(bench.files.heads(cell.job.checkpoint))
     if not heads:
         raise NotApplicable(
             f"{name} needs a source task of classes, {task.name} is {task.type}", subject=task.name
@@ -92,13 +89,13 @@ def _source_data(cell: Cell, tools: Tools) -> SourceData:
             f"{name} on an unlabelled target needs the source's classes: {task.name} and {cell.task.name} differ",
             subject=task.name,
         )
-    rows = subset(
+    rows = draw_subset(
         task_type.methods.strata(prepared.train.targets), "full", SOURCE_SEED, cell.job.validation
     ).train
     head = heads[0] if order is None else _in_classes(heads[0], order)
-    batches = _endless(cell, tools, task, prepared, rows, order)
+    batches = _endless(cell, bench, task, prepared, rows, order)
     return SourceData(
-        batches, tools.device.place(head), task_type.methods.loss, len(rows), order is not None
+        batches, bench.device.place(head), task_type.methods.loss, len(rows), order is not None
     )
 
 
@@ -119,21 +116,21 @@ def _in_classes(head: nn.Linear, order: np.ndarray) -> nn.Linear:
 
 
 def _endless(
-    cell: Cell,
-    tools: Tools,
+    cell: LoadedCell,
+    bench: Workbench,
     task: Task,
     prepared: Prepared,
     rows: np.ndarray,
     order: np.ndarray | None,
 ) -> Iterator[Batch]:
-    learn, size = Batches(prepared.train, cell.source, tools.device), cell.settings.batch_size
-    augment = augmentation(cell.settings, task, tools.task_type(task))
+    learn, size = Batches(prepared.train, cell.source, bench.device), cell.settings.batch_size
+    augment = augmentation(cell.settings, task, bench.task_type(task))
     generator = torch.Generator().manual_seed(
         cell.seed
     )  # its own: the target's batches stay those of every other adaptation
     moved: Callable[[Tensor], Tensor] = lambda targets: targets  # noqa: E731
     if order is not None:
-        table = torch.from_numpy(order).to(tools.device.name)
+        table = torch.from_numpy(order).to(bench.device.name)
         moved = lambda targets: table[targets]  # noqa: E731
     while True:
         for batch in learn.shuffled(rows, size, generator, augment):

@@ -16,7 +16,7 @@ NAMES = ("image_id", "file_name", "filename", "image_path", "path")
 
 
 @dataclass(frozen=True)
-class Column(Sequence[Any]):
+class LazyColumn(Sequence[Any]):
     """A column's values, read when asked for: images undecoded, so that decoding can run in threads."""
 
     dataset: Dataset
@@ -29,11 +29,11 @@ class Column(Sequence[Any]):
         return self.dataset[int(row)][self.name]
 
 
-def images_of(dataset: Dataset, column: str) -> Column:
+def images_of(dataset: Dataset, column: str) -> LazyColumn:
     """A column of images, or of what can be read as them (paths, encoded bytes), undecoded."""
     import datasets
 
-    return Column(
+    return LazyColumn(
         dataset.select_columns([column]).cast_column(column, datasets.Image(decode=False)), column
     )
 
@@ -44,7 +44,7 @@ def targets_of(dataset: Dataset, column: str) -> Sequence[Any]:
     if is_a(feature, "Image"):
         return images_of(dataset, column)
     if is_a(feature, "Array2D", "Array3D"):
-        return Column(dataset.select_columns([column]).with_format("numpy"), column)
+        return LazyColumn(dataset.select_columns([column]).with_format("numpy"), column)
     values = list(dataset[column])
     keys = object_keys(feature)
     return [_boxes(value, *keys) for value in values] if keys else values

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from headwater.harness.data.prepared import Prepared
-from headwater.harness.data.subset import Subset, subset
-from headwater.harness.measure.tools import Tools
-from headwater.harness.measure.tuning import Setting
+from headwater.harness.data.subset import Subset, draw_subset
+from headwater.harness.measure.tuning import TrialSetting
+from headwater.harness.measure.workbench import Workbench
 from headwater.harness.planning.job import Job
 from headwater.harness.planning.spec import Training
 from headwater.registry import Adaptation, SourceModel, Task, TaskType
@@ -17,7 +17,7 @@ from headwater.registry.names import Value
 
 
 @dataclass(frozen=True)
-class Cell:
+class LoadedCell:
     """What one training works on, as every trial and every analysis of it finds it."""
 
     job: Job
@@ -29,7 +29,7 @@ class Cell:
     prepared: Prepared
     chosen: Subset
 
-    def at(self, setting: Setting) -> Cell:
+    def at(self, setting: TrialSetting) -> LoadedCell:
         """The same cell under another recipe or other options."""
         return replace(
             self, job=replace(self.job, training=setting.training), options=setting.options
@@ -51,14 +51,14 @@ class Cell:
         return self.card.sees_labels(self.options)
 
 
-def cell_of(job: Job, tools: Tools) -> Cell:
+def load_cell(job: Job, bench: Workbench) -> LoadedCell:
     """A job's cell, images mapped; raises NotApplicable for a subset that the task cannot fill."""
     record = job.record
-    source, task = tools.registry.source(record.source), tools.registry.task(record.task)
-    card, options = tools.registry.adaptation(record.adaptation)
-    task_type, prepared = tools.task_type(task), tools.prepared(task, job.image_size)
+    source, task = bench.registry.source(record.source), bench.registry.task(record.task)
+    card, options = bench.registry.adaptation(record.adaptation)
+    task_type, prepared = bench.task_type(task), bench.prepared(task, job.image_size)
     try:
-        chosen = subset(
+        chosen = draw_subset(
             task_type.methods.strata(prepared.train.targets),
             record.size,
             record.seed or 0,
@@ -68,4 +68,4 @@ def cell_of(job: Job, tools: Tools) -> Cell:
         raise NotApplicable(
             f"{task.name}: {error.message}", subject=task.name, hint=error.hint
         ) from None
-    return Cell(job, source, task, task_type, card, options, prepared, chosen)
+    return LoadedCell(job, source, task, task_type, card, options, prepared, chosen)

@@ -1,4 +1,4 @@
-"""Tools: what every job on a worker shares, kept warm between jobs."""
+"""Workbench: what every job on a worker shares, kept warm between jobs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from headwater.harness.data.prepared import Prepared, prepare
-from headwater.harness.measure.backbone import Backbone, BackboneCache, fed_as
+from headwater.harness.measure.backbone import Backbone, BackboneCache, normalise_like
 from headwater.harness.measure.device import Device
 from headwater.harness.planning.files import Files
 from headwater.harness.planning.job import Job
@@ -19,7 +19,7 @@ from headwater.leaderboard.store.records import CurvePoint, Measurement, Reading
 from headwater.registry import Evidence, Pyramid, Registry, SourceModel, Task, TaskType
 
 
-class Progress(Protocol):
+class ReportProgress(Protocol):
     """Told after each epoch: (epoch, epochs, validation metric, images so far), and which trial of how many; may raise to stop."""
 
     def __call__(
@@ -28,19 +28,19 @@ class Progress(Protocol):
 
 
 @dataclass
-class Tools:
+class Workbench:
     """The registry, the device, the store's files, and what was built or mapped for the last jobs."""
 
     registry: Registry
     files: Files
     device: Device
     backbones: BackboneCache = field(default_factory=BackboneCache)
-    mapped: dict[tuple[object, int], Prepared] = field(default_factory=dict)
-    decoded: int = 0
+    prepared_tasks: dict[tuple[object, int], Prepared] = field(default_factory=dict)
+    decoded_images: int = 0
     """Images decoded since the worker last set this to 0: nobody on the node had them."""
-    flawed: dict[str, str] = field(default_factory=dict)
+    flaw_notes: dict[str, str] = field(default_factory=dict)
     """What is wrong with the annotations of the tasks that were asked for since the worker last emptied this, by task."""
-    looked_at: tuple[object, Evidence] | None = None
+    last_evidence: tuple[object, Evidence] | None = None
     """The evidence of the last estimate: its statistics serve the next estimator too."""
 
     def task_type(self, task: Task) -> TaskType:
@@ -48,12 +48,14 @@ class Tools:
 
     def prepared(self, task: Task, image_size: int) -> Prepared:
         key = (task.identity(), image_size)
-        if key not in self.mapped:
-            self.mapped[key] = prepare(task, self.task_type(task), image_size, self.device.threads)
-            self.decoded += self.mapped[key].decoded
-        if flawed := self.mapped[key].flawed:
-            self.flawed[task.name] = flawed.of_task(task.name)
-        return self.mapped[key]
+        if key not in self.prepared_tasks:
+            self.prepared_tasks[key] = prepare(
+                task, self.task_type(task), image_size, self.device.threads
+            )
+            self.decoded_images += self.prepared_tasks[key].decoded
+        if flawed := self.prepared_tasks[key].flawed:
+            self.flaw_notes[task.name] = flawed.of_task(task.name)
+        return self.prepared_tasks[key]
 
     def backbone(
         self, source: SourceModel, job: Job, *, dense: bool = False
@@ -63,7 +65,7 @@ class Tools:
             source, job.image_size, job.record.seed or 0, self.checkpoint(job), dense=dense
         )
 
-    def another(self, name: str, job: Job, *, dense: bool = False) -> Backbone:
+    def load_source(self, name: str, job: Job, *, dense: bool = False) -> Backbone:
         """A fresh copy of a source beside the job's own, to be fed as that one is.
 
         A chain only where the job says which training made its weights. Random numbers go on as if it had not been built.
@@ -75,14 +77,14 @@ class Tools:
             backbone, _ = self.backbones.get(
                 source, job.image_size, job.record.seed or 0, checkpoint, dense=dense
             )
-        return fed_as(given, backbone, source)
+        return normalise_like(given, backbone, source)
 
     def evidence(self, job: Job, load: Callable[[], Evidence]) -> Evidence:
         """What a job's estimator looks at, kept for the next ones of the same source, task and subset."""
         key = (job.features, job.record.size, job.record.seed)
-        if self.looked_at is None or self.looked_at[0] != key:
-            self.looked_at = key, load()
-        return self.looked_at[1]
+        if self.last_evidence is None or self.last_evidence[0] != key:
+            self.last_evidence = key, load()
+        return self.last_evidence[1]
 
     def checkpoint(self, job: Job) -> Path | None:
         return self.files.checkpoint(job.checkpoint) if job.checkpoint else None

@@ -6,22 +6,22 @@ import numpy as np
 
 from headwater.harness.measure.features import rows_of
 from headwater.harness.measure.probing import probe_of
-from headwater.harness.measure.tools import JobResult, Progress, Tools
+from headwater.harness.measure.workbench import JobResult, ReportProgress, Workbench
 from headwater.harness.planning.job import Job
 from headwater.leaderboard.store.records import Measurement
 from headwater.registry import Evidence
 from headwater.registry.errors import NotApplicable
 
 
-def estimate(job: Job, tools: Tools, report: Progress) -> JobResult:
+def estimate(job: Job, bench: Workbench, report: ReportProgress) -> JobResult:
     """Score a source's features of the target's training images; raises NotApplicable where the score is not defined for them."""
-    card, options = tools.registry.estimator(job.record.adaptation)
-    evidence = tools.evidence(job, lambda: evidence_of(job, tools))
-    task, size = tools.registry.task(job.record.task), job.record.size
+    card, options = bench.registry.estimator(job.record.adaptation)
+    evidence = bench.evidence(job, lambda: evidence_of(job, bench))
+    task, size = bench.registry.task(job.record.task), job.record.size
     if (
         card.needs_source_probabilities
         and evidence.source_probabilities is None
-        and tools.task_type(task).dense
+        and bench.task_type(task).dense
     ):
         raise NotApplicable(
             f"{card.name} needs the source's own classes at places of an image, and it knows those of whole images only"
@@ -30,7 +30,7 @@ def estimate(job: Job, tools: Tools, report: Progress) -> JobResult:
     values = score.parts or {"score": float(score)}
     return JobResult(
         metrics=tuple(Measurement("train", name, value) for name, value in values.items()),
-        train_images=len(tools.prepared(task, job.image_size).train)
+        train_images=len(bench.prepared(task, job.image_size).train)
         if size == "full"
         else int(size),
         choice={"features": job.features},
@@ -38,21 +38,21 @@ def estimate(job: Job, tools: Tools, report: Progress) -> JobResult:
     )
 
 
-def evidence_of(job: Job, tools: Tools) -> Evidence:
+def evidence_of(job: Job, bench: Workbench) -> Evidence:
     """The features of the subset's images, or of places in them, with their labels and the source's probabilities."""
     assert job.features is not None, (
         "the planner gives every estimate a job that extracts its features"
     )
-    task = tools.registry.task(job.record.task)
-    prepared, task_type = tools.prepared(task, job.image_size), tools.task_type(task)
-    rows = rows_of(job.record.size, job.record.seed, task, prepared, tools)
+    task = bench.registry.task(job.record.task)
+    prepared, task_type = bench.prepared(task, job.image_size), bench.task_type(task)
+    rows = rows_of(job.record.size, job.record.seed, task, prepared, bench)
     if job.record.size not in ("full", str(len(rows))):
         raise NotApplicable(
             f"{task.name}: only {len(rows)} training images, {job.record.size} asked for",
             subject=task.name,
         )
     extracted = (
-        rows_of(job.extracted, job.record.seed, task, prepared, tools)
+        rows_of(job.extracted, job.record.seed, task, prepared, bench)
         if job.extracted
         else np.arange(len(prepared.train))
     )
@@ -61,8 +61,8 @@ def evidence_of(job: Job, tools: Tools) -> Evidence:
         probe = probe_of(task, task_type, prepared, rows)
         labels = probe.labels
         places = places[probe.image] if probe.places is None else np.arange(len(labels))
-    features = np.load(tools.files.features(job.features, "train"), mmap_mode="r")
-    path = tools.files.features(job.features, "probabilities")
+    features = np.load(bench.files.features(job.features, "train"), mmap_mode="r")
+    path = bench.files.features(job.features, "probabilities")
     probabilities = np.load(path, mmap_mode="r") if path.is_file() else None
     if not np.array_equal(
         places, np.arange(len(features))

@@ -1,4 +1,4 @@
-"""Rank correlations under the bootstrap's weights: within groups and partial, or of many pairs of orders at once."""
+"""Rank correlations under a bootstrap's weights: of many pairs of orders at once, and partial within groups."""
 
 from __future__ import annotations
 
@@ -7,65 +7,84 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import rankdata
 
+COLLINEAR = 1 - 1e-9
+"""Correlation from which two factors count as ordering all groups alike."""
 
-def kendall(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Kendall's tau-b of (..., S) against (..., S), along the last axis; NaN where either is constant."""
-    above, below = np.triu_indices(one.shape[-1], 1)
-    first, second = (
-        np.sign(one[..., above] - one[..., below]),
-        np.sign(other[..., above] - other[..., below]),
-    )
-    pairs = np.sqrt((first**2).sum(axis=-1) * (second**2).sum(axis=-1))
-    return np.divide(
-        (first * second).sum(axis=-1), pairs, out=np.full(pairs.shape, np.nan), where=pairs > 0
-    )
+
+def kendall(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return Kendall's tau_b of (..., S) with (..., S), along the last axis; NaN where either is constant."""
+    left, right = np.triu_indices(first.shape[-1], 1)
+    first_signs = np.sign(first[..., left] - first[..., right])
+    second_signs = np.sign(second[..., left] - second[..., right])
+    untied = np.sqrt((first_signs**2).sum(axis=-1) * (second_signs**2).sum(axis=-1))
+    agreement = (first_signs * second_signs).sum(axis=-1)
+    undefined = np.full(untied.shape, np.nan)
+    return np.divide(agreement, untied, out=undefined, where=untied > 0)
 
 
 @dataclass(frozen=True)
 class PartialRanks:
-    """Spearman's correlation of ``outcome`` with one of two factors, controlling for the other.
+    """Spearman's correlation of an outcome with one of two factors, controlling for the other.
 
-    All (N,) arrays. Ranks are taken within each group, as shares of its size and less their mean, so that what differs between
-    groups plays no part; products of ranks are then pooled over groups. With one group this is the usual partial Spearman.
+    Ranks are taken within each group, as shares of its size and less their mean, so that what differs between groups
+    plays no part. Products of ranks are then pooled over groups. With one group this is the usual partial Spearman:
+
+        r_ya.b = (r_ya - r_yb r_ab) / sqrt((1 - r_yb^2)(1 - r_ab^2)).
+
+    Attributes:
+        outcome: (N,) values to explain.
+        first: (N,) one factor.
+        second: (N,) the other factor.
+        groups: (N,) the group of each row.
     """
 
     outcome: np.ndarray
-    one: np.ndarray
-    other: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
     groups: np.ndarray
 
     def correlations(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(draws,) partial correlations with ``one`` and with ``other``, each row counted as often as ``weights`` (draws, N) says.
+        """Return the partial correlations with the first and with the second factor.
 
-        NaN where a factor, or the outcome, never varies within a group or the two factors order all groups alike.
+        Args:
+            weights: (draws, N), how often each draw counts each row.
+
+        Returns:
+            Two arrays (draws,); NaN where a factor or the outcome never varies within a group, or the two factors
+            order all groups alike.
         """
-        y, a, b = (
-            _ranks_within(values, self.groups) for values in (self.outcome, self.one, self.other)
+        outcome = _ranks_within(self.outcome, self.groups)
+        first = _ranks_within(self.first, self.groups)
+        second = _ranks_within(self.second, self.groups)
+        with_first = _correlation(weights, outcome, first)
+        with_second = _correlation(weights, outcome, second)
+        between = _correlation(weights, first, second)
+        return (
+            _partial(with_first, with_second, between),
+            _partial(with_second, with_first, between),
         )
-        ya, yb, ab = (_correlation(weights, *pair) for pair in ((y, a), (y, b), (a, b)))
-        return _partial(ya, yb, ab), _partial(yb, ya, ab)
 
 
 def _ranks_within(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Return (N,), each value's rank in its group as a share of the group's size, less the mean."""
     ranks = np.zeros(len(values))
     for group in np.unique(groups):
         inside = groups == group
-        own = rankdata(values[inside]) / inside.sum()
-        ranks[inside] = own - own.mean()
+        shares = rankdata(values[inside]) / inside.sum()
+        ranks[inside] = shares - shares.mean()
     return ranks
 
 
-def _correlation(weights: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    scale = np.sqrt((weights @ one**2) * (weights @ other**2))
-    return np.divide(
-        weights @ (one * other), scale, out=np.full(len(weights), np.nan), where=scale > 0
-    )
+def _correlation(weights: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return (draws,), the weighted correlation of centred values; NaN where one never varies."""
+    scale = np.sqrt((weights @ first**2) * (weights @ second**2))
+    undefined = np.full(len(weights), np.nan)
+    return np.divide(weights @ (first * second), scale, out=undefined, where=scale > 0)
 
 
-_ALIKE = 1 - 1e-9
-
-
-def _partial(ya: np.ndarray, yb: np.ndarray, ab: np.ndarray) -> np.ndarray:
-    scale = np.sqrt(np.clip((1 - yb**2) * (1 - ab**2), 0, None))
-    told = (np.abs(ab) < _ALIKE) & (scale > 0)
-    return np.divide(ya - yb * ab, scale, out=np.full(len(ya), np.nan), where=told)
+def _partial(wanted: np.ndarray, control: np.ndarray, between: np.ndarray) -> np.ndarray:
+    """Return (draws,), the correlation ``wanted`` once the controlled factor is held fixed."""
+    scale = np.sqrt(np.clip((1 - control**2) * (1 - between**2), 0, None))
+    is_defined = (np.abs(between) < COLLINEAR) & (scale > 0)
+    undefined = np.full(len(wanted), np.nan)
+    return np.divide(wanted - control * between, scale, out=undefined, where=is_defined)

@@ -1,4 +1,4 @@
-"""Precision: how far a metric on so many images may lie from that on all such images."""
+"""Say how far a metric on so many images may lie from that on all such images."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ import numpy as np
 
 from headwater.leaderboard.statistics.bootstrap import LEVEL
 
-DRAWS = 100
-"""Of a bootstrap over images: enough for a spread to a tenth of itself, and some metrics take milliseconds each."""
+IMAGE_DRAWS = 100
+"""Draws of a bootstrap over images: they give a spread to a tenth of itself, and some metrics take milliseconds each."""
 
 
 def wilson(share: float, images: int, level: float = LEVEL) -> tuple[float, float]:
-    """Bounds of a share of independent images (Wilson, J. Am. Stat. Assoc. 1927): those whose test the share passes."""
+    """Return the bounds of a share of independent images: all shares whose test the observed one passes.
+
+    Source: Wilson, J. Am. Stat. Assoc. 1927.
+    """
     from scipy.stats import binomtest
 
     interval = binomtest(round(share * images), images).proportion_ci(level, method="wilson")
@@ -21,18 +24,28 @@ def wilson(share: float, images: int, level: float = LEVEL) -> tuple[float, floa
 
 
 def resampled(
-    measure: Callable[[np.ndarray], float], images: int, draws: int = DRAWS
+    measure: Callable[[np.ndarray], float], images: int, draws: int = IMAGE_DRAWS
 ) -> np.ndarray:
-    """(draws,) a metric on images drawn with replacement: ``measure(rows)`` of (images,) int rows, for one number of images the same ones
-    each time, so that what two networks got on them can be compared."""
+    """Return (draws,), a metric on images that are drawn with replacement.
+
+    The rows drawn depend on the number of images only, so that what two networks got on them can be compared.
+
+    Args:
+        measure: The metric on rows, (images,) int.
+        images: The number of images.
+        draws: The number of draws.
+    """
     random = np.random.default_rng(0)
     return np.array([measure(random.integers(images, size=images)) for _ in range(draws)])
 
 
 def between(drawn: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
-    """Percentile bounds; draws that give no number (a class that nobody drew) do not count, NaN where none does."""
-    known = drawn[~np.isnan(drawn)]
-    if not len(known):
+    """Return percentile bounds of the draws (draws,); NaN where none gives a number.
+
+    A draw that gives no number (a class that nobody drew) does not count.
+    """
+    defined = drawn[~np.isnan(drawn)]
+    if not len(defined):
         return float("nan"), float("nan")
-    low, high = np.quantile(known, ((1 - level) / 2, (1 + level) / 2))
+    low, high = np.quantile(defined, ((1 - level) / 2, (1 + level) / 2))
     return float(low), float(high)

@@ -1,10 +1,21 @@
-"""Calibration: what a predicted standing means in quality, and how far a measured value misses it, as variance components.
+"""The meaning of a predicted relative rank in quality, and the noise of a measured value, as variance components.
 
-All are of relative quality (over the best of its setting), centred within a setting, among the sources predicted above its mean, which is
-where a choice is made; the rows are chosen by what was predicted, since a choice by what came out would flatten the slope.
+All values are relative qualities (the quality over the best of its setting), centred within a setting, of the sources
+that are predicted above the mean of their setting, since a choice is made among those. The rows are selected by what was
+predicted; selecting them by what came out would flatten the slope.
 
-A record is modelled as: slope · predicted standing + what the source is worth on this task beyond that + what its seed did. The
-components are those of the analysis of variance of a table of sources by seeds (Searle, Casella and McCulloch 1992, chapter 4).
+A record of source s, trained with seed r on task t, is modelled as
+
+    quality_tsr = slope · rank_ts + a_ts + e_tsr,    a_ts ~ (0, spread),  e_tsr ~ (0, seed)
+
+where ``rank`` is the predicted relative rank, a_ts what the source is worth on this task beyond that, and e_tsr the effect of
+the seed. The slope is that of least squares. With n_s seeds of source s, the mean squares of the analysis of variance are
+
+    within  = Σ_s Σ_r (e_tsr − ē_ts)² / degrees of freedom             expectation: seed
+    between = Σ_s (mean_ts − mean_t)² / (sources − 1)                  expectation: spread + seed · mean_s(1/n_s)
+
+and the components follow by equating them with their expectations (Searle, Casella and McCulloch, Variance Components,
+1992, chapter 4).
 """
 
 from __future__ import annotations
@@ -20,146 +31,222 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-FLATTEST = 0.02
-"""What was learned counts at least so much: where nothing else is known, its order stands."""
-SLOPE, SPREAD = 0.1, 0.05
-"""Where there are too few records to learn from: the best is a tenth better than the last, give or take 5 %."""
+MIN_SLOPE = 0.02
+"""Least slope: what was learned counts at least this much, so that its order stands where nothing else is known."""
 
-LIKELY = 0.7
-"""A metric before anything is known of it."""
+DEFAULT_SLOPE = 0.1
+"""Slope where there are too few records to learn from: the best is a tenth better than the last."""
+DEFAULT_DEVIATION = 0.05
+"""Deviation about that slope where there are too few records, sources and seeds together."""
+
+DEFAULT_METRIC = 0.7
+"""Assumed share of correct images where no metric is known."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """A standing that is higher by 1 means a relative quality that is higher by ``slope``. Variances:
+    """The meaning of a predicted relative rank, and the variances of what it leaves unexplained.
 
-    ``spread``: of what a source is worth on a task beyond that. ``seed``: of one training about the mean over seeds.
-    ``image``: of the validation of a training about its test value, times its training images; None where not recorded.
-    ``shortened``: of a training on a share of the images about that on all, beyond seeds, over ``spread`` · (1/share − 1).
-    ``odds``: of a miss, in the records that seed and image were read off: relative noise of a share p goes by (1 − p)/p.
+    Attributes:
+        slope: Increase in relative quality from relative rank 0 to 1.
+        spread: Variance of what a source is worth on a task beyond its predicted rank.
+        seed: Variance of one training about the mean over seeds.
+        image: Variance of a training's validation metric about its test metric, times its training images; None where
+            no record has both.
+        shortened: Variance of a training on a share of the images about the training on all of them, beyond seeds, as a
+            multiple of ``spread`` · (1/share − 1).
+        odds: Odds of a miss in the records that ``seed`` and ``image`` were read off: the relative variance of a share p
+            is proportional to (1 − p)/p.
     """
 
-    slope: float = SLOPE
-    spread: float = SPREAD**2 / 2
-    seed: float = SPREAD**2 / 2
+    slope: float = DEFAULT_SLOPE
+    spread: float = DEFAULT_DEVIATION**2 / 2
+    seed: float = DEFAULT_DEVIATION**2 / 2
     image: float | None = None
     shortened: float = 1.0
-    odds: float = (1 - LIKELY) / LIKELY
+    odds: float = (1 - DEFAULT_METRIC) / DEFAULT_METRIC
 
     @classmethod
     def of(cls, rows: Sequence[Record], predicted: np.ndarray, size: int | None) -> Calibration:
-        """From records and the standings predicted of them with their task left out; by those of the size nearest to ``size``."""
+        """Fit a calibration to records.
+
+        Args:
+            rows: The records, of tasks other than the target.
+            predicted: (rows,) relative rank less ½ that is predicted of each, its task left out.
+            size: Training images of the target; the records of the nearest size are used. None: records of all sizes.
+
+        Returns:
+            The fitted calibration.
+        """
         table = _table(rows, predicted)
         sizes = sorted(table["size"].dropna().unique())
-        near = min(sizes, key=lambda one: (abs(log(one / (size or one))), one), default=None)
-        own = _upper(table if near is None or not size else table[table["size"] == near])
-        slope, spread, seed = _fitted(own)
-        below = [(near, other) for other in sizes if near and other < near]
-        pairs = below or [(other, near) for other in sizes if near and other > near]
-        shortened = max((_missed(table, *pair) for pair in pairs), default=1.0)
+        nearest = min(sizes, key=lambda n: (abs(log(n / (size or n))), n), default=None)
+        if nearest is None or not size:
+            at_size = table
+        else:
+            at_size = table[table["size"] == nearest]
+        fitted = _predicted_above_mean(at_size)
+        slope, spread, seed = _slope_and_components(fitted)
         return cls(
-            slope, spread, seed, _by_image(own), shortened, odds_of(float(own["quality"].mean()))
+            slope=slope,
+            spread=spread,
+            seed=seed,
+            image=_validation_variance(fitted),
+            shortened=_shortened(table, sizes, nearest),
+            odds=odds_of_miss(float(fitted["quality"].mean())),
         )
 
     def trust(
         self, images: float, share: float, validation: float, metric: float | None = None
     ) -> float:
-        """The weight of a measured value against what was believed before any, by the variance of each. ``share``: of the training that
-        was seen. ``validation``: the share of the images that it is read on, where no record tells how noisy that is."""
+        """Return the weight of a measured value against the belief before it, by the variance of each.
+
+        Args:
+            images: Training images of the measured training.
+            share: Share of the steps of a whole training that was made.
+            validation: Share of the images that the value is read on, used where no record tells how noisy that is.
+            metric: The measured metric, of which the noise depends; None where it is not known.
+
+        Returns:
+            spread / (spread + noise), in [0, 1].
+        """
         if not self.spread:
             return 0.0
         image = self.odds / validation if self.image is None else self.image
-        worse = 1.0 if metric is None else odds_of(metric) / self.odds
-        noise = (self.seed + image / max(1.0, images)) * worse + self.shortened * self.spread * (
-            1 / share - 1
-        )
+        noise_ratio = 1.0 if metric is None else odds_of_miss(metric) / self.odds
+        training_noise = (self.seed + image / max(1.0, images)) * noise_ratio
+        shortening_noise = self.shortened * self.spread * (1 / share - 1)
+        noise = training_noise + shortening_noise
         return self.spread / (self.spread + noise)
 
 
-def odds_of(metric: float) -> float:
-    """(1 − p)/p of a share of images; what is none is taken to be as noisy as a likely one."""
-    p = min(max(metric if 0 <= metric <= 1 else LIKELY, 0.05), 0.95)
+def odds_of_miss(metric: float) -> float:
+    """Return (1 − p)/p of a share p of images; a metric outside [0, 1] counts as ``DEFAULT_METRIC``."""
+    is_share = 0 <= metric <= 1
+    p = min(max(metric if is_share else DEFAULT_METRIC, 0.05), 0.95)
     return (1 - p) / p
 
 
+# -- rows ------------------------------------------------------------------------------------------
+
+
 def _table(rows: Sequence[Record], predicted: np.ndarray) -> pd.DataFrame:
+    """Return the records as a table, with relative quality and the gap between validation and test."""
     import pandas as pd
 
-    columns = ("source", "task", "setting", "quality", "protocol", "size", "validation")
-    table = pd.DataFrame(
-        [[getattr(row, name) for name in columns] for row in rows], columns=list(columns)
-    )
+    columns = ["source", "task", "setting", "quality", "protocol", "size", "validation"]
+    values = [[getattr(row, name) for name in columns] for row in rows]
+    table = pd.DataFrame(values, columns=columns)
     best = table.groupby("setting")["quality"].transform("max").abs().replace(0.0, 1.0)
-    numbers = table.astype({"size": float, "validation": float})
-    return numbers.assign(
+    table = table.astype({"size": float, "validation": float})
+    return table.assign(
         predicted=predicted,
         relative=table["quality"] / best,
-        gap=(numbers["validation"] - table["quality"]) / best,
+        gap=(table["validation"] - table["quality"]) / best,
+        # Records without a protocol have a single seed: each setting is a protocol of its own.
         protocol=table["protocol"].where(table["protocol"] != "", table["setting"]),
     )
 
 
-def _upper(table: pd.DataFrame) -> pd.DataFrame:
+def _predicted_above_mean(table: pd.DataFrame) -> pd.DataFrame:
     return table[table["predicted"] >= 0]
 
 
-def _fitted(own: pd.DataFrame) -> tuple[float, float, float]:
-    """Slope by least squares, and the variances between sources and between seeds of what it leaves."""
-    x, y = _centred(own, "predicted"), _centred(own, "relative")
-    slope = max(FLATTEST, float(x @ y) / max(float(x @ x), 1e-12))
-    return slope, *_components(own.assign(residual=own["relative"] - slope * own["predicted"]))
-
-
 def _centred(table: pd.DataFrame, column: str) -> pd.Series:
+    """Return the column less its mean in each setting."""
     return table[column] - table.groupby("setting")[column].transform("mean")
 
 
+# -- slope and variances ---------------------------------------------------------------------------
+
+
+def _slope_and_components(table: pd.DataFrame) -> tuple[float, float, float]:
+    """Return the slope by least squares, and the variances between sources and between seeds about it."""
+    x = _centred(table, "predicted")
+    y = _centred(table, "relative")
+    slope = max(MIN_SLOPE, float(x @ y) / max(float(x @ x), 1e-12))
+    residual = table["relative"] - slope * table["predicted"]
+    spread, seed = _components(table.assign(residual=residual))
+    return slope, spread, seed
+
+
 def _components(table: pd.DataFrame) -> tuple[float, float]:
-    """Variances between sources and between seeds of ``residual``. Without a second seed of anything, each is taken for half of it."""
-    between = within = shrunk = 0.0
-    sources = degrees = 0
+    """Return the variances of ``residual`` between sources and between seeds, summed over protocols.
+
+    Without a second seed of any source the two cannot be told apart, and each gets half of the total.
+    """
+    between_squares = within_squares = seed_share = 0.0
+    source_degrees = seed_degrees = 0
     for _, protocol in table.groupby("protocol"):
-        means = (residual := _centred(protocol, "residual")).groupby(protocol["source"]).mean()
+        residual = _centred(protocol, "residual")
+        means = residual.groupby(protocol["source"]).mean()
         seeds = protocol.groupby("source").size()
-        between += float(((means - means.mean()) ** 2).sum())
-        shrunk += float((1 / seeds).mean()) * (len(means) - 1)
-        sources += len(means) - 1
-        within += float(((residual - protocol["source"].map(means)) ** 2).sum())
-        degrees += len(protocol) - protocol["setting"].nunique() - len(means) + 1
-    total = between / max(1, sources)
-    if not degrees:
-        return total / 2, total / 2
-    seed = within / degrees
-    return max(0.0, total - seed * shrunk / max(1, sources)), seed
+        between_squares += float(((means - means.mean()) ** 2).sum())
+        seed_share += float((1 / seeds).mean()) * (len(means) - 1)
+        source_degrees += len(means) - 1
+        within_squares += float(((residual - protocol["source"].map(means)) ** 2).sum())
+        # Centring takes one degree a setting, the sources' means one each, and they share one.
+        seed_degrees += len(protocol) - protocol["setting"].nunique() - len(means) + 1
+    between = between_squares / max(1, source_degrees)
+    if not seed_degrees:
+        return between / 2, between / 2
+    seed = within_squares / seed_degrees
+    spread = max(0.0, between - seed * seed_share / max(1, source_degrees))
+    return spread, seed
 
 
-def _by_image(table: pd.DataFrame) -> float | None:
-    """Validation variance times images: binomial, the best of several epochs, and whatever else makes validation miss the test."""
-    known = table.dropna(subset=["gap", "size"])
-    degrees = len(known) - known["setting"].nunique()
-    return (
-        float((_centred(known, "gap") ** 2 * known["size"]).sum() / degrees)
-        if degrees > 0
-        else None
-    )
+def _validation_variance(table: pd.DataFrame) -> float | None:
+    """Return the variance of validation about test, times images; None where too few records have both.
+
+    It holds the binomial noise, the choice of the best of several epochs, and whatever else makes validation miss the test.
+    """
+    complete = table.dropna(subset=["gap", "size"])
+    degrees = len(complete) - complete["setting"].nunique()
+    if degrees <= 0:
+        return None
+    squares = _centred(complete, "gap") ** 2 * complete["size"]
+    return float(squares.sum() / degrees)
 
 
-def _missed(table: pd.DataFrame, size: float, smaller: float) -> float:
-    """By how much trainings on ``smaller`` miss those of the same tasks and sources on ``size``, beyond seeds; 1 where nothing tells."""
-    pair, own = ["task", "source"], _upper(table[table["size"] == size])
-    _, spread, seed = _fitted(own)
-    rows = table[table["size"] == smaller].merge(own[pair].drop_duplicates(), on=pair)
-    large, small = (
-        one.groupby(pair)["relative"].agg(mean="mean", count="size") for one in (own, rows)
-    )
+# -- trainings on fewer images ---------------------------------------------------------------------
+
+
+def _shortened(table: pd.DataFrame, sizes: Sequence[float], nearest: float | None) -> float:
+    """Return ``Calibration.shortened``: the largest over the pairs of sizes that the records allow to compare.
+
+    Pairs of the nearest size with smaller ones, or where there are none, with larger ones.
+    """
+    if not nearest:
+        return 1.0
+    pairs = [(nearest, size) for size in sizes if size < nearest]
+    if not pairs:
+        pairs = [(size, nearest) for size in sizes if size > nearest]
+    misses = [_miss_of_smaller(table, size, smaller) for size, smaller in pairs]
+    return max(misses, default=1.0)
+
+
+def _miss_of_smaller(table: pd.DataFrame, size: float, smaller: float) -> float:
+    """Return how far trainings on ``smaller`` images miss those of the same tasks and sources on ``size`` images.
+
+    Returns:
+        The variance beyond seeds over spread · (size/smaller − 1); 1 where the records do not tell.
+    """
+    key = ["task", "source"]
+    large_rows = _predicted_above_mean(table[table["size"] == size])
+    _, spread, seed = _slope_and_components(large_rows)
+    small_rows = table[table["size"] == smaller]
+    small_rows = small_rows.merge(large_rows[key].drop_duplicates(), on=key)
+    large = large_rows.groupby(key)["relative"].agg(mean="mean", count="size")
+    small = small_rows.groupby(key)["relative"].agg(mean="mean", count="size")
     both = large.join(small, rsuffix="_small", how="inner")
     degrees = len(both) - both.index.get_level_values("task").nunique()
     if degrees <= 0 or not spread:
         return 1.0
     gap = both["mean"] - both["mean_small"]
     gap -= gap.groupby("task").transform("mean")
-    noise = (
-        seed * (1 / both["count"]).mean()
-        + _components(rows.assign(residual=rows["relative"]))[1] * (1 / both["count_small"]).mean()
-    )
-    return max(0.0, float((gap**2).sum()) / degrees - float(noise)) / spread / (size / smaller - 1)
+    small_seed = _components(small_rows.assign(residual=small_rows["relative"]))[1]
+    large_noise = seed * (1 / both["count"]).mean()
+    small_noise = small_seed * (1 / both["count_small"]).mean()
+    variance = float((gap**2).sum()) / degrees
+    beyond_seeds = max(0.0, variance - float(large_noise + small_noise))
+    return beyond_seeds / spread / (size / smaller - 1)

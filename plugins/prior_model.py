@@ -1,51 +1,65 @@
-"""The model behind ``learned_prior`` and ``search``: a ridge regression of standing on what is known of a source before training.
+"""A ridge regression of relative rank on what is known of a source before training: the model of ``learned_prior`` and ``search``.
 
-A row is one record; its target is the source's standing in its setting (see ``headwater.plugins.standing``), less ½. Columns:
+A row is a record. Its target is the source's relative rank in its setting (``headwater.plugins.relative_rank``), less ½.
+Its columns are
 
-- the source's domain relation to the task: within-domain, including, cross-domain, not known;
-- the logarithm of its images, and the same again where it is within the domain;
-- an effect of the source itself, and one of the base it was chained from;
-- for each estimator, the source's standing by its score in the setting.
+- the relation of the source's domain to the task's: within-domain, including, cross-domain or not known;
+- the logarithm of the source's images, and the same again where it is within the domain;
+- an effect of the source itself, and one of the base that it was chained from;
+- for each estimator, the relative rank of the source's score in the setting, less ½.
 
-Columns are centred within a setting, since a standing says nothing across settings. One penalty is for the effects of sources and bases,
-one for all else; both are chosen by leaving one task out at a time: what predicts the standings of a task best from the others. Effects of
-sources that were seen often are thereby trusted more than of those seen once, and an estimator as much as it was right elsewhere.
+With X the columns, centred within each setting since a rank says nothing across settings, y the targets, S the diagonal of
+row shares by which every task counts the same, and Λ the diagonal of penalties, the weights w minimise
 
-A handful of tasks hardly tells penalties apart. So the model is the mean of two: the best, and the plainest that the tasks cannot tell
-from it, the one that leaves most to the sources' own effects (the rule of one standard error, Breiman et al. 1984, section 3.4.3).
+    (y − Xw)ᵀ S (y − Xw) + wᵀ Λ w,    so that    (XᵀSX + Λ) w = XᵀSy.
+
+Λ holds two penalties: one for the effects of sources and bases, one for all other columns. Both are chosen by leaving one
+task out at a time: the pair that predicts the ranks of a task best from the other tasks. So the effect of a source that was
+seen often is trusted more than that of one seen once, and an estimator as much as it was right elsewhere.
+
+A handful of tasks hardly tells penalties apart. The model is therefore the mean of two: the best pair, and the plainest pair
+that is within one standard error of it (Breiman et al., Classification and Regression Trees, 1984, section 3.4.3), where the
+plainest leaves most to the effects of the sources.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import log10, sqrt
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
 from headwater.plugins.calibration import Calibration
-from headwater.plugins.standing import standing_of, standings
+from headwater.plugins.relative_rank import ranks_by_setting, relative_ranks
 from headwater.registry import Question, Record
 
 if TYPE_CHECKING:
     import numpy as np
 
 PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
-FEWEST_TASKS = 3
-"""Below, there is nothing to choose the penalty by, and hardly anything to learn."""
+"""Values tried for each of the two penalties."""
+MIN_TASKS = 3
+"""Fewest tasks to learn from: with fewer there is nothing to choose the penalties by."""
 
-_EFFECTS = ("source ", "base ")
+_EFFECT_PREFIXES = ("source ", "base ")
+"""Names of the columns under the first penalty begin with one of these."""
 _RELATIONS = ("within-domain", "including", "cross-domain")
-_MAGNITUDE = 2.0
-"""Logarithms of sizes are divided by this, so that sources a hundred times as large differ by 1, as two relations do."""
+_LOG_IMAGES_SCALE = 2.0
+"""Divisor of log10(images): sources a hundred times as large differ by 1, as two domain relations do."""
 
 
 @dataclass(frozen=True)
 class PriorModel:
-    """Coefficients by column: the mean of those under each of ``penalties`` (of effects, of all else).
+    """A fitted prior.
 
-    ``errors``: the mean squared error of standings under the better of them, on each task left out. ``calibration``: what a
-    predicted standing means.
+    Attributes:
+        weights: Coefficient of each column: the mean of those under each pair of ``penalties``.
+        penalties: The pairs (for effects, for all other columns): the best, and the plainest near it.
+        errors: Mean squared error of ranks under the best pair, on each task when it is left out.
+        calibration: The meaning of a predicted relative rank in quality.
+        estimators: The estimators whose scores are columns.
     """
 
     weights: Mapping[str, float]
@@ -58,184 +72,256 @@ class PriorModel:
     def learn(
         cls, records: Sequence[Record], estimators: Sequence[str] = (), size: int | None = None
     ) -> PriorModel | None:
-        """From records of other targets; None where they cover fewer than three tasks. ``estimators``: those to count on, of which
-        every setting knows the scores; ``size``: the images that the calibration is for."""
-        import numpy as np
+        """Fit a prior to records of other targets.
 
-        kept = standings(records)
-        rows = sorted(
-            (record for record in records if record.setting in kept),
-            key=lambda record: (record.setting, record.source),
-        )
-        tasks = np.array([record.task for record in rows])
-        if len(set(tasks)) < FEWEST_TASKS:
+        Args:
+            records: The records; settings with a single source are ignored.
+            estimators: Estimators to use, of which every setting has the scores.
+            size: Training images of the target, which the calibration is made for; None where it is not known.
+
+        Returns:
+            The model, or None where the records cover fewer than three tasks.
+        """
+        ranks = ranks_by_setting(records)
+        rows = [record for record in records if record.setting in ranks]
+        rows.sort(key=lambda record: (record.setting, record.source))
+        if len({record.task for record in rows}) < MIN_TASKS:
             return None
-        described = _described(rows, estimators)
-        names = sorted({name for row in described for name in row})
-        settings = np.unique([record.setting for record in rows], return_inverse=True)[1]
-        columns = _centred(
-            np.array([[row.get(name, 0.0) for name in names] for row in described]), settings
-        )
-        target = np.array([kept[record.setting][record.source] - 0.5 for record in rows])
-        shares = _equal_tasks(tasks, settings)
-        pairs = [(effect, other) for effect in PENALTIES for other in PENALTIES]
-        penalties = np.array(
-            [
-                [pair[0] if name.startswith(_EFFECTS) else pair[1] for name in names]
-                for pair in pairs
-            ]
-        )
-        predicted = _left_out(columns, target, tasks, shares, penalties)
-        losses = np.stack(
-            [
-                ((target - predicted)[:, tasks == task] ** 2).mean(axis=1)
-                for task in np.unique(tasks)
-            ]
-        )
-        chosen = _chosen(losses, pairs)
-        weights = _solved(*_normal(columns, target, shares), penalties[chosen]).mean(axis=0)
-        calibration = Calibration.of(rows, predicted[chosen].mean(axis=0), size)
-        errors = tuple(losses[:, chosen[0]].tolist())
+        data = _design(rows, ranks, estimators)
+        pairs = [(of_effects, of_others) for of_effects in PENALTIES for of_others in PENALTIES]
+        penalties = _penalties(data.names, pairs)
+        predicted = _predict_left_out(data, penalties)
+        losses = _losses(data, predicted)
+        chosen = choose_penalties(losses, pairs)
+        weights = _solve(*_normal_equations(data), penalties[chosen]).mean(axis=0)
         return cls(
-            dict(zip(names, weights.tolist(), strict=True)),
-            tuple(pairs[at] for at in chosen),
-            errors,
-            calibration,
-            tuple(estimators),
+            weights=dict(zip(data.names, weights.tolist(), strict=True)),
+            penalties=tuple(pairs[index] for index in chosen),
+            errors=tuple(losses[:, chosen[0]].tolist()),
+            calibration=Calibration.of(rows, predicted[chosen].mean(axis=0), size),
+            estimators=tuple(estimators),
         )
 
-    def tells_more(self, than: PriorModel) -> bool:
-        """Whether it is better than one learned from the same records, by more than one standard error over tasks."""
-        gains = [other - own for own, other in zip(self.errors, than.errors, strict=True)]
+    def is_better_than(self, simpler: PriorModel) -> bool:
+        """Return whether the errors are lower by more than one standard error over tasks.
+
+        Args:
+            simpler: A model learned from the same records.
+        """
+        gains = [theirs - mine for mine, theirs in zip(self.errors, simpler.errors, strict=True)]
         return fmean(gains) > stdev(gains) / sqrt(len(gains))
 
     def predict(
         self, question: Question, estimates: Mapping[str, Mapping[str, float]] | None = None
     ) -> dict[str, float]:
-        """The expected standing of each source the question is about; ``estimates``: estimator -> source -> score."""
-        said = estimates or {}
-        rows = [
-            Record(
-                source=source.name,
-                task=question.task.name,
-                setting="",
-                quality=0.0,
-                relation=question.relations.get(source.name),
-                source_images=source.images,
-                task_images=question.task.images,
-                base=source.chain.base if source.chain else None,
-                estimates={
-                    name: scores[source.name]
-                    for name, scores in said.items()
-                    if source.name in scores
-                },
-            )
-            for source in question.sources
-        ]
-        described = _described(rows, self.estimators)
-        return {row.source: sum(self.weights.get(name, 0.0) * value for name, value in facts.items())
-                for row, facts in zip(rows, described, strict=True)}  # fmt: skip
+        """Predict the relative rank, less ½, of each source in question.
 
+        Args:
+            question: The sources and the target.
+            estimates: Estimator -> source -> score on the target's images.
 
-def _described(rows: Sequence[Record], estimators: Iterable[str]) -> list[dict[str, float]]:
-    """What is known of each row, by the names of columns."""
-    settings: dict[str, list[Record]] = {}
-    for row in rows:
-        settings.setdefault(row.setting, []).append(row)
-    ranked = {
-        (setting, estimator): standing_of(
-            {row.source: row.estimates[estimator] for row in own if estimator in row.estimates}
-        )
-        for setting, own in settings.items()
-        for estimator in estimators
-    }
-    return [
-        _facts(row)
-        | {
-            f"by {name}": ranked[row.setting, name].get(row.source, 0.5) - 0.5
-            for name in estimators
+        Returns:
+            The prediction for each source's name.
+        """
+        rows = _rows_of_question(question, estimates or {})
+        descriptions = _describe(rows, self.estimators)
+        return {
+            row.source: sum(self.weights.get(name, 0.0) * value for name, value in columns.items())
+            for row, columns in zip(rows, descriptions, strict=True)
         }
-        for row in rows
-    ]
 
 
-def _facts(row: Record) -> dict[str, float]:
+def _rows_of_question(
+    question: Question, estimates: Mapping[str, Mapping[str, float]]
+) -> list[Record]:
+    """Return a record without a measurement for each source in question."""
+    rows = []
+    for source in question.sources:
+        scores = {
+            estimator: by_source[source.name]
+            for estimator, by_source in estimates.items()
+            if source.name in by_source
+        }
+        row = Record(
+            source=source.name,
+            task=question.task.name,
+            setting="",
+            quality=0.0,
+            relation=question.relations.get(source.name),
+            source_images=source.images,
+            task_images=question.task.images,
+            base=source.chain.base if source.chain else None,
+            estimates=scores,
+        )
+        rows.append(row)
+    return rows
+
+
+# -- columns ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Design:
+    """Rows of the regression.
+
+    Attributes:
+        names: Names of the columns.
+        x: (rows, columns), centred within each setting.
+        y: (rows,) relative rank less ½.
+        tasks: (rows,) names.
+        shares: (rows,) weights, by which every task counts the same.
+    """
+
+    names: list[str]
+    x: np.ndarray
+    y: np.ndarray
+    tasks: np.ndarray
+    shares: np.ndarray
+
+
+def _design(
+    rows: Sequence[Record], ranks: Mapping[str, Mapping[str, float]], estimators: Sequence[str]
+) -> _Design:
+    import numpy as np
+
+    descriptions = _describe(rows, estimators)
+    names = sorted({name for columns in descriptions for name in columns})
+    values = np.array([[columns.get(name, 0.0) for name in names] for columns in descriptions])
+    settings = np.unique([record.setting for record in rows], return_inverse=True)[1]
+    tasks = np.array([record.task for record in rows])
+    return _Design(
+        names=names,
+        x=_centred(values, settings),
+        y=np.array([ranks[record.setting][record.source] - 0.5 for record in rows]),
+        tasks=tasks,
+        shares=_equal_shares(tasks, settings),
+    )
+
+
+def _describe(rows: Sequence[Record], estimators: Sequence[str]) -> list[dict[str, float]]:
+    """Return the columns of each row, by their names."""
+    by_setting: dict[str, list[Record]] = {}
+    for row in rows:
+        by_setting.setdefault(row.setting, []).append(row)
+    ranks: dict[tuple[str, str], dict[str, float]] = {}
+    for setting, of_setting in by_setting.items():
+        for estimator in estimators:
+            scores = {
+                row.source: row.estimates[estimator]
+                for row in of_setting
+                if estimator in row.estimates
+            }
+            ranks[setting, estimator] = relative_ranks(scores)
+    descriptions = []
+    for row in rows:
+        columns = _metadata_columns(row)
+        for estimator in estimators:
+            columns[f"by {estimator}"] = ranks[row.setting, estimator].get(row.source, 0.5) - 0.5
+        descriptions.append(columns)
+    return descriptions
+
+
+def _metadata_columns(row: Record) -> dict[str, float]:
     relation = row.relation if row.relation in _RELATIONS else "not known"
-    size = log10(1 + (row.source_images or 0)) / _MAGNITUDE
-    facts = {
+    log_images = log10(1 + (row.source_images or 0)) / _LOG_IMAGES_SCALE
+    columns = {
         f"is {relation}": 1.0,
         f"source {row.source}": 1.0,
         f"base {row.base or row.source}": 1.0,
-        "images": size,
+        "images": log_images,
     }
     if row.source_images is None:
-        facts["images not known"] = 1.0
+        columns["images not known"] = 1.0
     if relation == "within-domain":
-        facts["images within the domain"] = size
-    return facts
+        columns["images within the domain"] = log_images
+    return columns
 
 
-def _centred(columns: np.ndarray, settings: np.ndarray) -> np.ndarray:
+def _centred(values: np.ndarray, settings: np.ndarray) -> np.ndarray:
+    """Return (rows, columns) less the mean of each setting; ``settings`` is the index of each row's."""
     import numpy as np
 
     counts = np.bincount(settings).astype(float)
-    means = (
-        np.stack([np.bincount(settings, column) for column in columns.T], axis=1) / counts[:, None]
-    )
-    return columns - means[settings]
+    sums = np.stack([np.bincount(settings, column) for column in values.T], axis=1)
+    means = sums / counts[:, None]
+    return values - means[settings]
 
 
-def _equal_tasks(tasks: np.ndarray, settings: np.ndarray) -> np.ndarray:
-    """Weights by which every task counts the same, however many settings it was measured in; they add up to one setting a task."""
+def _equal_shares(tasks: np.ndarray, settings: np.ndarray) -> np.ndarray:
+    """Return row weights by which every task counts the same, however many settings it was measured in.
+
+    A row weighs 1 over the settings of its task, so that a task adds up to one setting.
+    """
     import numpy as np
 
-    pairs = {(task, setting) for task, setting in zip(tasks, settings, strict=True)}
-    held = {task: sum(other == task for other, _ in pairs) for task in set(tasks)}
-    return np.array([1 / held[task] for task in tasks])
+    pairs = set(zip(tasks, settings, strict=True))
+    settings_of_task = Counter(task for task, _ in pairs)
+    return np.array([1 / settings_of_task[task] for task in tasks])
 
 
-def _normal(
-    columns: np.ndarray, target: np.ndarray, shares: np.ndarray
+# -- regression ------------------------------------------------------------------------------------
+
+
+def _penalties(names: Sequence[str], pairs: Sequence[tuple[float, float]]) -> np.ndarray:
+    """Return the penalty of each column under each pair, (pairs, columns)."""
+    import numpy as np
+
+    is_effect = np.array([name.startswith(_EFFECT_PREFIXES) for name in names])
+    of_effects, of_others = np.array(pairs).T
+    return np.where(is_effect, of_effects[:, None], of_others[:, None])
+
+
+def _normal_equations(
+    data: _Design, rows: np.ndarray | slice = slice(None)
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The normal equations of min Σ share · (target − columns w)²."""
-    weighted = columns * shares[:, None]
-    return weighted.T @ columns, weighted.T @ target
+    """Return XᵀSX and XᵀSy of some rows."""
+    weighted = data.x[rows] * data.shares[rows][:, None]
+    return weighted.T @ data.x[rows], weighted.T @ data.y[rows]
 
 
-def _solved(gram: np.ndarray, moment: np.ndarray, penalties: np.ndarray) -> np.ndarray:
-    """(choices, columns) weights that minimise the squares and Σ penalty · w², by (choices, columns) penalties."""
+def _solve(gram: np.ndarray, moment: np.ndarray, penalties: np.ndarray) -> np.ndarray:
+    """Return the weights (pairs, columns) under penalties (pairs, columns)."""
     import numpy as np
 
-    return np.linalg.solve(gram + penalties[:, :, None] * np.eye(len(moment)), moment[:, None])[
-        ..., 0
-    ]
+    systems = gram + penalties[:, :, None] * np.eye(len(moment))
+    return np.linalg.solve(systems, moment[:, None])[..., 0]
 
 
-def _left_out(
-    columns: np.ndarray,
-    target: np.ndarray,
-    tasks: np.ndarray,
-    shares: np.ndarray,
-    penalties: np.ndarray,
-) -> np.ndarray:
-    """(choices, rows) what is predicted of each task from the others."""
+def _predict_left_out(data: _Design, penalties: np.ndarray) -> np.ndarray:
+    """Return (pairs, rows) predictions of each task from the others."""
     import numpy as np
 
-    predicted = np.zeros((len(penalties), len(target)))
-    for task in np.unique(tasks):
-        own = tasks == task
-        weights = _solved(*_normal(columns[~own], target[~own], shares[~own]), penalties)
-        predicted[:, own] = weights @ columns[own].T
+    predicted = np.zeros((len(penalties), len(data.y)))
+    for task in np.unique(data.tasks):
+        is_left_out = data.tasks == task
+        weights = _solve(*_normal_equations(data, ~is_left_out), penalties)
+        predicted[:, is_left_out] = weights @ data.x[is_left_out].T
     return predicted
 
 
-def _chosen(losses: np.ndarray, pairs: Sequence[tuple[float, float]]) -> list[int]:
-    """Of (tasks, choices) losses: the best on average, and of those that are worse by no more than one standard error of the
-    difference the plainest."""
+def _losses(data: _Design, predicted: np.ndarray) -> np.ndarray:
+    """Return the mean squared error (tasks, pairs) of predictions (pairs, rows)."""
+    import numpy as np
+
+    squares = (data.y - predicted) ** 2
+    tasks = np.unique(data.tasks)
+    return np.stack([squares[:, data.tasks == task].mean(axis=1) for task in tasks])
+
+
+def choose_penalties(losses: np.ndarray, pairs: Sequence[tuple[float, float]]) -> list[int]:
+    """Return the index of the best pair, and of the plainest pair within one standard error of it.
+
+    Args:
+        losses: (tasks, pairs).
+        pairs: The penalties (for effects, for all other columns) of each pair.
+    """
     import numpy as np
 
     means = losses.mean(axis=0)
     best = int(np.argmin(means))
     behind = losses - losses[:, [best]]
-    near = np.flatnonzero(behind.mean(axis=0) <= behind.std(axis=0, ddof=1) / np.sqrt(len(losses)))
-    return [best, max(near.tolist(), key=lambda at: (pairs[at][1], -means[at]))]
+    standard_errors = behind.std(axis=0, ddof=1) / np.sqrt(len(losses))
+    near = np.flatnonzero(behind.mean(axis=0) <= standard_errors)
+    # The plainest pair has the largest penalty on all that is not an effect of a source.
+    plainest = max(near.tolist(), key=lambda index: (pairs[index][1], -means[index]))
+    return [best, plainest]

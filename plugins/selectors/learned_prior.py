@@ -1,7 +1,7 @@
 """The prior that learns why: from domains, sizes and sources to standings."""
 
 from headwater.plugins.prior_model import PriorModel
-from headwater.plugins.standing import mean_standing
+from headwater.plugins.relative_rank import mean_relative_rank
 from headwater.registry import Question, last_for_the_rest, selector
 from headwater.registry.errors import NotApplicable
 
@@ -15,7 +15,7 @@ def learned_prior(question: Question) -> dict[str, float]:
     model = PriorModel.learn(question.records)
     if model is not None:
         return model.predict(question)
-    known = mean_standing(question.records)
+    known = mean_relative_rank(question.records)
     if not any(source.name in known for source in question.sources):
         raise NotApplicable(
             "no records of these sources, nor of three other targets to learn from",

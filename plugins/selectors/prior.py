@@ -1,6 +1,6 @@
 """The store's own prior: what did well elsewhere."""
 
-from headwater.plugins.standing import mean_standing
+from headwater.plugins.relative_rank import mean_relative_rank
 from headwater.registry import Question, last_for_the_rest, selector
 from headwater.registry.errors import NotApplicable
 
@@ -9,7 +9,7 @@ from headwater.registry.errors import NotApplicable
 def prior(question: Question) -> dict[str, float]:
     """Mean rank on all other targets, among the sources asked about: where a source came in wherever two of them were measured."""
     asked = {source.name for source in question.sources}
-    known = mean_standing(record for record in question.records if record.source in asked)
+    known = mean_relative_rank(record for record in question.records if record.source in asked)
     if not known:
         raise NotApplicable(
             "no two of these sources were measured together on another target", subject="prior"

@@ -1,9 +1,15 @@
-"""Search: prior and estimators first, then fine-tuning by successive halving (Jamieson and Talwalkar 2016), where it can tell more.
+"""Successive halving (Jamieson and Talwalkar 2016) that starts from prior and estimators and fine-tunes only where it can tell more.
 
-What is believed of a source is a relative quality: at first what a model learned from records of other targets says
-(``headwater.plugins.prior_model``), then what a fine-tuning showed, weighed by the variances that records tell (``headwater.plugins.calibration``). A
-validation metric on 30 images is off by a tenth and more, so that ordering by it alone would undo a good prior: on nine real targets even
-fine-tuning *everything* and choosing by validation was worse than the prior.
+A belief is a relative quality for each source. It starts as what a model learned from records of other targets
+(``headwater.plugins.prior_model``), and is corrected by what fine-tuning shows, weighed by the variances that the records
+tell (``headwater.plugins.calibration``). With b₀ the first belief and m a measured relative quality, both centred,
+
+    belief = (1 − t) b₀ + t m,    t = spread / (spread + noise of m)
+
+A validation metric on 30 images is off by a tenth and more, so that ordering by it alone would undo a good prior: on nine
+real targets even fine-tuning *every* source and choosing by validation was worse than the prior. A rung is therefore run only
+where the expected improvement of the choice, E max − max E (the knowledge gradient of Frazier, Powell and Dayanik 2008),
+is worth its cost.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,21 +19,28 @@ from statistics import fmean, variance
 
 from headwater.plugins.calibration import Calibration
 from headwater.plugins.prior_model import PriorModel
-from headwater.plugins.standing import mean_standing, standing_of
+from headwater.plugins.relative_rank import mean_relative_rank, relative_ranks
 from headwater.registry import Question, selector
 from headwater.registry.errors import NotApplicable
 
-SIZES = (50, 150, 500)
-"""Images of the rungs below all."""
-WORTH = 0.001
-"""Fine-tuning goes on while it can be expected to find a choice that is better by this much of its quality."""
+DEFAULT_SIZES = (50, 150, 500)
+"""Training images of the rungs below all images, where the question names none."""
+MIN_GAIN = 0.001
+"""Least expected improvement of the choice, in relative quality, for which a rung is run."""
 DRAWS = 2000
-"""Of what measuring may show."""
+"""Random draws by which the expected improvement is computed."""
 
 
 @dataclass(frozen=True)
-class Rung:
-    """Images and epochs, None for all; ``share``: of the steps that all would take."""
+class FineTuningRung:
+    """A rung of successive halving.
+
+    Attributes:
+        size: Training images; None for all.
+        epochs: Epochs; None for all.
+        images: Training images as a number, also where ``size`` is None.
+        share: Share of the steps of a whole training on all images.
+    """
 
     size: int | None
     epochs: int | None
@@ -46,212 +59,260 @@ def search(
 ) -> dict[str, float]:
     """Successive halving on growing subsets and epochs that starts from prior and estimators and spends a budget only where it can tell.
 
-    ``estimators``: what to start from, joined by +. ``most`` sources enter the first rung; of each rung, the best 1/``keep`` go on.
-    ``validation``: the share of the images that measured values are read on.
+    Args:
+        question: The sources and the target.
+        estimators: Estimators to start from, joined by +.
+        keep: The best 1/``keep`` of a rung's sources enter the next.
+        most: Sources that enter the first rung.
+        validation: Share of the images that measured values are read on.
+
+    Returns:
+        The relative quality that is believed of each source.
+
+    Raises:
+        NotApplicable: Nothing is known of the sources, and there is nothing to measure with.
     """
-    start, known = _start(question, estimators.split("+") if estimators else [])
-    believed, purse, seen_by = dict(start), Purse(question), 0.0
-    contenders = _best(believed, most)
-    # where there was nothing to learn from, there is no good start to lose, and the budget is there to be spent
-    everything = 0.0 if known == Calibration() else _gain(start.values(), known.spread)
+    start, calibration = _first_belief(question, estimators.split("+") if estimators else [])
+    belief = dict(start)
+    costs = TrainingCosts(question)
+    trust_so_far = 0.0
+    contenders = _best(belief, most)
+    if calibration == Calibration():
+        # Nothing was learned: there is no good start to lose, and the budget is there to be spent.
+        gain_of_measuring_all = 0.0
+    else:
+        gain_of_measuring_all = _expected_gain(start.values(), calibration.spread)
     for place, rung in enumerate(_rungs(question)):
-        contenders = _best(
-            {name: believed[name] for name in contenders}, max(2, most // keep**place)
-        )
+        of_contenders = {name: belief[name] for name in contenders}
+        contenders = _best(of_contenders, max(2, most // keep**place))
         if question.measure is None or len(contenders) < 2:
             break
-        fitting = contenders[: purse.holds(contenders, rung.share)]
-        gain = _gain(
-            (believed[name] for name in fitting),
-            known.spread * (known.trust(rung.images, rung.share, validation) - seen_by),
+        affordable = contenders[: costs.affordable(contenders, rung.share)]
+        trust = calibration.trust(rung.images, rung.share, validation)
+        gain = _expected_gain(
+            (belief[name] for name in affordable), calibration.spread * (trust - trust_so_far)
         )
-        if len(fitting) < 2 or gain < max(
-            WORTH, everything * rung.share * len(fitting) / len(start)
-        ):
-            continue  # it would hardly tell more than is known, or show one with nothing to compare it with
-        found = purse.measured(contenders, rung)
-        if len(found) > 1 and (scale := fmean(map(abs, found.values()))):
-            seen = {name: value / scale for name, value in found.items()}
-            # where values differ by more than was expected, all that is more is noise
-            surprise = variance(value - start[name] for name, value in seen.items())
-            # of a metric where lower is better, values are negative: no shares, whatever they look like without their sign
-            trust = known.trust(rung.images, rung.share, validation, fmean(found.values()))
-            seen_by = min(trust, known.spread / max(surprise, known.spread, 1e-12))
-            believed |= _updated(start, believed, seen, seen_by)
-        if len(found) < len(contenders):
+        fair_gain = gain_of_measuring_all * rung.share * len(affordable) / len(start)
+        if len(affordable) < 2 or gain < max(MIN_GAIN, fair_gain):
+            # It would hardly tell more than is known, or show one source with nothing to compare it with.
+            continue
+        measured = costs.measure(contenders, rung)
+        scale = fmean(map(abs, measured.values())) if len(measured) > 1 else 0.0
+        if scale:
+            relative = {name: value / scale for name, value in measured.items()}
+            # Where values differ by more than was expected, all that is more is noise.
+            surprise = variance(value - start[name] for name, value in relative.items())
+            # Values of a metric where lower is better are negative. They must keep their sign here:
+            # without it an error would pass for a share of the images.
+            mean = fmean(measured.values())
+            trust = calibration.trust(rung.images, rung.share, validation, mean)
+            spread = calibration.spread
+            trust_so_far = min(trust, spread / max(surprise, spread, 1e-12))
+            belief |= _updated(start, belief, relative, trust_so_far)
+        if len(measured) < len(contenders):
             break
-    return believed
+    return belief
 
 
-# -- the start --------------------------------------------------------------------------------------------
+# -- the first belief ------------------------------------------------------------------------------
 
 
-def _start(question: Question, estimators: Sequence[str]) -> tuple[dict[str, float], Calibration]:
-    """What is believed before anything is fine-tuned. Estimators cost time: where there are records to judge them by, they are asked
-    where these tell that the model predicts better with them than without."""
+def _first_belief(
+    question: Question, estimators: Sequence[str]
+) -> tuple[dict[str, float], Calibration]:
+    """Return what is believed before any fine-tuning, and its calibration.
+
+    Estimators cost time. Where there are records to judge them by, they are used only if the records show that the model
+    predicts better with them than without.
+    """
     model = PriorModel.learn(question.records, size=question.size)
     if model is None:
-        return _by_standing(question, dict(_estimates(question, estimators))), Calibration()
+        estimates = _estimate(question, estimators)
+        return _belief_without_model(question, estimates), Calibration()
     recorded = {name for record in question.records for name in record.estimates}
-    if question.estimate is not None and (
-        wanted := tuple(name for name in estimators if name in recorded)
-    ):
-        richer = PriorModel.learn(question.records, wanted, question.size)
-        if richer is not None and richer.tells_more(model):
-            estimates = dict(_estimates(question, wanted))
-            return (
-                _meant(richer, richer.predict(question, estimates))
-                if len(estimates) == len(wanted)
-                else _meant(model, model.predict(question))
-            )
-    return _meant(model, model.predict(question))
+    usable = tuple(name for name in estimators if name in recorded)
+    if question.estimate is not None and usable:
+        with_estimators = PriorModel.learn(question.records, usable, question.size)
+        if with_estimators is not None and with_estimators.is_better_than(model):
+            estimates = _estimate(question, usable)
+            if len(estimates) == len(usable):
+                return _belief_of(with_estimators, with_estimators.predict(question, estimates))
+    return _belief_of(model, model.predict(question))
 
 
-def _meant(model: PriorModel, scores: Mapping[str, float]) -> tuple[dict[str, float], Calibration]:
-    return {
-        name: model.calibration.slope * score for name, score in scores.items()
-    }, model.calibration
+def _belief_of(
+    model: PriorModel, ranks: Mapping[str, float]
+) -> tuple[dict[str, float], Calibration]:
+    """Return predicted relative ranks in units of relative quality."""
+    slope = model.calibration.slope
+    return {name: slope * rank for name, rank in ranks.items()}, model.calibration
 
 
-def _by_standing(
+def _belief_without_model(
     question: Question, estimates: Mapping[str, Mapping[str, float]]
 ) -> dict[str, float]:
-    """Too few records to learn from: the mean of the standings by prior and estimators."""
-    known = [
-        standing_of(scores)
-        for scores in (mean_standing(question.records), *estimates.values())
-        if scores
-    ]
-    if not known and question.measure is None:
+    """Return the mean of the relative ranks by prior and by estimators, for too few records to learn from."""
+    scores = [mean_relative_rank(question.records), *estimates.values()]
+    ranks = [relative_ranks(by_source) for by_source in scores if by_source]
+    if not ranks and question.measure is None:
         raise NotApplicable(
             "nothing is known of these sources, and there is nothing to measure with",
             subject="search",
         )
-    own = {
-        source.name: [one[source.name] for one in known if source.name in one]
-        for source in question.sources
-    }
-    return {
-        name: Calibration.slope * (fmean(values) if values else 0.0) for name, values in own.items()
-    }
+    belief = {}
+    for source in question.sources:
+        of_source = [by_source[source.name] for by_source in ranks if source.name in by_source]
+        belief[source.name] = Calibration.slope * (fmean(of_source) if of_source else 0.0)
+    return belief
 
 
-def _estimates(
-    question: Question, estimators: Sequence[str]
-) -> Iterator[tuple[str, Mapping[str, float]]]:
-    for name in estimators if question.estimate is not None else ():
+def _estimate(question: Question, estimators: Sequence[str]) -> dict[str, Mapping[str, float]]:
+    """Return estimator -> source -> score, without the estimators that are not defined for this type of task."""
+    if question.estimate is None:
+        return {}
+    estimates = {}
+    for name in estimators:
         try:
-            scores = question.estimate(name) if question.estimate is not None else {}
-        except NotApplicable:  # not for this type of task
+            scores = question.estimate(name)
+        except NotApplicable:
             continue
         if scores:
-            yield name, scores
+            estimates[name] = scores
+    return estimates
 
 
-# -- the rungs --------------------------------------------------------------------------------------------
+# -- the rungs -------------------------------------------------------------------------------------
 
 
-def _rungs(question: Question) -> Iterator[Rung]:
-    """A third of the epochs on the smallest subset, two thirds on the next and on all images, then everything."""
-    below = list(question.sizes) or [
-        size for size in SIZES if question.size is None or size < question.size
-    ]
-    everything = float(question.size or 2 * SIZES[-1])
-    for place, size in enumerate([*below[:2], None]):
-        epochs = (
-            max(1, round(question.epochs * (1 + min(place, 1)) / 3)) if question.epochs else None
-        )
-        share = (
-            (epochs / question.epochs if epochs and question.epochs else 1.0)
-            * (size or everything)
-            / everything
-        )
-        yield Rung(size, epochs, float(size or everything), share)
-    yield Rung(None, None, everything, 1.0)
+def _rungs(question: Question) -> Iterator[FineTuningRung]:
+    """Yield a third of the epochs on the smallest subset, two thirds on the next and on all images, then everything."""
+    sizes = list(question.sizes)
+    if not sizes:
+        sizes = [size for size in DEFAULT_SIZES if question.size is None or size < question.size]
+    all_images = float(question.size or 2 * DEFAULT_SIZES[-1])
+    for place, size in enumerate([*sizes[:2], None]):
+        epochs, share_of_epochs = None, 1.0
+        if question.epochs:
+            epochs = max(1, round(question.epochs * (1 + min(place, 1)) / 3))
+            share_of_epochs = epochs / question.epochs
+        images = size or all_images
+        share = share_of_epochs * images / all_images
+        yield FineTuningRung(size, epochs, float(images), share)
+    yield FineTuningRung(None, None, all_images, 1.0)
 
 
-def _best(believed: Mapping[str, float], count: int) -> list[str]:
-    return sorted(believed, key=lambda name: (-believed[name], name))[:count]
+def _best(belief: Mapping[str, float], count: int) -> list[str]:
+    return sorted(belief, key=lambda name: (-belief[name], name))[:count]
 
 
-def _gain(means: Iterable[float], learned: float) -> float:
-    """By how much a choice is expected to be better when each mean has moved by the variance ``learned``: E max − max E (the knowledge
-    gradient of Frazier, Powell and Dayanik 2008), by draws that are the same every time."""
+def _expected_gain(means: Iterable[float], learned: float) -> float:
+    """Return E max − max E: how much better a choice is expected to be after measuring.
+
+    Args:
+        means: What is believed of each source.
+        learned: Variance by which measuring is expected to move each mean.
+
+    Returns:
+        The expected gain, by draws that are the same every time.
+    """
     import numpy as np
 
-    known = np.array(list(means))
-    if learned <= 0 or len(known) < 2:
+    before = np.array(list(means))
+    if learned <= 0 or len(before) < 2:
         return 0.0
-    moved = known + sqrt(learned) * np.random.default_rng(0).standard_normal((DRAWS, len(known)))
-    return float(moved.max(axis=1).mean() - known.max())
+    normal = np.random.default_rng(0).standard_normal((DRAWS, len(before)))
+    after = before + sqrt(learned) * normal
+    return float(after.max(axis=1).mean() - before.max())
 
 
 def _updated(
     start: Mapping[str, float],
-    believed: Mapping[str, float],
-    seen: Mapping[str, float],
+    belief: Mapping[str, float],
+    measured: Mapping[str, float],
     trust: float,
 ) -> dict[str, float]:
-    """Differences between those seen: what was believed at the start and what is seen, by trust. An earlier rung of the same training
-    and validation images tells nothing beside this one. Their mean stays: values of another rung do not compare."""
-    level, began, centre = (
-        fmean(values[name] for name in seen) for values in (believed, start, seen)
-    )
+    """Return the new belief in the measured sources: (1 − trust) · first belief + trust · measured value, both centred.
+
+    An earlier rung of the same training and validation images tells nothing beside this one, so the first belief is taken, not
+    the last. The mean of the last belief stays: values of different rungs do not compare.
+    """
+    level = fmean(belief[name] for name in measured)
+    start_mean = fmean(start[name] for name in measured)
+    measured_mean = fmean(measured[name] for name in measured)
     return {
-        name: level + (1 - trust) * (start[name] - began) + trust * (value - centre)
-        for name, value in seen.items()
+        name: level + (1 - trust) * (start[name] - start_mean) + trust * (value - measured_mean)
+        for name, value in measured.items()
     }
 
 
-# -- the budget -------------------------------------------------------------------------------------------
+# -- the budget ------------------------------------------------------------------------------------
 
 
 @dataclass
-class Purse:
-    """What trainings will cost, so that none is begun that would stay alone: from records of these sources, corrected by what the
-    first ones took."""
+class TrainingCosts:
+    """Forecasts of what trainings cost, so that no training is begun that would stay alone.
+
+    Attributes:
+        question: The question, with its budget and what is spent of it.
+        factor: Correction by what the trainings so far took.
+        seconds: Seconds of a whole training of each source, from the records of the size nearest to the question's, in
+            proportion to the images.
+    """
 
     question: Question
     factor: float = 1.0
-    known: dict[str, float] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Seconds of a whole training of each source, by the records of the size nearest to the question's."""
-        size, timed = (
-            self.question.size,
-            [record for record in self.question.records if record.seconds and record.size],
-        )
+        """Read ``seconds`` off the question's records."""
+        size = self.question.size
+        timed = [record for record in self.question.records if record.seconds and record.size]
         sizes = {record.size or 1 for record in timed}
-        nearest = min(sizes, key=lambda one: (abs(log(one / (size or one))), one), default=1)
-        of: dict[str, list[float]] = {}
+        nearest = min(sizes, key=lambda n: (abs(log(n / (size or n))), n), default=1)
+        by_source: dict[str, list[float]] = {}
         for record in timed:
             if record.size == nearest and record.seconds:
-                of.setdefault(record.source, []).append(
-                    record.seconds * (size or nearest) / nearest
-                )
-        self.known = {name: fmean(seconds) for name, seconds in of.items()}
+                seconds = record.seconds * (size or nearest) / nearest
+                by_source.setdefault(record.source, []).append(seconds)
+        self.seconds = {name: fmean(seconds) for name, seconds in by_source.items()}
 
-    def holds(self, names: Sequence[str], share: float) -> int:
-        """How many of these, in their order, what is left of the budget is enough for; all where nothing tells."""
-        left = self.question.budget - self._spent()
-        return sum(self._forecast(names[: count + 1], share) <= left for count in range(len(names)))
+    def affordable(self, names: Sequence[str], share: float) -> int:
+        """Return how many of the sources, in their order, the rest of the budget is enough for.
 
-    def measured(self, names: Sequence[str], rung: Rung) -> Mapping[str, float]:
-        before = self._spent()
-        found = (
-            self.question.measure(names, size=rung.size, epochs=rung.epochs)
-            if self.question.measure is not None
-            else {}
-        )
-        if found and (took := self._spent() - before) > 0:
-            if forecast := self._forecast(list(found), rung.share):
-                self.factor *= took / forecast
+        Args:
+            names: The sources.
+            share: Share of a whole training that each gets.
+
+        Returns:
+            The count; all of them where nothing tells what they cost.
+        """
+        rest = self.question.budget - self._spent()
+        counts = range(1, len(names) + 1)
+        return sum(self._forecast(names[:count], share) <= rest for count in counts)
+
+    def measure(self, names: Sequence[str], rung: FineTuningRung) -> Mapping[str, float]:
+        """Fine-tune the sources on a rung, and correct the forecasts by what it took.
+
+        Returns:
+            The validation metric of each source that was measured; higher is better.
+        """
+        if self.question.measure is None:
+            return {}
+        spent_before = self._spent()
+        measured = self.question.measure(names, size=rung.size, epochs=rung.epochs)
+        seconds = self._spent() - spent_before
+        if measured and seconds > 0:
+            forecast = self._forecast(list(measured), rung.share)
+            if forecast:
+                self.factor *= seconds / forecast
             else:
-                self.known = dict.fromkeys(names, took / len(found) / rung.share)
-        return found
+                each = seconds / len(measured) / rung.share
+                self.seconds = dict.fromkeys(names, each)
+        return measured
 
     def _forecast(self, names: Sequence[str], share: float) -> float:
-        return self.factor * share * sum(self.known.get(name, 0.0) for name in names)
+        whole = sum(self.seconds.get(name, 0.0) for name in names)
+        return self.factor * share * whole
 
     def _spent(self) -> float:
         return self.question.spent() if self.question.spent is not None else 0.0

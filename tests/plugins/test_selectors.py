@@ -8,8 +8,8 @@ import pytest
 from headwater.plugins import prior_model
 from headwater.plugins.calibration import Calibration
 from headwater.plugins.prior_model import PriorModel
-from headwater.plugins.selectors.search import Purse, Rung
-from headwater.plugins.standing import mean_standing, standing_of, standings
+from headwater.plugins.relative_rank import mean_relative_rank, ranks_by_setting, relative_ranks
+from headwater.plugins.selectors.search import FineTuningRung, TrainingCosts
 from headwater.registry import Chain, Question, Record, Registry, Selector, SourceModel, Task
 from headwater.registry.errors import NotApplicable
 
@@ -146,8 +146,8 @@ def test_standing_is_the_share_of_others_beaten_ties_half():
         )
         for one, mine in values.items()
     }
-    assert standing_of(values) == pytest.approx(brute) and brute["a"] == 1
-    assert standings([Record("a", "t", "alone", 1.0)]) == {}
+    assert relative_ranks(values) == pytest.approx(brute) and brute["a"] == 1
+    assert ranks_by_setting([Record("a", "t", "alone", 1.0)]) == {}
 
 
 def test_the_prior_averages_over_settings_then_over_tasks(registry):
@@ -156,7 +156,7 @@ def test_the_prior_averages_over_settings_then_over_tasks(registry):
         Record("a", "y", "y", 0.1),
         Record("b", "y", "y", 0.2),
     ]
-    assert mean_standing(known) == {"a": 0.5, "b": 0.5}
+    assert mean_relative_rank(known) == {"a": 0.5, "b": 0.5}
     found = order(
         registry,
         "prior",
@@ -202,13 +202,15 @@ def test_the_learned_prior_is_the_prior_where_records_cover_two_tasks(registry):
 
 
 def test_ridge_weights_are_the_minimum_of_what_they_are_said_to_minimise(monkeypatch):
-    monkeypatch.setattr(prior_model, "_chosen", lambda losses, pairs: [pairs.index((1.0, 10.0))])
+    monkeypatch.setattr(
+        prior_model, "choose_penalties", lambda losses, pairs: [pairs.index((1.0, 10.0))]
+    )
     draw = np.random.default_rng(0)
     tasks = {f"t{n}": {name: float(draw.random()) for name in "abcd"} for n in range(5)}
     known = records(tasks, **{name: WITHIN if name == "a" else CROSS for name in "abcd"})
     model = PriorModel.learn(known)
     assert model is not None
-    standing = standings(known)
+    standing = ranks_by_setting(known)
 
     def loss(weights):
         total = sum(
@@ -364,10 +366,12 @@ def test_search_begins_no_training_that_would_stay_alone(registry):
         for record in records({f"t{n}": {"a": 0.5 + 0.1 * (n % 2), "b": 0.55} for n in range(4)})
     ]
     bench = Bench({"a": 0.5, "b": 0.6}, budget=1.0)
-    purse = Purse(bench.question(records=known))  # 4 s each, from half as many images
-    assert [purse.holds(["a", "b"], share) for share in (1.0, 0.25, 0.2, 0.1)] == [0, 1, 1, 2]
-    purse.measured(["a", "b"], Rung(50, 9, 50, 0.005))  # they took a quarter of what was forecast
-    assert purse.holds(["a", "b"], 0.4) == 2
+    costs = TrainingCosts(bench.question(records=known))  # 4 s each, from half as many images
+    assert [costs.affordable(["a", "b"], share) for share in (1.0, 0.25, 0.2, 0.1)] == [0, 1, 1, 2]
+    costs.measure(
+        ["a", "b"], FineTuningRung(50, 9, 50, 0.005)
+    )  # they took a quarter of what was forecast
+    assert costs.affordable(["a", "b"], 0.4) == 2
     card, options = registry.selector("search")
     alone = Bench({"a": 0.5, "b": 0.6}, budget=0.001)
     card.rank(alone.question(records=known), **options)

@@ -8,6 +8,7 @@
     ├── DataError          a task's data cannot be used: a corrupt image, an empty class, ...
     ├── WeightsError       a weights file is missing, of the wrong shape, or unsafe
     ├── TrainingError      a training that came to nothing: a loss that is not a number
+    ├── MissingLayer       what is asked for needs a part of the package that is not installed
     ├── NotApplicable      this adaptation or size cannot apply here: the cell is skipped
     ├── JobLost            the machinery failed, not the job: a killed worker, a lost node
     ├── JobTimeout         a job ran past its time limit
@@ -74,6 +75,10 @@ class WeightsError(HeadwaterError):
 
 class TrainingError(HeadwaterError):
     pass
+
+
+class MissingLayer(HeadwaterError):
+    exit_status = 2
 
 
 class NotApplicable(HeadwaterError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -123,3 +124,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
             for tail in difflib.get_close_matches(word.rpartition("/")[2], tails, n=2, cutoff=0.75)
         ]
     return f" Did you mean {' or '.join(close)}?" if close else ""
+
+
+def command_line(*words: object) -> str:
+    """Return a ``headwater`` command that can be pasted into a shell: words with odd characters are quoted."""
+    return shlex.join(["headwater", *map(str, words)])

@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from headwater import Registry, Store
-from headwater.harness.cli import _VERBS
+from headwater.harness.cli import VERBS
 from headwater.harness.cli.run_verb import command as run_command
 from headwater.harness.planning.spec import SECTIONS, Spec
 from headwater.registry import Kind
@@ -84,7 +84,7 @@ def test_every_option_of_run_is_documented(option: str) -> None:
 
 @pytest.mark.parametrize(
     "verb",
-    [verb for verb in _VERBS if importlib.util.find_spec(f"headwater.harness.cli.{verb}_verb")],
+    [verb for verb in VERBS if importlib.util.find_spec(f"headwater.harness.cli.{verb}_verb")],
 )
 def test_every_verb_is_documented(verb: str) -> None:
     assert f"`headwater {verb}`" in page("commands.md")

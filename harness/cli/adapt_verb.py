@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from headwater.harness.cli.options import format_option, plugin_option
-from headwater.harness.cli.run_verb import Duration
+from headwater.harness.cli.options import (
+    check_executor,
+    executor_options,
+    format_option,
+    plugin_option,
+    stderr_console,
+)
 from headwater.harness.cli.spec_options import chosen_options, overrides_of
+from headwater.harness.cli.verb import option, verb
 
 if TYPE_CHECKING:
     from headwater.harness.results.adapt import SavedNetwork
@@ -22,39 +27,33 @@ KEYS = ("image_size", "validation", "store")
 SECTIONS = ("training", "pretraining", "tuning", "resources")
 
 
-@click.command(
-    help="Fine-tune one source on TASK, and save the network with all that is needed to use it."
+@verb(
+    help="Fine-tune one source on TASK, and save the network with all that is needed to use it.",
+    measures=True,
+    examples=[
+        "headwater adapt sklearn/digits --source timm/test_resnet.r160_in1k --save model.safetensors"
+    ],
 )
 @click.argument("task")
-@click.option("--source", required=True, help="The source model, by its name.")
-@click.option(
+@option("--source", required=True, help="The source model, by its name.")
+@option(
     "--save", required=True, type=click.Path(path_type=Path), help="The file to write, safetensors."
 )
-@click.option(
-    "--adaptation", default="fine_tune", show_default=True, help="How the source is adapted."
+@option(
+    "--adaptation", default="fine_tune", help="How the source is adapted."
 )
-@click.option(
+@option(
     "--size",
     default="full",
-    show_default=True,
     metavar="full|N",
     help="Training images, those for choices included.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--force", is_flag=True, help="Replace a file that is there.")
+@option("--seed", type=click.IntRange(min=0), default=0)
+@option("--force", is_flag=True, help="Replace a file that is there.")
 @chosen_options(KEYS, SECTIONS)
-@plugin_option
-@click.option(
-    "--executor",
-    type=click.Choice(["ray", "inline"]),
-    default="ray",
-    help="inline: in this process.",
-)
-@click.option("--address", help="The address of a Ray cluster.")
-@click.option(
-    "--timeout", type=Duration(), help="Limit of one job: 90s, 10m, 2h. Not with --executor inline."
-)
-@click.option("--rerun", is_flag=True, help="Train again what the store holds already.")
+@plugin_option()
+@executor_options
+@option("--rerun", is_flag=True, help="Train again what the store holds already.")
 @format_option
 def command(
     task: str,
@@ -71,18 +70,16 @@ def command(
     from headwater.harness.results.adapt import adapt
     from headwater.harness.running.progress import watcher_for
     from headwater.harness.running.run import Control
+    from headwater.registry.names import command_line
 
-    if values["timeout"] and values["executor"] == "inline":
-        raise click.UsageError(
-            "--timeout needs --executor ray: a job in this process cannot be ended."
-        )
+    check_executor(values["executor"], values["timeout"])
     control = Control(
         rerun="all" if values["rerun"] else "failed",
         executor=values["executor"],
         address=values["address"],
         timeout=values["timeout"],
     )
-    typed = f"headwater {shlex.join(sys.argv[1:])}"
+    typed = command_line(*sys.argv[1:])
     try:
         saved = adapt(
             task,
@@ -94,7 +91,7 @@ def command(
             plugins=plugins,
             force=force,
             control=control,
-            watcher=watcher_for(_console()),
+            watcher=watcher_for(stderr_console()),
             command=typed,
             **overrides_of(values),
         )
@@ -103,12 +100,6 @@ def command(
         return 130
     values_table(saved).print(format_)
     return 0
-
-
-def _console() -> Any:
-    from rich.console import Console
-
-    return Console(stderr=True)
 
 
 def values_table(saved: SavedNetwork) -> Table:

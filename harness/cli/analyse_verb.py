@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from headwater.harness.cli.options import DEFAULT_STORE, format_option
+from headwater.harness.cli.options import format_option
 from headwater.harness.cli.run_verb import run_options, run_spec
 from headwater.harness.cli.spec_options import overrides_of
+from headwater.harness.cli.store_option import store_to_read
+from headwater.harness.cli.verb import option, verb
 
 if TYPE_CHECKING:
     from headwater.harness.planning.spec import Spec
@@ -20,12 +22,12 @@ _READING = {"store", "tasks", "adaptations", "sources"}
 """With these alone nothing runs: what is stored is read, filtered by them."""
 
 
-@click.command(
+@verb(
     help="Analyse the networks of SPEC's benchmark (P, P-T, RI, RI-T), running what is missing, and plot what was read. "
     "Without SPEC: read what --store holds, filtered by --sources, --tasks and --adaptations."
 )
 @run_options
-@click.option(
+@option(
     "--out",
     type=click.Path(path_type=Path),
     help="Folder of the plots and their page; by default beside the store.",
@@ -45,7 +47,7 @@ def command(
 
     overrides = overrides_of(values)
     if spec is None and set(overrides) <= _READING:
-        store = Store(overrides.get("store", DEFAULT_STORE))
+        store = Store(store_to_read(overrides.get("store")))
         wanted = {
             key: ",".join(overrides.get(f"{key}s", [])) for key in ("source", "task", "adaptation")
         }

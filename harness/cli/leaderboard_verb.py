@@ -1,80 +1,105 @@
-"""``headwater leaderboard``: rank the sources by measured gain, or average gains by scenario, adaptation, domain or source task."""
+"""``headwater leaderboard``: rank the sources by measured gain, average gains, or judge selectors."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from headwater.harness.cli.options import format_option, plugin_option, size_option, store_option
+from headwater.harness.cli.options import format_option, plugin_option, size_option
+from headwater.harness.cli.store_option import store_option, store_to_read
+from headwater.harness.cli.verb import option, verb
 
 if TYPE_CHECKING:
     from headwater.leaderboard.gains.standings import Filter
     from headwater.leaderboard.store.store import Store
 
+_CELLS = "Which cells"
+_ROWS = "Rows"
+_JUDGING = "Judging selectors"
 
-@click.command(
-    help="Rank the sources by measured gain, with intervals, and say what cannot be told apart."
+
+@verb(
+    help="Rank the sources by measured gain, with intervals, and say which cannot be told apart; or "
+    "average gains by scenario, adaptation or domain; or judge selectors.",
+    examples=[
+        "headwater leaderboard --adaptation fine_tune --size small",
+        "headwater leaderboard --by scenario --format csv",
+        "headwater leaderboard --selectors --plot regret.svg",
+    ],
 )
 @store_option
-@click.option("--task", default="", help="Target tasks: names and globs, with commas.")
-@click.option("--adaptation", default="", help="Adaptations: names and globs, with commas.")
-@size_option("Training images as asked for; small: as the run says.")
-@click.option("--domain", default="", help="Appearance domain of the target.")
-@click.option(
+@option(
+    "--task", default="", section=_CELLS, help="Target tasks: names and globs, with commas."
+)
+@option(
+    "--adaptation", default="", section=_CELLS, help="Adaptations: names and globs, with commas."
+)
+@size_option("Training images as asked for; small: as the run says.", section=_CELLS)
+@option("--domain", default="", section=_CELLS, help="Appearance domain of the target.")
+@option(
     "--scenario",
     default="",
     metavar="NAMES",
+    section=_CELLS,
     help="within-domain, multi-source, small-target, …; of several, all must hold.",
 )
-@click.option(
+@option(
     "--by",
     type=click.Choice(["source", "scenario", "adaptation", "domain"]),
     default="source",
-    show_default=True,
-    help="A row each.",
+    section=_ROWS,
+    help="What has a row.",
 )
-@click.option(
+@option(
     "--attribution",
     is_flag=True,
-    help="Which source task carried the multi-source chains: what leaving it out costs, and its share.",
+    section=_ROWS,
+    help="Which source task carried the multi-source chains: what leaving it out costs, and its "
+    "share.",
 )
-@click.option(
+@option(
+    "--reference",
+    type=click.Choice(["scratch", "base"]),
+    default="scratch",
+    section=_ROWS,
+    help="What gains are measured against.",
+)
+@option(
+    "--sort",
+    type=click.Choice(["rank", "gain", "name", "failed", "seconds"]),
+    default="rank",
+    section=_ROWS,
+    help="Order of the rows.",
+)
+@option(
     "--selectors",
     is_flag=False,
     flag_value="*",
     default="",
     metavar="[NAMES]",
-    help="Judge selectors instead: what each would have chosen, against what was measured; all, or names and globs.",
+    section=_JUDGING,
+    help="Judge selectors instead: what each would have chosen, against what was measured; all, or "
+    "names and globs.",
 )
-@click.option(
+@option(
     "--budget",
     type=click.FloatRange(0, 1),
-    help="With --selectors: what a search may spend, of fine-tuning every source once [0.1].",
+    section=_JUDGING,
+    help="What a search may spend, as a share of fine-tuning every source once.  [default: 0.1]",
 )
-@click.option(
+@option(
     "--plot",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="With --selectors: draw regret against cost, PNG, SVG or PDF.",
+    section=_JUDGING,
+    help="Draw regret against cost: PNG, SVG or PDF.",
 )
-@plugin_option
-@click.option(
-    "--reference",
-    type=click.Choice(["scratch", "base"]),
-    default="scratch",
-    show_default=True,
-    help="What gains are over.",
-)
-@click.option(
-    "--sort",
-    type=click.Choice(["rank", "gain", "name", "failed", "seconds"]),
-    default="rank",
-    show_default=True,
-)
+@plugin_option(section=_JUDGING)
 @format_option
 def command(
-    store: Path,
+    store: Path | None,
     by: Any,
     attribution: bool,
     selectors: str,
@@ -84,19 +109,28 @@ def command(
     reference: Any,
     sort: str,
     format_: str,
-    **wanted: str,
+    **filters: str,
 ) -> None:
     from headwater.leaderboard.gains.standings import Filter, standings
     from headwater.leaderboard.show.standings_table import standings_table
     from headwater.leaderboard.store.store import Store
 
-    opened, kept = Store(store), Filter(**wanted)
+    opened = Store(store_to_read(store))
+    cells = Filter(**filters)
     if selectors:
-        if attribution or by != "source" or wanted["scenario"]:
+        if attribution or by != "source" or cells.scenario:
             raise click.UsageError(
-                "--selectors has a row for each selector: leave out --attribution, --by and --scenario"
+                "--selectors has a row for each selector: leave out --attribution, --by, --scenario"
             )
-        _judge(opened, selectors, kept, budget, plot, plugins, format_)
+        _judge(
+            opened,
+            selectors,
+            cells,
+            budget=budget,
+            plot=plot,
+            plugins=plugins,
+            format_=format_,
+        )
         return
     if budget is not None or plot:
         raise click.UsageError("--budget and --plot go with --selectors")
@@ -106,27 +140,27 @@ def command(
         from headwater.leaderboard.gains.attribution import attribute
         from headwater.leaderboard.show.attribution_table import attribution_table
 
-        attribution_table(attribute(opened, kept)).print(format_)
+        attribution_table(attribute(opened, cells)).print(format_)
     elif by == "source":
-        standings_table(standings(opened, kept, reference), sort).print(format_)
+        standings_table(standings(opened, cells, reference), sort).print(format_)
     else:
         from headwater.leaderboard.gains.groups import groups
         from headwater.leaderboard.show.groups_table import groups_table
 
-        groups_table(groups(opened, by, kept, reference), sort).print(format_)
+        groups_table(groups(opened, by, cells, reference), sort).print(format_)
 
 
 def _judge(
     store: Store,
     names: str,
-    wanted: Filter,
+    cells: Filter,
+    *,
     budget: float | None,
     plot: Path | None,
     plugins: tuple[Path, ...],
     format_: str,
 ) -> None:
-    from dataclasses import replace
-
+    """Print what each selector would have chosen, and draw it where a file is named."""
     from headwater.leaderboard.selectors.choice import selectors_to_judge
     from headwater.leaderboard.selectors.judging import BUDGET, judge
     from headwater.leaderboard.show.judged_table import judged_table
@@ -136,14 +170,15 @@ def _judge(
         from headwater.leaderboard.show.plots.selectors import check_plot
 
         check_plot(plot)
-    asked = selectors_to_judge(Registry.discover(plugins), store, names)
+    selectors = selectors_to_judge(Registry.discover(plugins), store, names)
+    adaptation = cells.adaptation or "fine_tune"
     share = BUDGET if budget is None else budget
-    found = judge(
-        store, asked, replace(wanted, adaptation=""), wanted.adaptation or "fine_tune", share
+    judged = judge(
+        store, selectors, replace(cells, adaptation=""), adaptation, budget=share
     )
-    judged_table(found).print(format_)
+    judged_table(judged).print(format_)
     if plot:
         from headwater.leaderboard.show.plots.selectors import save_plot
 
-        save_plot(found, plot)
+        save_plot(judged, plot)
         click.echo(f" wrote {plot}", err=True)

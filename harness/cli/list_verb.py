@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from headwater.harness.cli.cards import read_kind, report_problems, type_and_metric
 from headwater.harness.cli.options import format_option, plugin_option
+from headwater.harness.cli.verb import option, verb
 
 if TYPE_CHECKING:
-    from headwater.leaderboard.show.tables import Column
+    from headwater.leaderboard.show.tables import Column, Table
     from headwater.registry import Card, Kind, Registry
 
-SHOWN = 40
-"""Rows of a table when --limit does not say."""
+MAX_ROWS = 40
+"""Rows of a table when ``--limit`` does not say."""
 
-IN_WORDS = {"metric": "metric", "metrics": "metrics", "classes": "predicts"}
-"""Facts that people read in other words than programs, and their headings: with their direction, as so many points."""
+HEADINGS_IN_WORDS = {"metric": "metric", "metrics": "metrics", "classes": "predicts"}
+"""Headings of facts that people read in words (``accuracy ↑``, ``10 points``) and programs raw."""
 
 COLUMNS = {
     "source": ("name", "domain", "pretrained_on", "images", "parameters", "input_size", "licence"),
@@ -30,142 +32,154 @@ COLUMNS = {
 }
 
 
-@click.command(
-    help="List sources, tasks, adaptations, estimators, selectors, task-types or domains; GLOB, or part of a name, narrows it."
+@verb(
+    help="List sources, tasks, adaptations, estimators, selectors, task-types, domains or benchmarks; "
+    "GLOB, or part of a name, narrows the list.",
+    examples=["headwater list sources 'timm/resnet18*'", "headwater list benchmarks"],
 )
 @click.argument("kind")
 @click.argument("patterns", metavar="[GLOB]...", nargs=-1)
-@click.option(
+@option(
     "--limit",
     type=click.IntRange(min=0),
-    help=f"How many at most; 0: all. Default: {SHOWN} in a table, all in other formats.",
+    help=f"How many at most; 0: all.  [default: {MAX_ROWS} in a table, all in other formats]",
 )
-@plugin_option
+@plugin_option()
 @format_option
 def command(
     kind: str, patterns: tuple[str, ...], limit: int | None, plugins: tuple[Path, ...], format_: str
 ) -> None:
-    from headwater.leaderboard.show.tables import Table
     from headwater.registry import Registry
 
+    if limit is None:
+        limit = MAX_ROWS if format_ == "table" else 0
+    if kind.lower() in ("benchmark", "benchmarks"):
+        _benchmarks(patterns, limit).print(format_)
+        return
     wanted = read_kind(kind)
     registry = Registry.discover(plugins)
     report_problems(registry)
-    cards = _matching(registry, wanted, patterns)
-    limit = (SHOWN if format_ == "table" else 0) if limit is None else limit
+    _cards(registry, wanted, patterns, limit).print(format_)
+
+
+def _cards(registry: Registry, kind: Kind, patterns: tuple[str, ...], limit: int) -> Table:
+    from headwater.leaderboard.show.tables import Table
+
+    cards = _matching(registry, kind, patterns)
     shown = cards[:limit] if limit else cards
-    columns = [column for name in COLUMNS[wanted.value] for column in _columns(name)]
-    rows = [
-        [value for name in COLUMNS[wanted.value] for value in _values(card, name, registry)]
-        for card in shown
+    facts = COLUMNS[kind.value]
+    columns = [column for fact in facts for column in _columns(fact)]
+    rows = [[value for fact in facts for value in _values(card, fact, registry)] for card in shown]
+    title = f"{len(cards):,} {kind.value if len(cards) == 1 else kind.plural}"
+    notes = _cut(kind.plural, len(cards), len(shown))
+    for provider in registry.providers:
+        if provider.kind is kind:
+            notes.append(f"also {provider.form}: {provider.summary}")
+    return Table(title, columns, rows, notes)
+
+
+def _benchmarks(patterns: tuple[str, ...], limit: int) -> Table:
+    """Return the benchmarks that ship with the package, which ``headwater run NAME`` runs."""
+    from headwater.harness.planning.benchmarks import benchmarks, summary
+    from headwater.leaderboard.show.tables import Table
+    from headwater.registry.names import glob_matches, is_glob
+
+    files = benchmarks()
+    names = list(files)
+    if patterns:
+        matching: set[str] = set()
+        for pattern in patterns:
+            matching |= (
+                set(glob_matches(files, pattern))
+                if is_glob(pattern)
+                else {name for name in files if pattern in name}
+            )
+        names = [name for name in files if name in matching]
+    shown = names[:limit] if limit else names
+    rows = [[name, summary(files[name]), str(files[name])] for name in shown]
+    title = f"{len(names)} benchmark{'s' * (len(names) != 1)}"
+    notes = [*_cut("benchmarks", len(names), len(shown)), "run one: headwater run NAME"]
+    return Table(title, ["name", "summary", "file"], rows, notes)
+
+
+def _cut(plural: str, total: int, shown: int) -> list[str]:
+    """Return a note that says how to see what a limit left out; nothing where it left out none."""
+    if shown == total:
+        return []
+    return [
+        f"{shown} of {total:,}; all: --limit 0; fewer: headwater list {plural} 'PATTERN*'",
     ]
-    title = f"{len(cards):,} {wanted.value if len(cards) == 1 else wanted.plural}"
-    Table(title, columns, rows, _notes(registry, wanted, len(cards), len(shown))).print(format_)
-
-
-def read_kind(text: str) -> Kind:
-    """A kind by its singular or plural; raises a usage error with the nearest."""
-    from headwater.registry import Kind
-    from headwater.registry.names import did_you_mean
-
-    word = text.lower().replace("_", "-")
-    for kind in Kind:
-        if word in (kind.value, kind.plural):
-            return kind
-    kinds = [kind.plural for kind in Kind]
-    raise click.UsageError(
-        f"{text!r} is no kind of thing to list.{did_you_mean(word, kinds)} Kinds: {', '.join(kinds)}."
-    )
-
-
-def report_problems(registry: Registry) -> None:
-    """Say on stderr which plugins could not be used, and why."""
-    for problem in registry.problems:
-        click.echo(f"plugin {problem.plugin} is left out: {problem.reason}", err=True)
 
 
 def _matching(registry: Registry, kind: Kind, patterns: tuple[str, ...]) -> list[Card]:
+    """Return the cards that match any of the patterns; raises UnknownName for one that matches none."""
     from headwater.registry.names import glob_matches, is_glob, split_list
 
     listed = {card.name: card for card in registry.all(kind)}
     if not patterns:
         return list(listed.values())
-    found: dict[str, Card] = {}
+    matching: dict[str, Card] = {}
     for text in (part for pattern in patterns for part in split_list(pattern)):
-        names = (
-            glob_matches(listed, text)
-            if is_glob(text)
-            else [name for name in listed if text in name]
-        )
-        # What no listing holds may still be a name: parquet/FOLDER; or raise, with the nearest.
-        found |= {name: listed[name] for name in names} or {
-            card.name: card for card in registry.find(kind, text)
-        }
-    return list(found.values())
+        if is_glob(text):
+            names = list(glob_matches(listed, text))
+        else:
+            names = [name for name in listed if text in name]
+        if names:
+            matching |= {name: listed[name] for name in names}
+        else:
+            # What is in no listing may still be a name, such as parquet/FOLDER; else this raises.
+            matching |= {card.name: card for card in registry.find(kind, text)}
+    return list(matching.values())
 
 
-def _values(card: Card, name: str, registry: Registry) -> list[Any]:
-    """A fact as programs read it, and as people do where that is another thing."""
-    return (
-        [_value(card, name), _in_words(card, name, registry)]
-        if name in IN_WORDS
-        else [_value(card, name)]
-    )
+def _columns(fact: str) -> list[Column]:
+    from headwater.leaderboard.show.tables import Column
+
+    if fact in HEADINGS_IN_WORDS:
+        return [
+            Column(fact, only="data"),
+            Column(fact, HEADINGS_IN_WORDS[fact], only="text"),
+        ]
+    headings = {"pretrained_on": "pre-trained on", "input_size": "px"}
+    number = "," if fact in ("images", "parameters") else ""
+    rank = {"name": 0, "licence": 2}.get(fact, 1)
+    return [Column(fact, headings.get(fact, fact), number, rank)]
 
 
-def _in_words(card: Any, name: str, registry: Registry) -> str:
-    from headwater.harness.cli.in_words import type_of
+def _values(card: Card, fact: str, registry: Registry) -> list[Any]:
+    """Return a fact as programs read it, and then as people do where the two differ."""
+    if fact in HEADINGS_IN_WORDS:
+        return [_value(card, fact), _in_words(card, fact, registry)]
+    return [_value(card, fact)]
 
-    if name == "metrics":
+
+def _in_words(card: Any, fact: str, registry: Registry) -> str:
+    if fact == "metrics":
         return ", ".join(metric.directed for metric in card.metrics)
-    if (known := type_of(card, registry)) is None:
-        return str(_value(card, name) or "")
+    known = type_and_metric(card, registry)
+    if known is None:
+        return str(_value(card, fact) or "")
     task_type, metric = known
-    return metric.directed if name == "metric" else task_type.counted(card.classes)
+    return metric.directed if fact == "metric" else task_type.counted(card.classes)
 
 
-def _value(card: Card, name: str) -> Any:
-    from headwater.registry.cards.card import first_line
-
-    value = getattr(card, name)
-    if name in ("low", "high"):  # where a bound depends on the data, its docstring begins with how
-        return (
-            first_line(value).partition(":")[0]
-            if callable(value)
-            else f"{value:g}".replace("inf", "∞")
-        )
+def _value(card: Card, fact: str) -> Any:
+    value = getattr(card, fact)
+    if fact in ("low", "high"):
+        return _bound(value)
     if callable(value):
         return ", ".join(f"{key}={default}" for key, default in value().items())
-    if name == "classes":
+    if fact == "classes":
         return len(value) or None
-    if name == "metrics":
+    if fact == "metrics":
         return ", ".join(metric.name for metric in value)
     return ", ".join(value) if isinstance(value, tuple) else value
 
 
-def _columns(name: str) -> list[Column]:
-    from headwater.leaderboard.show.tables import Column
+def _bound(value: Any) -> str:
+    """Return a bound of an estimator's score as text; one that depends on the data says how."""
+    from headwater.registry.cards.card import first_line
 
-    if name in IN_WORDS:
-        return [Column(name, only="data"), Column(name, IN_WORDS[name], only="text")]
-    headings = {"pretrained_on": "pre-trained on", "input_size": "px"}
-    rank = 0 if name == "name" else 2 if name == "licence" else 1
-    return [
-        Column(
-            name, headings.get(name, name), "," if name in ("images", "parameters") else "", rank
-        )
-    ]
-
-
-def _notes(registry: Registry, kind: Kind, found: int, shown: int) -> list[str]:
-    forms = [
-        f"{provider.form}: {provider.summary}"
-        for provider in registry.providers
-        if provider.kind is kind
-    ]
-    more = (
-        [f"{shown} of {found:,}; all: --limit 0; fewer: headwater list {kind.plural} 'PATTERN*'"]
-        if shown < found
-        else []
-    )
-    return more + [f"also {form}" for form in forms]
+    if callable(value):
+        return first_line(value).partition(":")[0]
+    return f"{value:g}".replace("inf", "∞")

@@ -2,170 +2,202 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from headwater.harness.cli.options import format_option, plugin_option
-from headwater.harness.cli.run_verb import Duration
-from headwater.harness.cli.spec_options import chosen_options, overrides_of
+from headwater.harness.cli.options import (
+    RUNNING,
+    Duration,
+    check_executor,
+    executor_options,
+    format_option,
+    plugin_option,
+    stderr_console,
+)
+from headwater.harness.cli.spec_options import WHAT_TO_MEASURE, chosen_options, overrides_of
+from headwater.harness.cli.verb import option, verb
 
 if TYPE_CHECKING:
-    from headwater.harness.selecting.select import Prepared, Selection
+    from headwater.harness.selecting.select import PreparedQuestion, Request, Selection
 
-KEYS = ("seeds", "image_size", "validation", "store")
-SECTIONS = ("training", "pretraining", "resources")
+SPEC_KEYS = ("seeds", "image_size", "validation", "store")
+SPEC_SECTIONS = ("training", "pretraining", "resources")
+
+_SOURCES = "Sources to choose from"
+_CHOOSING = "Choosing"
+_UNITS = {"k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9}
 
 
-@click.command(
-    help="Which of these sources should TASK start from? Estimates and fine-tunes within a budget, and says how sure the answer is."
+class ParameterCount(click.ParamType[int]):
+    """A number of parameters such as ``5M``, ``300k`` or ``30_000_000``."""
+
+    name = "count"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        text = str(value)
+        unit = _UNITS.get(text[-1:].lower())
+        number = text[:-1] if unit else text
+        try:
+            return round(float(number.replace("_", "").replace(",", "")) * (unit or 1.0))
+        except (ValueError, OverflowError):
+            self.fail(
+                f"{text!r} is not a number of parameters such as 5M or 30000000", param, ctx
+            )
+
+
+@verb(
+    help="Find the source that TASK should start from. Estimates and fine-tunes within a budget, and "
+    "says how sure the answer is.",
+    measures=True,
+    examples=[
+        "headwater select sklearn/digits --sources 'timm/test_*' --budget 2m",
+        "headwater select folder/bones --sources 'timm/resnet*,lab/*' --max-params 30M --dry-run",
+    ],
 )
 @click.argument("task")
-@click.option(
-    "--sources", required=True, metavar="NAMES", help="Source models: names and globs, with commas."
+@option(
+    "--sources",
+    required=True,
+    metavar="NAMES",
+    section=_SOURCES,
+    help="Source models: names and globs, with commas.",
 )
-@click.option(
-    "--budget",
-    type=Duration(),
-    default="10m",
-    show_default=True,
-    help="Wall time to spend: 90s, 10m, 2h.",
+@option(
+    "--max-params",
+    type=ParameterCount(),
+    metavar="N",
+    section=_SOURCES,
+    help="Leave out sources with more parameters: 5M, 30000000.",
 )
-@click.option(
-    "--selector",
-    default="search",
-    show_default=True,
-    help="Who ranks them: headwater list selectors; an estimator's name, too.",
-)
-@click.option("--metric", default="", help="What they are compared by; by default the task's own.")
-@click.option(
-    "--sizes",
-    default="",
-    metavar="N,N,full",
-    help="Training images of the rungs. Default: 50, 150, and all.",
-)
-@click.option(
-    "--max-params", metavar="N", help="Leave out sources with more parameters: 5M, 30000000."
-)
-@click.option(
+@option(
     "--licence",
     "licences",
     default="",
     metavar="NAMES",
+    section=_SOURCES,
     help="Licences to allow: names and globs, with commas.",
 )
-@click.option(
-    "--adaptation", default="fine_tune", show_default=True, help="How sources are adapted."
+@option(
+    "--budget",
+    type=Duration(),
+    default="10m",
+    section=_CHOOSING,
+    help="Wall time to spend: 90s, 10m, 2h.",
 )
-@click.option(
+@option(
+    "--selector",
+    default="search",
+    section=_CHOOSING,
+    help="The selector that ranks the sources (headwater list selectors), or an estimator.",
+)
+@option(
     "--confirm",
     type=click.IntRange(min=0),
     default=3,
-    show_default=True,
     metavar="N",
+    section=_CHOOSING,
     help="Fine-tune the first N on all images.",
 )
-@chosen_options(KEYS, SECTIONS)
-@plugin_option
-@click.option(
-    "--executor",
-    type=click.Choice(["ray", "inline"]),
-    default="ray",
-    help="inline: in this process.",
+@option(
+    "--adaptation",
+    default="fine_tune",
+    section=WHAT_TO_MEASURE,
+    help="How sources are adapted.",
 )
-@click.option("--address", help="The address of a Ray cluster.")
-@click.option(
-    "--timeout", type=Duration(), help="Limit of one job: 90s, 10m, 2h. Not with --executor inline."
+@option(
+    "--metric",
+    default="",
+    section=WHAT_TO_MEASURE,
+    help="The metric that sources are compared by.  [default: the task's own]",
 )
-@click.option(
+@option(
+    "--sizes",
+    default="",
+    metavar="N,N,full",
+    section=WHAT_TO_MEASURE,
+    help="Training images of the rungs.  [default: 50, 150, and all]",
+)
+@chosen_options(SPEC_KEYS, SPEC_SECTIONS)
+@plugin_option(section=RUNNING)
+@executor_options
+@option(
     "--rerun",
     type=click.Choice(["missing", "failed"]),
     default="missing",
-    show_default=True,
+    section=RUNNING,
     help="failed: try those again.",
 )
-@click.option("--dry-run", is_flag=True, help="Show what would be asked and what it may cost.")
+@option(
+    "--dry-run",
+    is_flag=True,
+    section=RUNNING,
+    help="Show what would be asked and what it may cost.",
+)
 @format_option
-def command(
-    task: str, sources: str, plugins: tuple[Path, ...], dry_run: bool, format_: str, **values: Any
-) -> int:
+def command(plugins: tuple[Path, ...], dry_run: bool, format_: str, **values: Any) -> int:
     from headwater.harness.running.progress import watcher_for
     from headwater.harness.running.run import Control, Session
-    from headwater.harness.selecting.select import Request, answer, prepared
-    from headwater.registry.names import split_list
+    from headwater.harness.selecting.select import answer, prepared
+    from headwater.registry.names import command_line
 
-    if values["timeout"] and values["executor"] == "inline":
-        raise click.UsageError(
-            "--timeout needs --executor ray: a job in this process cannot be ended."
-        )
-    asked = Request(
-        task,
-        split_list(sources),
-        values["budget"],
-        values["selector"],
-        values["metric"],
-        [int(part) if part.isdigit() else part for part in split_list(values["sizes"])],
-        _count(values["max_params"]),
-        split_list(values["licences"]),
-        values["adaptation"],
-        values["confirm"],
-        overrides_of(
-            {
-                key: value
-                for key, value in values.items()
-                if key not in ("sizes", "sources", "adaptation")
-            }
-        ),
-    )
+    check_executor(values["executor"], values["timeout"])
+    request = _request(values)
     control = Control(**{key: values[key] for key in ("rerun", "executor", "address", "timeout")})
     try:
         with Session() as session:
-            ready = prepared(
-                asked, plugins, control, watcher_for(_console()), session, _say, look=not dry_run
+            question = prepared(
+                request,
+                plugins=plugins,
+                control=control,
+                watcher=watcher_for(stderr_console()),
+                session=session,
+                say=_say,
+                look=not dry_run,
             )
             if dry_run:
-                return _forecast(ready)
-            selection = answer(ready)
+                _show_forecast(question)
+                return 0
+            selection = answer(question)
     except KeyboardInterrupt:
-        click.echo(
-            f"\n Interrupted. All that was finished is kept. Continue: headwater {shlex.join(sys.argv[1:])}",
-            err=True,
-        )
+        again = command_line(*sys.argv[1:])
+        _say(f"\n Interrupted. All finished jobs are recorded. Continue: {again}")
         return 130
     return _show(selection, format_)
+
+
+def _request(values: Mapping[str, Any]) -> Request:
+    from headwater.harness.selecting.select import Request
+    from headwater.registry.names import split_list
+
+    sizes = [int(part) if part.isdigit() else part for part in split_list(values["sizes"])]
+    spec_values = dict(values)
+    for key in ("sizes", "sources", "adaptation"):  # these stand in the request itself
+        del spec_values[key]
+    return Request(
+        task=values["task"],
+        sources=split_list(values["sources"]),
+        budget=values["budget"],
+        selector=values["selector"],
+        metric=values["metric"],
+        sizes=sizes,
+        max_parameters=values["max_params"],
+        licences=split_list(values["licences"]),
+        adaptation=values["adaptation"],
+        confirm=values["confirm"],
+        keys=overrides_of(spec_values),
+    )
 
 
 def _say(text: str) -> None:
     click.echo(f" {text}", err=True)
 
 
-def _console() -> Any:
-    from rich.console import Console
-
-    return Console(stderr=True)
-
-
-def _count(text: str | None) -> int | None:
-    """``5M``, ``300k``, ``30000000``."""
-    if text is None:
-        return None
-    units = {"k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9}
-    number, unit = (
-        (text[:-1], units[text[-1].lower()]) if text and text[-1].lower() in units else (text, 1.0)
-    )
-    try:
-        return round(float(number.replace("_", "").replace(",", "")) * unit)
-    except (ValueError, OverflowError):
-        raise click.BadParameter(
-            f"{text!r} is not a number of parameters such as 5M or 30000000",
-            param_hint="--max-params",
-        ) from None
-
-
 def _show(selection: Selection, format_: str) -> int:
+    """Print the answer; returns the exit status."""
     from headwater.harness.selecting.selection_table import remarks, selection_table, words
 
     if selection.candidates:
@@ -173,40 +205,34 @@ def _show(selection: Selection, format_: str) -> int:
     for line in words(selection):
         click.echo(f" {line}", err=format_ != "table")
     for line in remarks(selection):
-        click.echo(f" {line}", err=True)
+        _say(line)
     return 0 if selection.candidates else 1
 
 
-def _forecast(ready: Prepared) -> int:
-    """What would be asked of whom, and what each step would cost for every source, as far as the store can tell."""
+def _show_forecast(question: PreparedQuestion) -> None:
+    """Print what would be asked of which sources, and what each step would cost for all of them."""
     from headwater.harness.running.progress import duration
     from headwater.harness.selecting.select import forecasts
     from headwater.registry import directed
 
-    live, pool = ready.live, ready.pool
-    images = (
-        f"{live.images:,} images" if live.images else "a number of images that is not known yet"
+    live, pool = question.live, question.pool
+    images = f"{live.images:,} images" if live.images else "a number of images not known yet"
+    _say(f"task     {question.task.name}: {images}, {directed(live.metric, live.sign)}")
+    _say(
+        f"sources  {len(pool.sources)}, ranked by {question.request.selector} "
+        f"within {duration(live.budget)}"
     )
-    click.echo(
-        f" task     {ready.task.name}: {images}, {directed(live.metric, live.sign)}", err=True
-    )
-    click.echo(
-        f" sources  {len(pool.sources)}, ranked by {ready.asked.selector} within {duration(live.budget)}",
-        err=True,
-    )
-    for why, names in pool.left_out.items():
-        click.echo(f"          left out {len(names)}: {why}", err=True)
+    for reason, names in pool.left_out.items():
+        _say(f"         left out {len(names)}: {reason}")
     for name, reason in pool.failed.items():
-        click.echo(f"          failed {name}: {reason}", err=True)
-    for words, cost, done, count in forecasts(ready):
-        known = (
-            f"about {duration(cost.seconds / live.slots)} on {live.slots} slots"
-            if cost.known
-            else "no precedent: no forecast"
-        )
+        _say(f"         failed {name}: {reason}")
+    for step in forecasts(question):
+        cost = step.cost
+        if step.done == step.cells:
+            price = "nothing"
+        elif cost.known:
+            price = f"about {duration(cost.seconds / live.slots)} on {live.slots} slots"
+        else:
+            price = "no precedent: no forecast"
         some = f", {cost.unknown} jobs without precedent" if cost.known and cost.unknown else ""
-        click.echo(
-            f" cost     {words}: {known if done < count else 'nothing'}{some} ({done} of {count} done)",
-            err=True,
-        )
-    return 0
+        _say(f"cost     {step.what}: {price}{some} ({step.done} of {step.cells} done)")

@@ -3,51 +3,90 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from headwater.harness.cli.options import format_option, store_option
+from headwater.harness.cli.options import format_option
+from headwater.harness.cli.store_option import store_option, store_to_read
+from headwater.harness.cli.verb import option, verb
+
+if TYPE_CHECKING:
+    from headwater.leaderboard import Store
+    from headwater.leaderboard.show.tables import Table
+
+_SHARED_WORK = {
+    "decoding": "images decoded",
+    "features": "feature sets extracted",
+    "pretraining": "chains trained",
+}
+"""The kinds of the view ``work``, as people read them."""
 
 
-@click.command(
-    help="What is done, failed and still to do; with --failed, each failure with its reason and log."
+@verb(
+    help="Show what is done, what failed and what is left; with --failed, each failure with its "
+    "reason and log.",
+    examples=["headwater status --failed"],
 )
 @store_option
-@click.option("--failed", is_flag=True, help="List the failures.")
-@click.option("--skipped", is_flag=True, help="List the skipped jobs.")
+@option("--failed", is_flag=True, help="List the failures.")
+@option("--skipped", is_flag=True, help="List the skipped jobs.")
 @format_option
-def command(store: Path, failed: bool, skipped: bool, format_: str) -> int:
+def command(store: Path | None, failed: bool, skipped: bool, format_: str) -> None:
     from headwater.leaderboard import Store
-    from headwater.leaderboard.show.tables import Column, Table
 
-    wanted = [state for state, asked in (("failed", failed), ("skipped", skipped)) if asked]
-    opened = Store(store)
-    if wanted:
-        listed = ", ".join(f"'{state}'" for state in wanted)
-        found = opened.sql(
-            "SELECT state, kind, source, task, adaptation, size, seed, error, reason, log, job FROM jobs "
-            f"WHERE state IN ({listed}) ORDER BY ALL",
-            rows=None,
-        )
-        Table(
-            f"{' and '.join(wanted)} jobs in {store}",
-            found.columns,
-            found.rows,
-            _hints(found.rows, opened.files, failed),
-        ).print(format_)
-        return 0
-    found = opened.sql(
-        "SELECT j.state, CASE WHEN r.kind = 'import' THEN j.kind || ' (imported)' ELSE j.kind END AS kind, count(*) AS jobs, "
-        "sum(j.seconds) AS seconds FROM jobs j LEFT JOIN runs r ON r.run = j.run GROUP BY ALL ORDER BY ALL",
+    opened = Store(store_to_read(store))
+    states = [state for state, is_wanted in (("failed", failed), ("skipped", skipped)) if is_wanted]
+    if states:
+        _listed_jobs(opened, states).print(format_)
+        return
+    _counted_jobs(opened).print(format_)
+    if format_ == "table":  # a program reads one table: it finds this one in the view
+        _shared_work(opened).print(format_)
+
+
+def _listed_jobs(store: Store, states: list[str]) -> Table:
+    """Return the jobs in these states, with their reasons and logs."""
+    from headwater.leaderboard.show.tables import Table
+
+    listed = ", ".join(f"'{state}'" for state in states)
+    jobs = store.sql(
+        "SELECT state, kind, source, task, adaptation, size, seed, error, reason, log, job "
+        f"FROM jobs WHERE state IN ({listed}) ORDER BY ALL",
         rows=None,
     )
-    count, last = opened.sql(
-        "SELECT count(*), date_trunc('second', max(started)) FROM runs", rows=None
-    ).rows[0]
+    notes = []
+    if not jobs.rows:
+        notes = ["none"]
+    elif "failed" in states:
+        notes = [
+            f"logs are in {store.files}; run the same command again with --rerun failed to retry"
+        ]
+    title = f"{' and '.join(states)} jobs in {store.path}"
+    return Table(title, jobs.columns, jobs.rows, notes)
+
+
+def _counted_jobs(store: Store) -> Table:
+    """Return how many jobs of each kind are in each state, and what they cost."""
+    from headwater.leaderboard.show.tables import Table
+
+    jobs = store.sql(
+        "SELECT j.state, "
+        "CASE WHEN r.kind = 'import' THEN j.kind || ' (imported)' ELSE j.kind END AS kind, "
+        "count(*) AS jobs, sum(j.seconds) AS seconds "
+        "FROM jobs j LEFT JOIN runs r ON r.run = j.run GROUP BY ALL ORDER BY ALL",
+        rows=None,
+    )
+    runs = store.sql("SELECT count(*), date_trunc('second', max(started)) FROM runs", rows=None)
+    count, last = runs.rows[0]
     note = f"{count} run{'s' * (count != 1)}, the last began {last} UTC"
-    Table(f"jobs in {store}", found.columns, found.rows, [note]).print(format_)
-    if format_ != "table":  # a program reads one table: it finds this one in the view
-        return 0
+    return Table(f"jobs in {store.path}", jobs.columns, jobs.rows, [note])
+
+
+def _shared_work(store: Store) -> Table:
+    """Return what was made once and shared, and how many jobs read it."""
+    from headwater.leaderboard.show.tables import Column, Table
+
     columns = [
         Column("work", "made once and shared", rank=0),
         Column("made", show=",d", rank=0),
@@ -56,23 +95,5 @@ def command(store: Path, failed: bool, skipped: bool, format_: str) -> int:
         Column("seconds", show=",.1f", rank=3),
         Column("used_by", "read by jobs", ",d"),
     ]
-    shared = opened.sql("SELECT work, made, again, tasks, seconds, used_by FROM work", rows=None)
-    Table("", columns, [(_WORK[row[0]], *row[1:]) for row in shared.rows]).print(format_)
-    return 0
-
-
-_WORK = {
-    "decoding": "images decoded",
-    "features": "feature sets extracted",
-    "pretraining": "chains trained",
-}
-
-
-def _hints(rows: list[tuple[object, ...]], files: Path, failed: bool) -> list[str]:
-    if not rows:
-        return ["none"]
-    return (
-        [f"logs stand in {files}; run the same command again with --rerun failed to retry"]
-        if failed
-        else []
-    )
+    work = store.sql("SELECT work, made, again, tasks, seconds, used_by FROM work", rows=None)
+    return Table("", columns, [(_SHARED_WORK[row[0]], *row[1:]) for row in work.rows])

@@ -11,7 +11,7 @@ import importlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from headwater.harness.conformance.check import Check, Result, examine
+from headwater.harness.conformance.check import Check, CheckResult, examine
 from headwater.registry import Card, Domain, Kind, Registry, Task, TaskType, kind_of
 from headwater.registry.discovery import PluginLike
 from headwater.registry.errors import BadPlugin
@@ -19,7 +19,7 @@ from headwater.registry.errors import BadPlugin
 if TYPE_CHECKING:
     from _pytest.mark import ParameterSet
 
-__all__ = ["Check", "Result", "checks", "conformance_cases", "examine", "own_cards"]
+__all__ = ["Check", "CheckResult", "checks", "conformance_cases", "examine", "own_cards"]
 
 
 def checks(card: Card, registry: Registry, beside: Sequence[Task] = ()) -> list[Check]:

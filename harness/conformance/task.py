@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from headwater.harness.conformance.check import Check, Seen, broken
+from headwater.harness.conformance.check import Check, Observation, broken
 from headwater.harness.conformance.contents import content
 from headwater.harness.conformance.elsewhere import answer_elsewhere, task_digest
 from headwater.registry import Kind, Registry, Split, Task, TaskType
@@ -72,7 +72,7 @@ class _Subject:
         kept = load_usable(self.card, self.type, THUMBNAIL)
         self.type.methods.outputs(kept.found["train"].targets, kept.classes)
         fits = self.type.counted(kept.classes) or "targets fit"
-        return Seen(f"{fits} · {kept.flawed}" if kept.flaws else fits, kept.flaws)
+        return Observation(f"{fits} · {kept.flawed}" if kept.flaws else fits, kept.flaws)
 
     def decodes(self) -> str:
         from headwater.harness.data.decoding import decode_all

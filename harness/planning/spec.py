@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from headwater.harness.planning.benchmarks import find_spec
 from headwater.registry.errors import BadSpec
 from headwater.registry.names import split_list
 from headwater.registry.validation import validated
@@ -225,17 +226,12 @@ class Spec(_Section):
     def read(cls, path: Path | str, **overrides: Any) -> Spec:
         """Read a TOML spec; raises BadSpec naming the file, the key, the value and what is allowed.
 
-        Plugins named in the file are found beside it; the store is made where the command runs.
+        ``path`` may be the name of a benchmark that ships with the package, such as ``quickstart``. Plugins named in
+        the file are found beside it; the store is made where the command runs.
         """
-        path = Path(path)
+        path = find_spec(path)
         try:
             keys = tomllib.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise BadSpec(
-                f"there is no spec at {path}",
-                subject=str(path),
-                hint="See benchmarks/ for specs to start from.",
-            ) from None
         except IsADirectoryError:
             raise BadSpec(f"{path} is a folder, not a TOML file", subject=str(path)) from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -106,7 +106,7 @@ class Selection:
     adapt: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Request:
     """What is asked: see ``headwater select --help``. ``keys`` are a spec's: store, image_size, training, seeds, ..."""
 
@@ -147,43 +147,49 @@ def select(
     from the store. Raises HeadwaterError for what cannot be asked; one source's failure only takes that one out.
     """
     patterns = (sources,) if isinstance(sources, str) else tuple(sources)
-    asked = Request(
-        task,
-        patterns,
-        budget,
-        selector,
-        metric,
-        sizes,
-        max_parameters,
-        licences,
-        adaptation,
-        confirm,
-        keys,
+    request = Request(
+        task=task,
+        sources=patterns,
+        budget=budget,
+        selector=selector,
+        metric=metric,
+        sizes=sizes,
+        max_parameters=max_parameters,
+        licences=licences,
+        adaptation=adaptation,
+        confirm=confirm,
+        keys=keys,
     )
     with Session() as session:
-        return answer(
-            prepared(asked, plugins, control or Control(), watcher or NullWatcher(), session, say)
+        question = prepared(
+            request,
+            plugins=plugins,
+            control=control or Control(),
+            watcher=watcher or NullWatcher(),
+            session=session,
+            say=say,
         )
+        return answer(question)
 
 
 def prepared(
-    asked: Request,
+    request: Request,
+    *,
     plugins: Sequence[PluginLike],
     control: Control,
     watcher: Watcher,
     session: Session,
     say: Say,
-    *,
     look: bool = True,
-) -> Prepared:
+) -> PreparedQuestion:
     """The question's parts, checked; with ``look``, the task's images are decoded and counted."""
     # A spec wants a source: the pool is made with the registry, which comes of the spec's plugins.
     keys = {
         "seeds": [0],
-        **asked.keys,
+        **request.keys,
         "name": "select",
-        "tasks": [asked.task],
-        "adaptations": [asked.adaptation],
+        "tasks": [request.task],
+        "adaptations": [request.adaptation],
         "references": [],
     }
     spec = Spec.of({**keys, "sources": ["-"]}, where="select")
@@ -191,9 +197,9 @@ def prepared(
     with registry.remembering():
         (task,) = _tasks(spec, registry)
         task_type = registry.task_type(task.type)
-        metric = _metric(asked.metric or task.metric, task, task_type)
-        card, options = registry.selector(asked.selector)
-        pool = pool_of(asked.sources, task, registry, asked.max_parameters, asked.licences)
+        metric = _metric(request.metric or task.metric, task, task_type)
+        card, options = registry.selector(request.selector)
+        pool = pool_of(request.sources, task, registry, request.max_parameters, request.licences)
     data = prepare(task, task_type, spec.image_size, spec.resources.cpus_per_cell) if look else None
     if data and data.flawed:
         say(data.flawed.of_task(task.name))
@@ -203,27 +209,27 @@ def prepared(
         registry=registry,
         sources={source.name: source for source in pool.sources},
         images=images,
-        sizes=_sizes(asked.sizes, images, smallest),
+        sizes=_sizes(request.sizes, images, smallest),
         metric=metric.name,
         sign=metric.sign,
-        budget=asked.budget,
+        budget=request.budget,
         control=replace(control, kind="select"),
         session=session,
         watcher=watcher,
         say=say,
         data=data,
     )
-    return Prepared(live, pool, task, asked, lambda question: ranked(card, options, question))
+    return PreparedQuestion(live, pool, task, request, lambda question: ranked(card, options, question))
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedQuestion:
     """A question that can be put: the live work behind it, the pool, and the selector."""
 
     live: Live
     pool: Pool
     task: Task
-    asked: Request
+    request: Request
     rank: Callable[[Question], Mapping[str, float]]
 
 
@@ -282,12 +288,12 @@ def _sizes(asked: Sequence[int | str], images: int, smallest: int) -> list[int]:
 # -- asking -----------------------------------------------------------------------------------------------
 
 
-def question_of(ready: Prepared, sources: Sequence[SourceModel]) -> Question:
+def question_of(ready: PreparedQuestion, sources: Sequence[SourceModel]) -> Question:
     """What the selector is asked of these sources, with what the store knows of other tasks."""
     live, task, registry = ready.live, ready.task, ready.live.registry
     parents = registry.domain_parents()
     try:
-        records = Recorded.read(live.store, ready.asked.adaptation).records_but(task.name)
+        records = Recorded.read(live.store, ready.request.adaptation).records_but(task.name)
     except StoreMissing:
         records = []
     return Question(
@@ -327,7 +333,7 @@ def ranked(card: Selector, options: Mapping[str, Value], question: Question) -> 
     return scores
 
 
-def asked_of_selector(ready: Prepared) -> Mapping[str, float]:
+def asked_of_selector(ready: PreparedQuestion) -> Mapping[str, float]:
     """The selector's scores. Where sources turned out to be unusable it is asked again without them: what a failure left missing, it
     may have taken for a spent budget. What was measured is in the store by then. Raises NotApplicable where it can answer nothing."""
     live = ready.live
@@ -346,15 +352,15 @@ def asked_of_selector(ready: Prepared) -> Mapping[str, float]:
             return scores
 
 
-def answer(ready: Prepared) -> Selection:
+def answer(ready: PreparedQuestion) -> Selection:
     """Put the question, and say how sure the answer is."""
     with ready.live.registry.remembering():
         scores = asked_of_selector(ready)
-        confirm(ready.live, scores, ready.asked.confirm)
+        confirm(ready.live, scores, ready.request.confirm)
         return _judged(ready, scores)
 
 
-def _judged(ready: Prepared, scores: Mapping[str, float]) -> Selection:
+def _judged(ready: PreparedQuestion, scores: Mapping[str, float]) -> Selection:
     """The selector's order, but for what was measured to be better, and all that is known of it."""
     live, lowest = ready.live, min(scores.values(), default=0.0)
     prediction = Prediction(
@@ -392,7 +398,7 @@ def _judged(ready: Prepared, scores: Mapping[str, float]) -> Selection:
             counts[rung] = counts.get(rung, 0) + 1
     return Selection(
         task=ready.task.name,
-        selector=ready.asked.selector,
+        selector=ready.request.selector,
         metric=live.metric,
         sign=live.sign,
         candidates=candidates,
@@ -435,32 +441,46 @@ def _on_test(live: Live, source: str, top: Rung) -> Tested | None:
     return Tested(answers.value(), low, high, len(answers))
 
 
-def forecasts(ready: Prepared) -> Iterator[tuple[str, Forecast, int, int]]:
-    """For each rung, what fine-tuning every source on it would cost: its name, the forecast, cells that are done, all cells."""
+@dataclass(frozen=True)
+class RungForecast:
+    """What fine-tuning every source on one rung would cost.
+
+    Attributes:
+        what: The rung, as people read it.
+        cost: The forecast for the cells that are left.
+        done: How many of its cells are done.
+        cells: How many cells it has.
+    """
+
+    what: str
+    cost: Forecast
+    done: int
+    cells: int
+
+
+def forecasts(ready: PreparedQuestion) -> Iterator[RungForecast]:
+    """Yield what fine-tuning every source would cost on each rung, as far as the store can tell."""
     live, epochs = ready.live, ready.live.spec.training.epochs
     for size in (*live.sizes, live.images):
-        standing = compare_with_store(
-            live.cells_of(list(live.sources), Rung(size, epochs)), live.control
-        )
-        words = (
-            (f"all {size:,} images" if size else "all images")
-            if size == live.images
-            else f"{size:,} images"
-        )
-        yield (
-            f"every source on {words}, {epochs} epochs",
-            standing.cost,
-            standing.cells["done"],
-            sum(standing.cells.values()),
+        plan = live.cells_of(list(live.sources), Rung(size, epochs))
+        status = compare_with_store(plan, live.control)
+        images = f"{size:,} images" if size else "images"
+        if size == live.images:
+            images = f"all {images}"
+        yield RungForecast(
+            what=f"every source on {images}, {epochs} epochs",
+            cost=status.cost,
+            done=status.cells["done"],
+            cells=sum(status.cells.values()),
         )
 
 
-def adapt_command(source: str, ready: Prepared) -> str:
+def adapt_command(source: str, ready: PreparedQuestion) -> str:
     """The command that fine-tunes a source as this question would, and writes its network."""
     spec, plugins, plain = ready.live.spec, ready.live.registry.plugins, Spec.model_fields
     words = ["headwater", "adapt", ready.task.name, "--source", source]
     words += (
-        ["--adaptation", ready.asked.adaptation] if ready.asked.adaptation != "fine_tune" else []
+        ["--adaptation", ready.request.adaptation] if ready.request.adaptation != "fine_tune" else []
     )
     for key in ("image_size", "validation", "store"):
         if (value := getattr(spec, key)) != plain[key].default:

@@ -191,13 +191,20 @@ def test_adapt_and_select_say_it_too(registry, tmp_path, capsys):
     assert (answer.status, answer.err.count(said)) == (0, 1)
     lines: list[str] = []
     asked = Request(
-        name,
-        ("scratch/test_resnet",),
+        task=name,
+        sources=("scratch/test_resnet",),
         selector="random",
         keys={"image_size": 32, "store": tmp_path / "s.duckdb"},
     )
     with Session() as session:
-        select_prepared(asked, (), Control(executor="inline"), NullWatcher(), session, lines.append)
+        select_prepared(
+            asked,
+            plugins=(),
+            control=Control(executor="inline"),
+            watcher=NullWatcher(),
+            session=session,
+            say=lines.append,
+        )
     assert said in lines
 
 

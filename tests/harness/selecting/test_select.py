@@ -264,14 +264,19 @@ def test_asked_sizes_go_to_the_nearest_rung(tmp_path):
 
     with Session() as session:
         asked = Request(
-            "toy/shades",
-            [SOURCES],
+            task="toy/shades",
+            sources=[SOURCES],
             sizes=[6, 20],
             selector="own/halving",
             keys={**KEYS, "store": tmp_path / "s.duckdb"},
         )
         live = prepared(
-            asked, [PLUGIN, *OWN], INLINE, NullWatcher(), session, lambda text: None
+            asked,
+            plugins=[PLUGIN, *OWN],
+            control=INLINE,
+            watcher=NullWatcher(),
+            session=session,
+            say=lambda text: None,
         ).live
     found = [
         live.rung(size, epochs)

@@ -28,9 +28,15 @@ def require_run_layer(purpose: str) -> None:
     Args:
         purpose: The command or name that needs the layer, such as ``headwater run``.
     """
-    for module in RUN_MODULES:
-        if importlib.util.find_spec(module) is None:
-            raise missing_layer(purpose)
+    if not all(map(_is_installed, RUN_MODULES)):
+        raise missing_layer(purpose)
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ImportError:
+        return False
 
 
 def missing_layer(purpose: str) -> MissingLayer:

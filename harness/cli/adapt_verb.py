@@ -39,9 +39,7 @@ SECTIONS = ("training", "pretraining", "tuning", "resources")
 @option(
     "--save", required=True, type=click.Path(path_type=Path), help="The file to write, safetensors."
 )
-@option(
-    "--adaptation", default="fine_tune", help="How the source is adapted."
-)
+@option("--adaptation", default="fine_tune", help="How the source is adapted.")
 @option(
     "--size",
     default="full",

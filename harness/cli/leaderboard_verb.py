@@ -31,9 +31,7 @@ _JUDGING = "Judging selectors"
     ],
 )
 @store_option
-@option(
-    "--task", default="", section=_CELLS, help="Target tasks: names and globs, with commas."
-)
+@option("--task", default="", section=_CELLS, help="Target tasks: names and globs, with commas.")
 @option(
     "--adaptation", default="", section=_CELLS, help="Adaptations: names and globs, with commas."
 )
@@ -173,9 +171,7 @@ def _judge(
     selectors = selectors_to_judge(Registry.discover(plugins), store, names)
     adaptation = cells.adaptation or "fine_tune"
     share = BUDGET if budget is None else budget
-    judged = judge(
-        store, selectors, replace(cells, adaptation=""), adaptation, budget=share
-    )
+    judged = judge(store, selectors, replace(cells, adaptation=""), adaptation, budget=share)
     judged_table(judged).print(format_)
     if plot:
         from headwater.leaderboard.show.plots.selectors import save_plot

@@ -55,9 +55,7 @@ def _check_name(kind: str, name: str) -> None:
         raise BadName(f"{name!r} cannot be a name", subject=name, hint=hint)
     registry = Registry.discover()
     owners = [
-        provider
-        for provider in registry.providers
-        if provider.kind == kind and provider.owns(name)
+        provider for provider in registry.providers if provider.kind == kind and provider.owns(name)
     ]
     card = registry.cards[Kind(kind)].get(name)
     if card or owners:

@@ -278,9 +278,7 @@ def _has_results(report: Report, status: PlanStatus) -> bool:
 
 
 def _is_success(report: Report, status: PlanStatus) -> bool:
-    return not (
-        _failed(report, status) or report.stopped or not _has_results(report, status)
-    )
+    return not (_failed(report, status) or report.stopped or not _has_results(report, status))
 
 
 def _show_what_is_next(report: Report, status: PlanStatus, then: str, same_command: str) -> None:

@@ -44,9 +44,7 @@ class ParameterCount(click.ParamType[int]):
         try:
             return round(float(number.replace("_", "").replace(",", "")) * (unit or 1.0))
         except (ValueError, OverflowError):
-            self.fail(
-                f"{text!r} is not a number of parameters such as 5M or 30000000", param, ctx
-            )
+            self.fail(f"{text!r} is not a number of parameters such as 5M or 30000000", param, ctx)
 
 
 @verb(
@@ -121,7 +119,7 @@ class ParameterCount(click.ParamType[int]):
     section=WHAT_TO_MEASURE,
     help="Training images of the rungs.  [default: 50, 150, and all]",
 )
-@chosen_options(SPEC_KEYS, SPEC_SECTIONS)
+@chosen_options(SPEC_KEYS, SPEC_SECTIONS, shown_defaults={"seeds": "0,"})
 @plugin_option(section=RUNNING)
 @executor_options
 @option(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
 from typing import Any, TypeVar
 
-import click
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
@@ -38,12 +38,22 @@ def spec_options(function: _F) -> _F:
     return chosen_options(keys, SECTIONS)(function)
 
 
-def chosen_options(keys: Collection[str], sections: Collection[str]) -> Callable[[_F], _F]:
-    """Return a decorator that adds options for these top-level keys and all of these sections."""
+def chosen_options(
+    keys: Collection[str],
+    sections: Collection[str],
+    shown_defaults: Mapping[str, str] = MappingProxyType({}),
+) -> Callable[[_F], _F]:
+    """Return a decorator that adds options for some keys of a spec.
+
+    Args:
+        keys: Top-level keys.
+        sections: Sections, of which all keys are added.
+        shown_defaults: Defaults of top-level keys where the verb's differ from the spec's.
+    """
 
     def add(function: _F) -> _F:
         options = [
-            _key_option(key, field, WHAT_TO_MEASURE)
+            _key_option(key, field, WHAT_TO_MEASURE, shown_defaults.get(key, ""))
             for key, field in Spec.model_fields.items()
             if key in keys
         ]
@@ -83,8 +93,10 @@ def _option_name(section: str, key: str) -> str:
     return key if section in _WITHOUT_PREFIX else f"{section}_{key}"
 
 
-def _key_option(name: str, field: FieldInfo, section: str) -> Callable[[_F], _F]:
-    default = _shown_default(field)
+def _key_option(
+    name: str, field: FieldInfo, section: str, shown_default: str = ""
+) -> Callable[[_F], _F]:
+    default = shown_default or _shown_default(field)
     shown = f"  [default: {default}]" if default else ""
     decorate: Callable[[_F], _F] = option(
         f"--{name.replace('_', '-')}",

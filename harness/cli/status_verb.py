@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
 from headwater.harness.cli.options import format_option
 from headwater.harness.cli.store_option import store_option, store_to_read
 from headwater.harness.cli.verb import option, verb

@@ -48,7 +48,7 @@ class Verb(click.Command):
         if self.measures:
             from headwater.registry.layers import require_run_layer
 
-            require_run_layer(f"headwater {self.name}")
+            require_run_layer(ctx.command_path)
         return super().invoke(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -56,6 +56,8 @@ class Verb(click.Command):
         sections: dict[str, list[tuple[str, str]]] = {}
         section = "Options"
         for parameter in self.get_params(ctx):
+            if isinstance(parameter, click.Argument):  # the usage line and the text name them
+                continue
             section = getattr(parameter, "section", "") or section
             record = parameter.get_help_record(ctx)
             if record:

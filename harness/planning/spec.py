@@ -229,6 +229,7 @@ class Spec(_Section):
         ``path`` may be the name of a benchmark that ships with the package, such as ``quickstart``. Plugins named in
         the file are found beside it; the store is made where the command runs.
         """
+        typed = str(path)
         path = find_spec(path)
         try:
             keys = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -239,7 +240,7 @@ class Spec(_Section):
         keys = {"name": path.stem} | keys
         if isinstance(keys.get("plugins"), list):
             keys["plugins"] = [path.parent / str(plugin) for plugin in keys["plugins"]]
-        return cls.of(keys, where=str(path), **overrides)
+        return cls.of(keys, where=typed, **overrides)
 
     @classmethod
     def of(cls, keys: Mapping[str, Any], *, where: str = "spec", **overrides: Any) -> Spec:

@@ -219,7 +219,9 @@ def prepared(
         say=say,
         data=data,
     )
-    return PreparedQuestion(live, pool, task, request, lambda question: ranked(card, options, question))
+    return PreparedQuestion(
+        live, pool, task, request, lambda question: ranked(card, options, question)
+    )
 
 
 @dataclass(frozen=True)
@@ -480,7 +482,9 @@ def adapt_command(source: str, ready: PreparedQuestion) -> str:
     spec, plugins, plain = ready.live.spec, ready.live.registry.plugins, Spec.model_fields
     words = ["headwater", "adapt", ready.task.name, "--source", source]
     words += (
-        ["--adaptation", ready.request.adaptation] if ready.request.adaptation != "fine_tune" else []
+        ["--adaptation", ready.request.adaptation]
+        if ready.request.adaptation != "fine_tune"
+        else []
     )
     for key in ("image_size", "validation", "store"):
         if (value := getattr(spec, key)) != plain[key].default:

@@ -135,7 +135,7 @@ def _plain(value: object) -> object:
 
 def _nothing(store: Store, rows: pd.DataFrame) -> QueryError:
     if rows.empty:
-        hint = "Analyse a benchmark: headwater analyse benchmarks/four_networks.toml"
+        hint = "Analyse a benchmark: headwater analyse four_networks"
         return QueryError(
             f"{store.path} holds no analysis of networks yet", subject=str(store.path), hint=hint
         )

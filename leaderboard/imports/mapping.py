@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
+from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -166,7 +167,8 @@ class TableMapping(MappingSection):
         try:
             keys = tomllib.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            hint = "See benchmarks/published/ for mappings to start from."
+            examples = files("headwater") / "benchmarks" / "published"
+            hint = f"Mappings to start from are in {examples}."
             raise BadSpec(f"there is no mapping at {path}", subject=str(path), hint=hint) from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise BadSpec(f"{path} is not TOML: {error}", subject=str(path)) from None

@@ -106,7 +106,7 @@ def _check_magic(path: Path) -> None:
 
 
 def missing(path: Path) -> StoreMissing:
-    hint = "Run one: headwater run benchmarks/quickstart.toml; or name yours: --store FILE.duckdb"
+    hint = "Run one: headwater run quickstart; or name yours: --store FILE.duckdb"
     return StoreMissing(f"No store here yet ({path}).", subject=str(path), hint=hint)
 
 

@@ -104,3 +104,54 @@ def test_a_file_that_cannot_be_used_is_an_error(capsys, tmp_path, text, problem)
 def test_a_file_or_name_that_is_not_there_is_an_error(capsys):
     assert "there is no plugin at none.py" in run_headwater(capsys, "check", "none.py").err
     assert "nothing is called 'linear_prob'" in run_headwater(capsys, "check", "linear_prob").err
+
+
+BROKEN = """import headwater as hw
+
+@hw.estimator("lab/broken", low=0.0)
+def broken(features, labels):
+    "Divides by nothing."
+    return helper(features)
+
+def helper(features):
+    return 1 / (len(features) - len(features))
+
+@hw.estimator("lab/sound", low=0.0, high=1.0)
+def sound(features, labels):
+    "Half of everything."
+    return 0.5
+"""
+
+
+@pytest.mark.parametrize("options", [("--trace", "lab/broken"), ("--debug",)])
+def test_the_whole_traceback_of_a_plugin_is_shown(capsys, tmp_path, options):
+    path = tmp_path / "mine.py"
+    path.write_text(BROKEN)
+    answer = run_headwater(capsys, "check", path, *options)
+    assert answer.status == 1
+    assert "Traceback" in answer.err and "in helper" in answer.err
+    assert "ZeroDivisionError" in answer.err
+    assert ("lab/sound" in answer.out) == (options == ("--debug",))
+
+
+def test_without_it_the_command_that_shows_it_is_named(capsys, tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(BROKEN)
+    answer = run_headwater(capsys, "check", path)
+    assert (answer.status, "Traceback" in answer.err) == (1, False)
+    assert "--trace lab/broken" in answer.out
+
+
+def test_a_file_that_cannot_be_imported_is_traced_too(capsys, tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text("def outer():\n    import not_there\n\nouter()\n")
+    answer = run_headwater(capsys, "check", path, "--trace", "lab/any")
+    assert answer.status == 1
+    assert "in outer" in answer.err and "not_there" in answer.err
+
+
+def test_a_name_to_trace_that_is_not_there_brings_the_nearest(capsys, tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(BROKEN)
+    answer = run_headwater(capsys, "check", path, "--trace", "lab/brokn")
+    assert answer.status == 2 and "Did you mean lab/broken?" in answer.err

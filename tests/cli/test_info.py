@@ -212,3 +212,21 @@ def test_a_job_without_a_store_says_what_to_run(capsys, tmp_path, picture):
 def test_several_names_are_shown_one_after_the_other(capsys):
     answer = run_headwater(capsys, "info", "indoor", "fine_tune")
     assert answer.out.index("indoor (domain)") < answer.out.index("fine_tune (adaptation)")
+
+
+def test_the_command_that_checks_can_be_pasted(capsys, tmp_path):
+    import shlex
+
+    folder = tmp_path / "my plugins"
+    folder.mkdir()
+    (folder / "mine.py").write_text(
+        "import headwater as hw\nlunar = hw.Domain(name='lunar', within=('aerial',))\n"
+    )
+    words = ("info", "lunar", "--plugin", folder / "mine.py", "--format", "json")
+    facts = {row["fact"]: row["value"] for row in json.loads(run_headwater(capsys, *words).out)}
+    typed = shlex.split(facts["check"])
+    assert typed == ["headwater", "check", "lunar", "--plugin", str(folder / "mine.py")]
+    assert run_headwater(capsys, *typed[1:]).status == 0
+    name = "scratch/test_resnet[stem_width=8]"
+    answer = run_headwater(capsys, "info", name, "--format", "csv")
+    assert f"headwater check '{name}'" in answer.out

@@ -238,7 +238,7 @@ def test_regret_against_cost_is_drawn_the_same_twice(judged, tmp_path, ending):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--selectors", "--by", "scenario"), "leave out --attribution, --by and --scenario"),
+        (("--selectors", "--by", "scenario"), "--by"),
         (("--plot", "x.png"), "go with --selectors"),
         (("--selectors", "--budget", "2"), "is not in the range"),
     ],

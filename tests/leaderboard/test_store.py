@@ -179,8 +179,7 @@ def test_reading_a_store_that_is_not_there_says_how_to_make_one(tmp_path):
         Store(tmp_path / "s.duckdb").sql("FROM gains")
     assert caught.value.message == f"No store here yet ({tmp_path / 's.duckdb'})."
     assert (
-        caught.value.hint
-        == "Run one: headwater run benchmarks/quickstart.toml; or name yours: --store FILE.duckdb"
+        caught.value.hint == "Run one: headwater run quickstart; or name yours: --store FILE.duckdb"
     )
 
 

@@ -10,35 +10,20 @@ from .harness.selecting.select import select as select
 from .leaderboard import findings as findings
 from .leaderboard.store.store import Store as Store
 from .plugins.models.timm_models import timm_model as timm_model
-from .registry.cards.adaptation import (
-    Adaptation as Adaptation,
-)
-from .registry.cards.adaptation import (
-    Batch as Batch,
-)
-from .registry.cards.adaptation import (
-    Context as Context,
-)
-from .registry.cards.adaptation import (
-    Features as Features,
-)
-from .registry.cards.adaptation import (
-    Objective as Objective,
-)
-from .registry.cards.adaptation import (
-    ParameterGroup as ParameterGroup,
-)
-from .registry.cards.adaptation import (
-    Solution as Solution,
-)
-from .registry.cards.adaptation import (
-    SourceData as SourceData,
-)
-from .registry.cards.adaptation import (
-    adaptation as adaptation,
-)
+from .registry.cache import cache_folder as cache_folder
+from .registry.cache import write_atomically as write_atomically
+from .registry.cards.adaptation import Adaptation as Adaptation
+from .registry.cards.adaptation import Batch as Batch
+from .registry.cards.adaptation import Context as Context
+from .registry.cards.adaptation import Features as Features
+from .registry.cards.adaptation import Objective as Objective
+from .registry.cards.adaptation import ParameterGroup as ParameterGroup
+from .registry.cards.adaptation import Solution as Solution
+from .registry.cards.adaptation import SourceData as SourceData
+from .registry.cards.adaptation import adaptation as adaptation
 from .registry.cards.annotations import Annotations as Annotations
 from .registry.cards.annotations import Encoded as Encoded
+from .registry.cards.card import Card as Card
 from .registry.cards.card import Kind as Kind
 from .registry.cards.domains import Domain as Domain
 from .registry.cards.estimator import Estimator as Estimator
@@ -49,9 +34,14 @@ from .registry.cards.provider import Provider as Provider
 from .registry.cards.selector import Question as Question
 from .registry.cards.selector import Record as Record
 from .registry.cards.selector import Selector as Selector
+from .registry.cards.selector import rank_rest_last as rank_rest_last
 from .registry.cards.selector import selector as selector
+from .registry.cards.source_model import Chain as Chain
 from .registry.cards.source_model import SourceModel as SourceModel
 from .registry.cards.source_model import source_model as source_model
+from .registry.cards.source_model import weights_read as weights_read
+from .registry.cards.task import HELD_OUT_SPLITS as HELD_OUT_SPLITS
+from .registry.cards.task import SPLITS as SPLITS
 from .registry.cards.task import Split as Split
 from .registry.cards.task import Task as Task
 from .registry.cards.task import task as task
@@ -60,12 +50,35 @@ from .registry.cards.task_type import Probe as Probe
 from .registry.cards.task_type import Pyramid as Pyramid
 from .registry.cards.task_type import TaskType as TaskType
 from .registry.cards.task_type import TaskTypeMethods as TaskTypeMethods
+from .registry.cards.task_type import directed as directed
 from .registry.cards.task_type import task_type as task_type
 from .registry.discovery import Registry as Registry
+from .registry.errors import BadName as BadName
+from .registry.errors import BadPlugin as BadPlugin
+from .registry.errors import BadSpec as BadSpec
 from .registry.errors import DataError as DataError
 from .registry.errors import HeadwaterError as HeadwaterError
 from .registry.errors import NotApplicable as NotApplicable
+from .registry.errors import QueryError as QueryError
+from .registry.errors import StoreError as StoreError
+from .registry.errors import TrainingError as TrainingError
+from .registry.errors import UnknownName as UnknownName
+from .registry.errors import WeightsError as WeightsError
+from .registry.evidence.discriminant import Discriminant as Discriminant
+from .registry.evidence.discriminant import float64_blocks as float64_blocks
 from .registry.evidence.evidence import Evidence as Evidence
+from .registry.evidence.moments import Moments as Moments
+from .registry.evidence.principal import Principal as Principal
 from .registry.evidence.shape import Shape as Shape
+from .registry.evidence.sums import Sums as Sums
+from .registry.evidence.sums import label_columns as label_columns
+from .registry.identity import code_of as code_of
+from .registry.identity import digest as digest
 from .registry.names import Name as Name
+from .registry.names import Value as Value
+from .registry.names import did_you_mean as did_you_mean
+from .registry.names import split_list as split_list
+from .registry.options import check_options as check_options
+from .registry.stages import called_modules as called_modules
+from .registry.stages import depths as depths
 from .registry.stages import stages as stages

@@ -21,7 +21,7 @@ from headwater.registry.cards.selector import (
     Question,
     Record,
     Selector,
-    last_for_the_rest,
+    rank_rest_last,
     selector,
 )
 from headwater.registry.cards.source_model import Chain, SourceModel, source_model
@@ -79,7 +79,7 @@ __all__ = [
     "directed",
     "estimator",
     "kind_of",
-    "last_for_the_rest",
+    "rank_rest_last",
     "selector",
     "source_model",
     "task",

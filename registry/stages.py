@@ -49,13 +49,13 @@ def depths(parts: Mapping[str, nn.Module]) -> dict[str, float]:
     return {name: place / len(parts) for place, name in enumerate(parts)}
 
 
-def called(part: nn.Module) -> Iterator[nn.Module]:
+def called_modules(part: nn.Module) -> Iterator[nn.Module]:
     """The modules of a part that the network calls: lists are not called, their items are."""
     from torch import nn
 
     if isinstance(part, nn.ModuleList):
         for item in part:
-            yield from called(item)
+            yield from called_modules(item)
     elif not isinstance(part, nn.ParameterList):
         yield part
 

@@ -11,7 +11,7 @@ import numpy as np
 from headwater.harness.data.column_values import images_of, names_of, targets_of
 from headwater.harness.data.columns import choose_columns
 from headwater.registry import Split, Task
-from headwater.registry.cards.task import HELD_OUT
+from headwater.registry.cards.task import HELD_OUT_SPLITS
 from headwater.registry.errors import DataError
 
 TEST_SHARE = 0.3
@@ -75,11 +75,11 @@ def _train_and_test(splits: dict[str, Split], task: Task) -> dict[str, Split]:
             subject=task.name,
             hint="Name one of its splits train.",
         )
-    held_out = next((name for name in HELD_OUT if name in splits and splits[name].total), None)
+    held_out = next((name for name in HELD_OUT_SPLITS if name in splits and splits[name].total), None)
     if held_out is None:
         return _carve(splits["train"])
     train = splits["train"]
-    for name in HELD_OUT:
+    for name in HELD_OUT_SPLITS:
         if name in splits and name != held_out:
             train = _joined(train, splits[name])
     return {"train": train, "test": splits[held_out]}

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from headwater.registry.errors import NotApplicable
-from headwater.registry.stages import called, stages
+from headwater.registry.stages import called_modules, stages
 
 REDUCTION = 4
 """How many times narrower an adapter is than the activations it adds to: so the laterals stay fewer than the column's own weights."""
@@ -88,7 +88,7 @@ class Progressive(nn.Module):
 
 def _entries(backbone: nn.Module) -> list[nn.Module]:
     """The modules with which the stages after the first begin: what goes into them is h_{i−1}."""
-    return [next(called(part)) for part in list(stages(backbone).values())[1:]]
+    return [next(called_modules(part)) for part in list(stages(backbone).values())[1:]]
 
 
 def _through(

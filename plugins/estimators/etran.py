@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from headwater.registry import Evidence, Score, estimator
-from headwater.registry.evidence.discriminant import blocks_of
+from headwater.registry.evidence.discriminant import float64_blocks
 
 
 @estimator("etran", pooled=True)
@@ -23,7 +23,7 @@ def _energy(evidence: Evidence) -> float:
     import numpy as np
 
     total = 0.0
-    for features, _ in blocks_of(evidence.features, evidence.labels):
+    for features, _ in float64_blocks(evidence.features, evidence.labels):
         most = features.max(1)
         features = np.exp(features - most[:, None])
         total += float((most + np.log(features.sum(1))).sum())

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from headwater.registry import Evidence, Score, estimator
-from headwater.registry.evidence.discriminant import Discriminant, blocks_of
+from headwater.registry.evidence.discriminant import Discriminant, float64_blocks
 from headwater.registry.evidence.moments import Moments
 from headwater.registry.evidence.sums import Sums, label_columns
 
@@ -32,7 +32,7 @@ def sfda(evidence: Evidence) -> Score:
 
     def mixed() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         start = 0
-        for features, own in blocks_of(evidence.features, labels):
+        for features, own in float64_blocks(evidence.features, labels):
             share = weights[start : start + len(own), None]
             start += len(own)
             yield share * features + (1 - share) * others[own], own

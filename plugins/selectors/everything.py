@@ -1,6 +1,6 @@
 """What a selector saves: fine-tune all and see."""
 
-from headwater.registry import Question, last_for_the_rest, selector
+from headwater.registry import Question, rank_rest_last, selector
 from headwater.registry.errors import NotApplicable
 
 
@@ -12,4 +12,4 @@ def everything(question: Question) -> dict[str, float]:
     )
     if not seen:
         raise NotApplicable("nothing to measure with", subject="everything")
-    return last_for_the_rest(dict(seen), question)
+    return rank_rest_last(dict(seen), question)

@@ -1,6 +1,6 @@
 """The largest pre-training set first."""
 
-from headwater.registry import Question, last_for_the_rest, selector
+from headwater.registry import Question, rank_rest_last, selector
 from headwater.registry.errors import NotApplicable
 
 
@@ -14,4 +14,4 @@ def largest(question: Question) -> dict[str, float]:
     }
     if not known:
         raise NotApplicable("no source says how many images it was trained on", subject="largest")
-    return last_for_the_rest(known, question)
+    return rank_rest_last(known, question)

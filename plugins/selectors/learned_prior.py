@@ -2,7 +2,7 @@
 
 from headwater.plugins.prior_model import PriorModel
 from headwater.plugins.relative_rank import mean_relative_rank
-from headwater.registry import Question, last_for_the_rest, selector
+from headwater.registry import Question, rank_rest_last, selector
 from headwater.registry.errors import NotApplicable
 
 
@@ -21,4 +21,4 @@ def learned_prior(question: Question) -> dict[str, float]:
             "no records of these sources, nor of three other targets to learn from",
             subject="learned_prior",
         )
-    return last_for_the_rest(known, question)
+    return rank_rest_last(known, question)

@@ -1,7 +1,7 @@
 """The store's own prior: what did well elsewhere."""
 
 from headwater.plugins.relative_rank import mean_relative_rank
-from headwater.registry import Question, last_for_the_rest, selector
+from headwater.registry import Question, rank_rest_last, selector
 from headwater.registry.errors import NotApplicable
 
 
@@ -14,4 +14,4 @@ def prior(question: Question) -> dict[str, float]:
         raise NotApplicable(
             "no two of these sources were measured together on another target", subject="prior"
         )
-    return last_for_the_rest(known, question)
+    return rank_rest_last(known, question)

@@ -1,6 +1,6 @@
 """What does best on its own pre-training task first."""
 
-from headwater.registry import Question, last_for_the_rest, selector
+from headwater.registry import Question, rank_rest_last, selector
 from headwater.registry.errors import NotApplicable
 
 
@@ -16,4 +16,4 @@ def source_accuracy(question: Question) -> dict[str, float]:
         raise NotApplicable(
             "no source says how accurate it is on its own task", subject="source_accuracy"
         )
-    return last_for_the_rest(known, question)
+    return rank_rest_last(known, question)

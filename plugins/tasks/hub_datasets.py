@@ -9,7 +9,7 @@ from typing import Any
 from headwater.plugins.hub import hub_or_cache
 from headwater.plugins.tasks._facts import COLUMNS, Form, facts_of
 from headwater.registry import Kind, Name, Provider, Registry, Task
-from headwater.registry.cards.task import HELD_OUT
+from headwater.registry.cards.task import HELD_OUT_SPLITS
 from headwater.registry.errors import BadName, DataError
 from headwater.registry.identity import code_of
 from headwater.registry.names import Value
@@ -39,7 +39,7 @@ def load(repository: str, revision: str, config: str, train: str, test: str) -> 
 
 def _held_out(splits: list[str]) -> str:
     """The split to test on; nothing where there is none, and the harness carves one."""
-    return next((split for split in HELD_OUT if split in splits), "")
+    return next((split for split in HELD_OUT_SPLITS if split in splits), "")
 
 
 def _fetched(repository: str, revision: str, config: str) -> Any:

@@ -143,10 +143,10 @@ class _ByEstimator:
             raise NotApplicable(f"{name} needs the target's images", subject=name)
         if not (scores := question.estimate(name)):
             raise NotApplicable(f"{name} has a score for none of these sources", subject=name)
-        return last_for_the_rest(scores, question)
+        return rank_rest_last(scores, question)
 
 
-def last_for_the_rest(scores: Mapping[str, float], question: Question) -> dict[str, float]:
+def rank_rest_last(scores: Mapping[str, float], question: Question) -> dict[str, float]:
     """The scores of what a selector knows, and for every other source of the question one score below them all."""
     known = {
         source.name: float(scores[source.name])

@@ -12,11 +12,11 @@ from headwater.registry.cards.flaw import Flaw
 from headwater.registry.identity import code_of, digest_files
 from headwater.registry.names import Value
 
-HELD_OUT = ("test", "validation", "val", "valid")
+HELD_OUT_SPLITS = ("test", "validation", "val", "valid")
 """What data sets call the split to test on, the likeliest first."""
 
 SPLITS: Mapping[str, str] = {"train": "train", "test": "test"} | dict.fromkeys(
-    HELD_OUT[1:], "validation"
+    HELD_OUT_SPLITS[1:], "validation"
 )
 """What data sets call their splits, and which each is."""
 

@@ -91,9 +91,9 @@ class Evidence:
     @cached_property
     def posteriors(self) -> Posteriors:
         """How surely the discriminant knows each image's own class; one more pass over the features."""
-        from headwater.registry.evidence.discriminant import Posteriors, blocks_of
+        from headwater.registry.evidence.discriminant import Posteriors, float64_blocks
 
-        return Posteriors.of(self.discriminant, blocks_of(self.features, self.labels))
+        return Posteriors.of(self.discriminant, float64_blocks(self.features, self.labels))
 
     @property
     def shape(self) -> Shape:

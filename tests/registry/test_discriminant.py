@@ -13,7 +13,7 @@ from headwater.registry.evidence import discriminant
 from headwater.registry.evidence.discriminant import (
     Discriminant,
     Posteriors,
-    blocks_of,
+    float64_blocks,
     largest_eigenvalue,
 )
 from headwater.registry.evidence.moments import Moments
@@ -49,7 +49,7 @@ def test_posteriors_are_those_of_bayes_rule(shrinkage, monkeypatch):
     expected = bayes(data.features, data.labels, shrinkage)
     monkeypatch.setattr(discriminant, "BLOCK", 35)  # several blocks
     fitted = Discriminant.of(Moments.of(data.features, data.labels), shrinkage)
-    found = Posteriors.of(fitted, blocks_of(data.features, data.labels))
+    found = Posteriors.of(fitted, float64_blocks(data.features, data.labels))
     own = np.arange(len(data.labels)), data.labels
     assert np.allclose(found.true, expected[own], atol=1e-10)
     assert np.allclose(found.softened, softmax(expected, axis=1)[own], atol=1e-10)

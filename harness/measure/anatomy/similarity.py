@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from headwater.harness.measure.anatomy.networks import HEAD, AnalysedNetwork, Networks
 from headwater.leaderboard.store.records import Reading
-from headwater.registry.stages import called, depths, stages
+from headwater.registry.stages import called_modules, depths, stages
 
 
 def similarity(networks: Networks, settings: Mapping[str, Any]) -> list[Reading]:
@@ -120,7 +120,7 @@ def _watched(subject: AnalysedNetwork) -> Iterator[dict[str, Tensor]]:
     hooks = [
         module.register_forward_hook(keep(stage))
         for stage, part in stages(subject.backbone).items()
-        for module in called(part)
+        for module in called_modules(part)
     ]
     try:
         yield seen

@@ -12,7 +12,7 @@ from headwater.harness.selecting.live import scaled
 from headwater.harness.selecting.rungs import Rung
 from headwater.harness.selecting.selection_table import selection_table
 from headwater.registry import Registry
-from headwater.registry.cards.selector import last_for_the_rest
+from headwater.registry.cards.selector import rank_rest_last
 from headwater.registry.errors import BadPlugin, BadSpec, NotApplicable, UnknownName
 from tests.harness.toy import PLUGIN, SIDE
 
@@ -29,7 +29,7 @@ def halving(question: hw.Question) -> dict[str, float]:
     )
     best = sorted(first, key=lambda name: -first[name])[:2]
     last = question.measure(best)
-    return last_for_the_rest(first | {name: 10 + value for name, value in last.items()}, question)
+    return rank_rest_last(first | {name: 10 + value for name, value in last.items()}, question)
 
 
 @hw.selector("own/asks")

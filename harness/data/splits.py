@@ -75,7 +75,9 @@ def _train_and_test(splits: dict[str, Split], task: Task) -> dict[str, Split]:
             subject=task.name,
             hint="Name one of its splits train.",
         )
-    held_out = next((name for name in HELD_OUT_SPLITS if name in splits and splits[name].total), None)
+    held_out = next(
+        (name for name in HELD_OUT_SPLITS if name in splits and splits[name].total), None
+    )
     if held_out is None:
         return _carve(splits["train"])
     train = splits["train"]

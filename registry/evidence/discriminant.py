@@ -100,7 +100,9 @@ class Posteriors:
         return cls(np.concatenate(true), np.concatenate(softened))
 
 
-def float64_blocks(features: np.ndarray, labels: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def float64_blocks(
+    features: np.ndarray, labels: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Rows in float64, of as many as keep the features, and as many scores, within BLOCK values."""
     import numpy as np
 

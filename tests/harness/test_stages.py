@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from headwater.harness.measure.backbone import Backbone
-from headwater.registry.stages import called, depths, stages
+from headwater.registry.stages import called_modules, depths, stages
 from tests.harness.toy import _network as toy_network
 
 PARTS = {
@@ -54,7 +54,7 @@ def test_every_part_is_called_in_its_order(architecture):
     fired: list[str] = []
     parts = stages(backbone)
     for name, part in parts.items():
-        for module in called(part):
+        for module in called_modules(part):
             module.register_forward_hook(lambda *_, name=name: fired.append(name))
     backbone(torch.zeros(1, 3, 160, 160))
     assert list(dict.fromkeys(fired)) == list(parts)

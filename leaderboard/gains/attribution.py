@@ -1,11 +1,16 @@
-"""Attribution: which source task carried a multi-source chain.
+"""Attribute a multi-source chain's gain to its source tasks.
 
-For one target, v(U) is the gain over the base of the chain on the source tasks U, at one adaptation, size and seed; v(∅) = 0, the
-base itself. A task is judged in two ways: what leaving it out costs, v(S) − v(S∖i), and its Shapley share of v(S). All are
-differences between cells of one seed, and so of the same target images.
+For one target, v(U) is the gain over the base of the chain on the source tasks U, at one adaptation, size and seed, and
+v(empty) = 0 is the base itself. A task i of the whole set S is judged in two ways:
 
-The targets of one base, adaptation and size are summed up where their chains are on the same tasks S, or would be had the target
-not been left out of its own. A task is then averaged over the targets that it was a source for.
+    leave-one-out:  v(S) - v(S without i),
+    Shapley share:  the mean of v(U with i) - v(U) over the orders in which tasks may join.
+
+All are differences between cells of one seed, and so of the same target images. The difference of the two is a task's
+redundancy: above 0, others can stand in for it.
+
+Targets of one base, adaptation and size are summed up where their chains are on the same tasks S, or would be had the
+target not been left out of its own. A task is then averaged over the targets that it was a source for.
 """
 
 from __future__ import annotations
@@ -17,7 +22,7 @@ from functools import cached_property
 from math import isnan, sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
-from headwater.leaderboard.gains.groups import Estimate, estimate
+from headwater.leaderboard.gains.groups import GainEstimate, estimate
 from headwater.leaderboard.gains.standings import Filter, measured
 from headwater.leaderboard.statistics.shapley import Coalition, Orders, orders
 from headwater.leaderboard.store.store import Store
@@ -29,9 +34,12 @@ if TYPE_CHECKING:
 Values = Mapping[Coalition, Mapping[int, float]]
 """v(U) by coalition and seed."""
 
+Observation = tuple[str, int, float]
+"""A target, a seed and a value."""
 
-class Place(NamedTuple):
-    """Where a game is played: all that its chains share besides their source tasks."""
+
+class GameContext(NamedTuple):
+    """Name what a game's chains share besides their source tasks."""
 
     base: str
     task: str
@@ -40,114 +48,138 @@ class Place(NamedTuple):
     protocol: str
     metric: str
 
+    @property
+    def comparable(self) -> tuple[str, str, str]:
+        """What games that are summed up share: base, adaptation and size."""
+        return self.base, self.adaptation, self.size
+
 
 @dataclass(frozen=True)
-class Game:
-    """One target's chain on all ``players`` (source tasks), and those on fewer."""
+class CoalitionGame:
+    """Hold the gains of a target's chain on all ``players`` (source tasks), and of those on fewer.
 
-    place: Place
+    Attributes:
+        context: What the chains share.
+        players: The source tasks of the whole chain.
+        values: The gain by coalition and seed.
+    """
+
+    context: GameContext
     players: Coalition
     values: Values
 
     def left_out(self, player: str) -> dict[int, float]:
-        """v(S) − v(S∖i) by seed."""
-        rest = self.values.get(self.players - {player}, {})
-        return {
-            seed: value - rest[seed]
-            for seed, value in self.values[self.players].items()
-            if seed in rest
-        }
+        """Return v(S) - v(S without the player) by seed, for seeds that have both."""
+        without = self.values.get(self.players - {player}, {})
+        whole = self.values[self.players]
+        return {seed: value - without[seed] for seed, value in whole.items() if seed in without}
 
     @cached_property
     def orders(self) -> Orders | None:
-        return orders(self.players, self._common)
+        """The orders of the source tasks whose every prefix was measured; None where there is none."""
+        return orders(self.players, self._coalitions)
 
     @cached_property
     def seeds(self) -> list[int]:
-        """Seeds that shares are made of: those of the whole chain that have the most often measured set of chains in common."""
-        by_seed = {
-            seed: frozenset(u for u, values in self.values.items() if seed in values)
+        """The seeds that shares are made of.
+
+        Seeds may have different chains measured. Those that count have the set of chains that tells most: it makes
+        shares exact, else possible, else it is the most frequent.
+        """
+        chains_by_seed = {
+            seed: frozenset(chain for chain, values in self.values.items() if seed in values)
             for seed in self.values[self.players]
         }
-        counts = Counter(by_seed.values())
-        found = {chains: orders(self.players, chains) for chains in counts}
-        worth = {
-            chains: (ways is not None and ways.exact, ways is not None, counts[chains])
-            for chains, ways in found.items()
-        }
-        best = max(counts, key=lambda chains: worth[chains])
-        return sorted(seed for seed, chains in by_seed.items() if chains == best)
+        frequency = Counter(chains_by_seed.values())
+
+        def rank(chains: frozenset[Coalition]) -> tuple[bool, bool, int]:
+            measured_orders = orders(self.players, chains)
+            is_exact = measured_orders is not None and measured_orders.exact
+            return is_exact, measured_orders is not None, frequency[chains]
+
+        best = max(frequency, key=rank)
+        return sorted(seed for seed, chains in chains_by_seed.items() if chains == best)
 
     @cached_property
-    def _common(self) -> list[Coalition]:
+    def _coalitions(self) -> list[Coalition]:
+        """The coalitions that were measured at every seed that counts."""
         return [
             coalition
             for coalition, values in self.values.items()
             if all(seed in values for seed in self.seeds)
         ]
 
-    def _at(self, seed: int) -> dict[Coalition, float]:
-        return {coalition: self.values[coalition][seed] for coalition in self._common}
-
     @cached_property
     def shares(self) -> dict[int, dict[str, float]]:
-        """Shapley shares by seed; none where no order of the source tasks has every prefix measured."""
-        return (
-            {seed: self.orders.shares(self._at(seed)) for seed in self.seeds} if self.orders else {}
-        )
+        """Shapley shares by seed; empty where no order of the source tasks has every prefix measured."""
+        if not self.orders:
+            return {}
+        shares = {}
+        for seed in self.seeds:
+            values = {coalition: self.values[coalition][seed] for coalition in self._coalitions}
+            shares[seed] = self.orders.shares(values)
+        return shares
 
     @cached_property
     def sampling_errors(self) -> dict[str, float]:
         """Half the width of each share's interval for orders that were not measured, at the seeds' mean."""
-        mean = {
-            u: sum(self.values[u][seed] for seed in self.seeds) / len(self.seeds)
-            for u in self._common
-        }
-        return self.orders.sampling_errors(mean) if self.orders else {}
+        if not self.orders:
+            return {}
+        means = {}
+        for coalition in self._coalitions:
+            total = sum(self.values[coalition][seed] for seed in self.seeds)
+            means[coalition] = total / len(self.seeds)
+        return self.orders.sampling_errors(means)
 
     @property
     def missing(self) -> list[Coalition]:
         """The chains that leave-one-out lacks."""
-        return [
-            self.players - {player} for player in sorted(self.players) if not self.left_out(player)
-        ]
+        lacking = [player for player in sorted(self.players) if not self.left_out(player)]
+        return [self.players - {player} for player in lacking]
 
     @property
-    def tells(self) -> bool:
+    def is_decidable(self) -> bool:
+        """Whether anything can be said of a source task."""
         return len(self.missing) < len(self.players) or self.orders is not None
 
 
 @dataclass(frozen=True)
-class Part:
-    """What one source task did for the targets it was a source for.
+class SourcePart:
+    """Hold what one source task did for the targets it was a source for.
 
-    ``spare`` is its share less what leaving it out costs: above 0, others can stand in for it. ``by_target`` is its mean share, or else
-    what leaving it out costs.
+    Attributes:
+        task: The source task.
+        left_out: What leaving it out costs.
+        share: Its Shapley share.
+        redundancy: Its share less what leaving it out costs: above 0, others can stand in for it.
+        by_target: Its mean share by target, or else what leaving it out costs.
     """
 
     task: str
-    left_out: Estimate | None
-    share: Estimate | None
-    spare: Estimate | None
+    left_out: GainEstimate | None
+    share: GainEstimate | None
+    redundancy: GainEstimate | None
     by_target: dict[str, float]
 
 
 @dataclass(frozen=True)
-class Family:
-    """Games of one base, adaptation and size whose chains are on the same tasks, up to the target left out."""
+class GameGroup:
+    """Sum up games of one base, adaptation and size whose chains are on the same tasks, up to the target left out."""
 
     base: str
     adaptation: str
     size: str
-    games: tuple[Game, ...]
+    games: tuple[CoalitionGame, ...]
 
     @property
     def players(self) -> list[str]:
+        """The source tasks of any of the games."""
         return sorted({player for game in self.games for player in game.players})
 
     @property
     def targets(self) -> list[str]:
-        return sorted({game.place.task for game in self.games})
+        """The targets of the games."""
+        return sorted({game.context.task for game in self.games})
 
     @property
     def exact(self) -> bool:
@@ -155,164 +187,166 @@ class Family:
         return all(game.orders is not None and game.orders.exact for game in self.games)
 
     @cached_property
-    def parts(self) -> list[Part]:
-        """By share, or else by what leaving it out costs; the largest first."""
-        found = [self._part(player) for player in self.players]
-        return sorted(found, key=lambda part: -(part.share or part.left_out or _NOTHING).mean)
+    def parts(self) -> list[SourcePart]:
+        """The source tasks by share, or else by what leaving them out costs; the largest first."""
+        parts = [self._part(player) for player in self.players]
+        return sorted(parts, key=lambda part: -(part.share or part.left_out or _ZERO).mean)
 
     @cached_property
-    def together(self) -> Estimate:
+    def together(self) -> GainEstimate:
         """The gain of the chains on all source tasks."""
-        rows = [
-            (game.place.task, seed, value)
+        gains = [
+            (game.context.task, seed, value)
             for game in self.games
             for seed, value in game.values[game.players].items()
         ]
-        return _estimate(rows) or _NOTHING
+        return _estimate(gains) or _ZERO
 
-    def _part(self, player: str) -> Part:
+    def _part(self, player: str) -> SourcePart:
         games = [game for game in self.games if player in game.players]
-        without = [
-            (game.place.task, seed, value)
-            for game in games
-            for seed, value in game.left_out(player).items()
-        ]
-        shared = [
-            (game.place.task, seed, shares[player])
-            for game in games
-            for seed, shares in game.shares.items()
-        ]
-        spare = [
-            (game.place.task, seed, game.shares[seed][player] - cost)
-            for game in games
-            for seed, cost in game.left_out(player).items()
-            if seed in game.shares
-        ]
-        sampled = [game.sampling_errors[player] for game in games if game.shares]
-        error = (
-            sum(sampled) / len(sampled) if sampled else 0.0
-        )  # drawn orders may be the same for all targets: no averaging out
-        return Part(
+        costs: list[Observation] = []
+        shares: list[Observation] = []
+        redundancies: list[Observation] = []
+        for game in games:
+            target = game.context.task
+            cost_by_seed = game.left_out(player)
+            costs += [(target, seed, cost) for seed, cost in cost_by_seed.items()]
+            shares += [(target, seed, of[player]) for seed, of in game.shares.items()]
+            redundancies += [
+                (target, seed, game.shares[seed][player] - cost)
+                for seed, cost in cost_by_seed.items()
+                if seed in game.shares
+            ]
+        # Orders are drawn once for all targets, so that their errors do not average out.
+        errors = [game.sampling_errors[player] for game in games if game.shares]
+        error = sum(errors) / len(errors) if errors else 0.0
+        return SourcePart(
             player,
-            _estimate(without),
-            _widened(_estimate(shared), error),
-            _widened(_estimate(spare), error),
-            _by_target(shared or without),
+            left_out=_estimate(costs),
+            share=_widened(_estimate(shares), error),
+            redundancy=_widened(_estimate(redundancies), error),
+            by_target=_by_target(shares or costs),
         )
 
 
-_NOTHING = Estimate(0.0, None, None, 0)
+_ZERO = GainEstimate(0.0, None, None, 0)
 
 
-def _estimate(rows: list[tuple[str, int, float]]) -> Estimate | None:
+def _estimate(observations: list[Observation]) -> GainEstimate | None:
+    """Estimate the mean of observations; None where there is none."""
     import pandas as pd
 
-    return (
-        estimate(pd.DataFrame(rows, columns=["task", "seed", "value"]), "value") if rows else None
-    )
+    if not observations:
+        return None
+    return estimate(pd.DataFrame(observations, columns=["task", "seed", "value"]), "value")
 
 
-def _widened(found: Estimate | None, error: float) -> Estimate | None:
-    """With the error of having sampled orders added; the two are independent."""
+def _widened(found: GainEstimate | None, error: float) -> GainEstimate | None:
+    """Add to an interval the error of having sampled orders; the two are independent."""
     if found is None or error == 0:
         return found
     if found.low is None or found.high is None or isnan(error):
         return replace(found, low=None, high=None)
-    below, above = found.mean - found.low, found.high - found.mean
-    return replace(
-        found,
-        low=found.mean - sqrt(below**2 + error**2),
-        high=found.mean + sqrt(above**2 + error**2),
-    )
+    below = sqrt((found.mean - found.low) ** 2 + error**2)
+    above = sqrt((found.high - found.mean) ** 2 + error**2)
+    return replace(found, low=found.mean - below, high=found.mean + above)
 
 
-def _by_target(rows: list[tuple[str, int, float]]) -> dict[str, float]:
+def _by_target(observations: list[Observation]) -> dict[str, float]:
+    """Return the mean value of each target."""
     values: dict[str, list[float]] = {}
-    for task, _, value in rows:
+    for task, _, value in observations:
         values.setdefault(task, []).append(value)
-    return {task: sum(found) / len(found) for task, found in values.items()}
+    return {task: sum(of_task) / len(of_task) for task, of_task in values.items()}
 
 
 @dataclass(frozen=True)
 class Attribution:
-    """``families`` tell; ``bare`` are chains on several tasks without any of the chains on fewer that would."""
+    """Hold what can be said of source tasks.
 
-    families: tuple[Family, ...]
-    bare: tuple[Game, ...]
+    Attributes:
+        groups: Games that tell.
+        undecidable: Chains on several tasks without any of the chains on fewer that would tell.
+        relative: Whether gains are relative.
+    """
+
+    groups: tuple[GameGroup, ...]
+    undecidable: tuple[CoalitionGame, ...]
     relative: bool
 
 
 def attribute(store: Store, wanted: Filter | None = None) -> Attribution:
-    """Attribute the gains of multi-source chains over their base; ``scenario`` filters those, not the chains on fewer tasks.
+    """Attribute the gains of multi-source chains over their base.
 
-    Raises QueryError where there is no such chain, or none of the chains on fewer tasks.
+    Args:
+        store: The store.
+        wanted: The cells that count. ``scenario`` filters multi-source chains, not the chains on fewer tasks.
+
+    Raises:
+        QueryError: There is no such chain, or none of the chains on fewer tasks.
     """
     wanted = wanted or Filter()
-    kept, _ = measured(store, replace(wanted, scenario=""), "base")
-    relative = kept["metric"].nunique() > 1
-    games = list(_games(kept, wanted, "gain_rel" if relative else "gain_abs"))
-    telling = [game for game in games if game.tells]
-    if not telling:
+    gains, _ = measured(store, replace(wanted, scenario=""), "base")
+    relative = gains["metric"].nunique() > 1
+    games = list(_games(gains, wanted, "gain_rel" if relative else "gain_abs"))
+    decidable = [game for game in games if game.is_decidable]
+    if not decidable:
         raise _nothing(store, games)
-    return Attribution(
-        tuple(_families(telling)), tuple(game for game in games if not game.tells), relative
-    )
+    undecidable = tuple(game for game in games if not game.is_decidable)
+    return Attribution(tuple(_groups(decidable)), undecidable, relative)
 
 
-def _games(rows: pd.DataFrame, wanted: Filter, column: str) -> Iterator[Game]:
-    rows = rows.dropna(subset=[column, "seed"]).assign(
-        players=lambda rows: [frozenset(tasks) for tasks in rows["chain_tasks"]]
-    )
-    for place, played in rows.groupby(list(Place._fields)):
+def _games(rows: pd.DataFrame, wanted: Filter, column: str) -> Iterator[CoalitionGame]:
+    """Yield the games of gains over the base, those that tell first within a context."""
+    rows = rows.dropna(subset=[column, "seed"])
+    rows = rows.assign(players=[frozenset(tasks) for tasks in rows["chain_tasks"]])
+    for context, played in rows.groupby(list(GameContext._fields)):
         values: dict[Coalition, dict[int, float]] = {}
-        for (players, seed), found in (
-            played.groupby(["players", "seed"], sort=False)[column].mean().items()
-        ):
-            values.setdefault(players, {})[int(seed)] = float(found)
-        asked = set(wanted.keep(played)["players"])
+        means = played.groupby(["players", "seed"], sort=False)[column].mean()
+        for (players, seed), gain in means.items():
+            values.setdefault(players, {})[int(seed)] = float(gain)
+        wanted_players = set(wanted.keep(played)["players"])
         games = [
-            Game(Place(*place), players, values)
+            CoalitionGame(GameContext(*context), players, values)
             for players in values
-            if len(players) > 1 and players in asked
+            if len(players) > 1 and players in wanted_players
         ]
-        largest = _largest([game for game in games if game.tells])
-        yield from largest
-        yield from (game for game in _largest(games) if not game.tells)
+        yield from _largest([game for game in games if game.is_decidable])
+        yield from (game for game in _largest(games) if not game.is_decidable)
 
 
-def _largest(games: list[Game]) -> list[Game]:
-    """Those whose source tasks are not all among another's: a chain on fewer tasks is a part of that one."""
+def _largest(games: list[CoalitionGame]) -> list[CoalitionGame]:
+    """Drop games whose source tasks are all among another's: such a chain is a part of that one."""
     return [game for game in games if not any(game.players < other.players for other in games)]
 
 
-def _families(games: list[Game]) -> Iterator[Family]:
-    found: dict[tuple[str, str, str, Coalition], list[Game]] = {}
+def _groups(games: list[CoalitionGame]) -> Iterator[GameGroup]:
+    """Yield groups of games whose chains were made from the same tasks, in order of their names."""
+    members: dict[tuple[str, str, str, Coalition], list[CoalitionGame]] = {}
     for game in games:
-        place = game.place
-        like = [
-            other
-            for other in games
-            if other.place[:1] + other.place[2:4] == place[:1] + place[2:4] and other is not game
+        comparable = game.context.comparable
+        similar = [
+            other for other in games if other.context.comparable == comparable and other is not game
         ]
-        found.setdefault((place.base, place.adaptation, place.size, _pool(game, like)), []).append(
-            game
-        )
-    for (base, adaptation, size, _), members in sorted(
-        found.items(), key=lambda item: (*item[0][:3], sorted(item[0][3]))
-    ):
-        yield Family(base, adaptation, size, tuple(members))
+        members.setdefault((*comparable, _pool(game, similar)), []).append(game)
+    for key in sorted(members, key=lambda key: (*key[:3], sorted(key[3]))):
+        base, adaptation, size, _ = key
+        yield GameGroup(base, adaptation, size, tuple(members[key]))
 
 
-def _pool(game: Game, others: list[Game]) -> Coalition:
-    """The tasks a game's chains were made from: its players, with the target where that was left out of its own chain."""
-    pools = {other.players | {other.place.task} for other in others}
-    whole = game.players | {game.place.task}
-    return (
-        whole if whole in pools or any(other.players == whole for other in others) else game.players
-    )
+def _pool(game: CoalitionGame, others: list[CoalitionGame]) -> Coalition:
+    """Return the tasks that a game's chains were made from.
+
+    These are its players, with the target where that was left out of its own chain.
+    """
+    whole = game.players | {game.context.task}
+    pools = {other.players | {other.context.task} for other in others}
+    if whole in pools or any(other.players == whole for other in others):
+        return whole
+    return game.players
 
 
-def _nothing(store: Store, games: list[Game]) -> QueryError:
+def _nothing(store: Store, games: list[CoalitionGame]) -> QueryError:
     if not games:
         message = f"{store.path} holds no gain of a chain on several source tasks under this filter"
         return QueryError(
@@ -321,7 +355,7 @@ def _nothing(store: Store, games: list[Game]) -> QueryError:
             hint='In the spec: [chains] joint = true, attribution = "leave-one-out".',
         )
     lacking = sorted(
-        {chain(game.place.base, players) for game in games for players in game.missing}
+        {chain(game.context.base, players) for game in games for players in game.missing}
     )
     more = f" and {len(lacking) - 4} more" if len(lacking) > 4 else ""
     return QueryError(

@@ -1,13 +1,12 @@
-"""Groups: gains averaged by scenario, adaptation or target domain, with intervals.
+"""Average gains by scenario, adaptation or target domain, with intervals.
 
-The rows of a group are its cells, whatever their sources; the interval resamples tasks, then seeds within each, as for
+The rows of a group are its cells, whatever their sources. The interval resamples tasks, then seeds within each, as for
 standings. Groups hold different sources and targets, so they are not ranked; adaptations are compared with fine_tune on
 the cells that both have.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -38,8 +37,8 @@ NO_DOMAIN = "(none named)"
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """A mean over ``cells`` with its interval; bounds are None where nothing was repeated."""
+class GainEstimate:
+    """Hold a mean over ``cells`` with its interval; bounds are None where nothing was repeated."""
 
     mean: float
     low: float | None
@@ -48,7 +47,7 @@ class Estimate:
 
     @property
     def verdict(self) -> str:
-        """On which side of 0 the interval lies: gains, loses or cannot tell."""
+        """Say on which side of 0 the interval lies: gains, loses or cannot tell."""
         if self.low is None or self.high is None or self.low <= 0 <= self.high:
             return "cannot tell"
         return "gains" if self.low > 0 else "loses"
@@ -56,14 +55,24 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Group:
-    """One row. ``gains`` by reference; ``gaining`` of the ``tasks`` have a best source whose mean gain is above 0, a share that lies
-    ``gaining_between``.
+    """Hold a row of the table.
 
-    ``difference`` is the adaptation's result less fine_tune's, paired by source, task, size and seed.
+    Attributes:
+        name: The scenario, adaptation or domain.
+        gains: The mean gain by reference.
+        negative: The share of gains below 0.
+        sources: The number of sources.
+        tasks: The number of targets.
+        gaining: How many of the targets have a best source whose mean gain is above 0.
+        cells: The number of cells.
+        failed: The number of cells that failed.
+        seconds: The mean time of a cell.
+        gaining_between: The interval of the share of gaining targets.
+        difference: The adaptation's result less fine_tune's, paired by source, task, size and seed.
     """
 
     name: str
-    gains: dict[Reference, Estimate]
+    gains: dict[Reference, GainEstimate]
     negative: float
     sources: int
     tasks: int
@@ -72,14 +81,21 @@ class Group:
     failed: int
     seconds: float
     gaining_between: tuple[float, float]
-    difference: Estimate | None = None
+    difference: GainEstimate | None = None
 
 
 @dataclass(frozen=True)
 class Groups:
-    """``gains`` over ``reference`` that were kept, ``others`` over the other reference, ``absent`` cells without a gain.
+    """Average the gains of a store by one of their properties.
 
-    ``compared`` are the cells that adaptations are compared on: those kept and fine_tune's, whatever adaptation was asked for.
+    Attributes:
+        by: The property.
+        reference: The reference of ``gains``.
+        gains: The gains that the filter keeps.
+        absent: The cells that have no gain.
+        others: The gains over other references.
+        compared: The cells that adaptations are compared on: those that the filter keeps and fine_tune's, whatever
+            adaptation it names.
     """
 
     by: By
@@ -91,76 +107,84 @@ class Groups:
 
     @cached_property
     def relative(self) -> bool:
-        """Whether gains are relative: differences of unlike metrics do not average."""
+        """Whether gains are relative, as differences of unlike metrics do not average."""
         return self.gains["metric"].nunique() > 1
 
     @property
     def values(self) -> str:
+        """The column that holds the gains."""
         return "gain_rel" if self.relative else "gain_abs"
 
     @cached_property
-    def known(self) -> pd.DataFrame:
-        """The gains that count: a relative gain over 0 is none."""
+    def defined(self) -> pd.DataFrame:
+        """The gains that count: a relative gain over 0 is undefined."""
         return self.gains.dropna(subset=self.values)
 
     @cached_property
     def rows(self) -> list[Group]:
-        """Scenarios in their order, the others by gain."""
-        found = [self._group(name) for name in self._names()]
-        return (
-            found
-            if self.by == "scenario"
-            else sorted(found, key=lambda group: -group.gains[self.reference].mean)
-        )
+        """The groups: scenarios in their order, the others by gain, largest first."""
+        rows = [self._group(name) for name in self._names()]
+        if self.by == "scenario":
+            return rows
+        return sorted(rows, key=lambda group: -group.gains[self.reference].mean)
 
     def _names(self) -> list[str]:
-        there = set(self._exploded(self.known)[_COLUMNS[self.by]])
-        return (
-            [name for name in SCENARIOS if name in there]
-            if self.by == "scenario"
-            else sorted(there)
-        )
+        """Return the names of the groups that have a gain."""
+        present = set(self._exploded(self.defined)[_COLUMNS[self.by]])
+        if self.by == "scenario":
+            return [name for name in SCENARIOS if name in present]
+        return sorted(present)
 
     def _exploded(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """One row for each group that a cell is in."""
+        """Return a row for each group that a cell is in."""
         column = _COLUMNS[self.by]
         return rows.explode(column) if self.by == "scenario" else rows.fillna({column: NO_DOMAIN})
 
-    def _of(self, rows: pd.DataFrame, name: str) -> pd.DataFrame:
+    def _rows_of(self, rows: pd.DataFrame, name: str) -> pd.DataFrame:
+        """Return the rows of one group."""
         rows = self._exploded(rows)
         return rows[rows[_COLUMNS[self.by]] == name]
 
     def _group(self, name: str) -> Group:
-        own, values = self._of(self.known, name), self.values
-        failed = self._of(self.absent, name)["why"].eq("failed").sum()
-        best = own.groupby(["task", "source"])[values].mean().groupby("task").max()
-        over = {self.reference: own} | {
-            other: self._of(rows, name) for other, rows in self.others.items()
-        }
+        cells = self._rows_of(self.defined, name)
+        source_means = cells.groupby(["task", "source"])[self.values].mean()
+        best = source_means.groupby("task").max()
+        gaining = int((best > 0).sum())
         return Group(
             name=name,
-            gains={
-                reference: estimate(rows, values)
-                for reference, rows in over.items()
-                if rows[values].notna().any()
-            },
-            negative=float((own[values] < 0).mean()),
-            sources=own["source"].nunique(),
-            tasks=own["task"].nunique(),
-            gaining=int((best > 0).sum()),
-            cells=len(own),
-            failed=int(failed),
-            seconds=float(own["seconds"].mean()),
-            gaining_between=share_interval(int((best > 0).sum()), len(best)),
+            gains=self._gains(name, cells),
+            negative=float((cells[self.values] < 0).mean()),
+            sources=cells["source"].nunique(),
+            tasks=cells["task"].nunique(),
+            gaining=gaining,
+            cells=len(cells),
+            failed=int(self._rows_of(self.absent, name)["why"].eq("failed").sum()),
+            seconds=float(cells["seconds"].mean()),
+            gaining_between=share_interval(gaining, len(best)),
             difference=self._difference(name) if self.by == "adaptation" else None,
         )
 
-    def _difference(self, adaptation: str) -> Estimate | None:
-        """Against fine_tune, in the metric or relative to what fine_tune reached; None where no cell has both."""
+    def _gains(self, name: str, cells: pd.DataFrame) -> dict[Reference, GainEstimate]:
+        """Return a group's mean gain over each reference that it has gains over."""
+        by_reference = {self.reference: cells}
+        for reference, rows in self.others.items():
+            by_reference[reference] = self._rows_of(rows, name)
+        return {
+            reference: estimate(rows, self.values)
+            for reference, rows in by_reference.items()
+            if rows[self.values].notna().any()
+        }
+
+    def _difference(self, adaptation: str) -> GainEstimate | None:
+        """Return an adaptation's result less fine_tune's, in the metric or relative to fine_tune's.
+
+        None where no cell has both.
+        """
         if adaptation == BASELINE or self.compared is None:
             return None
-        one, other = (_by_cell(self.compared, name) for name in (adaptation, BASELINE))
-        pairs = one.join(other, how="inner", rsuffix="_baseline").reset_index()
+        results = _by_cell(self.compared, adaptation)
+        baselines = _by_cell(self.compared, BASELINE)
+        pairs = results.join(baselines, how="inner", rsuffix="_baseline").reset_index()
         pairs["difference"] = pairs["sign"] * (pairs["value"] - pairs["value_baseline"])
         if self.relative:
             pairs["difference"] /= pairs["value_baseline"].abs().replace(0, np.nan)
@@ -168,55 +192,61 @@ class Groups:
 
 
 def _by_cell(rows: pd.DataFrame, adaptation: str) -> pd.DataFrame:
-    """One adaptation's value in each cell, averaged over protocols."""
-    return (
-        rows[rows["adaptation"] == adaptation]
-        .groupby(["source", "task", "size", "seed", "metric"])[["value", "sign"]]
-        .mean()
-    )
+    """Return an adaptation's value in each cell, averaged over protocols."""
+    cells = rows[rows["adaptation"] == adaptation]
+    return cells.groupby(["source", "task", "size", "seed", "metric"])[["value", "sign"]].mean()
 
 
-def estimate(rows: pd.DataFrame, values: str) -> Estimate:
-    """The mean of a column over cells; tasks are resampled, then seeds within each, as by ``Comparison``.
+def estimate(rows: pd.DataFrame, values: str) -> GainEstimate:
+    """Estimate the mean of a column over cells.
 
-    Cells of one task and seed are drawn together, so that their sums and counts are all it takes.
+    Tasks are resampled, then seeds within each, as by ``Comparison``. Cells of one task and seed are drawn together, so
+    that their sums and counts are all it takes.
+
+    Args:
+        rows: Cells with the columns ``task`` and ``seed``.
+        values: The column to average; rows without a value do not count.
     """
-    pairs = (
-        rows.dropna(subset=values)
-        .groupby(["task", "seed"], dropna=False)[values]
-        .agg(["sum", "count"])
-    )
-    tasks, seeds = (pairs.index.get_level_values(name).factorize()[0] for name in ("task", "seed"))
-    sums, counts = pairs["sum"].to_numpy(float), pairs["count"].to_numpy(float)
-    mean, weights = float(sums.sum() / counts.sum()), cell_weights(tasks, seeds, DRAWS)
-    units = len(np.unique(tasks)) if len(np.unique(tasks)) > 1 else len(np.unique(seeds))
+    by_unit = rows.dropna(subset=values).groupby(["task", "seed"], dropna=False)
+    pairs = by_unit[values].agg(["sum", "count"])
+    tasks = pairs.index.get_level_values("task").factorize()[0]
+    seeds = pairs.index.get_level_values("seed").factorize()[0]
+    sums = pairs["sum"].to_numpy(float)
+    counts = pairs["count"].to_numpy(float)
+    mean = float(sums.sum() / counts.sum())
+    cells = int(counts.sum())
+    task_count = len(np.unique(tasks))
+    units = task_count if task_count > 1 else len(np.unique(seeds))
     if units < 2:
-        return Estimate(mean, None, None, int(counts.sum()))
-    spread = np.quantile(
-        (weights @ sums) / (weights @ counts) - mean, ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
-    )
+        return GainEstimate(mean, None, None, cells)
+    weights = cell_weights(tasks, seeds, DRAWS)
+    deviations = (weights @ sums) / (weights @ counts) - mean
+    spread = np.quantile(deviations, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
     low, high = mean + widening(units, LEVEL) * spread
-    return Estimate(mean, float(low), float(high), int(counts.sum()))
+    return GainEstimate(mean, float(low), float(high), cells)
 
 
 def groups(
     store: Store, by: By, wanted: Filter | None = None, reference: Reference = "scratch"
 ) -> Groups:
-    """Average the gains of a store by scenario, adaptation or target domain; raises QueryError where the filter leaves nothing."""
+    """Average the gains of a store by scenario, adaptation or target domain.
+
+    Args:
+        store: The store.
+        by: The property to group by.
+        wanted: The cells that count; all by default.
+        reference: The reference of the gains.
+
+    Raises:
+        QueryError: The filter keeps no gain.
+    """
     wanted = wanted or Filter()
-    kept, absent = measured(store, wanted, reference)
-    others = (
-        {other: wanted.keep(read(store, other)[0]) for other in _others(reference)}
-        if by == "scenario"
-        else {}
-    )
-    compared = (
-        replace(wanted, adaptation="").keep(read(store, reference)[0])
-        if by == "adaptation"
-        else None
-    )
-    return Groups(by, reference, kept, absent, others, compared)
-
-
-def _others(reference: Reference) -> Iterator[Reference]:
-    yield "base" if reference == "scratch" else "scratch"
+    gains, absent = measured(store, wanted, reference)
+    result = Groups(by, reference, gains, absent)
+    if by == "scenario":
+        other: Reference = "base" if reference == "scratch" else "scratch"
+        return replace(result, others={other: wanted.keep(read(store, other)[0])})
+    if by == "adaptation":
+        of_any_adaptation = replace(wanted, adaptation="")
+        return replace(result, compared=of_any_adaptation.keep(read(store, reference)[0]))
+    return result

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from headwater.leaderboard.gains.groups import BASELINE, Estimate, Group, Groups
+from headwater.leaderboard.gains.groups import BASELINE, GainEstimate, Group, Groups
 from headwater.leaderboard.gains.standings import Reference
 from headwater.leaderboard.show.standings_table import heading, interval
 from headwater.leaderboard.show.tables import Column, Table
@@ -102,7 +102,7 @@ def _line(row: Group, groups: Groups, references: list[Reference]) -> list[Any]:
     ]
 
 
-def _raw(found: Estimate | None) -> tuple[float | None, ...]:
+def _raw(found: GainEstimate | None) -> tuple[float | None, ...]:
     return (found.mean, found.low, found.high, found.cells) if found else (None, None, None, 0)
 
 
@@ -130,7 +130,7 @@ def _notes(groups: Groups) -> Iterator[str]:
             f"over {name}: {sources} source{'s have' if sources != 1 else ' has'} that reference"
             for name, sources in others.items()
         )
-    if lost := len(groups.gains) - len(groups.known):
+    if lost := len(groups.gains) - len(groups.defined):
         yield f"{lost} cells have no relative gain: their reference is 0"
 
 

@@ -79,7 +79,7 @@ def additive(players: frozenset[str], target: str, seed: int) -> float:
 
 
 def parts(found):
-    (family,) = found.families
+    (family,) = found.groups
     return {part.task: part for part in family.parts}
 
 
@@ -87,9 +87,9 @@ def test_additive_tasks_have_their_own_value_as_share_and_as_cost_of_leaving_the
     found = attribute(played(tmp_path / "s.duckdb", additive, subsets("abc")))
     assert {name: part.share.mean for name, part in parts(found).items()} == pytest.approx(OWN)
     assert {name: part.left_out.mean for name, part in parts(found).items()} == pytest.approx(OWN)
-    assert found.families[0].exact
-    assert [part.task for part in found.families[0].parts] == ["a", "b", "c"]
-    assert found.families[0].together.mean == pytest.approx(0.375)
+    assert found.groups[0].exact
+    assert [part.task for part in found.groups[0].parts] == ["a", "b", "c"]
+    assert found.groups[0].together.mean == pytest.approx(0.375)
     assert not any("stand in" in note for note in attribution_table(found).notes)
 
 
@@ -107,7 +107,7 @@ def test_a_redundant_pair_shares_equally_while_leaving_one_out_costs_nothing(tmp
     assert (found["a"].share.verdict, found["a"].left_out.verdict) == ("gains", "cannot tell")
     notes = "\n".join(attribution_table(attribute(store)).notes)
     assert "others can stand in for a, b: leaving it out costs less than its share" in notes
-    assert found["a"].spare.mean == pytest.approx(0.25)
+    assert found["a"].redundancy.mean == pytest.approx(0.25)
     assert "c (leave-one-out and share)" in notes
 
 
@@ -117,8 +117,8 @@ def test_shares_add_up_to_the_joint_chains_gain(tmp_path):
     found = attribute(
         played(tmp_path / "s.duckdb", lambda u, target, seed: table[u, seed], subsets("abcd"))
     )
-    assert sum(part.share.mean for part in found.families[0].parts) == pytest.approx(
-        found.families[0].together.mean
+    assert sum(part.share.mean for part in found.groups[0].parts) == pytest.approx(
+        found.groups[0].together.mean
     )
 
 
@@ -171,7 +171,7 @@ def test_a_chain_that_is_missing_is_named(tmp_path):
         f'leave-one-out lacks ([chains] attribution = "leave-one-out"): {name("bc")}'
         in attribution_table(found).notes
     )
-    assert not found.families[0].exact
+    assert not found.groups[0].exact
     assert parts(found)["b"].share.mean == pytest.approx(0.125)  # over the four orders that remain
 
 
@@ -196,7 +196,7 @@ def test_a_joint_chain_that_nothing_tells_apart_does_not_hide_a_smaller_one_that
         )
     )
     assert list(parts(found)) == ["a", "b", "c"]
-    assert [game.players for game in found.bare] == [frozenset("abcdef")]
+    assert [game.players for game in found.undecidable] == [frozenset("abcdef")]
 
 
 def test_targets_that_were_left_out_of_their_own_chains_are_one_family(tmp_path):
@@ -208,7 +208,7 @@ def test_targets_that_were_left_out_of_their_own_chains_are_one_family(tmp_path)
         subsets("abcd"),
         targets="abcdx",
     )
-    (family,) = attribute(store).families
+    (family,) = attribute(store).groups
     assert family.targets == list("abcdx")
     assert {part.task: part.share.mean for part in family.parts} == pytest.approx(worth)
     assert {part.task: sorted(part.by_target) for part in family.parts}["a"] == ["b", "c", "d", "x"]
@@ -225,7 +225,7 @@ def test_targets_with_the_same_chains_are_one_family_and_others_are_not(tmp_path
         targets="xyz",
         drop=lambda u, target, _: bool(u & set("cd")) != (target == "z") and bool(u),
     )
-    assert [(family.players, family.targets) for family in attribute(store).families] == [
+    assert [(family.players, family.targets) for family in attribute(store).groups] == [
         (["a", "b"], ["x", "y"]),
         (["c", "d"], ["z"]),
     ]
@@ -260,7 +260,7 @@ def test_sampled_orders_agree_with_exact_shares_and_carry_their_error(tmp_path):
             sampled[player].share.high - sampled[player].share.low
             > exact[player].share.high - exact[player].share.low
         )
-    assert not attribute(store).families[0].exact
+    assert not attribute(store).groups[0].exact
     assert any(
         note.startswith("shares sampled, from ") and "of 720" in note
         for note in attribution_table(attribute(store)).notes
@@ -275,7 +275,7 @@ def test_a_seed_that_lacks_a_chain_is_left_out_of_exact_shares(tmp_path):
         drop=lambda u, target, seed: seed == 1 and u == frozenset("a"),
     )
     part = parts(attribute(store))["a"]
-    assert attribute(store).families[0].exact
+    assert attribute(store).groups[0].exact
     assert (part.share.cells, part.left_out.cells) == (2, 3)
 
 

@@ -12,7 +12,7 @@ from headwater.registry.cards.adaptation import (
     adaptation,
 )
 from headwater.registry.cards.annotations import Annotations, Encoded
-from headwater.registry.cards.card import Card, Kind
+from headwater.registry.cards.card import Card, Kind, card_class
 from headwater.registry.cards.domains import Domain
 from headwater.registry.cards.estimator import Estimator, Score, estimator
 from headwater.registry.cards.flaw import Flaw
@@ -35,7 +35,7 @@ from headwater.registry.cards.task_type import (
     directed,
     task_type,
 )
-from headwater.registry.discovery import Problem, Registry, kind_of
+from headwater.registry.discovery import Problem, Registry
 from headwater.registry.evidence.evidence import Evidence
 from headwater.registry.evidence.shape import Shape
 from headwater.registry.names import Name
@@ -76,9 +76,9 @@ __all__ = [
     "TaskType",
     "TaskTypeMethods",
     "adaptation",
+    "card_class",
     "directed",
     "estimator",
-    "kind_of",
     "rank_rest_last",
     "selector",
     "source_model",

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from headwater.registry.cards.adaptation import Adaptation
 from headwater.registry.cards.card import Card, Kind
@@ -31,25 +31,9 @@ from headwater.registry.cards.task import Task
 from headwater.registry.cards.task_type import TaskType
 from headwater.registry.errors import BadPlugin, HeadwaterError, UnknownName
 from headwater.registry.names import Name, did_you_mean, glob_matches, is_glob, split_list
-from headwater.registry.options import check_options
 
 ENTRY_POINTS = "headwater.plugins"
 PluginLike = str | Path | Card | ModuleType
-
-_KINDS: dict[type[Card], Kind] = {
-    SourceModel: Kind.SOURCE,
-    Task: Kind.TASK,
-    Adaptation: Kind.ADAPTATION,
-    Estimator: Kind.ESTIMATOR,
-    Selector: Kind.SELECTOR,
-    TaskType: Kind.TASK_TYPE,
-    Domain: Kind.DOMAIN,
-}
-C = TypeVar("C", bound=Card)
-
-
-def kind_of(card: Card) -> Kind:
-    return _KINDS[type(card)]
 
 
 @dataclass(frozen=True)
@@ -113,14 +97,14 @@ class Registry:
             self.problems.append(Problem(label, f"{type(error).__name__}: {error}"))
 
     def _add(self, card: Card, label: str) -> None:
-        known = self.cards[kind_of(card)]
+        known = self.cards[card.kind]
         if (other := known.get(card.name)) is not None:
             if replace(other, origin="") == replace(
                 card, origin=""
             ):  # the same card, imported by a second plugin
                 return
             raise BadPlugin(
-                f"the {kind_of(card)} {card.name!r} is already registered by {other.origin}"
+                f"the {card.kind} {card.name!r} is already registered by {other.origin}"
             )
         known[card.name] = replace(card, origin=label)
         if isinstance(card, Estimator):  # each is also a rule to choose by
@@ -149,7 +133,7 @@ class Registry:
         name = Name.parse(text)
         card = self.cards[kind].get(name.stem) or self.cards[kind].get(text)
         if card is not None:
-            return _with_options(card, dict(name.options))
+            return card.with_options(dict(name.options))
         for provider in self.providers:
             if provider.kind is kind and provider.owns(name.stem):
                 return provider.resolve(name, self)
@@ -233,14 +217,6 @@ class Registry:
     def domain_parents(self) -> Mapping[str, frozenset[str]]:
         """For each domain those that contain it."""
         return containing(cast(Iterable[Domain], self.cards[Kind.DOMAIN].values()))
-
-
-def _with_options(card: Card, options: dict[str, Any]) -> Card:
-    if isinstance(card, SourceModel) and options:
-        return card.with_options(options)
-    known = dict(card.options()) if isinstance(card, Adaptation | Estimator | Selector) else {}
-    check_options(card.name, options, known)
-    return card
 
 
 def _bundled() -> list[str]:

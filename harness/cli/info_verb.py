@@ -20,15 +20,6 @@ if TYPE_CHECKING:
 MAX_FILES = 6
 """Files that are listed one by one."""
 
-USAGE = {
-    "source": 'sources = ["{name}"]',
-    "task": 'tasks = ["{name}"]',
-    "adaptation": 'adaptations = ["{name}"]',
-    "task-type": '@hw.task(..., type="{name}")',
-    "domain": 'domain="{name}"',
-}
-"""How a card is named in a spec, or in a plugin."""
-
 _CODE_FACTS = ("methods", "noun")
 """Facts of a task type that are code, or a word that only sentences need."""
 
@@ -106,21 +97,19 @@ def _picture_file(picture: str) -> Path | None:
 
 def _print_card(card: Card, registry: Registry, plugins: Sequence[Path], format_: str) -> None:
     from headwater.leaderboard.show.tables import Table
-    from headwater.registry import kind_of
     from headwater.registry.names import command_line
 
-    kind = kind_of(card).value
     facts = _facts(card, registry, in_words=format_ not in ("json", "csv"))
     rows = [
         [fact.replace("_", " "), _shown(value)]
         for fact, value in facts.items()
         if value not in (None, "", (), {})
     ]
-    if kind in USAGE:
-        rows.append(["use", USAGE[kind].format(name=card.name)])
+    if card.usage:
+        rows.append(["use", card.usage.format(name=card.name)])
     plugin_words = [word for plugin in plugins for word in ("--plugin", str(plugin))]
     rows.append(["check", command_line("check", card.name, *plugin_words)])
-    Table(f"{card.name} ({kind})", ["fact", "value"], rows).print(format_)
+    Table(f"{card.name} ({card.kind})", ["fact", "value"], rows).print(format_)
 
 
 def _facts(card: Card, registry: Registry, in_words: bool) -> dict[str, Any]:

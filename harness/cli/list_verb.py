@@ -21,16 +21,6 @@ MAX_ROWS = 40
 HEADINGS_IN_WORDS = {"metric": "metric", "metrics": "metrics", "classes": "predicts"}
 """Headings of facts that people read in words (``accuracy ↑``, ``10 points``) and programs raw."""
 
-COLUMNS = {
-    "source": ("name", "domain", "pretrained_on", "images", "parameters", "input_size", "licence"),
-    "task": ("name", "type", "domain", "metric", "classes", "images", "licence", "summary"),
-    "adaptation": ("name", "approach", "setting", "on", "options", "summary"),
-    "estimator": ("name", "low", "high", "task_types", "summary"),
-    "selector": ("name", "summary"),
-    "task-type": ("name", "metrics", "summary"),
-    "domain": ("name", "within", "summary"),
-}
-
 
 @verb(
     help="List sources, tasks, adaptations, estimators, selectors, task-types, domains or benchmarks; "
@@ -64,10 +54,11 @@ def command(
 
 def _cards(registry: Registry, kind: Kind, patterns: tuple[str, ...], limit: int) -> Table:
     from headwater.leaderboard.show.tables import Table
+    from headwater.registry import card_class
 
     cards = _matching(registry, kind, patterns)
     shown = cards[:limit] if limit else cards
-    facts = COLUMNS[kind.value]
+    facts = card_class(kind).list_columns
     columns = [column for fact in facts for column in _columns(fact)]
     rows = [[value for fact in facts for value in _values(card, fact, registry)] for card in shown]
     title = f"{len(cards):,} {kind.value if len(cards) == 1 else kind.plural}"

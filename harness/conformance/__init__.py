@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from headwater.harness.conformance.check import Check, CheckResult, examine
-from headwater.registry import Card, Domain, Kind, Registry, Task, TaskType, kind_of
+from headwater.registry import Card, Domain, Kind, Registry, Task, TaskType
 from headwater.registry.discovery import PluginLike
 from headwater.registry.errors import BadPlugin
 
@@ -24,7 +24,7 @@ __all__ = ["Check", "CheckResult", "checks", "conformance_cases", "examine", "ow
 
 def checks(card: Card, registry: Registry, beside: Sequence[Task] = ()) -> list[Check]:
     """The named checks of a card, by its kind. A task type is tried on a task of that type ``beside`` it, or a registered one."""
-    kind = kind_of(card)
+    kind = card.kind
     if isinstance(card, Domain):
         return [Check(card.name, "within", lambda: _domain_is_known(card, registry))]
     if isinstance(card, TaskType):
@@ -65,10 +65,8 @@ def own_cards(registry: Registry) -> list[Card]:
                 hint="Mend the file and check it again.",
             )
     derived = registry.cards[Kind.ESTIMATOR]  # an estimator's selector is not another card to check
-    found = [card for card in _all(registry) if card.name not in bundled.cards[kind_of(card)]]
-    found = [
-        card for card in found if not (kind_of(card) is Kind.SELECTOR and card.name in derived)
-    ]
+    found = [card for card in _all(registry) if card.name not in bundled.cards[card.kind]]
+    found = [card for card in found if not (card.kind is Kind.SELECTOR and card.name in derived)]
     if not found:
         hint = (
             "Decorate a function at the file's top level: headwater new source my/model shows how."

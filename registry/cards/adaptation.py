@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from headwater.registry.cards.card import Card, first_line
+from headwater.registry.cards.card import Card, Kind, first_line
 from headwater.registry.identity import code_of
 from headwater.registry.names import Value
 from headwater.registry.options import defaults_of
@@ -37,6 +37,17 @@ class Adaptation(Card):
     The two label booleans and the approach follow Iman et al. 2022 (arXiv 2201.09679). An adaptation with an option ``labelled``
     works on an unlabelled target where that is false.
     """
+
+    kind: ClassVar[Kind] = Kind.ADAPTATION
+    list_columns: ClassVar[tuple[str, ...]] = (
+        "name",
+        "approach",
+        "setting",
+        "on",
+        "options",
+        "summary",
+    )
+    usage: ClassVar[str] = 'adaptations = ["{name}"]'
 
     method: Callable[..., Any] = field(repr=False)
     on: Literal["images", "features"] = "images"

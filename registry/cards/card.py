@@ -1,16 +1,19 @@
-"""What all cards share: a name, a summary, and the code they stand for."""
+"""Cards: the part of the contract that all kinds share (a name, a summary, a code fingerprint)."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar, Self
+
+from headwater.registry.names import Value
+from headwater.registry.options import check_options
 
 
 class Kind(StrEnum):
-    """The kinds of card, by the word the command line uses."""
+    """The kinds of card, by the words of the command line. All else is on the card's class."""
 
     SOURCE = "source"
     TASK = "task"
@@ -22,16 +25,32 @@ class Kind(StrEnum):
 
     @property
     def plural(self) -> str:
-        return f"{self.value}s"
+        """The word for several: ``headwater list PLURAL``."""
+        stem = self.value.removesuffix("is")
+        return f"{self.value}s" if stem == self.value else f"{stem}es"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
     """A named thing that a plugin offers.
 
-    ``code`` is the fingerprint of the plugin's source (see headwater.registry.identity), so that editing a
-    plugin gives its jobs new identities; ``origin`` is the file it came from.
+    A class of cards says what is particular to its kind in class attributes, so that adding a kind
+    is one file and a member of ``Kind``.
+
+    Attributes:
+        kind: The kind of the class's cards.
+        list_columns: The facts that ``headwater list`` shows, in order.
+        usage: How a spec or a plugin names such a card, with ``{name}`` in it; "" for no hint.
+        name: The name of the card, unique in its kind.
+        summary: One line on what it is.
+        code: The fingerprint of the plugin's source (see ``headwater.registry.identity``), so that
+            an edited plugin gives its jobs new identities.
+        origin: The module or file that the card came from.
     """
+
+    kind: ClassVar[Kind]
+    list_columns: ClassVar[tuple[str, ...]] = ("name", "summary")
+    usage: ClassVar[str] = ""
 
     name: str
     summary: str = ""
@@ -39,13 +58,28 @@ class Card:
     origin: str = field(default="", repr=False)
 
     def facts(self) -> dict[str, Any]:
-        """The card's plain fields: what the store keeps and ``headwater info`` shows."""
-        return {
-            f.name: value
-            for f in fields(self)
-            if not callable(value := getattr(self, f.name)) and f.name != "code"
-        }
+        """Return the plain fields: what the store keeps and ``headwater info`` shows."""
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "code"}
+        return {name: value for name, value in values.items() if not callable(value)}
+
+    def options(self) -> Mapping[str, Value]:
+        """Return the options that a name can set in brackets, with their defaults."""
+        return {}
+
+    def with_options(self, options: Mapping[str, Value]) -> Self:
+        """Return the card for a name with options; raises BadName for an option it does not have.
+
+        Most cards stay as they are: what uses them passes the options on to their function.
+        """
+        check_options(self.name, options, self.options())
+        return self
+
+
+def card_class(kind: Kind) -> type[Card]:
+    """Return the class of a kind's cards."""
+    return next(cards for cards in Card.__subclasses__() if cards.kind is kind)
 
 
 def first_line(function: Callable[..., Any]) -> str:
+    """Return the first line of a docstring, "" without one: the summary of a plugin's card."""
     return (inspect.getdoc(function) or "").partition("\n")[0]

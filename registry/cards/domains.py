@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
-from headwater.registry.cards.card import Card
+from headwater.registry.cards.card import Card, Kind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,6 +15,10 @@ class Domain(Card):
 
     ``within`` names the domains that contain this one (indoor photos are consumer photos).
     """
+
+    kind: ClassVar[Kind] = Kind.DOMAIN
+    list_columns: ClassVar[tuple[str, ...]] = ("name", "within", "summary")
+    usage: ClassVar[str] = 'domain="{name}"'
 
     within: tuple[str, ...] = ()
 

@@ -6,9 +6,9 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from headwater.registry.cards.card import Card, first_line
+from headwater.registry.cards.card import Card, Kind, first_line
 from headwater.registry.errors import BadPlugin, NotApplicable
 from headwater.registry.evidence.shape import Bound, Shape
 from headwater.registry.identity import code_of
@@ -51,6 +51,9 @@ class Estimator(Card):
     ``task_types``: for which tasks it is defined. ``pooled``: it returns a Score with parts, each of which is scaled to
     [0, 1] over a pool of sources before they are added up; alone, it ranks nothing.
     """
+
+    kind: ClassVar[Kind] = Kind.ESTIMATOR
+    list_columns: ClassVar[tuple[str, ...]] = ("name", "low", "high", "task_types", "summary")
 
     score: Callable[..., float] = field(repr=False)
     low: Bound = float("-inf")

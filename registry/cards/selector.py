@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
-from headwater.registry.cards.card import Card, first_line
+from headwater.registry.cards.card import Card, Kind, first_line
 from headwater.registry.cards.estimator import Estimator
 from headwater.registry.cards.source_model import SourceModel
 from headwater.registry.cards.task import Task
@@ -98,6 +98,8 @@ class Selector(Card):
     ``estimator``: the estimator whose score it is, where it is one. ``share``: of fine-tuning every source once, what it takes
     however small the budget is; where it is judged, it gets that.
     """
+
+    kind: ClassVar[Kind] = Kind.SELECTOR
 
     rank: Callable[..., Mapping[str, float]] = field(repr=False)
     chance: bool = False

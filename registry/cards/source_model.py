@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from headwater.registry.cards.card import Card, first_line
+from headwater.registry.cards.card import Card, Kind, first_line
 from headwater.registry.identity import code_of, digest_files
 from headwater.registry.names import Name, Value
 from headwater.registry.options import check_options, defaults_of
@@ -42,6 +42,18 @@ class SourceModel(Card):
     that is the same architecture at random initialisation: the reference that a gain is measured against.
     ``random`` says that the weights depend on the seed. ``accuracy`` is that on its own pre-training task.
     """
+
+    kind: ClassVar[Kind] = Kind.SOURCE
+    list_columns: ClassVar[tuple[str, ...]] = (
+        "name",
+        "domain",
+        "pretrained_on",
+        "images",
+        "parameters",
+        "input_size",
+        "licence",
+    )
+    usage: ClassVar[str] = 'sources = ["{name}"]'
 
     build: Callable[..., nn.Module] = field(repr=False)
     architecture: str = ""
@@ -80,11 +92,17 @@ class SourceModel(Card):
         """All that decides what ``build`` returns and how images are fed to it."""
         return self.name, self.code, self.revision, self.mean, self.std
 
-    def with_options(self, options: dict[str, Value]) -> SourceModel:
+    def options(self) -> Mapping[str, Value]:
+        """Return the keyword-only parameters of ``build`` with their defaults."""
+        return defaults_of(self.build)
+
+    def with_options(self, options: Mapping[str, Value]) -> SourceModel:
         """The same card with keyword options of ``build`` set: ``lab/net[width=2]``."""
         import functools
 
-        check_options(self.name, options, dict(defaults_of(self.build)))
+        if not options:
+            return self
+        check_options(self.name, options, self.options())
         return replace(
             self,
             name=str(Name.of(self.name, options)),

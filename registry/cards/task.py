@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from headwater.registry.cards.card import Card, first_line
+from headwater.registry.cards.card import Card, Kind, first_line
 from headwater.registry.cards.flaw import Flaw
 from headwater.registry.identity import code_of, digest_files
 from headwater.registry.names import Value
@@ -55,6 +55,19 @@ class Task(Card):
     where these cannot be told. ``files`` decide the data's revision; ``unpinned`` says,
     where it is so, why neither they nor ``revision`` tie results to one version of the data.
     """
+
+    kind: ClassVar[Kind] = Kind.TASK
+    list_columns: ClassVar[tuple[str, ...]] = (
+        "name",
+        "type",
+        "domain",
+        "metric",
+        "classes",
+        "images",
+        "licence",
+        "summary",
+    )
+    usage: ClassVar[str] = 'tasks = ["{name}"]'
 
     load: Callable[[], Any] = field(repr=False)
     type: str = "classification"

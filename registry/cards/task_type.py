@@ -7,10 +7,10 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from headwater.registry.cards.annotations import Annotations, Encoded
-from headwater.registry.cards.card import Card, first_line
+from headwater.registry.cards.card import Card, Kind, first_line
 from headwater.registry.errors import BadPlugin
 from headwater.registry.identity import code_of
 from headwater.registry.names import Value
@@ -186,6 +186,10 @@ class TaskType(Card):
     write such targets differently, as options of a task with their defaults (``void=11``): ``methods.encode`` finds them in the task.
     ``noun``: what people call its classes, in the plural (points, labels).
     """
+
+    kind: ClassVar[Kind] = Kind.TASK_TYPE
+    list_columns: ClassVar[tuple[str, ...]] = ("name", "metrics", "summary")
+    usage: ClassVar[str] = '@hw.task(..., type="{name}")'
 
     methods: TaskTypeMethods
     metrics: tuple[Metric, ...]

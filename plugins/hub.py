@@ -1,4 +1,4 @@
-"""The Hugging Face Hub: asked once and briefly whether it answers; where it does not, its local cache serves."""
+"""Use the Hugging Face Hub, or its local cache if the Hub does not answer."""
 
 from __future__ import annotations
 
@@ -6,39 +6,43 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-PATIENCE = 5.0
+ANSWER_TIMEOUT = 5.0
 """Seconds to wait for the Hub's first answer; its own client would retry for half a minute a file."""
 
 
 @contextmanager
 def hub_or_cache() -> Iterator[None]:
-    """Within this, Hub clients work offline if the Hub does not answer: what was fetched before still loads."""
+    """Let the Hub's clients work offline within this context if the Hub does not answer.
+
+    What was fetched before still loads then, without half a minute of retries for each file. ``huggingface_hub`` and
+    ``datasets`` read HF_HUB_OFFLINE from the environment once, when they are imported; there is no public call that
+    changes it later, so their module constants are set. pyproject.toml therefore bounds both from above, and
+    tests/plugins/test_hub.py fails where a new version ignores the constants.
+    """
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE or hub_answers():
         yield
         return
-    settings = [
-        constants,
-        *(module for name in ("datasets.config",) if (module := sys.modules.get(name))),
-    ]
-    for module in settings:
+    modules = [constants]
+    if "datasets.config" in sys.modules:
+        modules.append(sys.modules["datasets.config"])
+    for module in modules:
         module.HF_HUB_OFFLINE = True  # type: ignore[attr-defined]
     try:
         yield
     finally:
-        for module in settings:
+        for module in modules:
             module.HF_HUB_OFFLINE = False  # type: ignore[attr-defined]
 
 
 def hub_answers() -> bool:
-    """Whether the Hub, or the mirror that HF_ENDPOINT names, answers at all (proxies respected)."""
-    from huggingface_hub import constants, get_session
+    """Return True if the Hub, or the mirror that HF_ENDPOINT names, answers at all; proxies are respected."""
+    from huggingface_hub import HfApi, get_session
 
     try:
-        get_session().head(constants.ENDPOINT, timeout=PATIENCE)
-    except (
-        Exception
-    ):  # the client's own error tree has changed between its versions; any of it means no answer
+        get_session().head(HfApi().endpoint, timeout=ANSWER_TIMEOUT)
+    except Exception:
+        # The client's own error tree has changed between its versions; any error means no answer.
         return False
     return True

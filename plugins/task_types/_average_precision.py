@@ -1,135 +1,166 @@
-"""COCO's average precision of detections on a split, by pycocotools.
+"""COCO's average precision of detections on a split.
 
-Which detections are right is decided image by image, and is kept: a bootstrap over images, which measures a hundred draws of the same
-images, then only has to add them up (torchmetrics, which wraps the same pycocotools, takes ten times as long).
+For a class and a threshold t of the overlap (intersection over union, IoU): the detections of an image, the best
+first, each take the box of their class that they overlap most among those that no better detection has taken, if the
+overlap is t or more; a detection that takes a box is a hit. With the detections of all images in the order of their
+scores, h(k) hits among the first k, and n boxes in the split,
+    recall(k) = h(k) / n        precision(k) = max over j ≥ k of h(j) / j
+and the average precision is the mean, over the recalls r = 0, 0.01, …, 1, of the precision at the first k with
+recall(k) ≥ r, 0 where there is none. COCO's AP is the mean over the classes and over t = 0.50, 0.55, …, 0.95.
+Source: T.-Y. Lin et al., "Microsoft COCO", ECCV 2014 (arXiv 1405.0312), and its reference program pycocotools, with
+which every number agrees bit for bit: ties between boxes go to the later one, ties between scores to the earlier image.
+
+Which detections are hits is decided image by image and cached: a bootstrap over images, which measures a hundred draws
+of the same images, only has to merge them (torchmetrics, which wraps pycocotools, takes ten times as long).
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
-from pycocotools.cocoeval import COCOeval
+from pycocotools import mask as coco_boxes
 
-MOST = 100
-"""Detections of an image that count, the best first."""
-_KEPT = 4096
-"""Images whose matches are kept."""
-_ALL = [0.0, 1e10]
-"""COCO's range of areas that leaves none out."""
+MAX_DETECTIONS = 100
+"""Detections of an image and a class that count, the best first."""
+CACHED_IMAGES = 4096
+"""Images whose hits are cached."""
+THRESHOLDS = np.linspace(0.5, 0.95, 10)
+RECALLS = np.linspace(0.0, 1.0, 101)
+ABSENT = -1.0
+"""Precision and recall of a class that has no box, as in pycocotools."""
 
 
 @dataclass(frozen=True)
 class Curves:
-    """``precision``: (T, R, C), -1 for classes without a box; ``recall``: (T, C), of all detections. T: thresholds of the overlap (IoU)
-    from 0.5 to 0.95; R: recalls from 0 to 1; C: classes."""
+    """Precision and recall of every class, T thresholds of the overlap and R recalls.
+
+    Attributes:
+        precision: (T, R, C), -1 for classes without a box.
+        recall: (T, C), of all detections; -1 for classes without a box.
+    """
 
     precision: np.ndarray
     recall: np.ndarray
 
     def average(self, threshold: int | None = None) -> float:
-        """Mean average precision over the classes that have boxes, at one threshold's index or over all; NaN where no class has any."""
+        """Return the mean average precision over the classes that have boxes; NaN where no class has any.
+
+        Args:
+            threshold: index of the threshold; None for the mean over all.
+        """
         precision = self.precision if threshold is None else self.precision[threshold]
-        return _mean(precision[precision > -1])
+        return _mean_of_present(precision)
 
     def average_recall(self) -> float:
-        return _mean(self.recall[self.recall > -1])
+        """Return the mean recall over thresholds and the classes that have boxes; NaN where no class has any."""
+        return _mean_of_present(self.recall)
 
 
-def _mean(values: np.ndarray) -> float:
-    return float(values.mean()) if values.size else float("nan")
+@dataclass(frozen=True)
+class ClassHits:
+    """The detections of one class in one image, best first.
+
+    Attributes:
+        scores: (D,).
+        hits: (T, D) bool, which of them take a box at each threshold.
+        boxes: number of boxes of the class in the image.
+    """
+
+    scores: np.ndarray
+    hits: np.ndarray
+    boxes: int
 
 
 def curves_of(predictions: np.ndarray, targets: np.ndarray) -> Curves:
-    """Of detections (N, M, 6), x1, y1, x2, y2, score, class, against boxes (N, K, 5), x1, y1, x2, y2, class; class -1 for none."""
-    images = [
-        _matches(one.tobytes(), len(one), true.tobytes(), len(true))
-        for one, true in _rows(predictions, targets)
-    ]
-    classes = sorted({label for image in images for label in image})
-    total = _evaluation(classes, range(len(images)))
-    total.evalImgs = [image.get(label) for label in classes for image in images]
-    total._paramsEval = total.params
-    if not classes:
-        return Curves(
-            np.zeros((len(total.params.iouThrs), 0, 0)), np.zeros((len(total.params.iouThrs), 0))
-        )
-    with contextlib.redirect_stdout(io.StringIO()):  # it reports on its progress
-        total.accumulate()
-    precision, recall = total.eval["precision"][..., 0, 0], total.eval["recall"][..., 0, 0]
-    wide = max(classes) + 1
-    return Curves(_spread(precision, classes, wide), _spread(recall, classes, wide))
+    """Return the curves of a split's detections.
 
-
-def _rows(predictions: np.ndarray, targets: np.ndarray) -> Any:
-    return zip(
+    Args:
+        predictions: (N, M, 6) float32: x1, y1, x2, y2, score, class; class -1 for no detection.
+        targets: (N, K, 5) float32: x1, y1, x2, y2, class; class -1 for no box.
+    """
+    images = []
+    for detected, truth in zip(
         np.ascontiguousarray(predictions, np.float32),
         np.ascontiguousarray(targets, np.float32),
         strict=True,
-    )
+    ):
+        images.append(_image_hits(detected.tobytes(), truth.tobytes()))
+    labels = {label for image in images for label in image}
+    classes = 1 + max(labels, default=-1)
+    precision = np.full((len(THRESHOLDS), len(RECALLS), classes), ABSENT)
+    recall = np.full((len(THRESHOLDS), classes), ABSENT)
+    for label in labels:
+        images_with_class = [image[label] for image in images if label in image]
+        boxes = sum(image.boxes for image in images_with_class)
+        if boxes:
+            hits = _merged(images_with_class)
+            precision[..., label] = [_precision_at_recalls(row, boxes) for row in hits]
+            recall[:, label] = hits.sum(axis=1) / boxes
+    return Curves(precision, recall)
 
 
-def _spread(values: np.ndarray, classes: Sequence[int], wide: int) -> np.ndarray:
-    spread = np.full((*values.shape[:-1], wide), -1.0)
-    spread[..., list(classes)] = values
-    return spread
+def _merged(images: Sequence[ClassHits]) -> np.ndarray:
+    """Return the hits (T, D) of the detections of all images, best first."""
+    scores = np.concatenate([image.scores for image in images])
+    order = np.argsort(-scores, kind="stable")
+    return np.concatenate([image.hits for image in images], axis=1)[:, order]
 
 
-def _evaluation(classes: Sequence[int], images: Sequence[int]) -> COCOeval:
-    evaluation = COCOeval(iouType="bbox")
-    evaluation.params.catIds, evaluation.params.imgIds = list(classes), list(images)
-    evaluation.params.areaRng, evaluation.params.maxDets = [_ALL], [MOST]
-    return evaluation
+def _precision_at_recalls(hits: np.ndarray, boxes: int) -> np.ndarray:
+    """Return the precision (R,) at each recall, of the hits (D,) of detections in the order of their scores."""
+    true = np.cumsum(hits).astype(float)
+    false = np.cumsum(~hits).astype(float)
+    precision = true / (false + true + np.spacing(1))
+    monotone = np.maximum.accumulate(precision[::-1])[::-1]
+    first = np.searchsorted(true / boxes, RECALLS, side="left")
+    # Beyond the last detection the precision is 0.
+    return np.append(monotone, 0.0)[first]
 
 
-@lru_cache(_KEPT)
-def _matches(
-    predicted: bytes, detections: int, true: bytes, boxes: int
-) -> dict[int, dict[str, Any]]:
-    """Class -> what COCOeval.evaluateImg says of one image, for the classes that it has or that were said of it."""
-    found = np.frombuffer(predicted, np.float32).reshape(detections, 6)
-    given = np.frombuffer(true, np.float32).reshape(boxes, 5)
-    found, given = found[found[:, 5] >= 0], given[given[:, 4] >= 0]
-    labels = sorted({*found[:, 5].astype(int).tolist(), *given[:, 4].astype(int).tolist()})
-    evaluation = _evaluation(labels, [0])
-    # Boxes are numbered from 1: to pycocotools a match with 0 is none.
-    evaluation._dts = _by_class(
-        [_entry(row, number, score=float(row[4])) for number, row in enumerate(found, 1)],
-        found[:, 5],
-    )
-    evaluation._gts = _by_class(
-        [_entry(row, number, iscrowd=0, ignore=0) for number, row in enumerate(given, 1)],
-        given[:, 4],
-    )
-    evaluation.ious = {(0, label): evaluation.computeIoU(0, label) for label in labels}
-    return {label: _slim(evaluation.evaluateImg(0, label, _ALL, MOST)) for label in labels}
+@lru_cache(CACHED_IMAGES)
+def _image_hits(predicted: bytes, true: bytes) -> dict[int, ClassHits]:
+    """Return the hits of each class that an image has, or that was detected in it.
 
-
-def _entry(row: np.ndarray, number: int, **facts: float) -> dict[str, Any]:
-    x1, y1, x2, y2 = row[:4].astype(float).tolist()
+    Args:
+        predicted: detections (M, 6) float32.
+        true: boxes (K, 5) float32.
+    """
+    detections = np.frombuffer(predicted, np.float32).reshape(-1, 6)
+    truth = np.frombuffer(true, np.float32).reshape(-1, 5)
+    detections, truth = detections[detections[:, 5] >= 0], truth[truth[:, 4] >= 0]
+    detected, present = detections[:, 5].astype(int), truth[:, 4].astype(int)
     return {
-        "id": number,
-        "bbox": [x1, y1, x2 - x1, y2 - y1],
-        "area": (x2 - x1) * (y2 - y1),
-        **facts,
+        label: _class_hits(detections[detected == label], truth[present == label])
+        for label in sorted({*detected.tolist(), *present.tolist()})
     }
 
 
-def _by_class(
-    entries: list[dict[str, Any]], labels: np.ndarray
-) -> defaultdict[tuple[int, int], list[dict[str, Any]]]:
-    grouped = defaultdict(list)
-    for entry, label in zip(entries, labels.astype(int).tolist(), strict=True):
-        grouped[0, label].append(entry)
-    return grouped
+def _class_hits(detections: np.ndarray, truth: np.ndarray) -> ClassHits:
+    """Return the hits of detections (D, 6) of one class and image against its boxes (G, 5)."""
+    order = np.argsort(-detections[:, 4], kind="stable")[:MAX_DETECTIONS]
+    best = detections[order].astype(float)
+    hits = np.zeros((len(THRESHOLDS), len(best)), dtype=bool)
+    if len(best) and len(truth):
+        overlaps = coco_boxes.iou(_sized(best), _sized(truth.astype(float)), [0] * len(truth))
+        free = np.ones((len(THRESHOLDS), len(truth)), dtype=bool)
+        every_threshold = np.arange(len(THRESHOLDS))
+        for detection, row in enumerate(overlaps):
+            candidates = np.where(free, row, -1.0)
+            # The last of equal maxima, as in pycocotools.
+            box = len(truth) - 1 - candidates[:, ::-1].argmax(axis=1)
+            hits[:, detection] = candidates[every_threshold, box] >= THRESHOLDS
+            free[every_threshold, box] &= ~hits[:, detection]
+    return ClassHits(best[:, 4], hits, len(truth))
 
 
-def _slim(result: dict[str, Any]) -> dict[str, Any]:
-    """What ``accumulate`` reads."""
-    return {name: result[name] for name in ("dtScores", "dtMatches", "dtIgnore", "gtIgnore")}
+def _sized(boxes: np.ndarray) -> np.ndarray:
+    """Return x, y, width, height (n, 4) of boxes that begin with x1, y1, x2, y2."""
+    return np.concatenate([boxes[:, :2], boxes[:, 2:4] - boxes[:, :2]], axis=1)
+
+
+def _mean_of_present(values: np.ndarray) -> float:
+    present = values[values > ABSENT]
+    return float(present.mean()) if present.size else float("nan")

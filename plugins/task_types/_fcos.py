@@ -1,121 +1,210 @@
-"""The detector: torchvision's feature pyramid and FCOS on a backbone's maps."""
+"""FCOS, a detector without anchor boxes: network, loss, and how detections are read from its outputs.
+
+Z. Tian, C. Shen, H. Chen and T. He, "FCOS: Fully Convolutional One-Stage Object Detection", ICCV 2019
+(arXiv 1904.01355), with the improvements of "FCOS: A Simple and Strong Anchor-Free Object Detector"
+(arXiv 2006.09214). Sections are those of the first paper.
+
+A *location* is the centre of a cell of a level's map; a level of stride s has (S / s)² cells for images of side S.
+At a location (x, y) the network predicts C class logits, the distances (l, t, r, b) from the location to the sides
+of its box in units of the stride, and a centre-ness logit. The location's box is
+    (x - s l, y - s t, x + s r, y + s b)                                                      (equation 1)
+and its centre-ness, 1 in the middle of the box and 0 at its sides, should be
+    sqrt( min(l, r) / max(l, r) · min(t, b) / max(t, b) )                                     (equation 3)
+In training a location is *positive* if it belongs to a box (``match_locations``). With n positive locations in the
+batch, or n = 1 if there are none, the loss is
+    ( focal(logits of all locations) + Σ GIoU(boxes) + Σ cross entropy(centre-ness) ) / n     (equation 2)
+where the sums are over the positive locations. Focal loss: Lin et al. 2017 (arXiv 1708.02002), α = ¼, γ = 2. GIoU
+loss: Rezatofighi et al. 2019 (arXiv 1902.09630), as in arXiv 2006.09214, in place of the first paper's IoU loss.
+"""
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
-from types import SimpleNamespace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torchvision.models.detection._utils import BoxLinearCoder
-from torchvision.models.detection.fcos import FCOS, FCOSHead
-from torchvision.ops import FeaturePyramidNetwork
+from torch.nn.functional import binary_cross_entropy_with_logits
+from torchvision.ops import (
+    FeaturePyramidNetwork,
+    batched_nms,
+    clip_boxes_to_image,
+    generalized_box_iou_loss,
+    sigmoid_focal_loss,
+)
 
 from headwater.registry import Pyramid
 
 WIDTH = 64
-"""Channels of pyramid and towers: 256 in the paper, on maps from stride 8 on. With a quarter of it maps of stride 4 can be
-afforded on CPUs, and objects of ten pixels are found. Group norm asks for a multiple of 32."""
-CONVOLUTIONS = 2
-"""Of a tower: 4 in the paper."""
-REACH, RADIUS = (2.0, 4.0), 1.5
-"""In strides: how far the sides of a level's boxes are from the location, and how near the box's centre is. The paper's reach is 4 to 8,
-in images of 800 pixels; half of it spreads the boxes of smaller ones over all levels."""
-START = 1.5
-"""Distance to a box's sides, in strides, that a fresh head says: torchvision's 0 gives half of the locations no gradient (ReLU)."""
-MARGIN = 0.5
+"""Channels of the pyramid and the towers. The paper has 256, on maps from stride 8 on; with a quarter of that, CPUs can
+afford maps of stride 4, on which objects of ten pixels are found. A multiple of ``GROUPS``."""
+TOWER_DEPTH = 2
+"""Convolutions in a tower. The paper has 4."""
+GROUPS = 32
+"""Groups of the group norm."""
+LEVEL_REACH = (2.0, 4.0)
+"""Range of the largest distance from a location to its box's sides, in strides of the location's level. The paper's is
+4 to 8 in images of 800 pixels; half of it spreads the boxes of smaller images over all levels."""
+CENTRE_RADIUS = 1.5
+"""Largest distance from a positive location to its box's centre along either axis, in strides."""
+FIRST_DISTANCE = 1.5
+"""Distance to a box's sides that a fresh head predicts, in strides. With 0, half of the locations would get no gradient
+through the ReLU."""
+FIRST_PROBABILITY = 0.01
+"""Probability of each class that a fresh head predicts everywhere (Lin et al. 2017, section 4.1)."""
+FIRST_WEIGHT_STD = 0.01
+"""Standard deviation of the first weights of all convolutions."""
+STRETCH_MARGIN = 0.5
 """Pixels between a location and the sides of a box that is stretched to it."""
-SCORE, OVERLAP, CANDIDATES, MOST = 0.05, 0.6, 300, 100
-"""Of detections: least score, most overlap (IoU) with a better one of the class, most of a level, most of an image."""
+MIN_SCORE = 0.05
+"""Least score of a detection."""
+MAX_OVERLAP = 0.6
+"""Largest overlap (IoU) of a detection with a better one of its class."""
+MAX_CANDIDATES = 300
+"""Detections of a level that are considered, the best first."""
+MAX_DETECTIONS = 100
+"""Detections of an image, the best first."""
 
 
-class Found(NamedTuple):
-    """What the head says in training at the L locations of all levels: logits (B, L, C), distances (B, L, 4) in strides, centre-ness
-    (B, L, 1); ``anchors`` (L, 4): the locations' cells, x1, y1, x2, y2 in pixels; ``levels``: locations of each level; ``side``: S."""
+class LocationOutputs(NamedTuple):
+    """What the network predicts for a batch, at the L locations of all levels.
+
+    Attributes:
+        logits: (B, L, C) class logits.
+        distances: (B, L, 4) distances to the left, top, right and bottom side of the box, in strides.
+        centreness: (B, L, 1) logits.
+        cells: (L, 4) cells around the locations, x1, y1, x2, y2 in pixels.
+        level_sizes: number of locations of each level.
+        side: S, the side of the images in pixels.
+    """
 
     logits: Tensor
     distances: Tensor
     centreness: Tensor
-    anchors: Tensor
-    levels: tuple[int, ...]
+    cells: Tensor
+    level_sizes: tuple[int, ...]
     side: int
 
 
-class Detector(FCOS):
-    """Maps of a pyramid -> ``Found`` in training, else detections (B, MOST, 6): x1, y1, x2, y2 as shares of the side, score, class.
+class Detector(nn.Module):
+    """Feature pyramid and FCOS head on a backbone's maps.
 
-    FCOS (Tian, Shen, Chen & He, ICCV 2019, arXiv 1904.01355, with the improvements of arXiv 2006.09214): every location of every level
-    says the classes' scores, how far the sides of its box are, and how central it lies in it. Missing detections have score 0, class -1;
-    where an image's outputs are not numbers, its detections are NaN.
+    Returns ``LocationOutputs`` in training, in evaluation the detections (B, 100, 6) of ``detections_of``.
     """
 
     def __init__(self, pyramid: Pyramid, classes: int) -> None:
-        nn.Module.__init__(self)  # FCOS's own would build what prepares raw photographs
+        super().__init__()
         self.strides = pyramid.strides
         self.fpn = FeaturePyramidNetwork(list(pyramid.channels), WIDTH)
-        self.head = FCOSHead(WIDTH, 1, classes, CONVOLUTIONS)
-        nn.init.constant_(self.head.regression_head.bbox_reg.bias, START)
-        self.box_coder = self.head.box_coder
-        self.score_thresh, self.nms_thresh, self.topk_candidates, self.detections_per_img = (
-            SCORE,
-            OVERLAP,
-            CANDIDATES,
-            MOST,
-        )
+        self.head = DetectorHead(classes)
 
-    def forward(self, maps: list[Tensor]) -> Found | Tensor:
+    def forward(self, maps: list[Tensor]) -> LocationOutputs | Tensor:
         side = maps[-1].shape[-1] * self.strides[-1]
-        said = self.head(
-            list(
-                self.fpn(
-                    OrderedDict((str(level), found) for level, found in enumerate(maps))
-                ).values()
-            )
+        levels = self.fpn(OrderedDict((str(level), values) for level, values in enumerate(maps)))
+        logits, distances, centreness = self.head(list(levels.values()))
+        cells = cells_of(side, self.strides, logits.device)
+        outputs = LocationOutputs(
+            logits=logits.float(),
+            distances=distances.float(),
+            centreness=centreness.float(),
+            cells=torch.cat(cells),
+            level_sizes=tuple(len(level) for level in cells),
+            side=side,
         )
-        logits, distances, centreness = (
-            said[name].float() for name in ("cls_logits", "bbox_regression", "bbox_ctrness")
-        )
-        anchors = anchors_of(side, self.strides, logits.device)
-        found = Found(
-            logits,
-            distances,
-            centreness,
-            torch.cat(anchors),
-            tuple(len(level) for level in anchors),
-            side,
-        )
-        return found if self.training else self._detections(found)
-
-    def _detections(self, found: Found) -> Tensor:
-        count, levels = len(found.logits), list(found.levels)
-        said = {
-            "cls_logits": found.logits,
-            "bbox_regression": found.distances,
-            "bbox_ctrness": found.centreness,
-        }
-        split = {name: list(value.split(levels, dim=1)) for name, value in said.items()}
-        kept = self.postprocess_detections(
-            split, [list(found.anchors.split(levels))] * count, [(found.side, found.side)] * count
-        )
-        detections = found.logits.new_zeros(count, MOST, 6)
-        detections[..., 5] = -1
-        for row, one in enumerate(kept):
-            best = torch.cat(
-                [one["boxes"] / found.side, one["scores"][:, None], one["labels"][:, None]], dim=1
-            )
-            detections[row, : len(best)] = best
-        # What is no number is below every score, and an image of it would read as one in which nothing is.
-        numbers = torch.stack([value.flatten(1).isfinite().all(1) for value in said.values()]).all(
-            0
-        )
-        return detections.where(numbers[:, None, None], torch.nan)
+        return outputs if self.training else detections_of(outputs)
 
 
-def anchors_of(side: int, strides: tuple[int, ...], device: torch.device) -> list[Tensor]:
-    """The cell of each location, level by level, (L_i, 4) in pixels, row by row; the location is its centre.
+class DetectorHead(nn.Module):
+    """The two towers, shared by all levels. Parameters have the names of torchvision's ``FCOSHead``."""
 
-    torchvision's AnchorGenerator has the locations in the cells' corners, so that mirroring would not map them to each other.
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.classification_head = ClassTower(classes)
+        self.regression_head = BoxTower()
+
+    def forward(self, levels: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Return logits (B, L, C), distances (B, L, 4) and centre-ness (B, L, 1)."""
+        logits = torch.cat([self.classification_head(level) for level in levels], dim=1)
+        boxes = [self.regression_head(level) for level in levels]
+        distances = torch.cat([level[0] for level in boxes], dim=1)
+        centreness = torch.cat([level[1] for level in boxes], dim=1)
+        return logits, distances, centreness
+
+
+class ClassTower(nn.Module):
+    """Class logits of each location of a level: (B, WIDTH, H, W) -> (B, H W, C)."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.conv = _tower()
+        _init_convolutions(self.conv)
+        self.cls_logits = nn.Conv2d(WIDTH, classes, 3, padding=1)
+        _init_convolutions(self.cls_logits)
+        prior_logit = -math.log((1 - FIRST_PROBABILITY) / FIRST_PROBABILITY)
+        nn.init.constant_(_bias(self.cls_logits), prior_logit)
+
+    def forward(self, level: Tensor) -> Tensor:
+        return _by_location(self.cls_logits(self.conv(level)))
+
+
+class BoxTower(nn.Module):
+    """Distances (B, H W, 4) and centre-ness (B, H W, 1) of each location of a level."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = _tower()
+        self.bbox_reg = nn.Conv2d(WIDTH, 4, 3, padding=1)
+        self.bbox_ctrness = nn.Conv2d(WIDTH, 1, 3, padding=1)
+        for module in (self.bbox_reg, self.bbox_ctrness, self.conv):
+            _init_convolutions(module)
+        nn.init.constant_(_bias(self.bbox_reg), FIRST_DISTANCE)
+
+    def forward(self, level: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.conv(level)
+        distances = self.bbox_reg(features).relu()
+        return _by_location(distances), _by_location(self.bbox_ctrness(features))
+
+
+def _tower() -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for _ in range(TOWER_DEPTH):
+        convolution = nn.Conv2d(WIDTH, WIDTH, 3, padding=1)
+        layers += [convolution, nn.GroupNorm(GROUPS, WIDTH), nn.ReLU()]
+    return nn.Sequential(*layers)
+
+
+def _init_convolutions(module: nn.Module) -> None:
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.normal_(layer.weight, std=FIRST_WEIGHT_STD)
+            nn.init.zeros_(_bias(layer))
+
+
+def _bias(layer: nn.Conv2d) -> Tensor:
+    assert layer.bias is not None
+    return layer.bias
+
+
+def _by_location(values: Tensor) -> Tensor:
+    """(B, K, H, W) -> (B, H W, K)."""
+    batch, channels = values.shape[:2]
+    return values.permute(0, 2, 3, 1).reshape(batch, -1, channels)
+
+
+def cells_of(side: int, strides: tuple[int, ...], device: torch.device) -> list[Tensor]:
+    """Return the cell around each location, level by level.
+
+    torchvision's AnchorGenerator has the locations in the cells' corners, so that mirroring would not map them to each
+    other.
+
+    Args:
+        side: side of the images in pixels.
+        strides: of the levels, in pixels, ascending.
+        device: where the tensors are made.
+
+    Returns:
+        For each level (L_i, 4): x1, y1, x2, y2 in pixels, row by row.
     """
     levels = []
     for stride in strides:
@@ -125,60 +214,173 @@ def anchors_of(side: int, strides: tuple[int, ...], device: torch.device) -> lis
     return levels
 
 
-def loss_of(found: Found, targets: Tensor) -> Tensor:
-    """FCOS's loss on (B, K, 5) encoded boxes: focal, GIoU and the centre-ness' cross entropy, each a mean over the batch's positive
-    locations; where there are none (no boxes), the focal loss's sum."""
-    given = [target[target[:, 4] >= 0] for target in targets]
-    wanted = [
-        {"boxes": stretched(one[:, :4] * found.side, found.anchors), "labels": one[:, 4].long()}
-        for one in given
-    ]
-    matches = [matched(found.anchors, one["boxes"], found.levels) for one in wanted]
-    said = {
-        "cls_logits": found.logits,
-        "bbox_regression": found.distances,
-        "bbox_ctrness": found.centreness,
-    }
-    coder = SimpleNamespace(
-        box_coder=BoxLinearCoder(normalize_by_size=True)
-    )  # all that compute_loss wants of its head
-    losses = FCOSHead.compute_loss(coder, wanted, said, [found.anchors] * len(wanted), matches)
-    return torch.stack(list(losses.values())).sum()
+def fcos_loss(outputs: LocationOutputs, targets: Tensor) -> Tensor:
+    """Return the loss of a batch: focal, GIoU and centre-ness, each divided by the number of positive locations.
+
+    Args:
+        outputs: what the network predicts.
+        targets: (B, K, 5) encoded boxes: x1, y1, x2, y2 as shares of the side, and the class, -1 for none.
+    """
+    boxes, labels = _location_targets(outputs, targets)
+    positive = labels >= 0
+    count = max(1, int(positive.sum()))
+
+    one_hot = torch.zeros_like(outputs.logits)
+    one_hot[positive, labels[positive]] = 1.0
+    class_loss = sigmoid_focal_loss(outputs.logits, one_hot, reduction="sum")
+
+    cells = outputs.cells.expand(len(targets), -1, -1)[positive]
+    predicted = decode(outputs.distances[positive], cells)
+    box_loss = generalized_box_iou_loss(predicted, boxes[positive], reduction="sum")
+
+    centreness_loss = binary_cross_entropy_with_logits(
+        outputs.centreness[..., 0][positive],
+        centreness_of(encode(boxes[positive], cells)),
+        reduction="sum",
+    )
+    return torch.stack([class_loss / count, box_loss / count, centreness_loss / count]).sum()
 
 
-def matched(anchors: Tensor, boxes: Tensor, levels: tuple[int, ...]) -> Tensor:
-    """(L,) int: the box that a location is for, -1 for none.
+def _location_targets(outputs: LocationOutputs, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the box (B, L, 4), in pixels, and the class (B, L), -1 for none, that each location belongs to."""
+    boxes = outputs.cells.new_zeros(len(targets), len(outputs.cells), 4)
+    labels = boxes.new_full(boxes.shape[:2], -1, dtype=torch.int64)
+    for image, target in enumerate(targets):
+        truth = target[target[:, 4] >= 0]
+        corners = stretched(truth[:, :4] * outputs.side, outputs.cells)
+        matches = match_locations(outputs.cells, corners, outputs.level_sizes)
+        positive = matches >= 0
+        boxes[image, positive] = corners[matches[positive]]
+        labels[image, positive] = truth[matches[positive], 4].long()
+    return boxes, labels
 
-    FCOS's rule: the location lies in the box, near its centre, and the farthest side is as far as its level is for; of several boxes the
-    smallest. A box that no location is for by that rule (small, or long and thin) gets the finest one nearest to its centre.
+
+def encode(boxes: Tensor, cells: Tensor) -> Tensor:
+    """Return the distances (..., 4) from the cells' centres to the sides of boxes (..., 4), in strides."""
+    x, y, stride = _centres(cells)
+    left, top, right, bottom = boxes.unbind(-1)
+    return torch.stack([x - left, y - top, right - x, bottom - y], dim=-1) / stride[..., None]
+
+
+def decode(distances: Tensor, cells: Tensor) -> Tensor:
+    """Return the boxes (..., 4), in pixels, whose sides are at distances (..., 4) in strides: equation 1."""
+    x, y, stride = _centres(cells)
+    left, top, right, bottom = (distances * stride[..., None]).unbind(-1)
+    return torch.stack([x - left, y - top, x + right, y + bottom], dim=-1)
+
+
+def _centres(cells: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    x = 0.5 * (cells[..., 0] + cells[..., 2])
+    y = 0.5 * (cells[..., 1] + cells[..., 3])
+    return x, y, cells[..., 2] - cells[..., 0]
+
+
+def centreness_of(distances: Tensor) -> Tensor:
+    """Return how central locations lie in their boxes, from 0 to 1, of distances (..., 4): equation 3."""
+    horizontal, vertical = distances[..., [0, 2]], distances[..., [1, 3]]
+    across = horizontal.amin(-1) / horizontal.amax(-1)
+    down = vertical.amin(-1) / vertical.amax(-1)
+    return torch.sqrt(across * down)
+
+
+def match_locations(cells: Tensor, boxes: Tensor, level_sizes: tuple[int, ...]) -> Tensor:
+    """Return the box that each location belongs to (section 3.2, with arXiv 2006.09214's centre sampling).
+
+    A location belongs to a box if it lies in it, near its centre, and the farthest side is as far as its level is for;
+    of several such boxes, to the smallest. A box without a location by that rule (small, or long and thin) gets the
+    location of the finest level that is nearest to its centre.
+
+    Args:
+        cells: (L, 4) in pixels.
+        boxes: (K, 4) in pixels.
+        level_sizes: number of locations of each level.
+
+    Returns:
+        (L,) int64, -1 for no box.
     """
     if not len(boxes):
-        return anchors.new_full((len(anchors),), -1, dtype=torch.int64)
-    stride = (anchors[:, 2] - anchors[:, 0])[:, None]
-    location, centre = (
-        (anchors[:, :2] + anchors[:, 2:])[:, None] / 2,
-        (boxes[:, :2] + boxes[:, 2:]) / 2,
-    )
+        return cells.new_full((len(cells),), -1, dtype=torch.int64)
+    stride = (cells[:, 2] - cells[:, 0])[:, None]
+    location = (cells[:, :2] + cells[:, 2:])[:, None] / 2
+    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
     sides = torch.cat([location - boxes[:, :2], boxes[:, 2:] - location], dim=2)
-    away, reach = (location - centre).abs().amax(2), sides.amax(2)
-    least, most = REACH[0] * stride, REACH[1] * stride
-    least[: levels[0]], most[-levels[-1] :] = 0, torch.inf
-    takes = (sides.amin(2) > 0) & (away < RADIUS * stride) & (reach > least) & (reach <= most)
-    lost = torch.where(~takes.any(0))[0]
-    takes[away[: levels[0], lost].argmin(0), lost] = True
-    areas = ((boxes[:, 2:] - boxes[:, :2]).prod(1)).expand_as(takes).where(takes, torch.inf)
-    smallest, index = areas.min(1)
+    from_centre = (location - centre).abs().amax(2)
+    farthest = sides.amax(2)
+
+    # The first level takes boxes of every size below its range, the last of every size above.
+    least, most = LEVEL_REACH[0] * stride, LEVEL_REACH[1] * stride
+    least[: level_sizes[0]] = 0
+    most[-level_sizes[-1] :] = torch.inf
+    belongs = (sides.amin(2) > 0) & (from_centre < CENTRE_RADIUS * stride)
+    belongs &= (farthest > least) & (farthest <= most)
+
+    without_location = torch.where(~belongs.any(0))[0]
+    nearest = from_centre[: level_sizes[0], without_location].argmin(0)
+    belongs[nearest, without_location] = True
+
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    smallest, index = areas.expand_as(belongs).where(belongs, torch.inf).min(1)
     return index.where(smallest.isfinite(), -1)
 
 
-def stretched(boxes: Tensor, anchors: Tensor) -> Tensor:
-    """Boxes that miss every location of the finest level are stretched to the nearest one, since only a location within can be for them."""
-    stride = anchors[0, 2] - anchors[0, 0]
+def stretched(boxes: Tensor, cells: Tensor) -> Tensor:
+    """Return the boxes (K, 4), in pixels, stretched to the nearest location of the finest level where they miss it.
+
+    Only a location within a box can belong to it: the distances to its sides are not negative.
+    """
+    stride = cells[0, 2] - cells[0, 0]
     nearest = (((boxes[:, :2] + boxes[:, 2:]) / 2 / stride).floor() + 0.5) * stride
     return torch.cat(
         [
-            torch.minimum(boxes[:, :2], nearest - MARGIN),
-            torch.maximum(boxes[:, 2:], nearest + MARGIN),
+            torch.minimum(boxes[:, :2], nearest - STRETCH_MARGIN),
+            torch.maximum(boxes[:, 2:], nearest + STRETCH_MARGIN),
         ],
         dim=1,
     )
+
+
+def detections_of(outputs: LocationOutputs) -> Tensor:
+    """Return the detections of each image, (B, 100, 6): x1, y1, x2, y2 as shares of the side, score, class.
+
+    Best first. Missing detections have score 0 and class -1; where an image's outputs are not numbers, its detections
+    are NaN.
+    """
+    detections = outputs.logits.new_zeros(len(outputs.logits), MAX_DETECTIONS, 6)
+    detections[..., 5] = -1
+    for image in range(len(detections)):
+        best = _image_detections(outputs, image)
+        detections[image, : len(best)] = best
+    # What is no number is below every score, and an image of it would read as one in which nothing is.
+    predicted = (outputs.logits, outputs.distances, outputs.centreness)
+    finite = torch.stack([values.flatten(1).isfinite().all(1) for values in predicted]).all(0)
+    return detections.where(finite[:, None, None], torch.nan)
+
+
+def _image_detections(outputs: LocationOutputs, image: int) -> Tensor:
+    """Return the (n, 6) detections of one image: a level's best candidates, then non-maximum suppression by class."""
+    sizes = list(outputs.level_sizes)
+    levels = zip(
+        outputs.logits[image].split(sizes),
+        outputs.distances[image].split(sizes),
+        outputs.centreness[image].split(sizes),
+        outputs.cells.split(sizes),
+        strict=True,
+    )
+    boxes, scores, labels = [], [], []
+    for logits, distances, centreness, cells in levels:
+        # The score is the geometric mean of the class's probability and the centre-ness (arXiv 2006.09214).
+        level_scores = torch.sqrt(logits.sigmoid() * centreness.sigmoid()).flatten()
+        candidates = torch.where(level_scores > MIN_SCORE)[0]
+        count = min(len(candidates), MAX_CANDIDATES)
+        best_scores, order = level_scores[candidates].topk(count)
+        candidates = candidates[order]
+        location = candidates.div(logits.shape[-1], rounding_mode="floor")
+        corners = decode(distances[location], cells[location])
+        boxes.append(clip_boxes_to_image(corners, (outputs.side, outputs.side)))
+        scores.append(best_scores)
+        labels.append(candidates % logits.shape[-1])
+
+    all_boxes, all_scores, all_labels = torch.cat(boxes), torch.cat(scores), torch.cat(labels)
+    best = batched_nms(all_boxes, all_scores, all_labels, MAX_OVERLAP)[:MAX_DETECTIONS]
+    shares = all_boxes[best] / outputs.side
+    return torch.cat([shares, all_scores[best, None], all_labels[best, None]], dim=1)

@@ -19,6 +19,8 @@ from torchvision.transforms import v2
 from headwater.registry import Annotations, Encoded, Flaw, Pyramid
 from headwater.registry.errors import DataError
 
+GROUPS = 32
+"""Groups of the decoder's group norm."""
 SHIFT = 0.1
 """Largest shift in augmentation, as a share of the side."""
 SCALE = (0.8, 1.2)
@@ -122,51 +124,130 @@ def _other_size(found: np.ndarray, what: str, size: tuple[int, int]) -> str:
 
 
 class MapHead(nn.Module):
-    """A feature pyramid's maps -> what ``learns`` makes of (B, outputs, S / 4, S / 4) in training, ``says`` in evaluation.
+    """Head for targets that have a value at each pixel: ``MapDecoder``, then a 1×1 convolution.
 
-    The decoder is the semantic branch of panoptic feature pyramid networks (Kirillov et al. 2019, arXiv 1901.02446, section 3) as
-    segmentation_models_pytorch builds it, of ``width`` channels, a multiple of its 32 groups. ``gain``: of the last layer's first
-    weights, Xavier's.
+    Returns ``in_training`` of the last layer's (B, outputs, S / 4, S / 4) in training, ``in_evaluation`` of it in
+    evaluation.
+
+    Args:
+        pyramid: shape of the backbone's maps.
+        outputs: numbers predicted for each pixel.
+        width: channels of the decoder, a multiple of ``GROUPS``.
+        dropout: share of channels dropped before the last layer.
+        gain: of the last layer's first weights, which are Xavier's.
     """
 
     def __init__(
         self,
         pyramid: Pyramid,
         outputs: int,
+        *,
         width: int,
-        dropout: float,
-        gain: float,
-        learns: Callable[[Tensor], Tensor],
-        says: Callable[[Tensor], Tensor],
+        in_training: Callable[[Tensor], Tensor],
+        in_evaluation: Callable[[Tensor], Tensor],
+        dropout: float = 0.0,
+        gain: float = 1.0,
     ) -> None:
-        from segmentation_models_pytorch.base.initialization import initialize_decoder
-        from segmentation_models_pytorch.decoders.fpn.decoder import FPNDecoder
-
         super().__init__()
-        self.decoder = FPNDecoder(
-            list(pyramid.channels),
-            pyramid_channels=width,
-            segmentation_channels=width,
-            dropout=dropout,
-        )
+        self.decoder = MapDecoder(pyramid, width, dropout)
         self.last = nn.Conv2d(width, outputs, 1)
-        self.learns, self.says = learns, says
-        initialize_decoder(self.decoder)
+        self.in_training, self.in_evaluation = in_training, in_evaluation
+        self.decoder.init_parameters()
         nn.init.xavier_uniform_(self.last.weight, gain)
         nn.init.zeros_(self.bias)
 
     @property
     def bias(self) -> Tensor:
-        """(outputs,): what it says of every pixel of every image at first."""
+        """(outputs,): what a fresh head predicts at every pixel of every image."""
         assert self.last.bias is not None
         return self.last.bias
 
     def forward(self, maps: list[Tensor]) -> Tensor:
         features = self.decoder(maps)
-        # Half precision ends before the last layer: its steps are too coarse for log depths, and for logits of many classes.
+        # Half precision ends before the last layer: its steps are too coarse for log depths and many classes' logits.
         with torch.autocast(features.device.type, enabled=False):
-            found = self.last(features.float())
-        return self.learns(found) if self.training else self.says(found)
+            predicted = self.last(features.float())
+        return self.in_training(predicted) if self.training else self.in_evaluation(predicted)
+
+
+class MapDecoder(nn.Module):
+    """Decode maps of strides 4, 8, 16 and 32 to one of ``width`` channels at stride 4.
+
+    The semantic branch of panoptic feature pyramid networks: Kirillov et al., "Panoptic Feature Pyramid Networks",
+    CVPR 2019 (arXiv 1901.02446), section 3. From the coarsest map on, each level is a 1×1 convolution of its map plus
+    the coarser level enlarged; a branch of 3×3 convolutions brings each level to stride 4, and the branches are
+    summed. Layers, first weights and parameters' names are those of segmentation_models_pytorch's FPN decoder.
+    """
+
+    def __init__(self, pyramid: Pyramid, width: int, dropout: float) -> None:
+        super().__init__()
+        fine, middle, coarse, coarsest = pyramid.channels[-4:]
+        self.p5 = nn.Conv2d(coarsest, width, 1)
+        self.p4 = PyramidLevel(coarse, width)
+        self.p3 = PyramidLevel(middle, width)
+        self.p2 = PyramidLevel(fine, width)
+        self.seg_blocks = nn.ModuleList([MapBranch(width, times) for times in (3, 2, 1, 0)])
+        self.dropout = nn.Dropout2d(dropout, inplace=True)
+
+    def init_parameters(self) -> None:
+        """Draw the convolutions' weights as He et al. 2015 (arXiv 1502.01852) do, and set their biases to 0."""
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
+
+    def forward(self, maps: list[Tensor]) -> Tensor:
+        fine, middle, coarse, coarsest = maps[-4:]
+        levels = [self.p5(coarsest)]
+        for layer, skipped in ((self.p4, coarse), (self.p3, middle), (self.p2, fine)):
+            levels.append(layer(levels[-1], skipped))
+        branches = [
+            branch(level) for branch, level in zip(self.seg_blocks, levels, strict=True)
+        ]
+        return self.dropout(torch.stack(branches).sum(dim=0))
+
+
+class PyramidLevel(nn.Module):
+    """The coarser level, enlarged twice, plus a 1×1 convolution of this level's map."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.skip_conv = nn.Conv2d(channels, width, 1)
+
+    def forward(self, coarser: Tensor, skipped: Tensor) -> Tensor:
+        return interpolate(coarser, scale_factor=2.0, mode="nearest") + self.skip_conv(skipped)
+
+
+class MapBranch(nn.Module):
+    """Convolutions, each enlarged twice, that bring a level to stride 4; one convolution for the level at stride 4."""
+
+    def __init__(self, width: int, times: int) -> None:
+        super().__init__()
+        self.enlarge = times > 0
+        self.block = nn.Sequential(*[MapConvolution(width) for _ in range(max(1, times))])
+
+    def forward(self, level: Tensor) -> Tensor:
+        for convolution in self.block:
+            level = convolution(level)
+            if self.enlarge:
+                level = interpolate(level, scale_factor=2.0, mode="bilinear", align_corners=True)
+        return level
+
+
+class MapConvolution(nn.Module):
+    """3×3 convolution, group norm, ReLU."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.block = nn.Sequential(
+            nn.Conv2d(width, width, 3, padding=1, bias=False),
+            nn.GroupNorm(GROUPS, width),
+            nn.ReLU(inplace=True),
+        )
+
+    def forward(self, level: Tensor) -> Tensor:
+        return self.block(level)
 
 
 def at_full_size(found: Tensor) -> Tensor:

@@ -112,7 +112,14 @@ class depth(TaskTypeMethods):
         from headwater.plugins.task_types._maps import MapHead
 
         assert isinstance(features, Pyramid), "the type is dense"
-        return MapHead(features, outputs, WIDTH, 0.0, GAIN, _log_depth, _metres)
+        return MapHead(
+            features,
+            outputs,
+            width=WIDTH,
+            gain=GAIN,
+            in_training=_log_depth,
+            in_evaluation=_metres,
+        )
 
     def init_head(self, head: nn.Module, targets: np.ndarray) -> None:
         """It begins at the mean log depth of the targets, which is the best that knows nothing of an image."""

@@ -125,9 +125,9 @@ class detection(TaskTypeMethods):
 
     def loss(self, outputs: Any, targets: Tensor) -> Tensor:
         """FCOS's, a mean over the batch's positive locations."""
-        from headwater.plugins.task_types._fcos import loss_of
+        from headwater.plugins.task_types._fcos import fcos_loss
 
-        return loss_of(outputs, targets)
+        return fcos_loss(outputs, targets)
 
     def chance(self, outputs: int) -> float:
         return CHANCE

@@ -151,7 +151,13 @@ class keypoints(TaskTypeMethods):
         from headwater.plugins.task_types._maps import MapHead
 
         assert isinstance(features, Pyramid), "the type is dense"
-        return MapHead(features, outputs, WIDTH, 0.0, 1.0, nn.Identity(), decoded)
+        return MapHead(
+            features,
+            outputs,
+            width=WIDTH,
+            in_training=nn.Identity(),
+            in_evaluation=decoded,
+        )
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Of visible points, their mean: the distance in half sides, and how far the map is from a normal distribution around them."""

@@ -130,7 +130,15 @@ class segmentation(TaskTypeMethods):
         from headwater.plugins.task_types._maps import MapHead, at_full_size
 
         assert isinstance(features, Pyramid), "the type is dense"
-        return MapHead(features, outputs, WIDTH, DROPOUT, GAIN, at_full_size, _likeliest)
+        return MapHead(
+            features,
+            outputs,
+            width=WIDTH,
+            dropout=DROPOUT,
+            gain=GAIN,
+            in_training=at_full_size,
+            in_evaluation=_likeliest,
+        )
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Cross entropy and Dice loss of logits (B, C, S, S) against masks (B, S, S), void left out; 0 where all is void.

@@ -9,8 +9,11 @@ import pytest
 import timm
 import torch
 from PIL import Image
+from torch import nn
 from torchvision import tv_tensors
 from torchvision.models.detection import FCOS
+from torchvision.models.detection.fcos import FCOSHead
+from torchvision.ops import FeaturePyramidNetwork
 
 from headwater.harness.data.subset import draw_subset
 from headwater.harness.measure.augmentation import PairedTransform
@@ -371,7 +374,7 @@ def test_a_fresh_head_s_loss_is_chance_whatever_the_classes():
 def test_large_boxes_are_matched_as_torchvision_matches_them():
     """Where anchors are twice their stride torchvision's FCOS has the same reach and radius in pixels."""
     strides, side = (8, 16, 32), 128
-    anchors = _fcos.anchors_of(side, strides, torch.device("cpu"))
+    anchors = _fcos.cells_of(side, strides, torch.device("cpu"))
     levels, random = tuple(len(level) for level in anchors), np.random.default_rng(0)
     corners = torch.from_numpy(random.uniform(0, 60, (9, 2)).astype(np.float32))
     boxes = torch.cat(
@@ -381,7 +384,7 @@ def test_large_boxes_are_matched_as_torchvision_matches_them():
     matches = []
 
     class Spy:
-        center_sampling_radius = 2 * _fcos.RADIUS
+        center_sampling_radius = 2 * _fcos.CENTRE_RADIUS
         head = type(
             "Head",
             (),
@@ -403,8 +406,41 @@ def test_large_boxes_are_matched_as_torchvision_matches_them():
         [torch.cat(halved)],
         list(levels),
     )
-    ours = _fcos.matched(torch.cat(anchors), boxes, levels)
+    ours = _fcos.match_locations(torch.cat(anchors), boxes, levels)
     assert torch.equal(ours, matches[0]) and len(ours.unique()) == 9
+
+
+def test_network_and_loss_are_those_of_torchvision_under_the_same_matches():
+    torch.manual_seed(0)
+    head = head_of_nothing()
+    torch.manual_seed(0)
+    FeaturePyramidNetwork([4, 4, 4, 4], _fcos.WIDTH)
+    theirs = FCOSHead(_fcos.WIDTH, 1, 3, _fcos.TOWER_DEPTH)
+    nn.init.constant_(theirs.regression_head.bbox_reg.bias, _fcos.FIRST_DISTANCE)
+    assert all(
+        torch.equal(value, head.head.state_dict()[name])
+        for name, value in theirs.state_dict().items()
+    )
+    images = maps(64)
+    said = head(images)
+    levels = list(head.fpn({str(level): value for level, value in enumerate(images)}).values())
+    outputs = theirs(levels)
+    assert torch.equal(outputs["cls_logits"], said.logits)
+    assert torch.equal(outputs["bbox_regression"], said.distances)
+    assert torch.equal(outputs["bbox_ctrness"], said.centreness)
+
+    targets = torch.tensor(
+        [[[0.1, 0.1, 0.3, 0.4, 1], [0.4, 0.3, 0.95, 0.9, 0]], [[0.5, 0.5, 0.6, 0.6, 2], NONE]]
+    )
+    truth = [target[target[:, 4] >= 0] for target in targets]
+    boxes = [target[:, :4] * said.side for target in truth]
+    matches = [_fcos.match_locations(said.cells, one, said.level_sizes) for one in boxes]
+    wanted = [
+        {"boxes": one, "labels": target[:, 4].long()}
+        for one, target in zip(boxes, truth, strict=True)
+    ]
+    losses = theirs.compute_loss(wanted, outputs, [said.cells] * 2, matches)
+    assert METHODS.loss(said, targets).item() == pytest.approx(sum(losses.values()).item())
 
 
 @pytest.mark.parametrize(
@@ -421,13 +457,13 @@ def test_large_boxes_are_matched_as_torchvision_matches_them():
 )
 def test_every_box_has_a_location_that_lies_in_it(box):
     """Tiny, thin and huge ones: those that miss every location are stretched to the nearest."""
-    anchors = torch.cat(_fcos.anchors_of(64, (8, 16, 32), torch.device("cpu")))
+    anchors = torch.cat(_fcos.cells_of(64, (8, 16, 32), torch.device("cpu")))
     stretched = _fcos.stretched(torch.tensor([box], dtype=torch.float32), anchors)
     assert (stretched[:, :2] <= torch.tensor(box[:2])).all() and (
         stretched[:, 2:] >= torch.tensor(box[2:])
     ).all()
     assert (stretched - torch.tensor(box)).abs().max() <= 4.5
-    taken = anchors[_fcos.matched(anchors, stretched, (64, 16, 4)) == 0]
+    taken = anchors[_fcos.match_locations(anchors, stretched, (64, 16, 4)) == 0]
     centres = (taken[:, :2] + taken[:, 2:]) / 2
     assert len(centres)
     assert (centres > stretched[:, :2]).all() and (centres < stretched[:, 2:]).all()
@@ -440,7 +476,7 @@ def test_what_the_loss_wants_is_what_detection_returns():
         [[[0.1, 0.1, 0.3, 0.4, 1], [0.4, 0.3, 0.95, 0.9, 0]], [[0.5, 0.5, 0.6, 0.6, 2], NONE]]
     )
     side, head, entropies = 64, head_of_nothing().eval(), []
-    anchors = _fcos.anchors_of(side, head.strides, torch.device("cpu"))
+    anchors = _fcos.cells_of(side, head.strides, torch.device("cpu"))
     levels, cells = tuple(len(level) for level in anchors), torch.cat(anchors)
     logits, distances, centreness = (
         torch.full((2, len(cells), 3), -20.0),
@@ -449,7 +485,7 @@ def test_what_the_loss_wants_is_what_detection_returns():
     )
     for image, boxes in enumerate(targets):
         boxes = boxes[boxes[:, 4] >= 0]
-        for location, box in enumerate(_fcos.matched(cells, boxes[:, :4] * side, levels).tolist()):
+        for location, box in enumerate(_fcos.match_locations(cells, boxes[:, :4] * side, levels).tolist()):
             if box < 0:
                 continue
             x1, y1, x2, y2 = cells[location].tolist()
@@ -470,9 +506,9 @@ def test_what_the_loss_wants_is_what_detection_returns():
                 -central * math.log(central)
                 - ((1 - central) * math.log(1 - central) if central < 1 else 0)
             )
-    said = _fcos.Found(logits, distances, centreness, cells, levels, side)
+    said = _fcos.LocationOutputs(logits, distances, centreness, cells, levels, side)
     assert METHODS.loss(said, targets).item() == pytest.approx(np.mean(entropies), abs=1e-4)
-    found = head._detections(said)
+    found = _fcos.detections_of(said)
     assert METHODS.measure(found, targets)["map"] == pytest.approx(1.0)
     assert (found[..., 5] >= 0).sum(1).tolist() == [2, 1]
 

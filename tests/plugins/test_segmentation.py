@@ -272,7 +272,7 @@ def test_a_diverged_network_says_no_class():
 def test_logits_are_not_rounded_where_training_is_in_half_precision():
     torch.manual_seed(0)
     head = METHODS.head(Pyramid((4, 4, 4, 4)), 3).eval()
-    head.learns = head.says = lambda found: found
+    head.in_training = head.in_evaluation = lambda found: found
     with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
         found = head(pyramid())
     assert found.dtype == torch.float32

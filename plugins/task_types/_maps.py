@@ -202,9 +202,7 @@ class MapDecoder(nn.Module):
         levels = [self.p5(coarsest)]
         for layer, skipped in ((self.p4, coarse), (self.p3, middle), (self.p2, fine)):
             levels.append(layer(levels[-1], skipped))
-        branches = [
-            branch(level) for branch, level in zip(self.seg_blocks, levels, strict=True)
-        ]
+        branches = [branch(level) for branch, level in zip(self.seg_blocks, levels, strict=True)]
         return self.dropout(torch.stack(branches).sum(dim=0))
 
 

@@ -485,7 +485,9 @@ def test_what_the_loss_wants_is_what_detection_returns():
     )
     for image, boxes in enumerate(targets):
         boxes = boxes[boxes[:, 4] >= 0]
-        for location, box in enumerate(_fcos.match_locations(cells, boxes[:, :4] * side, levels).tolist()):
+        for location, box in enumerate(
+            _fcos.match_locations(cells, boxes[:, :4] * side, levels).tolist()
+        ):
             if box < 0:
                 continue
             x1, y1, x2, y2 = cells[location].tolist()

@@ -24,7 +24,7 @@ def test_clients_are_offline_while_the_hub_does_not_answer(monkeypatch, tmp_path
             huggingface_hub.get_session().get("https://huggingface.co")
         with pytest.raises(LocalEntryNotFoundError):
             huggingface_hub.hf_hub_download("someone/something", "a.txt", cache_dir=tmp_path)
-        with pytest.raises(Exception, match="(?i)offline"):
+        with pytest.raises(Exception, match=r"(?i)offline"):
             datasets.load_dataset("someone/something", cache_dir=str(tmp_path))
     assert not datasets.config.HF_HUB_OFFLINE and not huggingface_hub.constants.HF_HUB_OFFLINE
 

@@ -8,6 +8,9 @@ from .harness.results.adapted_network import load_adapted as load_adapted
 from .harness.running.run import run as run
 from .harness.selecting.select import select as select
 from .leaderboard import findings as findings
+from .leaderboard.anatomy.readings import AnalysisReadings as AnalysisReadings
+from .leaderboard.anatomy.readings import AnatomyReadings as AnatomyReadings
+from .leaderboard.show.plots import plotting as plotting
 from .leaderboard.store.store import Store as Store
 from .plugins.models.timm_models import timm_model as timm_model
 from .registry.cache import cache_folder as cache_folder
@@ -21,6 +24,14 @@ from .registry.cards.adaptation import ParameterGroup as ParameterGroup
 from .registry.cards.adaptation import Solution as Solution
 from .registry.cards.adaptation import SourceData as SourceData
 from .registry.cards.adaptation import adaptation as adaptation
+from .registry.cards.analysis import AnalysedNetwork as AnalysedNetwork
+from .registry.cards.analysis import Analysis as Analysis
+from .registry.cards.analysis import AnalysisView as AnalysisView
+from .registry.cards.analysis import NetworkPart as NetworkPart
+from .registry.cards.analysis import Networks as Networks
+from .registry.cards.analysis import Reading as Reading
+from .registry.cards.analysis import SummaryTable as SummaryTable
+from .registry.cards.analysis import analysis as analysis
 from .registry.cards.annotations import Annotations as Annotations
 from .registry.cards.annotations import Encoded as Encoded
 from .registry.cards.card import Card as Card

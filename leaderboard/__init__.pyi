@@ -4,7 +4,6 @@ from .store.records import CurvePoint as CurvePoint
 from .store.records import JobRecord as JobRecord
 from .store.records import Measurement as Measurement
 from .store.records import Outcome as Outcome
-from .store.records import Reading as Reading
 from .store.records import RunRecord as RunRecord
 from .store.records import State as State
 from .store.records import Trial as Trial

@@ -11,6 +11,16 @@ from headwater.registry.cards.adaptation import (
     SourceData,
     adaptation,
 )
+from headwater.registry.cards.analysis import (
+    AnalysedNetwork,
+    Analysis,
+    AnalysisView,
+    NetworkPart,
+    Networks,
+    Reading,
+    SummaryTable,
+    analysis,
+)
 from headwater.registry.cards.annotations import Annotations, Encoded
 from headwater.registry.cards.card import Card, Kind, card_class
 from headwater.registry.cards.domains import Domain
@@ -42,6 +52,9 @@ from headwater.registry.names import Name
 
 __all__ = [
     "Adaptation",
+    "AnalysedNetwork",
+    "Analysis",
+    "AnalysisView",
     "Annotations",
     "Batch",
     "Card",
@@ -56,6 +69,8 @@ __all__ = [
     "Kind",
     "Metric",
     "Name",
+    "NetworkPart",
+    "Networks",
     "Objective",
     "ParameterGroup",
     "Probe",
@@ -63,6 +78,7 @@ __all__ = [
     "Provider",
     "Pyramid",
     "Question",
+    "Reading",
     "Record",
     "Registry",
     "Score",
@@ -72,10 +88,12 @@ __all__ = [
     "SourceData",
     "SourceModel",
     "Split",
+    "SummaryTable",
     "Task",
     "TaskType",
     "TaskTypeMethods",
     "adaptation",
+    "analysis",
     "card_class",
     "directed",
     "estimator",

@@ -21,6 +21,7 @@ from types import ModuleType
 from typing import Any, cast
 
 from headwater.registry.cards.adaptation import Adaptation
+from headwater.registry.cards.analysis import Analysis
 from headwater.registry.cards.card import Card, Kind
 from headwater.registry.cards.domains import Domain, containing
 from headwater.registry.cards.estimator import Estimator
@@ -212,6 +213,11 @@ class Registry:
     def selector(self, name: str) -> tuple[Selector, dict[str, Any]]:
         """The selector of a name and its options, defaults filled in."""
         card = cast(Selector, self.get(Kind.SELECTOR, name))
+        return card, dict(card.options()) | dict(Name.parse(name).options)
+
+    def analysis(self, name: str) -> tuple[Analysis, dict[str, Any]]:
+        """Return the analysis of a name and its options, defaults filled in."""
+        card = cast(Analysis, self.get(Kind.ANALYSIS, name))
         return card, dict(card.options()) | dict(Name.parse(name).options)
 
     def domain_parents(self) -> Mapping[str, frozenset[str]]:

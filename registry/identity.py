@@ -30,7 +30,7 @@ def code_of(function: Callable[..., Any], without: tuple[str, ...] = ()) -> str:
 
     The whole module counts, and so do those of its own package that it imports, and theirs (of a file in no package: those beside
     it), since a plugin's helpers decide its result as much as its entry point. Where there is no file (a notebook), the function's own
-    source, or else its bytecode, stands in. Functions named in ``without``, and what only they import, decide nothing.
+    source, or else its bytecode, stands in. Functions and classes named in ``without``, and what only they import, decide nothing.
     """
     function = inspect.unwrap(function)
     try:
@@ -125,7 +125,7 @@ def _stripped(source: str, without: tuple[str, ...]) -> ast.Module:
             node.body = [
                 one
                 for one in node.body
-                if not (isinstance(one, ast.FunctionDef) and one.name in without)
+                if not (isinstance(one, ast.FunctionDef | ast.ClassDef) and one.name in without)
             ]
         if (
             isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)

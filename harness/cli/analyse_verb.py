@@ -17,14 +17,17 @@ from headwater.harness.cli.verb import option, verb
 if TYPE_CHECKING:
     from headwater.harness.planning.spec import Spec
     from headwater.leaderboard.anatomy.readings import AnatomyReadings
+    from headwater.leaderboard.store.store import Store
+    from headwater.registry import Registry
 
-_READING = {"store", "tasks", "adaptations", "sources"}
-"""With these alone nothing runs: what is stored is read, filtered by them."""
+_FILTERS = {"store", "tasks", "adaptations", "sources"}
+"""Options that filter stored readings; with these alone nothing runs."""
 
 
 @verb(
-    help="Analyse the networks of SPEC's benchmark (P, P-T, RI, RI-T), running what is missing, and plot what was read. "
-    "Without SPEC: read what --store holds, filtered by --sources, --tasks and --adaptations."
+    help="Analyse the networks of SPEC's benchmark (P, P-T, RI, RI-T), running what is missing, "
+    "and plot the readings. Without SPEC: show the readings that --store holds, filtered by "
+    "--sources, --tasks and --adaptations."
 )
 @run_options
 @option(
@@ -42,76 +45,94 @@ def command(
     **values: Any,
 ) -> int:
     from headwater.leaderboard.anatomy.readings import anatomies
-    from headwater.leaderboard.gains.standings import Filter
     from headwater.leaderboard.store.store import Store
+    from headwater.registry import Registry
 
     overrides = overrides_of(values)
-    if spec is None and set(overrides) <= _READING:
+    if spec is None and set(overrides) <= _FILTERS:
         store = Store(store_to_read(overrides.get("store")))
-        wanted = {
-            key: ",".join(overrides.get(f"{key}s", [])) for key in ("source", "task", "adaptation")
-        }
-        found = anatomies(
-            store, Filter(task=wanted["task"], adaptation=wanted["adaptation"]), wanted["source"]
-        )
-        return _show(found, store, out, format_)
+        stored = _stored(store, overrides)
+        _show(stored, store, Registry.discover(plugins), format_, out)
+        return 0
     read = _with_analyses(spec, overrides)
     status, plan = run_spec(read, plugins, dry_run, values, then="")
     if dry_run or status == 130:
         return status
-    sources, protocols = (
-        {getattr(job.record, key) for job in plan.cells} for key in ("source", "protocol")
-    )
+    sources = {job.record.source for job in plan.cells}
+    protocols = {job.record.protocol for job in plan.cells}
     store = Store(read.store)
-    found = [one.under(protocols) for one in anatomies(store) if one.source in sources]
-    return _show([one for one in found if len(one.rows)], store, out, format_) or status
+    of_plan = [
+        anatomy.under(protocols) for anatomy in anatomies(store) if anatomy.source in sources
+    ]
+    _show([anatomy for anatomy in of_plan if len(anatomy.rows)], store, plan.registry, format_, out)
+    return status
+
+
+def _stored(store: Store, overrides: dict[str, Any]) -> list[AnatomyReadings]:
+    from headwater.leaderboard.anatomy.readings import anatomies
+    from headwater.leaderboard.gains.standings import Filter
+
+    patterns = {
+        key: ",".join(overrides.get(key, [])) for key in ("sources", "tasks", "adaptations")
+    }
+    wanted = Filter(task=patterns["tasks"], adaptation=patterns["adaptations"])
+    return anatomies(store, wanted, patterns["sources"])
 
 
 def _with_analyses(spec: Path | None, overrides: dict[str, Any]) -> Spec:
-    """The spec, with every analysis where it names none."""
-    from headwater.harness.planning.analyses import SETTINGS
+    """Return the spec, with every analysis where it names none."""
     from headwater.harness.planning.spec import Spec
 
     read = Spec.read(spec, **overrides) if spec else Spec.of(overrides, where="options")
     if read.anatomy.analyses:
         return read
-    return read.model_copy(
-        update={"anatomy": read.anatomy.model_copy(update={"analyses": tuple(SETTINGS)})}
-    )
+    everything = read.anatomy.model_copy(update={"analyses": ("*",)})
+    return read.model_copy(update={"anatomy": everything})
 
 
-def _show(found: Sequence[AnatomyReadings], store: Any, out: Path | None, format_: str) -> int:
-    """Print what was read; draw it too where people read it, or where a folder is named."""
+def _show(
+    anatomies: Sequence[AnatomyReadings],
+    store: Store,
+    registry: Registry,
+    format_: str,
+    out: Path | None,
+) -> None:
+    """Print the readings; draw them too where people read them, or where a folder is named."""
     from headwater.leaderboard.show.anatomy_table import heading, readings_table, summary_tables
 
     if format_ in ("json", "csv"):
-        readings_table(found).print(format_)
+        readings_table(anatomies).print(format_)
     else:
-        aside = format_ == "latex"  # what stands between tables is no LaTeX
-        for one in found:
-            click.echo(heading(one), err=aside)
-            for table in summary_tables(one):
+        aside = format_ == "latex"  # headings between tables are no LaTeX
+        for anatomy in anatomies:
+            click.echo(heading(anatomy), err=aside)
+            for table in summary_tables(anatomy, registry):
                 click.echo(f"\n{table.title}", err=aside)
                 table.title = ""  # a narrow table would fold it
                 table.print(format_)
-    if format_ == "table" or out:
-        _draw(
-            found, out or store.path.with_name(f"{store.path.stem}-anatomy"), asked=out is not None
-        )
-    return 0
+    if out or format_ == "table":
+        beside_store = store.path.with_name(f"{store.path.stem}-anatomy")
+        _draw(anatomies, out or beside_store, registry, required=out is not None)
 
 
-def _draw(found: Sequence[AnatomyReadings], folder: Path, asked: bool) -> None:
+def _draw(
+    anatomies: Sequence[AnatomyReadings], folder: Path, registry: Registry, *, required: bool
+) -> None:
+    """Write the page of plots.
+
+    Raises:
+        HeadwaterError: matplotlib is missing, and the plots are ``required``.
+    """
+    from headwater.leaderboard.show.anatomy_page import write_page
     from headwater.leaderboard.show.plots import check_matplotlib
-    from headwater.leaderboard.show.plots.page import write_page
     from headwater.registry.errors import HeadwaterError
 
     try:
         check_matplotlib()
     except HeadwaterError as error:
-        if asked:
+        if required:
             raise
         click.echo(f" no plots: {error.message} ({error.hint})", err=True)
         return
-    page = write_page(found, folder)
+    page = write_page(anatomies, folder, registry)
     click.echo(f" plots: {page}", err=True)

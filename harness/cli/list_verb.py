@@ -23,7 +23,7 @@ HEADINGS_IN_WORDS = {"metric": "metric", "metrics": "metrics", "classes": "predi
 
 
 @verb(
-    help="List sources, tasks, adaptations, estimators, selectors, task-types, domains or benchmarks; "
+    help="List sources, tasks, adaptations, estimators, selectors, task-types, domains, analyses or benchmarks; "
     "GLOB, or part of a name, narrows the list.",
     examples=["headwater list sources 'timm/resnet18*'", "headwater list benchmarks"],
 )
@@ -131,7 +131,7 @@ def _columns(fact: str) -> list[Column]:
             Column(fact, only="data"),
             Column(fact, HEADINGS_IN_WORDS[fact], only="text"),
         ]
-    headings = {"pretrained_on": "pre-trained on", "input_size": "px"}
+    headings = {"pretrained_on": "pre-trained on", "input_size": "px", "looks_at": "looks at"}
     number = "," if fact in ("images", "parameters") else ""
     rank = {"name": 0, "licence": 2}.get(fact, 1)
     return [Column(fact, headings.get(fact, fact), number, rank)]

@@ -15,8 +15,9 @@ from headwater.harness.measure.backbone import Backbone, BackboneCache, normalis
 from headwater.harness.measure.device import Device
 from headwater.harness.planning.files import Files
 from headwater.harness.planning.job import Job
-from headwater.leaderboard.store.records import CurvePoint, Measurement, Reading, Trial
+from headwater.leaderboard.store.records import CurvePoint, Measurement, Trial
 from headwater.registry import Evidence, Pyramid, Registry, SourceModel, Task, TaskType
+from headwater.registry.cards.analysis import Reading
 
 
 class ReportProgress(Protocol):

@@ -6,28 +6,27 @@ Enumeration only: nothing is built, loaded or run here, and neither torch nor ra
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from functools import cache
 from typing import cast
 
-from headwater.harness.planning.analyses import (
-    ALONE,
-    BY_PREDICTIONS,
-    check_analyses,
-    other_seed,
-    settings_of,
-    trainings,
-)
+from headwater.harness.planning.analyses import AnalysisPlanner
 from headwater.harness.planning.cell import Cell
 from headwater.harness.planning.chains import chain_name, groups, without_target
-from headwater.harness.planning.job import Job
-from headwater.harness.planning.jobs import MEASURE_VERSION, Jobs
+from headwater.harness.planning.jobs import Jobs
 from headwater.harness.planning.plan import Plan
 from headwater.harness.planning.spec import Spec
 from headwater.harness.planning.tuning_space import check_space
-from headwater.registry import Adaptation, Kind, Name, Registry, SourceModel, Task
+from headwater.registry import (
+    Adaptation,
+    Analysis,
+    Estimator,
+    Kind,
+    Name,
+    Registry,
+    SourceModel,
+    Task,
+)
 from headwater.registry.errors import BadSpec, HeadwaterError
-from headwater.registry.identity import digest
 from headwater.registry.names import is_glob
 from headwater.registry.options import spelled
 
@@ -50,7 +49,6 @@ class _Planner:
         self._control = cache(self._control_of)
 
     def plan(self) -> Plan:
-        check_analyses(self.spec.anatomy)
         tasks = cast(list[Task], self._find(Kind.TASK, "tasks", self.spec.tasks))
         sources = cast(list[SourceModel], self._find(Kind.SOURCE, "sources", self.spec.sources))
         sources += [
@@ -61,7 +59,8 @@ class _Planner:
         for index, text in enumerate(self.spec.adaptations):
             with _located(f"adaptations[{index}] = {text!r}"):
                 self.registry.adaptation(text)
-        estimators = self._estimators()
+        estimators = self._spelled(Kind.ESTIMATOR, "estimators", self.spec.estimators)
+        analyses = self._spelled(Kind.ANALYSIS, "anatomy.analyses", self.spec.anatomy.analyses)
         if self.spec.tuning:
             check_space(
                 self.spec.tuning,
@@ -73,8 +72,7 @@ class _Planner:
                 self._add_with_references(cell)
             for estimator in estimators:
                 self._add_estimates(source, task, estimator)
-        for cell, (trained, scratch) in self.pairs.items():
-            self._add_analyses(cell, trained, scratch)
+        AnalysisPlanner(self.result, self.jobs, self.pairs).add(analyses)
         self._note_what_does_nothing()
         return self.result
 
@@ -178,86 +176,23 @@ class _Planner:
 
     # -- estimates ----------------------------------------------------------------------------------------
 
-    def _estimators(self) -> list[str]:
-        """The estimators asked for, with their options, in one spelling."""
-        found: dict[str, None] = {}
-        for index, text in enumerate(self.spec.estimators):
-            with _located(f"estimators[{index}] = {text!r}"):
-                texts = (
-                    [card.name for card in self.registry.find(Kind.ESTIMATOR, text)]
-                    if is_glob(text)
-                    else [text]
-                )
-                for card, options in map(self.registry.estimator, texts):
-                    found[spelled(card.name, options, card.options())] = None
-        return list(found)
+    def _spelled(self, kind: Kind, key: str, texts: Iterable[str]) -> list[str]:
+        """Return the cards of names and globs by name with options, each in one spelling."""
+        names: dict[str, None] = {}
+        for index, text in enumerate(texts):
+            with _located(f"{key}[{index}] = {text!r}"):
+                cards = self.registry.find(kind, text) if is_glob(text) else ()
+                for name in [card.name for card in cards] or [text]:
+                    card = cast(Estimator | Analysis, self.registry.get(kind, name))
+                    options = dict(Name.parse(name).options)
+                    names[spelled(card.name, options, card.options())] = None
+        return list(names)
 
     def _add_estimates(self, source: SourceModel, task: Task, estimator: str) -> None:
         """A source's score for a task, for each size and seed; all images are the same whatever the seed."""
         for size in map(str, self.spec.sizes):
             for seed in self.spec.seeds if size != "full" or source.random else (None,):
                 self.jobs.add_estimate(source, task, estimator, size, seed)
-
-    # -- analyses -----------------------------------------------------------------------------------------
-
-    def _add_analyses(self, cell: Cell, trained: str, scratch: str | None) -> None:
-        """The analyses of a source's network beside its scratch reference's, and beside those of another seed."""
-        if scratch is None or trained == scratch or self.result.jobs[trained].training is None:
-            return
-        if trained in self.result.skipped or scratch in self.result.skipped:
-            return
-        roles = {"P-T": trained, "RI-T": scratch}
-        other = other_seed(self.spec.seeds, self.spec.seeds.index(cell.seed))
-        beside = roles | (self._networks(cell, other, "P-T'", "RI-T'") if other is not None else {})
-        for analysis in self.spec.anatomy.analyses:
-            self._add_analysis(analysis, roles if analysis in ALONE else beside, cell)
-
-    def _networks(self, cell: Cell, seed: int, trained: str, scratch: str) -> dict[str, str]:
-        """The cell's two networks at another seed, under these roles; those that can be."""
-        pair = dict(zip((trained, scratch), self.pairs[replace(cell, seed=seed)], strict=True))
-        return {role: job for role, job in pair.items() if job and job not in self.result.skipped}
-
-    def _ensemble(self, cell: Cell) -> dict[str, str]:
-        """The networks of every other seed, as many pre-trained as not: their disagreement is how ambiguous an image is."""
-        found: dict[str, str] = {}
-        for seed in sorted(set(self.spec.seeds) - {cell.seed}):
-            found |= self._networks(cell, seed, f"P-T of seed {seed}", f"RI-T of seed {seed}")
-        return found
-
-    def _kept(self, job: str) -> Job:
-        """The job, told to leave its network."""
-        self.result.jobs[job] = kept = replace(self.result.jobs[job], keep=True)
-        return kept
-
-    def _add_analysis(self, analysis: str, roles: dict[str, str], cell: Cell) -> None:
-        if analysis in BY_PREDICTIONS:
-            more = {
-                role: job for role, job in self._ensemble(cell).items() if job not in roles.values()
-            }
-            cells = {role: self.result.jobs[job] for role, job in (roles | more).items()}
-        else:
-            cells = {role: self._kept(job) for role, job in roles.items()}
-        about = cells["P-T"]
-        options = settings_of(self.spec.anatomy, analysis)
-        identity = digest(
-            "analyse",
-            MEASURE_VERSION,
-            analysis,
-            options,
-            {role: job.id for role, job in cells.items()},
-        )
-        record = replace(
-            about.record, job=identity, kind="analyse", analysis=analysis, options=options
-        )
-        trained = trainings(self.spec.anatomy, analysis, self.spec.image_size)
-        images = (
-            self.jobs.images(record, [cell.task], self.spec.training) if trained else about.images
-        )
-        images = images and images * max(1, trained)
-        self.result.jobs.setdefault(
-            identity,
-            replace(about, record=record, cells=cells, keep=False, tuning=None, images=images),
-        )
 
     def _note_what_does_nothing(self) -> None:
         """Sections of the spec that nothing else in it lets work."""

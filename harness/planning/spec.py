@@ -140,18 +140,15 @@ class Tuning(_Section):
 class Anatomy(_Section):
     """Analyses of the trained networks (headwater analyse); none: the networks are not kept."""
 
-    analyses: Names = Field(
-        (), description="block_shuffle, similarity, distance, barrier, criticality, mistakes"
-    )
+    analyses: Names = Field((), description="analyses by name or glob: headwater list analyses")
     blocks: tuple[Positive, ...] = Field(
-        (1, 2, 4, 8, 16, 32), description="block sizes of the block shuffle, in pixels"
+        (1, 2, 4, 8, 16, 32),
+        description="sides of the blocks that images are shuffled by, in pixels",
     )
     points: Annotated[int, Field(ge=3)] = Field(
         11, description="places on a path between two networks, both ends included"
     )
-    images: Positive = Field(
-        512, description="test images that similarity and paths are measured on, at most"
-    )
+    images: Positive = Field(512, description="test images that an analysis looks at, at most")
 
 
 class Resources(_Section):

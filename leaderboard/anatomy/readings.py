@@ -1,8 +1,8 @@
-"""Anatomy: what the analyses of networks read, averaged over tasks and seeds with intervals."""
+"""Readings of analyses, averaged over tasks and seeds with intervals."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -19,26 +19,85 @@ from headwater.registry.names import glob_matches, split_list
 if TYPE_CHECKING:
     import pandas as pd
 
-ANALYSES = (
-    "block_shuffle",
-    "convergence",
-    "similarity",
-    "distance",
-    "barrier",
-    "criticality",
-    "mistakes",
-)
-"""In the order in which people read them."""
-PAIRS = ("P/P-T", "RI/RI-T", "P-T/P-T", "RI-T/RI-T", "P-T/RI-T")
+CONVERGENCE = "convergence"
+"""The curves of analysed cells: read like an analysis, though no job measures them."""
+
 _GROUP = ["source", "adaptation", "size", "metric", "sign"]
-_LINE = ["analysis", "subject", "quantity", "module", "x"]
-_NOWHERE = -1.0
-"""Stands for no x while rows are pivoted; no axis has it."""
+_LINE = ["subject", "quantity", "module", "x"]
+_NO_X = -1.0
+"""Stands for a missing x while rows are pivoted; no axis has this value."""
+
+
+@dataclass(frozen=True)
+class AnalysisReadings:
+    """The readings of one analysis for one source, adaptation, size and metric.
+
+    Attributes:
+        analysis: The name of the analysis.
+        metric: The cells' metric.
+        sign: 1 where the metric should be high, -1 where it should be low.
+        rows: One row for each reading of each cell, with ``task``, ``protocol``, ``seed``,
+            ``subject``, ``quantity``, ``module``, ``x`` and ``value``.
+    """
+
+    analysis: str
+    metric: str
+    sign: int
+    rows: pd.DataFrame
+
+    @cached_property
+    def lines(self) -> pd.DataFrame:
+        """One row for each reading: its mean over cells, and what that rests on.
+
+        ``low`` and ``high`` bound its 95 % interval (NaN for a single cell); ``tasks`` and
+        ``seeds`` are counts. Tasks are resampled, then seeds within each.
+        """
+        grid = self.rows.fillna({"x": _NO_X}).pivot_table(
+            index=_LINE, columns=["task", "protocol", "seed"], values="value", sort=False
+        )
+        tasks, seeds = (
+            grid.columns.get_level_values(name).factorize()[0] for name in ("task", "seed")
+        )
+        values = grid.to_numpy(float)
+        compared = Comparison(values, tasks, seeds)
+        lines = grid.index.to_frame(index=False)
+        lines["x"] = lines["x"].replace(_NO_X, np.nan)
+        present = ~np.isnan(values)
+        return lines.assign(
+            mean=compared.mean,
+            low=compared.interval[:, 0],
+            high=compared.interval[:, 1],
+            tasks=[len(set(tasks[row])) for row in present],
+            seeds=[len(set(seeds[row])) for row in present],
+        )
+
+    @property
+    def quantities(self) -> list[str]:
+        return list(dict.fromkeys(self.rows["quantity"]))
+
+    def of(self, quantity: str, *, whole: bool | None = None) -> pd.DataFrame:
+        """Return the lines of one quantity in order of x.
+
+        Args:
+            quantity: The name of the quantity.
+            whole: True for the lines of whole networks only, False for those of modules only.
+        """
+        lines = self.lines[self.lines["quantity"] == quantity]
+        if whole is not None:
+            lines = lines[(lines["module"] == "") == whole]
+        return lines.sort_values("x", kind="stable")
+
+    def values(self, quantity: str) -> pd.Series:
+        """Return the single values of a quantity, one for each reading of each cell."""
+        return self.rows.loc[self.rows["quantity"] == quantity, "value"]
 
 
 @dataclass(frozen=True)
 class AnatomyReadings:
-    """The readings of one source under one adaptation, size and metric; ``rows`` has one for each cell."""
+    """All readings of one source under one adaptation, size and metric.
+
+    ``rows`` has those of ``AnalysisReadings`` and the column ``analysis``.
+    """
 
     source: str
     adaptation: str
@@ -48,98 +107,61 @@ class AnatomyReadings:
     rows: pd.DataFrame
 
     def under(self, protocols: Collection[str]) -> AnatomyReadings:
-        """What was read under these protocols (data, image size, budget) only."""
+        """Return the readings under these protocols (data, image size, budget) only."""
         return replace(self, rows=self.rows[self.rows["protocol"].isin(protocols)])
 
     @cached_property
-    def lines(self) -> pd.DataFrame:
-        """One row for each reading: its mean over cells, the bounds of its 95 % interval (NaN for one cell), how many tasks and
-        seeds it rests on. Tasks are resampled, then seeds within each."""
-        import pandas as pd
-
-        return pd.concat(
-            [
-                self._averaged(name, rows)
-                for name, rows in self.rows.groupby("analysis", sort=False)
-            ],
-            ignore_index=True,
-        )
-
-    def _averaged(self, analysis: str, rows: pd.DataFrame) -> pd.DataFrame:
-        grid = rows.fillna({"x": _NOWHERE}).pivot_table(
-            index=_LINE, columns=["task", "protocol", "seed"], values="value", sort=False
-        )
-        tasks, seeds = (
-            grid.columns.get_level_values(name).factorize()[0] for name in ("task", "seed")
-        )
-        values = grid.to_numpy(float)
-        compared = Comparison(values, tasks, seeds)
-        lines = grid.index.to_frame(index=False)
-        lines["x"] = lines["x"].replace(_NOWHERE, np.nan)
-        present = ~np.isnan(values)
-        counts = [(len(set(tasks[row])), len(set(seeds[row]))) for row in present]
-        return lines.assign(
-            mean=compared.mean,
-            low=compared.interval[:, 0],
-            high=compared.interval[:, 1],
-            tasks=[count[0] for count in counts],
-            seeds=[count[1] for count in counts],
-        )
-
-    def of(
-        self,
-        analysis: str,
-        quantity: str,
-        subjects: Sequence[str] = (),
-        *,
-        whole: bool | None = None,
-    ) -> pd.DataFrame:
-        """The lines of one quantity in order of x; ``whole``: only those of the whole network, or only those of its modules."""
-        lines = self.lines
-        kept = lines[(lines["analysis"] == analysis) & (lines["quantity"] == quantity)]
-        if subjects:
-            kept = kept[kept["subject"].isin(subjects)]
-        if whole is not None:
-            kept = kept[(kept["module"] == "") == whole]
-        return kept.sort_values("x", kind="stable")
-
-    @property
-    def analyses(self) -> list[str]:
-        there = set(self.rows["analysis"])
-        return [name for name in ANALYSES if name in there]
+    def analyses(self) -> dict[str, AnalysisReadings]:
+        """The readings by analysis, in the order of the rows."""
+        return {
+            str(name): AnalysisReadings(str(name), self.metric, self.sign, rows)
+            for name, rows in self.rows.groupby("analysis", sort=False)
+        }
 
 
 def anatomies(
     store: Store, wanted: Filter | None = None, source: str = ""
 ) -> list[AnatomyReadings]:
-    """Everything a store's analyses read, one for each source, adaptation, size and metric; raises QueryError where there is nothing."""
+    """Return everything that a store's analyses read, by source, adaptation, size and metric.
+
+    Args:
+        store: The store.
+        wanted: Which cells to read.
+        source: Names of sources, with commas and globs; "" for all.
+
+    Raises:
+        QueryError: Nothing is there, or nothing matches.
+    """
     with store.reading() as connection:
-        rows = connection.execute(statements("sql/analysed")).df()
-    kept = (wanted or Filter()).keep(rows)
+        everything = connection.execute(statements("sql/analysed")).df()
+    rows = (wanted or Filter()).keep(everything)
     if source:
         names = [
             name
             for pattern in split_list(source)
-            for name in glob_matches(kept["source"].unique(), pattern)
+            for name in glob_matches(rows["source"].unique(), pattern)
         ]
-        kept = kept[kept["source"].isin(names)]
-    if kept.empty:
-        raise _nothing(store, rows)
-    groups = kept.groupby(_GROUP, sort=True)
-    return [AnatomyReadings(*map(_plain, key), rows=rows) for key, rows in groups]  # type: ignore[arg-type, misc]
+        rows = rows[rows["source"].isin(names)]
+    if rows.empty:
+        raise _nothing(store, everything)
+    return [
+        AnatomyReadings(*map(_plain, key), rows=group)  # type: ignore[arg-type, misc]
+        for key, group in rows.groupby(_GROUP, sort=True)
+    ]
 
 
 def _plain(value: object) -> object:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _nothing(store: Store, rows: pd.DataFrame) -> QueryError:
-    if rows.empty:
-        hint = "Analyse a benchmark: headwater analyse four_networks"
+def _nothing(store: Store, everything: pd.DataFrame) -> QueryError:
+    if everything.empty:
         return QueryError(
-            f"{store.path} holds no analysis of networks yet", subject=str(store.path), hint=hint
+            f"{store.path} holds no analysis of networks yet",
+            subject=str(store.path),
+            hint="Analyse a benchmark: headwater analyse four_networks",
         )
-    sources = ", ".join(sorted(rows["source"].unique())[:6])
+    sources = ", ".join(sorted(everything["source"].unique())[:6])
     return QueryError(
         f"no analysis in {store.path} matches",
         subject=str(store.path),

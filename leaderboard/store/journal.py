@@ -21,10 +21,10 @@ from headwater.leaderboard.store.records import (
     CurvePoint,
     Measurement,
     Outcome,
-    Reading,
     State,
     Trial,
 )
+from headwater.registry.cards.analysis import Reading
 from headwater.registry.errors import StoreUnwritable
 from headwater.registry.identity import digest
 

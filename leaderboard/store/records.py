@@ -8,6 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from headwater.registry.cards.analysis import Reading
+
 
 class State(StrEnum):
     """Where a job stands. Transitions are decided here and nowhere else."""
@@ -108,21 +110,6 @@ class CurvePoint:
     split: str
     metric: str
     value: float
-
-
-@dataclass(frozen=True)
-class Reading:
-    """One value that an analysis read off networks.
-
-    ``subject``: which networks (``P-T``, ``P-T/RI-T``); ``module``: which part of them, "" for the whole; ``x``: where
-    along an axis (block size in pixels, place on a path), None where there is none.
-    """
-
-    subject: str
-    quantity: str
-    value: float
-    module: str = ""
-    x: float | None = None
 
 
 @dataclass(frozen=True)

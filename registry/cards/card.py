@@ -22,6 +22,7 @@ class Kind(StrEnum):
     SELECTOR = "selector"
     TASK_TYPE = "task-type"
     DOMAIN = "domain"
+    ANALYSIS = "analysis"
 
     @property
     def plural(self) -> str:

@@ -1,6 +1,7 @@
 """The anatomy's formulas against brute force, and the analyses on toy networks."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,18 +10,19 @@ from sklearn.metrics import cohen_kappa_score
 from torch import nn
 
 from headwater.harness.measure.adapting import build_objective
-from headwater.harness.measure.anatomy.barrier import along, between, height, recompute_statistics
-from headwater.harness.measure.anatomy.block_shuffle import ShuffledImages, shuffle_blocks
-from headwater.harness.measure.anatomy.distance import l2
-from headwater.harness.measure.anatomy.mistakes import entropy, kappa, table
-from headwater.harness.measure.anatomy.networks import Networks, check_alike
-from headwater.harness.measure.anatomy.similarity import Cka, pooled, similarity
+from headwater.harness.measure.analysing import ChangedImages, LoadedNetworks
 from headwater.harness.measure.loaded_cell import load_cell
+from headwater.harness.measure.loaded_network import check_on_a_line, interpolated, pooled
 from headwater.harness.planning.planner import plan
 from headwater.harness.planning.spec import Spec
 from headwater.harness.running.schedule import Schedule
 from headwater.harness.running.worker import Worker
 from headwater.leaderboard.store.records import State
+from headwater.plugins.analyses.barrier import height, metric_between, recompute_statistics
+from headwater.plugins.analyses.block_shuffle import shuffle_blocks
+from headwater.plugins.analyses.distance import l2
+from headwater.plugins.analyses.mistakes import entropy, kappa, table
+from headwater.plugins.analyses.similarity import Cka, similarity
 from headwater.registry import Registry
 from headwater.registry.errors import NotApplicable
 from tests.harness.toy import PLUGIN, keys
@@ -59,7 +61,8 @@ def test_one_block_is_the_image_itself_and_the_order_belongs_to_the_seed():
     np.testing.assert_array_equal(shuffle_blocks(images, 8, 0), images)
     assert (shuffle_blocks(images, 1, 0) != shuffle_blocks(images, 1, 1)).any()
     np.testing.assert_array_equal(
-        ShuffledImages(images, 2, 7)[np.array([2, 0])], shuffle_blocks(images, 2, 7)[[2, 0]]
+        ChangedImages(images, partial(shuffle_blocks, block=2, seed=7))[np.array([2, 0])],
+        shuffle_blocks(images, 2, 7)[[2, 0]],
     )
 
 
@@ -125,9 +128,11 @@ def test_distance_is_the_root_of_the_summed_squares():
 def test_between_two_states_lies_the_line_and_identical_ones_do_not_move():
     one = {"w": torch.randn(50), "count": torch.tensor(3)}
     other = {"w": torch.randn(50), "count": torch.tensor(4)}
-    torch.testing.assert_close(between(one, other, 0.25)["w"], 0.75 * one["w"] + 0.25 * other["w"])
-    assert torch.equal(between(one, one, 0.3)["w"], one["w"])
-    assert between(one, other, 0.5)["count"] == 3
+    torch.testing.assert_close(
+        interpolated(one, other, 0.25)["w"], 0.75 * one["w"] + 0.25 * other["w"]
+    )
+    assert torch.equal(interpolated(one, one, 0.3)["w"], one["w"])
+    assert interpolated(one, other, 0.5)["count"] == 3
 
 
 @pytest.mark.parametrize(("sign", "expected"), [(1, 0.35), (-1, 0.05)])
@@ -200,7 +205,7 @@ def analysed(tmp_path_factory):
 def networks(analysed):
     made, worker, _ = analysed
     job = next(job for job in made.jobs.values() if job.kind == "analyse" and job.record.seed == 0)
-    return Networks(job, worker.bench, lambda *_: None)
+    return LoadedNetworks(job, worker.bench, lambda *_: None)
 
 
 def readings(analysed, analysis, seed=0):
@@ -221,7 +226,7 @@ def test_the_kept_network_measures_what_its_cell_recorded(analysed, networks):
         recorded = {
             (m.split, m.metric): m.value for m in outcomes[networks.job.cells[role].id].metrics
         }
-        assert subject.metric(subject.test_rows(None)) == recorded["test", "accuracy"]
+        assert subject.metric(subject.test_rows()) == recorded["test", "accuracy"]
 
 
 def test_a_network_is_rebuilt_bit_for_bit_as_training_found_it(networks, analysed):
@@ -276,7 +281,7 @@ def test_distance_adds_up_over_the_modules_and_is_that_of_the_states(analysed, n
 
 def test_between_a_network_and_itself_there_is_no_barrier(networks):
     subject = networks.trained("P-T")
-    values = along(subject, networks.trained("P-T"), [0, 0.3, 1], 20)
+    values = metric_between(subject, networks.trained("P-T"), [0, 0.3, 1], 20)
     assert len(set(values)) == 1
     assert height([0, 0.3, 1], values, 1) == 0
 
@@ -310,7 +315,7 @@ def test_statistics_are_recomputed_from_the_images_alone(networks):
 def test_analyses_leave_the_network_as_it_was(networks):
     subject = networks.trained("P-T")
     before = {name: tensor.clone() for name, tensor in subject.state.items()}
-    along(subject, networks.trained("RI-T"), [0, 0.5, 1], 20)
+    metric_between(subject, networks.trained("RI-T"), [0, 0.5, 1], 20)
     assert all(torch.equal(before[name], tensor) for name, tensor in subject.state.items())
 
 
@@ -343,7 +348,7 @@ def test_similarity_has_every_stage_and_pair_and_lies_between_0_and_1(analysed):
 
 
 def test_similarity_leaves_gradients_on_for_the_job_after_it(networks):
-    similarity(networks, {"images": 20})
+    similarity.measure(networks, images=20)
     assert torch.is_grad_enabled()
     assert not torch.is_inference_mode_enabled()
 
@@ -390,7 +395,7 @@ def test_networks_of_other_shapes_are_not_compared(networks):
     one = networks.trained("P-T")
     other = replace(one, network=nn.Linear(2, 2))
     with pytest.raises(NotApplicable, match="cannot be compared"):
-        check_alike(one, other)
+        check_on_a_line(one, other)
 
 
 def test_a_tuned_cells_networks_come_with_the_recipe_that_was_chosen(tmp_path):
@@ -405,7 +410,7 @@ def test_a_tuned_cells_networks_come_with_the_recipe_that_was_chosen(tmp_path):
     outcomes = {job.id: worker.run(job) for job in made.jobs.values()}
     job = next(job for job in made.jobs.values() if job.kind == "analyse")
     assert outcomes[job.id].state is State.DONE, outcomes[job.id].reason
-    networks = Networks(job, worker.bench, lambda *_: None)
+    networks = LoadedNetworks(job, worker.bench, lambda *_: None)
     for role, cell in job.cells.items():
         chosen = next(trial for trial in outcomes[cell.id].trials if trial.chosen)
         assert networks.cell(role).settings.learning_rate == chosen.config.get(
@@ -413,7 +418,7 @@ def test_a_tuned_cells_networks_come_with_the_recipe_that_was_chosen(tmp_path):
         )
         subject = networks.trained(role)
         assert (
-            subject.metric(subject.test_rows(None))
+            subject.metric(subject.test_rows())
             == {m.split: m.value for m in outcomes[cell.id].metrics if m.metric == "accuracy"}[
                 "test"
             ]

@@ -5,17 +5,30 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 
-from headwater.leaderboard.anatomy.readings import ANALYSES, anatomies
+from headwater.leaderboard.anatomy.readings import anatomies
 from headwater.leaderboard.gains.standings import Filter
+from headwater.leaderboard.show.anatomy_page import write_page
 from headwater.leaderboard.show.anatomy_table import readings_table, summary_tables
-from headwater.leaderboard.show.plots import plot_of
-from headwater.leaderboard.show.plots.page import write_page
+from headwater.leaderboard.show.anatomy_views import shown_analyses
 from headwater.leaderboard.statistics.bootstrap import widening
-from headwater.leaderboard.store.records import CurvePoint, Outcome, Reading, State
+from headwater.leaderboard.store.records import CurvePoint, Outcome, State
+from headwater.leaderboard.store.store import Store
+from headwater.registry import Reading, Registry
+from headwater.registry.cards.analysis import PAIRS
 from headwater.registry.errors import QueryError
 from tests.leaderboard.synthetic import BEGAN, IMAGENET, PHOTO, SCRATCH, TASKS, done, job, store_of
 
-PAIRS = ("P/P-T", "RI/RI-T", "P-T/P-T", "RI-T/RI-T", "P-T/RI-T")
+ANALYSES = (
+    "block_shuffle",
+    "convergence",
+    "similarity",
+    "distance",
+    "barrier",
+    "criticality",
+    "mistakes",
+)
+"""In the order in which they are shown."""
+REGISTRY = Registry.discover()
 STAGES = (("conv1", 0.0), ("layer1", 0.5), ("head", 1.0))
 
 
@@ -111,9 +124,11 @@ def as_analysis(record):
 
 
 def line(found, analysis, quantity, subject, module="", x=None):
-    lines = found.of(analysis, quantity, [subject])
+    lines = found.analyses[analysis].of(quantity)
     lines = lines[
-        (lines["module"] == module) & (lines["x"].isna() if x is None else lines["x"] == x)
+        (lines["subject"] == subject)
+        & (lines["module"] == module)
+        & (lines["x"].isna() if x is None else lines["x"] == x)
     ]
     assert len(lines) == 1
     return lines.iloc[0]
@@ -140,7 +155,9 @@ def test_tasks_are_the_units_where_there_are_several(tmp_path):
 def test_one_cell_has_no_interval_and_the_tables_say_so(tmp_path):
     (found,) = anatomies(analysed(tmp_path, seeds=1))
     assert np.isnan(line(found, "distance", "l2", "P-T/RI-T")["low"])
-    assert any("one task and one seed" in note for note in summary_tables(found)[-1].notes)
+    assert any(
+        "one task and one seed" in note for note in summary_tables(found, REGISTRY)[-1].notes
+    )
 
 
 def test_the_latest_of_an_analysis_counts(tmp_path):
@@ -185,7 +202,7 @@ def test_a_store_without_analyses_says_how_to_get_some(tmp_path):
 
 def test_tables_hold_every_pair_side_by_side_and_every_reading_for_programs(tmp_path):
     (found,) = anatomies(analysed(tmp_path))
-    tables = {table.title: table for table in summary_tables(found)}
+    tables = {table.title: table for table in summary_tables(found, REGISTRY)}
     assert "block shuffle: test accuracy ↑" in tables
     cka = tables["similarity: linear CKA"]
     assert [column.name for column in cka.columns] == ["stage", *PAIRS]
@@ -193,7 +210,7 @@ def test_tables_hold_every_pair_side_by_side_and_every_reading_for_programs(tmp_
     assert cka.rows[2][1] == ""
     assert cka.rows[0][3].startswith("0.890 ± ")
     readings = readings_table([found])
-    assert len(readings.rows) == len(found.lines)
+    assert len(readings.rows) == sum(len(one.lines) for one in found.analyses.values())
     assert '"quantity": "barrier"' in readings.render("json")
 
 
@@ -201,7 +218,7 @@ def test_tables_hold_every_pair_side_by_side_and_every_reading_for_programs(tmp_
 def page(tmp_path_factory):
     folder = tmp_path_factory.mktemp("plots")
     store = analysed(folder)
-    return write_page(anatomies(store), folder / "out")
+    return write_page(anatomies(store), folder / "out", REGISTRY)
 
 
 @pytest.mark.parametrize("analysis", ANALYSES)
@@ -230,13 +247,24 @@ def test_each_plot_is_drawn_as_png_and_as_svg_with_its_axes_named(page, analysis
 
 def test_the_page_says_how_to_read_each_plot(page):
     html, markdown = page.read_text(), (page.parent / "index.md").read_text()
-    for analysis in ANALYSES:
-        plot = plot_of(analysis)
-        assert f'src="{analysis}.png"' in html
-        assert f"({analysis}.png)" in markdown
-        assert plot.TITLE in html
-        assert plot.READ in markdown
-        assert plot.FORMULA in markdown
+    (anatomy,) = anatomies(Store(page.parent.parent / "s.duckdb"))
+    shown = shown_analyses(anatomy, REGISTRY)
+    assert [analysis.name for analysis in shown] == list(ANALYSES)
+    for analysis in shown:
+        assert f'src="{analysis.name}.png"' in html
+        assert f"({analysis.name}.png)" in markdown
+        assert analysis.title in html
+        assert analysis.view.how_to_read in markdown
+        assert analysis.view.formula in markdown
+
+
+def test_an_analysis_whose_plugin_is_not_loaded_is_shown_by_tables(tmp_path):
+    (anatomy,) = anatomies(analysed(tmp_path, seeds=1))
+    tables = {table.title for table in summary_tables(anatomy, Registry())}
+    assert {"similarity: cka", "distance: l2", "mistakes: kappa"} <= tables
+    page = write_page([anatomy], tmp_path / "out", Registry())
+    assert "similarity: cka" in page.read_text()
+    assert [file.stem for file in page.parent.glob("*.png")] == ["convergence"]
 
 
 def test_the_same_figures_are_the_same_bytes(tmp_path):
@@ -245,7 +273,7 @@ def test_the_same_figures_are_the_same_bytes(tmp_path):
             tmp_path, value=lambda name, seed: readings(name, seed) if name == "barrier" else ()
         )
     )
-    one, two = (write_page(found, tmp_path / name).parent for name in ("one", "two"))
+    one, two = (write_page(found, tmp_path / name, REGISTRY).parent for name in ("one", "two"))
     for file in one.iterdir():
         assert file.read_bytes() == (two / file.name).read_bytes(), file.name
 
@@ -258,6 +286,6 @@ def test_plots_of_one_analysis_alone_and_one_seed_are_drawn(tmp_path):
             value=lambda name, seed: readings(name, seed) if name == "mistakes" else (),
         )
     )
-    assert found[0].analyses == ["convergence", "mistakes"]
-    write_page(found, tmp_path / "out")
+    assert set(found[0].analyses) == {"convergence", "mistakes"}
+    write_page(found, tmp_path / "out", REGISTRY)
     assert (tmp_path / "out" / "mistakes.png").is_file()

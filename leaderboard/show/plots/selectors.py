@@ -31,7 +31,7 @@ _FAN = 0.25
 
 
 def draw(found: Judgement) -> Figure:
-    from headwater.leaderboard.show.plots.style import panels
+    from headwater.leaderboard.show.plots.plotting import panels
 
     rows = [
         row
@@ -149,7 +149,7 @@ def check_plot(path: Path) -> None:
 def save_plot(found: Judgement, path: Path) -> None:
     """Draw into one file, PNG, SVG or PDF by its ending; raises as ``check_plot`` does, and BadName for a place that cannot be written."""
     check_plot(path)
-    from headwater.leaderboard.show.plots.style import styled
+    from headwater.leaderboard.show.plots.plotting import styled
 
     with styled():
         figure = draw(found)

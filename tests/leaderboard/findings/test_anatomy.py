@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from headwater.leaderboard import Reading
 from headwater.leaderboard.findings import Verdict
+from headwater.registry.cards.analysis import Reading
 from tests.leaderboard.findings.world import analyses, answer, targets, world
 
 BLOCKS = (1, 8, 16, 32)

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from headwater.leaderboard import CurvePoint, JobRecord, Outcome, Reading, State, Store
+from headwater.leaderboard import CurvePoint, JobRecord, Outcome, State, Store
 from headwater.leaderboard.findings import FindingResult, examine
 from headwater.leaderboard.gains.standings import Filter
 from headwater.registry import Chain, SourceModel
+from headwater.registry.cards.analysis import Reading
 from tests.leaderboard.synthetic import BEGAN, done, job, source, store_of, task
 
 SCRATCH, BASE = "scratch/net", "net"

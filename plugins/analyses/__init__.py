@@ -1,0 +1,1 @@
+"""The bundled analyses of trained networks, one a file."""

@@ -31,7 +31,9 @@ def failures(card, registry, skip=("elsewhere",)):
     return {result.check.name: result.message for result in examine(wanted) if not result.passed}
 
 
-@pytest.mark.parametrize("kind", [Kind.ADAPTATION, Kind.ESTIMATOR, Kind.SELECTOR, Kind.DOMAIN])
+@pytest.mark.parametrize(
+    "kind", [Kind.ADAPTATION, Kind.ANALYSIS, Kind.ESTIMATOR, Kind.SELECTOR, Kind.DOMAIN]
+)
 def test_what_is_bundled_conforms(registry, kind):
     assert {
         card.name: failures(card, registry)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 
+from headwater.leaderboard.show.plots import plotting
 from headwater.registry.errors import HeadwaterError
+
+__all__ = ["check_matplotlib", "plotting"]
 
 
 def check_matplotlib() -> None:

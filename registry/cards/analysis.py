@@ -301,7 +301,7 @@ class Analysis(Card):
 
     kind: ClassVar[Kind] = Kind.ANALYSIS
     list_columns: ClassVar[tuple[str, ...]] = ("name", "looks_at", "options", "summary")
-    usage: ClassVar[str] = "--anatomy-analyses {name}"
+    usage: ClassVar[str] = 'anatomy.analyses = ["{name}"]'
 
     measure: Callable[..., Sequence[Reading]] = field(repr=False)
     looks_at: LooksAt = "two seeds"

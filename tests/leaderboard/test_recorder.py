@@ -13,13 +13,13 @@ from headwater.leaderboard import (
     CurvePoint,
     Measurement,
     Outcome,
-    Reading,
     Recorder,
     State,
     Store,
     Trial,
 )
 from headwater.leaderboard.store import journal
+from headwater.registry import Reading
 from headwater.registry.errors import StoreBusy, StoreUnwritable
 from tests.leaderboard.synthetic import BEGAN, SCRATCH, done, job, store_of
 from tests.leaderboard.test_store import hold

@@ -22,7 +22,7 @@ from headwater.harness.selecting.pool import Pool, pool_of, with_parameters
 from headwater.harness.selecting.prediction import Predicted, Prediction
 from headwater.harness.selecting.relations import relation
 from headwater.harness.selecting.rungs import Rung
-from headwater.leaderboard.selectors.history import Recorded
+from headwater.leaderboard.selectors.history import History
 from headwater.registry import (
     Kind,
     Metric,
@@ -295,7 +295,7 @@ def question_of(ready: PreparedQuestion, sources: Sequence[SourceModel]) -> Ques
     live, task, registry = ready.live, ready.task, ready.live.registry
     parents = registry.domain_parents()
     try:
-        records = Recorded.read(live.store, ready.request.adaptation).records_but(task.name)
+        records = History.read(live.store, ready.request.adaptation).records_but(task.name)
     except StoreMissing:
         records = []
     return Question(

@@ -1,54 +1,57 @@
-"""Which selectors are judged: those asked for by name, or all there are and all whose scores a store holds."""
+"""Choose which selectors are judged: those asked for by name, or all there are and all whose scores a store holds."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
+from headwater.leaderboard.selectors.judging import AskedSelector
 from headwater.leaderboard.store.store import Store
 from headwater.registry import Estimator, Kind, Registry, Selector
 from headwater.registry.errors import BadName, NotApplicable, UnknownName
-from headwater.registry.names import Name, Value, is_glob, split_list
-
-Asked = tuple[Selector, Mapping[str, Value], str]
-"""A card, its options and the name it goes by."""
+from headwater.registry.names import Name, is_glob, split_list
 
 
-def selectors_to_judge(registry: Registry, store: Store, patterns: str = "*") -> list[Asked]:
-    """``patterns``: names, with options, and globs; raises UnknownName. ``*`` also has every estimator that the store has scores of, by
-    the name they were recorded under, whether or not its plugin is here."""
-    scored = [
-        name for (name,) in store.sql("SELECT DISTINCT estimator FROM estimates ORDER BY ALL").rows
-    ]
-    found: dict[str, Asked] = {}
+def selectors_to_judge(
+    registry: Registry, store: Store, patterns: str = "*"
+) -> list[AskedSelector]:
+    """Return the selectors that patterns name, each once and in order.
+
+    Args:
+        registry: The cards.
+        store: The store that they will be judged by.
+        patterns: Names, with options, and globs. ``*`` also has every estimator that the store has scores of, by the
+            name they were recorded under, whether or not its plugin is loaded.
+
+    Raises:
+        UnknownName: A pattern names no selector.
+    """
+    recorded = store.sql("SELECT DISTINCT estimator FROM estimates ORDER BY ALL").rows
+    chosen: dict[str, AskedSelector] = {}
     for text in split_list(patterns):
         for name in _names(registry, text):
-            found.setdefault(name, (*registry.selector(name), name))
-        for name in scored if text == "*" else ():
-            found.setdefault(name, _recorded(registry, name))
-    return list(found.values())
+            chosen.setdefault(name, (*registry.selector(name), name))
+        if text == "*":
+            for (name,) in recorded:
+                chosen.setdefault(name, _recorded(registry, name))
+    return list(chosen.values())
 
 
 def _names(registry: Registry, text: str) -> list[str]:
-    return (
-        [card.name for card in registry.find(Kind.SELECTOR, text)]
-        if is_glob(text)
-        else [str(Name.parse(text))]
-    )
+    """Return the names of the selectors that a name or glob stands for."""
+    if is_glob(text):
+        return [card.name for card in registry.find(Kind.SELECTOR, text)]
+    return [str(Name.parse(text))]
 
 
-def _recorded(registry: Registry, name: str) -> Asked:
+def _recorded(registry: Registry, name: str) -> AskedSelector:
+    """Return the selector of an estimator that the store has scores of.
+
+    Its plugin may not be loaded, or have other options by now: then its recorded scores stand in for it.
+    """
     try:
         return (*registry.selector(name), name)
-    except (
-        UnknownName,
-        BadName,
-    ):  # scores of an estimator whose plugin is not here, or has other options now
-        return (
-            Selector.of_estimator(Estimator(name=name, summary="recorded scores", score=_not_here)),
-            {},
-            name,
-        )
+    except (UnknownName, BadName):
+        card = Estimator(name=name, summary="recorded scores", score=_not_loaded)
+        return Selector.of_estimator(card), {}, name
 
 
-def _not_here(features: object, labels: object) -> float:
-    raise NotApplicable("only its recorded scores are here")
+def _not_loaded(features: object, labels: object) -> float:
+    raise NotApplicable("this estimator is known only from recorded scores")

@@ -22,7 +22,7 @@ _SETTING = ["task", "size", "protocol", "metric"]
 
 
 @dataclass(frozen=True)
-class Setting:
+class TargetSetting:
     """One question that the store can answer: a target under one size, protocol and metric.
 
     ``quality``: (K, S) of seeds and sources, the sign-corrected test metric; complete. ``left_out``: sources that lack a seed.
@@ -40,9 +40,14 @@ class Setting:
     epochs: int | None
     image_size: int | None
 
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """The target, size, protocol and metric."""
+        return self.task, self.size, self.protocol, self.metric
+
 
 @dataclass(frozen=True)
-class Recorded:
+class History:
     """The rows of one adaptation, as frames, and the cards."""
 
     cells: pd.DataFrame
@@ -54,7 +59,7 @@ class Recorded:
     domain_parents: Mapping[str, frozenset[str]]
 
     @classmethod
-    def read(cls, store: Store, adaptation: str) -> Recorded:
+    def read(cls, store: Store, adaptation: str) -> History:
         with store.reading() as connection:
             cells = connection.execute(
                 statements("sql/judged_cells"), {"adaptation": adaptation}
@@ -85,7 +90,7 @@ class Recorded:
         )
 
     @cached_property
-    def settings(self) -> list[Setting]:
+    def settings(self) -> list[TargetSetting]:
         """Every target, size, protocol and metric there is, with the sources that were measured there."""
         return [
             setting
@@ -165,7 +170,7 @@ class Recorded:
         return sorted(self.estimates["estimator"].unique())
 
 
-def _setting(key: tuple[Any, ...], rows: pd.DataFrame) -> Setting | None:
+def _setting(key: tuple[Any, ...], rows: pd.DataFrame) -> TargetSetting | None:
     """The sources that have every seed; seeds that fewer than half of the sources have do not count."""
     table = rows.assign(seed=rows["seed"].astype(float).fillna(-1).astype(int)).pivot(
         index="seed", columns="source", values="quality"
@@ -175,7 +180,7 @@ def _setting(key: tuple[Any, ...], rows: pd.DataFrame) -> Setting | None:
     if not len(kept) or not len(complete):
         return None
     first, (task, size, protocol, metric) = next(rows_of(rows)), key
-    return Setting(
+    return TargetSetting(
         task,
         size,
         protocol,

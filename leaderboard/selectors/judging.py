@@ -1,8 +1,9 @@
-"""Judging selectors: what each would have chosen, from what the store knew of other targets, against what was measured.
+"""Judge selectors: hold what each would have chosen against what was measured.
 
-For every target, size and protocol with three sources or more, each selector is asked once a seed (see ``headwater.leaderboard.selectors.replay``), and its
-scores are held against the measured quality, mean over seeds. Figures are means over targets (over sizes and protocols within one);
-intervals are from resampling targets, sources and seeds (see ``headwater.leaderboard.selectors.resampling``).
+For every target, size and protocol with three sources or more, each selector is asked once a seed, from what the store
+knew of other targets (``headwater.leaderboard.selectors.replay``). Its scores are held against the measured quality, mean over
+seeds. Figures are means over targets (over sizes and protocols within one). Intervals are from resampling targets,
+sources and seeds (``headwater.leaderboard.selectors.resampling``).
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from functools import cached_property
 import numpy as np
 
 from headwater.leaderboard.gains.standings import Filter
-from headwater.leaderboard.selectors.history import Recorded, Setting
+from headwater.leaderboard.selectors.history import History, TargetSetting
 from headwater.leaderboard.selectors.replay import Replay
-from headwater.leaderboard.selectors.resampling import Figures, Resampling
+from headwater.leaderboard.selectors.resampling import Resampling, TargetFigures
 from headwater.leaderboard.selectors.stability import Ranking, order_stability, stability
 from headwater.leaderboard.statistics.agreement import CORRELATIONS, STATISTICS
 from headwater.leaderboard.store.store import Store
@@ -24,40 +25,59 @@ from headwater.registry import Question, Selector
 from headwater.registry.errors import HeadwaterError, QueryError
 from headwater.registry.names import Value
 
-FEWEST = 3
-"""Two sources are in the same order or not; an order wants three."""
+MIN_SOURCES = 3
+"""Sources that a setting must have: two are in the same order or not, an order wants three."""
 
 BUDGET = 0.1
-"""What a search may spend: this share of fine-tuning every source once."""
+"""Share of the cost of fine-tuning every source once that a search may spend."""
 
-SLACK = 1e-6
-"""Of a budget, so that what is exactly as large fits in."""
+ROUNDING = 1e-6
+"""Share of a budget by which it may be passed, so that what is exactly as large fits in."""
 
 _REGRET = list(STATISTICS).index("regret1")
-_PICK = slice(_REGRET, _REGRET + 1)
+_ONLY_REGRET = slice(_REGRET, _REGRET + 1)
+
+AskedSelector = tuple[Selector, Mapping[str, Value], str]
+"""A card, its options, and the name to show."""
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A statistic's mean over targets, with its interval at 95 % where there is one; None where nothing can be said."""
+class Bounded:
+    """Hold a statistic's mean over targets and its interval at 95 %; None where nothing can be said."""
 
     value: float | None
     low: float | None = None
     high: float | None = None
 
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether there is an interval, and 0 lies outside it."""
+        return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
-@dataclass(frozen=True)
-class Judged:
-    """One selector. ``uses_target``: whether it looked at the target, or knew its answer from metadata and records alone; ``chance``: random.
 
-    ``seconds``: what a question cost, ``share``: of fine-tuning every source once; None where the store does not know.
-    ``unscored``: sources that it had no score for, over all questions; ``refused``: targets it could not answer for, with reasons.
-    ``tied``: cannot be told by regret from the judgement's ``best``, which it is ``behind`` by so much. ``stability``: see
-    ``headwater.leaderboard.selectors.stability``.
+@dataclass(frozen=True, kw_only=True)
+class JudgedSelector:
+    """Hold what can be said of one selector.
+
+    Attributes:
+        name: The selector's name.
+        figures: Each statistic's mean over targets, by the statistic's name.
+        targets: The number of targets that it answered for.
+        uses_target: Whether it looked at the target; else it answered from metadata and records alone.
+        chance: Whether it chooses at random.
+        seconds: What a question cost; None where the store does not know.
+        share: The same as a share of fine-tuning every source once.
+        unscored: The number of sources that it had no score for, over all questions.
+        refused: The targets that it could not answer for, with the reasons.
+        tied: Whether it cannot be told by regret from the judgement's best.
+        behind: The difference of its regret to the best's.
+        stability: How well its own ranking survives a change, by what changes (``stability``).
+        by_task: Its figures on each target.
+        scores: Its scores (K, S) by the position of the setting.
     """
 
     name: str
-    figures: Mapping[str, Figure]
+    figures: Mapping[str, Bounded]
     targets: int
     uses_target: bool
     chance: bool
@@ -66,30 +86,40 @@ class Judged:
     unscored: int
     refused: Mapping[str, str]
     tied: bool = False
-    behind: Figure | None = None
+    behind: Bounded | None = None
     stability: Mapping[str, float] = field(default_factory=dict)
-    of: Mapping[str, Figures] = field(default_factory=dict, repr=False, compare=False)
-    answers: Mapping[int, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
-    """Its scores (K, S), by position of the setting."""
+    by_task: Mapping[str, TargetFigures] = field(default_factory=dict, repr=False, compare=False)
+    scores: Mapping[int, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
 
     @property
-    def by_target(self) -> dict[str, float]:
-        """regret@1 on each target."""
-        return {task: float(figures.own[_REGRET]) for task, figures in self.of.items()}
+    def regret_by_target(self) -> dict[str, float]:
+        """The regret@1 on each target."""
+        return {task: float(figures.measured[_REGRET]) for task, figures in self.by_task.items()}
 
     @property
     def regret(self) -> float:
+        """The mean regret@1; infinite where there is none."""
         value = self.figures["regret1"].value
         return float("inf") if value is None else value
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """Selectors by regret@1, the best first. ``order_stability``: how well the order of selectors itself survives other protocols."""
+    """Hold selectors by regret@1, the best first.
+
+    Attributes:
+        adaptation: The adaptation that they are judged by.
+        rows: The selectors.
+        settings: The settings that they were asked for.
+        too_few: The number of settings with fewer than ``MIN_SOURCES`` sources.
+        budget: The share of the full cost that a search may spend.
+        order_stability: How well the order of selectors itself survives a change, by what changes.
+        resampling: The draws behind every interval.
+    """
 
     adaptation: str
-    rows: list[Judged]
-    settings: Sequence[Setting]
+    rows: list[JudgedSelector]
+    settings: Sequence[TargetSetting]
     too_few: int
     budget: float
     order_stability: Mapping[str, float]
@@ -97,41 +127,50 @@ class Judgement:
 
     @property
     def targets(self) -> list[str]:
+        """The targets of any setting."""
         return sorted({setting.task for setting in self.settings})
 
     @cached_property
     def noise(self) -> float | None:
-        """How far behind, by the other seeds, the source lies that a seed's own test values put first: mean regret over targets and
-        seeds. What no choice by one training can better, and about what regrets are read to; None without a second seed."""
-        by_task: dict[str, list[float]] = {}
+        """The mean regret of choosing by one seed's own test values, judged by the other seeds.
+
+        No choice by one training can better it, so it says to about what regrets can be read. None without a second
+        seed.
+        """
+        regrets: dict[str, list[float]] = {}
         for setting in self.settings:
-            for seed in range(len(setting.quality)) if len(setting.quality) > 1 else ():
-                others = np.delete(setting.quality, seed, axis=0).mean(axis=0)
-                best = float(others.max())
+            seeds = len(setting.quality)
+            if seeds < 2:
+                continue
+            for seed in range(seeds):
+                truth = np.delete(setting.quality, seed, axis=0).mean(axis=0)
+                best = float(truth.max())
                 if best:
-                    behind = (best - float(others[int(setting.quality[seed].argmax())])) / abs(best)
-                    by_task.setdefault(setting.task, []).append(behind)
-        return float(np.mean([np.mean(values) for values in by_task.values()])) if by_task else None
+                    chosen = float(truth[int(setting.quality[seed].argmax())])
+                    regrets.setdefault(setting.task, []).append((best - chosen) / abs(best))
+        if not regrets:
+            return None
+        return float(np.mean([np.mean(of_task) for of_task in regrets.values()]))
 
     @cached_property
-    def best(self) -> Judged | None:
-        """What the others are held against: the best of those that answered for the most targets."""
+    def best(self) -> JudgedSelector | None:
+        """The best of those that answered for the most targets: what the others are held against."""
         return _best(self.rows)
 
     @cached_property
-    def best_static(self) -> Judged | None:
+    def best_static(self) -> JudgedSelector | None:
         """The best of those that did not look at the target, chance aside."""
         return _best([row for row in self.rows if not row.uses_target and not row.chance])
 
     @cached_property
-    def best_looking(self) -> Judged | None:
+    def best_looking(self) -> JudgedSelector | None:
         """The best of those that looked at the target."""
         return _best([row for row in self.rows if row.uses_target])
 
 
 @dataclass
-class _Answers:
-    """What one selector said: by position of the setting, scores (K, S) and the mean cost of a seed's question."""
+class _Replies:
+    """Collect what one selector said: by the position of a setting, scores (K, S) and the mean cost of a seed's question."""
 
     scores: dict[int, np.ndarray] = field(default_factory=dict)
     seconds: dict[int, float] = field(default_factory=dict)
@@ -143,241 +182,269 @@ class _Answers:
 
 def judge(
     store: Store,
-    selectors: Sequence[tuple[Selector, Mapping[str, Value], str]],
+    selectors: Sequence[AskedSelector],
     wanted: Filter | None = None,
     adaptation: str = "fine_tune",
+    *,
     budget: float = BUDGET,
 ) -> Judgement:
-    """Judge selectors (card, options, name to show) on what a store holds; raises QueryError where it holds no such outcomes."""
-    recorded = Recorded.read(store, adaptation)
-    settings = _kept(recorded, wanted or Filter())
-    enough = [setting for setting in settings if len(setting.sources) >= FEWEST]
+    """Judge selectors on what a store holds.
+
+    Args:
+        store: The store.
+        selectors: The selectors, each with its options and the name to show.
+        wanted: The cells that count; all by default.
+        adaptation: The adaptation whose measured quality is the truth.
+        budget: The share of fine-tuning every source once that a search may spend.
+
+    Raises:
+        QueryError: The store holds no such outcomes.
+    """
+    history = History.read(store, adaptation)
+    settings = _wanted_settings(history, wanted or Filter())
+    enough = [setting for setting in settings if len(setting.sources) >= MIN_SOURCES]
     if not enough:
-        raise _nothing(store, recorded, settings, adaptation)
-    answers = {
-        name: _ask_all(card, options, enough, recorded, budget) for card, options, name in selectors
+        raise _nothing(store, history, settings, adaptation)
+    replies = {
+        name: _ask_all(card, options, enough, history, share=budget)
+        for card, options, name in selectors
     }
-    costs = [_everything(setting, recorded) for setting in enough]
+    costs = [_full_cost(setting, history) for setting in enough]
     resampling = Resampling(enough)
-    rows = sorted(
-        (_judged(name, said, resampling, costs) for name, said in answers.items()),
-        key=lambda row: (row.regret, row.name),
-    )
-    rankings = {name: _rankings(enough, said) for name, said in answers.items()}
-    ordered, few = _with_ties(rows, resampling), len(settings) - len(enough)
+    rows = [_judged(name, reply, resampling, costs) for name, reply in replies.items()]
+    rows.sort(key=lambda row: (row.regret, row.name))
+    rankings = {name: _rankings(enough, reply) for name, reply in replies.items()}
     return Judgement(
-        adaptation, ordered, enough, few, budget, order_stability(enough, rankings), resampling
+        adaptation,
+        _with_ties(rows, resampling),
+        enough,
+        too_few=len(settings) - len(enough),
+        budget=budget,
+        order_stability=order_stability(enough, rankings),
+        resampling=resampling,
     )
 
 
-# -- asking -----------------------------------------------------------------------------------------------
+# -- asking ----------------------------------------------------------------------------------------
 
 
-def _kept(recorded: Recorded, wanted: Filter) -> list[Setting]:
-    if recorded.cells.empty:
+def _wanted_settings(history: History, wanted: Filter) -> list[TargetSetting]:
+    """Return the settings that have a cell which the filter keeps."""
+    if history.cells.empty:
         return []
-    rows = wanted.keep(recorded.cells)
+    rows = wanted.keep(history.cells)
     keys = set(rows[["task", "size", "protocol", "metric"]].itertuples(index=False, name=None))
-    return [
-        one for one in recorded.settings if (one.task, one.size, one.protocol, one.metric) in keys
-    ]
+    return [setting for setting in history.settings if setting.key in keys]
 
 
-def _everything(setting: Setting, recorded: Recorded) -> float:
-    """Mean over seeds of the seconds that fine-tuning every source takes."""
-    return float(np.mean([Replay(setting, seed, recorded, 0).everything for seed in setting.seeds]))
+def _full_cost(setting: TargetSetting, history: History) -> float:
+    """Return the seconds that fine-tuning every source takes, mean over seeds."""
+    replays = [Replay(setting, seed, history, 0) for seed in setting.seeds]
+    return float(np.mean([replay.full_cost for replay in replays]))
 
 
 def _ask_all(
     card: Selector,
     options: Mapping[str, Value],
-    settings: Sequence[Setting],
-    recorded: Recorded,
+    settings: Sequence[TargetSetting],
+    history: History,
+    *,
     share: float,
-) -> _Answers:
-    said = _Answers(chance=card.chance)
-    share = max(share, card.share) * (1 + SLACK)
-    for place, setting in enumerate(settings):
+) -> _Replies:
+    """Ask a selector in every setting; what it raises is recorded as a refusal."""
+    replies = _Replies(chance=card.chance)
+    allowed = max(share, card.share) * (1 + ROUNDING)
+    for position, setting in enumerate(settings):
+        replays = [Replay(setting, seed, history, allowed) for seed in setting.seeds]
         try:
-            _ask(card, options, place, setting, recorded, share, said)
+            _ask(card, options, replays, replies, position)
         except HeadwaterError as refusal:
-            said.refused[setting.task] = refusal.message
-        except (
-            Exception
-        ) as error:  # a plugin is foreign code: whatever it raises is its failure, not the table's
-            said.refused[setting.task] = f"{type(error).__name__}: {error}"
-    return said
+            replies.refused[setting.task] = refusal.message
+        except Exception as error:  # a plugin is foreign code: what it raises is its own failure
+            replies.refused[setting.task] = f"{type(error).__name__}: {error}"
+    return replies
 
 
 def _ask(
     card: Selector,
     options: Mapping[str, Value],
-    place: int,
-    setting: Setting,
-    recorded: Recorded,
-    share: float,
-    said: _Answers,
+    replays: Sequence[Replay],
+    replies: _Replies,
+    position: int,
 ) -> None:
-    scores, spent = [], []
-    for seed in setting.seeds:
-        replay = Replay(setting, seed, recorded, share)
+    """Ask a selector in one setting, once a seed; once in all if it looks at nothing that differs between seeds."""
+    scores: list[list[float]] = []
+    spent: list[float] = []
+    for replay in replays:
         scores.append(_scores(card, options, replay.question()))
         spent.append(replay.spent)
-        said.uses_target |= replay.worked
-        said.unscored += replay.unscored
-        if not replay.worked:  # it looked at nothing that differs between seeds
-            scores, spent = scores * len(setting.seeds), spent * len(setting.seeds)
+        replies.uses_target |= replay.worked
+        replies.unscored += replay.unscored
+        if not replay.worked:
+            scores = scores * len(replays)
             break
-    said.scores[place], said.seconds[place] = np.array(scores), float(np.mean(spent))
+    replies.scores[position] = np.array(scores)
+    replies.seconds[position] = float(np.mean(spent))
 
 
 def _scores(card: Selector, options: Mapping[str, Value], question: Question) -> list[float]:
+    """Return a selector's scores in the order of the question's sources; raises QueryError for one that is no number."""
     names = [source.name for source in question.sources]
     if card.chance:
         return [0.0] * len(names)
-    found = card.rank(question, **options)
-    values = [float(found[name]) for name in names]
-    if not np.isfinite(values).all():
-        raise QueryError(
-            f"its score for {names[int(np.argmin(np.isfinite(values)))]} is not a number"
-        )
-    return values
+    by_name = card.rank(question, **options)
+    scores = [float(by_name[name]) for name in names]
+    is_finite = np.isfinite(scores)
+    if not is_finite.all():
+        raise QueryError(f"its score for {names[int(np.argmin(is_finite))]} is not a number")
+    return scores
 
 
-# -- judging ----------------------------------------------------------------------------------------------
+# -- judging ---------------------------------------------------------------------------------------
 
 
-def _judged(name: str, said: _Answers, resampling: Resampling, costs: Sequence[float]) -> Judged:
+def _judged(
+    name: str, replies: _Replies, resampling: Resampling, costs: Sequence[float]
+) -> JudgedSelector:
     settings = resampling.settings
-    tasks = sorted({settings[place].task for place in said.scores})
+    tasks = sorted({settings[position].task for position in replies.scores})
+    row = JudgedSelector(
+        name=name,
+        figures={key: Bounded(None) for key in STATISTICS},
+        targets=len(tasks),
+        uses_target=replies.uses_target,
+        chance=replies.chance,
+        seconds=None,
+        share=None,
+        unscored=replies.unscored,
+        refused=replies.refused,
+    )
     if not tasks:
-        nothing = {key: Figure(None) for key in STATISTICS}
-        return Judged(
-            name, nothing, 0, said.uses_target, said.chance, None, None, said.unscored, said.refused
+        return row
+    by_task = {task: resampling.figures(task, replies.scores) for task in tasks}
+    measured, drawn = resampling.mean(by_task)
+    figures = {}
+    for at, key in enumerate(STATISTICS):
+        bounded = _bounded(measured[at], drawn[at], resampling, len(tasks))
+        figures[key] = _within_range(key, bounded)
+    seconds, share = _cost(replies, costs)
+    return replace(
+        row,
+        figures=figures,
+        seconds=seconds,
+        share=share,
+        stability=stability(_rankings(settings, replies)),
+        by_task=by_task,
+        scores=replies.scores,
+    )
+
+
+def _best(rows: Sequence[JudgedSelector]) -> JudgedSelector | None:
+    """Return the first row that answered for the most targets: a low regret on a few easy ones says little."""
+    most_targets = max((row.targets for row in rows), default=0)
+    if not most_targets:
+        return None
+    return next(row for row in rows if row.targets == most_targets)
+
+
+def regret_difference(
+    first: JudgedSelector, second: JudgedSelector, resampling: Resampling
+) -> Bounded:
+    """Return the mean regret@1 of the first less that of the second.
+
+    It is over the targets, sizes and protocols that both answered for.
+    """
+    shared = [position for position in first.scores if position in second.scores]
+    if not shared:
+        return Bounded(None)
+    differences = {}
+    for task in sorted({resampling.settings[position].task for position in shared}):
+        of_first = _figures_on(first, task, shared, resampling)
+        of_second = _figures_on(second, task, shared, resampling)
+        differences[task] = TargetFigures(
+            of_first.measured[_ONLY_REGRET] - of_second.measured[_ONLY_REGRET],
+            of_first.pool[_ONLY_REGRET] - of_second.pool[_ONLY_REGRET],
         )
-    of = {task: resampling.figures(task, said.scores) for task in tasks}
-    own, drawn = resampling.mean(of)
-    figures = {
-        key: _figure(key, own[at], drawn[at], resampling, len(tasks))
-        for at, key in enumerate(STATISTICS)
-    }
-    seconds, share = _cost(said, costs)
-    return Judged(
-        name,
-        figures,
-        len(tasks),
-        said.uses_target,
-        said.chance,
-        seconds,
-        share,
-        said.unscored,
-        said.refused,
-        stability=stability(_rankings(settings, said)),
-        of=of,
-        answers=said.scores,
-    )
+    measured, drawn = resampling.mean(differences)
+    return _bounded(measured[0], drawn[0], resampling, len(differences))
 
 
-def _best(rows: Sequence[Judged]) -> Judged | None:
-    """Of rows in their order, the first that answered for the most targets: a low regret on a few easy ones says little."""
-    most = max((row.targets for row in rows), default=0)
-    return next((row for row in rows if row.targets == most), None) if most else None
+def _figures_on(
+    row: JudgedSelector, task: str, positions: Sequence[int], resampling: Resampling
+) -> TargetFigures:
+    """Return a row's figures on a target, over these of its settings alone."""
+    answered = [at for at in row.scores if resampling.settings[at].task == task]
+    shared = [position for position in answered if position in positions]
+    if shared == answered:
+        return row.by_task[task]
+    return resampling.figures(task, {position: row.scores[position] for position in shared})
 
 
-def regret_difference(one: Judged, other: Judged, resampling: Resampling) -> Figure:
-    """Mean regret@1 of one less that of the other, on the targets, sizes and protocols that both answered for."""
-    both = [place for place in one.answers if place in other.answers]
-    if not both:
-        return Figure(None)
-    of = {}
-    for task in sorted({resampling.settings[place].task for place in both}):
-        a, b = (_figures_on(row, task, both, resampling) for row in (one, other))
-        of[task] = Figures(a.own[_PICK] - b.own[_PICK], a.pool[_PICK] - b.pool[_PICK])
-    own, drawn = resampling.mean(of)
-    return (
-        Figure(None)
-        if np.isnan(own[0])
-        else Figure(float(own[0]), *resampling.interval(float(own[0]), drawn[0], len(of)))
-    )
-
-
-def _figures_on(row: Judged, task: str, places: Sequence[int], resampling: Resampling) -> Figures:
-    """A row's figures on a target, over these of its settings alone."""
-    mine = [place for place in row.answers if resampling.settings[place].task == task]
-    kept = [place for place in mine if place in places]
-    return (
-        row.of[task]
-        if kept == mine
-        else resampling.figures(task, {place: row.answers[place] for place in kept})
-    )
-
-
-def _with_ties(rows: Sequence[Judged], resampling: Resampling) -> list[Judged]:
-    """The best, and all whose regret cannot be told from its: 0 lies in the interval of the difference."""
+def _with_ties(rows: Sequence[JudgedSelector], resampling: Resampling) -> list[JudgedSelector]:
+    """Mark the best, and all whose regret cannot be told from its."""
     best = _best(rows)
     if best is None:
         return list(rows)
-    differences = [regret_difference(row, best, resampling) for row in rows]
-    return [
-        replace(row, tied=bool(row.targets) and not _told(gap), behind=gap)
-        for row, gap in zip(rows, differences, strict=True)
-    ]
+    marked = []
+    for row in rows:
+        gap = regret_difference(row, best, resampling)
+        is_tied = bool(row.targets) and not gap.excludes_zero
+        marked.append(replace(row, tied=is_tied, behind=gap))
+    return marked
 
 
-def _told(gap: Figure) -> bool:
-    return gap.low is not None and gap.high is not None and (gap.low > 0 or gap.high < 0)
-
-
-def _figure(
-    key: str, value: float, drawn: np.ndarray, resampling: Resampling, targets: int
-) -> Figure:
+def _bounded(value: float, drawn: np.ndarray, resampling: Resampling, targets: int) -> Bounded:
+    """Return a value with the interval of its draws; None where it is not a number."""
     if np.isnan(value):
-        return Figure(None)
-    low, high = resampling.interval(float(value), drawn, targets)
-    if low is None or high is None:
-        return Figure(float(value))
-    least, most = (
-        (-1.0, 1.0)
-        if key in CORRELATIONS
-        else (0.0, np.inf)
-        if key.startswith("regret")
-        else (-np.inf, 1.0)
-    )
-    return Figure(float(value), float(np.clip(low, least, most)), float(np.clip(high, least, most)))
+        return Bounded(None)
+    return Bounded(float(value), *resampling.interval(float(value), drawn, targets))
 
 
-def _cost(said: _Answers, costs: Sequence[float]) -> tuple[float | None, float | None]:
-    """Mean seconds of a question, and the mean share of what fine-tuning everything costs; unknown where that is."""
-    places = list(said.scores)
-    if not said.uses_target:
+def _within_range(key: str, figure: Bounded) -> Bounded:
+    """Clip an interval to the range of its statistic."""
+    if figure.low is None or figure.high is None:
+        return figure
+    lowest, highest = -np.inf, 1.0
+    if key in CORRELATIONS:
+        lowest = -1.0
+    elif key.startswith("regret"):
+        lowest, highest = 0.0, np.inf
+    low, high = np.clip([figure.low, figure.high], lowest, highest)
+    return replace(figure, low=float(low), high=float(high))
+
+
+def _cost(replies: _Replies, costs: Sequence[float]) -> tuple[float | None, float | None]:
+    """Return the mean seconds of a question, and the mean share of the full cost; None where that is unknown."""
+    if not replies.uses_target:
         return 0.0, 0.0
-    if any(costs[place] <= 0 for place in places):
+    positions = list(replies.scores)
+    if any(costs[position] <= 0 for position in positions):
         return None, None
-    seconds = [said.seconds[place] for place in places]
-    return float(np.mean(seconds)), float(
-        np.mean([spent / costs[place] for place, spent in zip(places, seconds, strict=True)])
-    )
+    seconds = [replies.seconds[position] for position in positions]
+    shares = [spent / costs[at] for at, spent in zip(positions, seconds, strict=True)]
+    return float(np.mean(seconds)), float(np.mean(shares))
 
 
-def _rankings(settings: Sequence[Setting], said: _Answers) -> list[Ranking]:
+def _rankings(settings: Sequence[TargetSetting], replies: _Replies) -> list[Ranking]:
+    """Return a selector's scores as rankings, one a setting and seed."""
     return [
-        Ranking(place, settings[place], seed, scores[row])
-        for place, scores in said.scores.items()
-        for row, seed in enumerate(settings[place].seeds)
+        Ranking(position, settings[position], seed, scores[row])
+        for position, scores in replies.scores.items()
+        for row, seed in enumerate(settings[position].seeds)
     ]
 
 
 def _nothing(
-    store: Store, recorded: Recorded, settings: Sequence[Setting], adaptation: str
+    store: Store, history: History, settings: Sequence[TargetSetting], adaptation: str
 ) -> QueryError:
-    if recorded.cells.empty:
+    if history.cells.empty:
         return QueryError(
             f"{store.path} holds no cells of {adaptation}",
             subject=adaptation,
             hint="Selectors are judged by measured fine-tuning: headwater run, or --adaptation NAME for another adaptation.",
         )
     if not settings:
-        there = ", ".join(sorted({setting.task for setting in recorded.settings})[:12])
+        there = ", ".join(sorted({setting.task for setting in history.settings})[:12])
         return QueryError(
             f"no cell of {adaptation} matches",
             subject=adaptation,
@@ -385,7 +452,7 @@ def _nothing(
         )
     most = max(len(setting.sources) for setting in settings)
     return QueryError(
-        f"no target was measured with {FEWEST} sources: {most} at most",
+        f"no target was measured with {MIN_SOURCES} sources: {most} at most",
         subject=adaptation,
         hint="A choice wants something to choose among: add sources to the benchmark.",
     )

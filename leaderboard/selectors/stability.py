@@ -1,8 +1,9 @@
-"""Stability: what survives a change of one component of the protocol, after Agostinelli et al. 2022 (arXiv 2204.01403).
+"""Ask what survives a change of one component, after Agostinelli et al. 2022 (arXiv 2204.01403).
 
-They ask whether the order of the *selectors* survives it (``order_stability``). A selector's own stability asks whether its order of the
-*sources* does (``stability``). Both are mean Kendall τ_b over pairs of protocols that differ in exactly one component: the seed (which
-images), the size, the protocol (image size, budget); for selectors also the target, and which half of the sources they choose among.
+They ask whether the order of the *selectors* survives it (``order_stability``). A selector's own stability asks whether
+its order of the *sources* does (``stability``). Both are the mean Kendall tau_b over pairs of rankings that differ in
+exactly one component: the seed (which images), the size, the protocol (image size, budget); for selectors also the
+target, and which half of the sources they choose among.
 """
 
 from __future__ import annotations
@@ -14,106 +15,125 @@ from itertools import combinations
 
 import numpy as np
 
-from headwater.leaderboard.selectors.history import Setting
+from headwater.leaderboard.selectors.history import TargetSetting
 from headwater.leaderboard.statistics.agreement import kendall_tau_b, weighted_tau
 
-_FEWEST = 3
+MIN_RANKED = 3
+"""Sources, or selectors, that an order must have."""
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """Scores (S,) of a setting's sources under one seed; ``place`` is the setting's position."""
+    """Hold the scores (S,) of a setting's sources under one seed; ``position`` is the setting's."""
 
-    place: int
-    setting: Setting
+    position: int
+    setting: TargetSetting
     seed: int | None
     scores: np.ndarray
 
     @property
     def components(self) -> dict[str, object]:
-        one = self.setting
+        """The components that rankings may differ in."""
+        setting = self.setting
         return {
-            "target": one.task,
-            "size": one.size,
-            "protocol": (one.protocol, one.metric),
+            "target": setting.task,
+            "size": setting.size,
+            "protocol": (setting.protocol, setting.metric),
             "seed": self.seed,
         }
 
 
 def stability(rankings: Sequence[Ranking]) -> dict[str, float]:
-    """By component, the mean τ_b between a selector's rankings of the sources that both protocols have."""
-    found: dict[str, list[float]] = {}
-    for task in sorted({one.setting.task for one in rankings}):
-        for one, other in combinations(
-            [ranking for ranking in rankings if ranking.setting.task == task], 2
-        ):
-            component = _only_difference(one.components, other.components)
-            if component and not np.isnan(tau := _agreement(one, other)):
-                found.setdefault(component, []).append(tau)
-    return {component: float(np.mean(taus)) for component, taus in sorted(found.items())}
+    """Return, by component, the mean tau_b between a selector's rankings of the sources that both have."""
+    taus: dict[str, list[float]] = {}
+    for task in sorted({ranking.setting.task for ranking in rankings}):
+        of_task = [ranking for ranking in rankings if ranking.setting.task == task]
+        for first, second in combinations(of_task, 2):
+            component = _only_difference(first.components, second.components)
+            tau = _agreement(first, second) if component else float("nan")
+            if component and not np.isnan(tau):
+                taus.setdefault(component, []).append(tau)
+    return {component: float(np.mean(values)) for component, values in sorted(taus.items())}
 
 
-def _only_difference(one: Mapping[str, object], other: Mapping[str, object]) -> str | None:
-    """The component two protocols differ in, where it is one. Another target has other data, and so another protocol."""
-    different = [key for key in one if one[key] != other[key]]
+def _only_difference(first: Mapping[str, object], second: Mapping[str, object]) -> str | None:
+    """Return the only component in which two rankings differ; None where there are more.
+
+    Another target has other data, and so another protocol, which does not count as a second difference.
+    """
+    different = [key for key in first if first[key] != second[key]]
     if "target" in different:
         different = [key for key in different if key != "protocol"]
     return different[0] if len(different) == 1 else None
 
 
-def _agreement(one: Ranking, other: Ranking) -> float:
-    """τ_b on the sources of both; NaN where they are too few, or one protocol knows no order."""
-    places = {source: at for at, source in enumerate(other.setting.sources)}
+def _agreement(first: Ranking, second: Ranking) -> float:
+    """Return tau_b on the sources of both; NaN where they are too few, or one has no order."""
+    columns = {source: column for column, source in enumerate(second.setting.sources)}
     shared = [
-        (at, places[source]) for at, source in enumerate(one.setting.sources) if source in places
+        (column, columns[source])
+        for column, source in enumerate(first.setting.sources)
+        if source in columns
     ]
-    if len(shared) < _FEWEST:
+    if len(shared) < MIN_RANKED:
         return float("nan")
-    mine, theirs = one.scores[[at for at, _ in shared]], other.scores[[at for _, at in shared]]
-    if not (np.ptp(mine) and np.ptp(theirs)):
+    of_first = first.scores[[column for column, _ in shared]]
+    of_second = second.scores[[column for _, column in shared]]
+    if not (np.ptp(of_first) and np.ptp(of_second)):
         return float("nan")
-    return _tau(mine, theirs)
+    return _tau(of_first, of_second)
 
 
-def _tau(one: np.ndarray, other: np.ndarray) -> float:
-    return float(kendall_tau_b(one, other, np.ones((1, len(one))))[0])
+def _tau(first: np.ndarray, second: np.ndarray) -> float:
+    """Return Kendall's tau_b of two orders (S,)."""
+    return float(kendall_tau_b(first, second, np.ones((1, len(first))))[0])
 
 
 def order_stability(
-    settings: Sequence[Setting], rankings: Mapping[str, Sequence[Ranking]]
+    settings: Sequence[TargetSetting], rankings: Mapping[str, Sequence[Ranking]]
 ) -> dict[str, float]:
-    """By component, the mean τ_b between orders of the selectors, each by its weighted τ with the truth under a protocol.
+    """Return, by component, the mean tau_b between orders of the selectors.
 
-    Only selectors that answered everywhere count, and chance does not; of three or more.
+    Selectors are ordered by their weighted tau with the truth. Only selectors that answered everywhere count, and
+    chance does not; there must be ``MIN_RANKED`` of them.
+
+    Args:
+        settings: The settings that were asked for.
+        rankings: The rankings of each selector.
     """
-    protocols = [(place, seed) for place, setting in enumerate(settings) for seed in setting.seeds]
-    said = {name: {(one.place, one.seed): one for one in of} for name, of in rankings.items()}
-    complete = [
-        of
-        for of in said.values()
-        if all(protocol in of and np.ptp(of[protocol].scores) for protocol in protocols)
+    questions = [
+        (position, seed) for position, setting in enumerate(settings) for seed in setting.seeds
     ]
-    if len(complete) < _FEWEST:
+    complete = []
+    for of_selector in rankings.values():
+        by_question = {(ranking.position, ranking.seed): ranking for ranking in of_selector}
+        if all(key in by_question and np.ptp(by_question[key].scores) for key in questions):
+            complete.append(by_question)
+    if len(complete) < MIN_RANKED:
         return {}
-    marks = {protocol: np.array([_mark(of[protocol]) for of in complete]) for protocol in protocols}
-    found: dict[str, list[float]] = {}
-    for one, other in combinations(protocols, 2):
-        component = _only_difference(
-            *(complete[0][protocol].components for protocol in (one, other))
-        )
-        if component:
-            found.setdefault(component, []).append(_tau(marks[one], marks[other]))
-    for place, _ in enumerate(settings):
-        found.setdefault("sources", []).extend(_between_halves(place, settings[place], complete))
-    means = {
-        component: [tau for tau in taus if not np.isnan(tau)]
-        for component, taus in sorted(found.items())
+    marks = {
+        question: np.array([_mark(by_question[question]) for by_question in complete])
+        for question in questions
     }
-    return {component: float(np.mean(taus)) for component, taus in means.items() if taus}
+    components = {question: complete[0][question].components for question in questions}
+    taus: dict[str, list[float]] = {}
+    for first, second in combinations(questions, 2):
+        component = _only_difference(components[first], components[second])
+        if component:
+            taus.setdefault(component, []).append(_tau(marks[first], marks[second]))
+    for position, setting in enumerate(settings):
+        between_halves = _between_halves(position, setting, complete)
+        taus.setdefault("sources", []).extend(between_halves)
+    means = {}
+    for component, values in sorted(taus.items()):
+        defined = [tau for tau in values if not np.isnan(tau)]
+        if defined:
+            means[component] = float(np.mean(defined))
+    return means
 
 
 def _mark(ranking: Ranking, among: np.ndarray | None = None) -> float:
-    """Weighted τ of a ranking with the mean over seeds; NaN (no order) counts as none."""
+    """Return the weighted tau of a ranking with the truth, on these of its sources; 0 where it has no order."""
     truth = ranking.setting.quality.mean(axis=0)
     among = np.arange(len(truth)) if among is None else among
     tau = float(weighted_tau(ranking.scores[among], truth[among], np.ones((1, len(among))))[0])
@@ -121,16 +141,19 @@ def _mark(ranking: Ranking, among: np.ndarray | None = None) -> float:
 
 
 def _between_halves(
-    place: int, setting: Setting, complete: Sequence[Mapping[tuple[int, int | None], Ranking]]
+    position: int,
+    setting: TargetSetting,
+    complete: Sequence[Mapping[tuple[int, int | None], Ranking]],
 ) -> Iterator[float]:
-    """τ_b between the order of selectors on one half of the sources and on the other, drawn at random."""
+    """Yield tau_b between the order of selectors on one half of the sources and on the other, drawn at random."""
     count = len(setting.sources)
-    if count < 2 * _FEWEST:
+    if count < 2 * MIN_RANKED:
         return
     random = np.random.default_rng(zlib.crc32(f"{setting.task} {setting.size}".encode()))
     halves = np.array_split(random.permutation(count), 2)
     for seed in setting.seeds:
-        one, other = (
-            np.array([_mark(of[place, seed], half) for of in complete]) for half in halves
+        rankings = [by_question[position, seed] for by_question in complete]
+        first, second = (
+            np.array([_mark(ranking, half) for ranking in rankings]) for half in halves
         )
-        yield _tau(one, other)
+        yield _tau(first, second)

@@ -1,4 +1,4 @@
-"""Judged selectors as people read them: regret against cost, with what the measurements cannot tell."""
+"""JudgedSelector selectors as people read them: regret against cost, with what the measurements cannot tell."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from headwater.leaderboard.selectors.judging import (
-    FEWEST,
-    Figure,
-    Judged,
+    MIN_SOURCES,
+    Bounded,
+    JudgedSelector,
     Judgement,
     regret_difference,
 )
@@ -66,10 +66,15 @@ def _columns_of(key: str) -> Iterator[Column]:
     yield Column(f"{key}_high", only="data")
 
 
-def _line(row: Judged) -> list[Any]:
+def _line(row: JudgedSelector) -> list[Any]:
     figures = [cell for key in _HEADINGS for cell in (row.figures[key], *_parts(row.figures[key]))]
     stable = dict(row.stability)
-    tail = [row.uses_target, *_parts(row.behind or Figure(None)), dict(row.refused), row.by_target]
+    tail = [
+        row.uses_target,
+        *_parts(row.behind or Bounded(None)),
+        dict(row.refused),
+        row.regret_by_target,
+    ]
     return [
         row.tied,
         row.name,
@@ -84,11 +89,11 @@ def _line(row: Judged) -> list[Any]:
     ]
 
 
-def _parts(figure: Figure) -> tuple[float | None, float | None, float | None]:
+def _parts(figure: Bounded) -> tuple[float | None, float | None, float | None]:
     return figure.value, figure.low, figure.high
 
 
-def _interval(figure: Figure) -> str:
+def _interval(figure: Bounded) -> str:
     if figure.value is None:
         return "–"
     return (
@@ -98,7 +103,7 @@ def _interval(figure: Figure) -> str:
     )
 
 
-def _percents(figure: Figure) -> str:
+def _percents(figure: Bounded) -> str:
     if figure.value is None:
         return "–"
     value = f"{100 * figure.value:.1f}"
@@ -181,7 +186,7 @@ def _against_static(found: Judgement) -> Iterator[str]:
         yield f"noise: the source that the test values of one seed put first is {100 * found.noise:.1f} % behind the best by the others"
 
 
-def _points(gap: Figure) -> str:
+def _points(gap: Bounded) -> str:
     if gap.value is None:
         return "unknown"
     around = (
@@ -201,7 +206,7 @@ def _left_out(found: Judgement) -> Iterator[str]:
         parts = ", ".join(f"{names[task]} {count}" for task, count in list(lacking.items())[:4])
         yield f"sources without every seed are left out of a target: {parts}{' …' if len(lacking) > 4 else ''}"
     if found.too_few:
-        yield f"{found.too_few} protocols have fewer than {FEWEST} sources and tell nothing"
+        yield f"{found.too_few} protocols have fewer than {MIN_SOURCES} sources and tell nothing"
 
 
 def _refusals(found: Judgement) -> Iterator[str]:
@@ -221,9 +226,9 @@ def _refusals(found: Judgement) -> Iterator[str]:
         yield f"not judged: {', '.join(names)} ({reason})"
 
 
-def _unanswered(row: Judged) -> str:
+def _unanswered(row: JudgedSelector) -> str:
     """Targets without an answer, and those that were answered for in some sizes or protocols only."""
-    partly = sum(task in row.of for task in row.refused)
+    partly = sum(task in row.by_task for task in row.refused)
     wholly = len(row.refused) - partly
     parts = [_count(wholly, "target")] if wholly else []
     return " and ".join(

@@ -8,7 +8,7 @@ import pytest
 
 from headwater.leaderboard.gains.standings import Filter
 from headwater.leaderboard.selectors.choice import selectors_to_judge
-from headwater.leaderboard.selectors.history import Recorded
+from headwater.leaderboard.selectors.history import History
 from headwater.leaderboard.selectors.judging import Judgement, judge
 from headwater.leaderboard.selectors.replay import Replay
 from headwater.leaderboard.selectors.stability import Ranking, order_stability, stability
@@ -31,7 +31,7 @@ def registry():
 
 @pytest.fixture(scope="module")
 def recorded(store):
-    return Recorded.read(store, "fine_tune")
+    return History.read(store, "fine_tune")
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_regret_is_what_the_first_choice_loses_mean_over_targets(judgement):
     assert row(judgement, "parameters").figures["regret1"].value == pytest.approx(
         np.mean(regrets(lambda values: values[0]))
     )
-    assert row(judgement, "largest").by_target["target5"] == pytest.approx(
+    assert row(judgement, "largest").regret_by_target["target5"] == pytest.approx(
         regrets(lambda values: values[4])[5]
     )
 

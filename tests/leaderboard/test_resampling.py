@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from headwater.leaderboard.selectors.history import Setting
+from headwater.leaderboard.selectors.history import TargetSetting
 from headwater.leaderboard.selectors.resampling import Resampling
 from headwater.leaderboard.statistics.agreement import STATISTICS
 from headwater.leaderboard.statistics.bootstrap import widening
@@ -16,7 +16,7 @@ def setting(task, sources=6, seeds=2, size="150"):
     draw = np.random.default_rng(len(task))
     names = tuple(f"s{at}" for at in range(sources))
     quality = draw.random((seeds, sources)) + 0.5
-    return Setting(
+    return TargetSetting(
         task,
         size,
         f"protocol-{task}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headwater.leaderboard.selectors.judging import Judged, Judgement
+from headwater.leaderboard.selectors.judging import JudgedSelector, Judgement
 from headwater.leaderboard.show.plots import check_matplotlib
 from headwater.registry.errors import BadName, HeadwaterError
 
@@ -68,11 +68,11 @@ def draw(found: Judgement) -> Figure:
     return figure
 
 
-def _kind(row: Judged) -> str:
+def _kind(row: JudgedSelector) -> str:
     return "chance" if row.chance else "look" if row.uses_target else "rule"
 
 
-def _mark(axes: Axes, row: Judged, place: float) -> None:
+def _mark(axes: Axes, row: JudgedSelector, place: float) -> None:
     figure, kind = row.figures["regret1"], _kind(row)
     value = 100 * (figure.value or 0.0)
     errors = (
@@ -93,7 +93,7 @@ def _mark(axes: Axes, row: Judged, place: float) -> None:
     )
 
 
-def _names(axes: Axes, rows: list[Judged], edge: float) -> None:
+def _names(axes: Axes, rows: list[JudgedSelector], edge: float) -> None:
     """Names beside the marks, from the lowest up, pushed apart where marks of about the same cost lie close."""
     low, high = axes.get_ylim()
     step, taken = 0.032 * (high - low), list[tuple[float, float]]()
@@ -124,7 +124,7 @@ def _ticks(axes: Axes, edge: float, paid: list[float]) -> None:
     axes.minorticks_off()
 
 
-def _legend(axes: Axes, rows: list[Judged]) -> None:
+def _legend(axes: Axes, rows: list[JudgedSelector]) -> None:
     from matplotlib.lines import Line2D
 
     kinds = [kind for kind in _NAMES if any(_kind(row) == kind for row in rows)]

@@ -20,8 +20,8 @@ import torch
 
 from headwater.harness.data.subset import Subset, draw_subset
 from headwater.plugins.adaptations.linear_probe import STRENGTHS
-from headwater.plugins.linear import Problem, scores
-from headwater.plugins.logistic import logistic
+from headwater.plugins.linear_models.logistic import logistic
+from headwater.plugins.linear_models.problems import LinearProblem, scores_of_path
 from perf.figures import Figure, ratio, spread
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
@@ -106,13 +106,13 @@ def sweep(sources: Sequence[Source]) -> Accuracies:
         subsets = list(source.subsets())
         classes = int(source.labels.max()) + 1
         problems = [
-            Problem(source.features, rows.train, source.labels[rows.train], classes)
+            LinearProblem(source.features, rows.train, source.labels[rows.train], classes)
             for rows in subsets
         ]
         for rows, path in zip(
             subsets, logistic(problems, STRENGTHS, iterations=ITERATIONS), strict=True
         ):
-            predicted = scores(path, source.features[rows.validation]).argmax(2)
+            predicted = scores_of_path(path, source.features[rows.validation]).argmax(2)
             found.append(
                 [
                     float(accuracy)

@@ -9,9 +9,8 @@ from headwater.registry import Features, Solution, adaptation
 from headwater.registry.errors import BadName
 
 if TYPE_CHECKING:
-    import numpy as np
 
-    from headwater.plugins.linear import Classifier
+    from headwater.plugins.linear_models.problems import LinearModel
 
 STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """Inverse regularisation strengths tried; the one best on validation is reported, the most regular among equals."""
@@ -28,7 +27,16 @@ def linear_probe(
 ) -> list[Solution]:
     """Logistic or ridge regression of standardised frozen features, its strength chosen on validation.
 
-    Multilabel: each label against the rest. Regression: ridge, whatever ``classifier``.
+    Args:
+        cells: Cells of one source and task, solved together.
+        classifier: ``logistic`` or ``ridge``. Multilabel: each label against the rest. Regression is always by ridge.
+        iterations: Most passes of the logistic solver for each strength.
+
+    Returns:
+        For each cell the model of the best strength.
+
+    Raises:
+        BadName: There is no such classifier.
     """
     if classifier not in ("logistic", "ridge"):
         raise BadName(
@@ -36,46 +44,52 @@ def linear_probe(
             subject=classifier,
             hint="Use logistic or ridge.",
         )
-    paths = _paths(cells, "ridge" if cells[0].task_type == "regression" else classifier, iterations)
-    normalised = cells[0].task_type == "classification" and classifier == "logistic"
-    return [_chosen(cell, path, normalised) for cell, path in zip(cells, paths, strict=True)]
+    task_type = cells[0].task_type
+    if task_type == "regression":
+        classifier = "ridge"
+    paths = _paths(cells, classifier, iterations)
+    is_probability = task_type == "classification" and classifier == "logistic"
+    return [_solution(cell, path, is_probability) for cell, path in zip(cells, paths, strict=True)]
 
 
-def _paths(cells: Sequence[Features], classifier: str, iterations: int) -> list[list[Classifier]]:
-    """For each cell its models by strength."""
-    from headwater.plugins.labels import one_against_rest
-    from headwater.plugins.linear import Problem, ridge
-    from headwater.plugins.logistic import logistic
+def _paths(cells: Sequence[Features], classifier: str, iterations: int) -> list[list[LinearModel]]:
+    """Return for each cell its models by strength."""
+    from headwater.plugins.linear_models.logistic import logistic
+    from headwater.plugins.linear_models.one_against_rest import one_against_rest
+    from headwater.plugins.linear_models.problems import LinearProblem
+    from headwater.plugins.linear_models.ridge import ridge
 
-    multilabel = cells[0].task_type == "multilabel"
-
-    def targets(cell: Features) -> np.ndarray:
-        return (
-            2 * cell.train_targets - 1
-            if multilabel and classifier == "ridge"
-            else cell.train_targets
-        )
-
-    problems = [Problem(cell.pool, cell.train_rows, targets(cell), cell.outputs) for cell in cells]
+    is_multilabel = cells[0].task_type == "multilabel"
+    problems = []
+    for cell in cells:
+        targets = cell.train_targets
+        if is_multilabel and classifier == "ridge":
+            targets = 2 * targets - 1  # flags 0 and 1 as −1 and 1
+        problems.append(LinearProblem(cell.pool, cell.train_rows, targets, cell.outputs))
     if classifier == "ridge":
         return ridge(problems, STRENGTHS, device=_device())
-    return (one_against_rest if multilabel else logistic)(
-        problems, STRENGTHS, iterations=iterations, device=_device()
-    )
+    solve = one_against_rest if is_multilabel else logistic
+    return solve(problems, STRENGTHS, iterations=iterations, device=_device())
 
 
-def _chosen(cell: Features, path: Sequence[Classifier], normalised: bool) -> Solution:
-    """The model of the strength that is best on validation; ``normalised``: it predicts log probabilities, which exclude one another."""
-    from headwater.plugins.linear import log_softmax, scores
+def _solution(cell: Features, path: Sequence[LinearModel], is_probability: bool) -> Solution:
+    """Return the model of the strength that is best on validation, the most regular among equals.
 
-    rows, targets = cell.validation, cell.validation_targets
-    predicts = [found.log_probabilities if normalised else found.scores for found in path]
-    predicted = scores(path, rows)
-    quality = [
-        cell.measure(one, targets) for one in (log_softmax(predicted) if normalised else predicted)
-    ]
+    Args:
+        cell: The cell.
+        path: Its models by strength.
+        is_probability: Whether the models predict log probabilities of classes that exclude one another, rather than scores.
+    """
+    from headwater.plugins.linear_models.problems import log_softmax, scores_of_path
+
+    predictions = scores_of_path(path, cell.validation)
+    if is_probability:
+        predictions = log_softmax(predictions)
+    quality = [cell.measure(of_strength, cell.validation_targets) for of_strength in predictions]
     best = max(range(len(STRENGTHS)), key=lambda index: (quality[index], -STRENGTHS[index]))
-    return Solution(predicts[best], {"strength": STRENGTHS[best], "validation": quality[best]})
+    model = path[best]
+    predict = model.log_probabilities if is_probability else model.scores
+    return Solution(predict, {"strength": STRENGTHS[best], "validation": quality[best]})
 
 
 def _device() -> str:

@@ -12,9 +12,9 @@ from headwater.harness.measure.device import Device
 from headwater.harness.measure.training import _optimiser
 from headwater.harness.planning.spec import Training
 from headwater.plugins.adaptations.fine_tune import fine_tune, from_scratch
-from headwater.plugins.linear import Problem
-from headwater.plugins.logistic import logistic
-from headwater.plugins.probe_head import STRENGTHS, UNLIKELY, cross_validated
+from headwater.plugins.linear_models.logistic import logistic
+from headwater.plugins.linear_models.problems import LinearProblem
+from headwater.plugins.probe_head import MIN_SCORE, STRENGTHS, cross_validated
 from headwater.registry.errors import BadName, NotApplicable
 from headwater.registry.stages import stages
 from tests.plugins.contexts import ARCHITECTURES, CLASSES, batch, context, same, state_of, trained
@@ -161,7 +161,7 @@ def test_the_probe_is_the_one_of_least_held_out_log_loss():
                 np.arange(left.sum()), targets[left]
             ].sum()
     best = min(loss, key=loss.get)
-    path = logistic([Problem(features, np.arange(50), targets, 2)], STRENGTHS)[0]
+    path = logistic([LinearProblem(features, np.arange(50), targets, 2)], STRENGTHS)[0]
     found = cross_validated(features, targets, 2).weight
     assert (
         min(
@@ -176,7 +176,7 @@ def test_the_probe_is_the_one_of_least_held_out_log_loss():
 def test_a_class_without_images_starts_unlikely_and_finite():
     given = context("test_resnet", head=nn.Linear(96, CLASSES + 1))
     fine_tune.method(given, probe_first=True)
-    assert given.head.bias[CLASSES].item() == UNLIKELY
+    assert given.head.bias[CLASSES].item() == MIN_SCORE
     assert all(bool(value.isfinite().all()) for value in given.head.parameters())
 
 

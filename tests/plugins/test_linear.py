@@ -10,9 +10,12 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 
-from headwater.plugins import logistic as solver
-from headwater.plugins.linear import Problem, log_softmax, ridge, scores
-from headwater.plugins.logistic import logistic
+from headwater.plugins.linear_models import batch as padding_module
+from headwater.plugins.linear_models import logistic as grouping_module
+from headwater.plugins.linear_models.lbfgs import CurvatureMemory
+from headwater.plugins.linear_models.logistic import logistic
+from headwater.plugins.linear_models.problems import LinearProblem, log_softmax, scores_of_path
+from headwater.plugins.linear_models.ridge import ridge
 from headwater.registry.errors import DataError
 
 STRENGTHS = (1e-4, 1e-2, 1.0, 10.0)
@@ -28,7 +31,7 @@ def one_thread() -> Iterator[None]:
 
 def problem(
     rows: int, width: int, classes: int = 4, seed: int = 0, present: int | None = None
-) -> Problem:
+) -> LinearProblem:
     """Overlapping clusters of unequal scales, among more rows than the problem's own; some classes may have none."""
     random = np.random.default_rng(seed)
     labels = np.arange(rows * 2) % (present or classes)
@@ -37,10 +40,10 @@ def problem(
         random.normal(size=width)
     ) + 3
     chosen = np.sort(random.permutation(len(labels))[:rows])
-    return Problem(features.astype(np.float32), chosen, labels[chosen], classes)
+    return LinearProblem(features.astype(np.float32), chosen, labels[chosen], classes)
 
 
-def standardised(one: Problem) -> np.ndarray:
+def standardised(one: LinearProblem) -> np.ndarray:
     rows = one.features[one.rows].astype(np.float64)
     deviation = rows.std(0)
     return (rows - rows.mean(0)) / np.where(deviation > 1e-6, deviation, 1.0)
@@ -136,7 +139,7 @@ def test_ridge_is_scikit_learns(shape: str, strength: float) -> None:
 def test_constant_columns_change_nothing(kind) -> None:
     one = SHAPES["more rows than features"]
     constant = np.full((len(one.features), 2), 7.3, np.float32)
-    wide = Problem(np.hstack([constant, one.features]), one.rows, one.targets, one.classes)
+    wide = LinearProblem(np.hstack([constant, one.features]), one.rows, one.targets, one.classes)
     with_them, without = kind([wide], STRENGTHS)[0], kind([one], STRENGTHS)[0]
     for found, plain in zip(with_them, without, strict=True):
         assert (found.weight[:, :2] == 0).all()
@@ -163,13 +166,13 @@ def test_problems_solved_in_step_come_to_what_they_come_to_alone(
     padding: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if padding == "by one":
-        monkeypatch.setattr(solver, "SMALL", 0)
+        monkeypatch.setattr(grouping_module, "SMALL_PROBLEM", 0)
     if padding == "leading axes":
-        monkeypatch.setattr(solver, "AXES", 2)
+        monkeypatch.setattr(padding_module, "AXES", 2)
     pool = problem(200, 12).features
     labels = np.arange(len(pool)) % 4
     problems = [
-        Problem(pool, np.arange(start, start + rows), labels[start : start + rows], 4)
+        LinearProblem(pool, np.arange(start, start + rows), labels[start : start + rows], 4)
         for start, rows in ((0, 200), (90, 150), (7, 9))
     ]
     for one, found in zip(
@@ -188,16 +191,18 @@ def test_scores_of_a_path_are_those_of_each_of_its_classifiers(kind) -> None:
     one = SHAPES["a class without rows"]
     path = kind([one], STRENGTHS)[0]
     expected = np.stack([found.scores(one.features) for found in path])
-    np.testing.assert_allclose(scores(path, one.features), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(scores_of_path(path, one.features), expected, rtol=1e-4, atol=1e-5)
     logs = expected - np.log(np.exp(expected.astype(np.float64)).sum(2, keepdims=True))
-    np.testing.assert_allclose(log_softmax(scores(path, one.features)), logs, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        log_softmax(scores_of_path(path, one.features)), logs, rtol=1e-4, atol=1e-5
+    )
 
 
 def test_a_step_without_curvature_is_as_if_it_were_not_remembered() -> None:
     random = np.random.default_rng(0)
     move, change, gradient = (torch.from_numpy(random.normal(size=(1, 2, 3))) for _ in range(3))
     change = change * torch.sign((move * change).sum())
-    none = solver._Memory.none(move)
+    none = CurvatureMemory.empty(move)
     plain = none.with_step(move, change)
     for useless in (torch.zeros_like(move), -change):
         for both in (
@@ -205,8 +210,8 @@ def test_a_step_without_curvature_is_as_if_it_were_not_remembered() -> None:
             plain.with_step(move, useless),
         ):
             torch.testing.assert_close(
-                both.over_hessian(gradient, lambda rest: rest),
-                plain.over_hessian(gradient, lambda rest: rest),
+                both.solve(gradient, lambda rest: rest),
+                plain.solve(gradient, lambda rest: rest),
             )
 
 
@@ -214,7 +219,7 @@ def test_the_triangular_systems_are_l_bfgss_update_of_the_inverse_hessian() -> N
     random = np.random.default_rng(1)
     root = random.normal(size=(6, 6))
     memory, inverse = (
-        solver._Memory.none(torch.zeros(1, 2, 3, dtype=torch.float64)),
+        CurvatureMemory.empty(torch.zeros(1, 2, 3, dtype=torch.float64)),
         np.diag(np.arange(1.0, 7.0)),
     )
     for move in random.normal(size=(4, 6)):
@@ -228,7 +233,7 @@ def test_the_triangular_systems_are_l_bfgss_update_of_the_inverse_hessian() -> N
         )  # BFGS, Nocedal & Wright (6.17)
     gradient = random.normal(size=6)
     start = torch.arange(1.0, 7.0, dtype=torch.float64).view(1, 2, 3)
-    found = memory.over_hessian(torch.from_numpy(gradient).view(1, 2, 3), lambda rest: rest * start)
+    found = memory.solve(torch.from_numpy(gradient).view(1, 2, 3), lambda rest: rest * start)
     np.testing.assert_allclose(found.numpy().ravel(), inverse @ gradient, rtol=1e-9)
 
 
@@ -257,4 +262,4 @@ def test_features_that_are_no_numbers_are_an_error(kind, value: float) -> None:
     features = one.features.copy()
     features[one.rows[0], 0] = value
     with pytest.raises(DataError, match="no numbers"):
-        kind([Problem(features, one.rows, one.targets, one.classes)], STRENGTHS)
+        kind([LinearProblem(features, one.rows, one.targets, one.classes)], STRENGTHS)

@@ -9,8 +9,9 @@ from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
 import headwater as hw
 from headwater.harness.running.run import Control
 from headwater.plugins.adaptations.linear_probe import STRENGTHS, linear_probe
-from headwater.plugins.labels import one_against_rest
-from headwater.plugins.linear import Problem, ridge
+from headwater.plugins.linear_models.one_against_rest import one_against_rest
+from headwater.plugins.linear_models.problems import LinearProblem
+from headwater.plugins.linear_models.ridge import ridge
 from headwater.registry import Features
 from headwater.registry.errors import BadName
 from tests.harness.toy import SIDE, keys
@@ -47,7 +48,7 @@ WIDE = features_of(80, 120, seed=2)
 def test_each_label_is_scikit_learns_logistic_regression_against_the_rest(pool, strength):
     flags, z = flags_of(pool), standardised(pool, ROWS)
     (found,) = one_against_rest(
-        [Problem(pool, ROWS, flags[ROWS], 3)], [strength], tolerance=1e-11, iterations=2000
+        [LinearProblem(pool, ROWS, flags[ROWS], 3)], [strength], tolerance=1e-11, iterations=2000
     )[0]
     for label in range(3):
         theirs = LogisticRegression(C=strength, max_iter=20_000, tol=1e-9).fit(
@@ -61,8 +62,8 @@ def test_each_label_is_scikit_learns_logistic_regression_against_the_rest(pool, 
 def test_a_label_that_all_or_none_of_the_rows_have_is_scored_by_its_odds():
     flags = flags_of(POOL)
     flags[:, 0], flags[:, 2] = 0, 1
-    problem = Problem(POOL, ROWS, flags[ROWS], 3)
-    alone = one_against_rest([Problem(POOL, ROWS, flags[ROWS, 1:2], 1)], STRENGTHS)[0]
+    problem = LinearProblem(POOL, ROWS, flags[ROWS], 3)
+    alone = one_against_rest([LinearProblem(POOL, ROWS, flags[ROWS, 1:2], 1)], STRENGTHS)[0]
     for found, lone in zip(one_against_rest([problem], STRENGTHS)[0], alone, strict=True):
         scores = found.scores(POOL)
         np.testing.assert_allclose(scores[:, 0], np.log(0.5 / 40.5), rtol=1e-5)
@@ -79,7 +80,7 @@ def test_columns_of_numbers_are_scikit_learns_ridge(pool):
     )
     z = standardised(pool, ROWS)
     for strength, found in zip(
-        STRENGTHS, ridge([Problem(pool, ROWS, targets[ROWS], 2)], STRENGTHS)[0], strict=True
+        STRENGTHS, ridge([LinearProblem(pool, ROWS, targets[ROWS], 2)], STRENGTHS)[0], strict=True
     ):
         theirs = Ridge(alpha=1 / strength).fit(z[ROWS], targets[ROWS])
         np.testing.assert_allclose(found.scores(pool), theirs.predict(z), rtol=1e-4)

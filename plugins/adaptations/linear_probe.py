@@ -9,7 +9,6 @@ from headwater.registry import Features, Solution, adaptation
 from headwater.registry.errors import BadName
 
 if TYPE_CHECKING:
-
     from headwater.plugins.linear_models.problems import LinearModel
 
 STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)

@@ -37,8 +37,11 @@ def start_as_probe(context: Context) -> None:
     from torch import nn
 
     head = context.head
-    is_linear = isinstance(head, nn.Linear) and head.bias is not None
-    if not is_linear or context.task.type != "classification":
+    if (
+        not isinstance(head, nn.Linear)
+        or head.bias is None
+        or context.task.type != "classification"
+    ):
         raise NotApplicable(
             f"probe_first is for classification by a linear head, {context.task.name} has another",
             subject=context.task.name,

@@ -36,6 +36,10 @@ from .registry.cards.annotations import Annotations as Annotations
 from .registry.cards.annotations import Encoded as Encoded
 from .registry.cards.card import Card as Card
 from .registry.cards.card import Kind as Kind
+from .registry.cards.chain import CHAIN_FORM as CHAIN_FORM
+from .registry.cards.chain import Chain as Chain
+from .registry.cards.chain import chain_name as chain_name
+from .registry.cards.chain import parse_chain as parse_chain
 from .registry.cards.domains import Domain as Domain
 from .registry.cards.estimator import Estimator as Estimator
 from .registry.cards.estimator import Score as Score
@@ -47,7 +51,6 @@ from .registry.cards.selector import Record as Record
 from .registry.cards.selector import Selector as Selector
 from .registry.cards.selector import rank_rest_last as rank_rest_last
 from .registry.cards.selector import selector as selector
-from .registry.cards.source_model import Chain as Chain
 from .registry.cards.source_model import SourceModel as SourceModel
 from .registry.cards.source_model import source_model as source_model
 from .registry.cards.source_model import weights_read as weights_read

@@ -23,6 +23,7 @@ from headwater.registry.cards.analysis import (
 )
 from headwater.registry.cards.annotations import Annotations, Encoded
 from headwater.registry.cards.card import Card, Kind, card_class
+from headwater.registry.cards.chain import CHAIN_FORM, Chain, chain_name, parse_chain
 from headwater.registry.cards.domains import Domain
 from headwater.registry.cards.estimator import Estimator, Score, estimator
 from headwater.registry.cards.flaw import Flaw
@@ -34,7 +35,7 @@ from headwater.registry.cards.selector import (
     rank_rest_last,
     selector,
 )
-from headwater.registry.cards.source_model import Chain, SourceModel, source_model
+from headwater.registry.cards.source_model import SourceModel, source_model
 from headwater.registry.cards.task import Split, Task, task
 from headwater.registry.cards.task_type import (
     Metric,
@@ -51,6 +52,7 @@ from headwater.registry.evidence.shape import Shape
 from headwater.registry.names import Name
 
 __all__ = [
+    "CHAIN_FORM",
     "Adaptation",
     "AnalysedNetwork",
     "Analysis",
@@ -95,8 +97,10 @@ __all__ = [
     "adaptation",
     "analysis",
     "card_class",
+    "chain_name",
     "directed",
     "estimator",
+    "parse_chain",
     "rank_rest_last",
     "selector",
     "source_model",

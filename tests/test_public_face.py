@@ -74,3 +74,15 @@ def test_bundled_plugins_import_headwater_only() -> None:
         if module.startswith("headwater.") and not module.startswith("headwater.plugins")
     }
     assert inner == set()
+
+
+@pytest.mark.parametrize("room", ["registry", "leaderboard", "harness"])
+def test_the_product_imports_no_plugin(room: str) -> None:
+    files = (Path(__file__).parents[1] / room).rglob("*.py")
+    inner = {
+        f"{file.name}: {module}"
+        for file in files
+        for module in imported_modules(file)
+        if module.startswith("headwater.plugins")
+    }
+    assert inner == set()

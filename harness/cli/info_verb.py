@@ -132,7 +132,7 @@ def _facts(card: Card, registry: Registry, in_words: bool) -> dict[str, Any]:
             facts = _in_words_of_its_type(facts, card, registry)
         facts["annotations"] = _flaws(card, registry)
     if isinstance(card, SourceModel):
-        facts["parameters"] = card.parameters or _counted(card)
+        facts["parameters"] = card.count_parameters()
     return facts
 
 
@@ -158,13 +158,6 @@ def _flaws(task: Task, registry: Registry) -> str:
     if flaws is None:
         return ""
     return str(flaws) if flaws.flawed else "no flaws"
-
-
-def _counted(card: Any) -> int | None:
-    """Return the parameters of a timm source, counted once per architecture without allocation."""
-    from headwater.plugins.models.timm_models import counted_parameters
-
-    return counted_parameters(card)
 
 
 def _shown(value: Any) -> Any:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 from headwater.harness.planning.spec import Chains
-from headwater.registry import Name, Registry, SourceModel, Task
+from headwater.registry import Name, Registry, SourceModel, Task, chain_name
 
 MOST_SUBSETS = 31
 """Shapley values are exact up to so many chains (five source tasks); beyond, orders of the tasks are sampled."""
@@ -40,10 +40,6 @@ def _for_shapley(tasks: Sequence[str], permutations: int) -> Iterator[tuple[str,
     for _ in range(min(permutations, math.factorial(len(tasks)))):
         order = draw.sample(list(tasks), len(tasks))
         yield from (tuple(order[:count]) for count in range(1, len(tasks) + 1))
-
-
-def chain_name(base: str, tasks: Sequence[str]) -> str:
-    return str(Name.of("chain", {"base": base, "on": "+".join(tasks)}))
 
 
 def without_target(source: SourceModel, target: Task, registry: Registry) -> SourceModel | None:

@@ -11,7 +11,7 @@ from typing import cast
 
 from headwater.harness.planning.analyses import AnalysisPlanner
 from headwater.harness.planning.cell import Cell
-from headwater.harness.planning.chains import chain_name, groups, without_target
+from headwater.harness.planning.chains import groups, without_target
 from headwater.harness.planning.jobs import Jobs
 from headwater.harness.planning.plan import Plan
 from headwater.harness.planning.spec import Spec
@@ -25,6 +25,7 @@ from headwater.registry import (
     Registry,
     SourceModel,
     Task,
+    chain_name,
 )
 from headwater.registry.errors import BadSpec, HeadwaterError
 from headwater.registry.names import is_glob

@@ -45,7 +45,7 @@ def pool_of(
         elif licences and (why := _unlicensed(seen, licences, registry)):
             pool.leave_out(seen.name, why)
         elif (
-            counted := _counted(seen, registry, max_parameters is not None)
+            counted := _counted(seen, max_parameters is not None)
         ) is None and max_parameters is not None:
             pool.leave_out(seen.name, "their parameters are not known")
         elif max_parameters is not None and counted is not None and counted > max_parameters:
@@ -84,27 +84,19 @@ def _unlicensed(source: SourceModel, licences: Sequence[str], registry: Registry
     return "" if allowed else f"their licence is not {' or '.join(licences)}"
 
 
-def _counted(source: SourceModel, registry: Registry, needed: bool) -> int | None:
+def _counted(source: SourceModel, needed: bool) -> int | None:
     """Parameters: as the card says, or counted where they decide; a chain has those of its base."""
     if source.parameters is not None:
         return source.parameters
-    if source.chain:
-        return _counted(registry.source(source.chain.base), registry, needed)
-    if not needed:
-        return None
-    from headwater.plugins.models.timm_models import counted_parameters
-
-    return counted_parameters(source)
+    return source.count_parameters() if needed else None
 
 
 def with_parameters(sources: Sequence[SourceModel]) -> list[SourceModel]:
     """The cards, parameters counted where they are not known; of many only what was counted before, since each takes a moment."""
-    from headwater.plugins.models.timm_models import counted_parameters
-
     unknown = [source for source in sources if source.parameters is None and not source.chain]
     if len(unknown) > COUNTED:
         return list(sources)
     return [
-        replace(source, parameters=counted_parameters(source)) if source in unknown else source
+        replace(source, parameters=source.count_parameters()) if source in unknown else source
         for source in sources
     ]

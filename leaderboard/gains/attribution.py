@@ -26,6 +26,7 @@ from headwater.leaderboard.gains.groups import GainEstimate, estimate
 from headwater.leaderboard.gains.standings import Filter, measured
 from headwater.leaderboard.statistics.shapley import Coalition, Orders, orders
 from headwater.leaderboard.store.store import Store
+from headwater.registry.cards.chain import chain_name
 from headwater.registry.errors import QueryError
 
 if TYPE_CHECKING:
@@ -355,7 +356,7 @@ def _nothing(store: Store, games: list[CoalitionGame]) -> QueryError:
             hint='In the spec: [chains] joint = true, attribution = "leave-one-out".',
         )
     lacking = sorted(
-        {chain(game.context.base, players) for game in games for players in game.missing}
+        {chain_name(game.context.base, players) for game in games for players in game.missing}
     )
     more = f" and {len(lacking) - 4} more" if len(lacking) > 4 else ""
     return QueryError(
@@ -363,8 +364,3 @@ def _nothing(store: Store, games: list[CoalitionGame]) -> QueryError:
         subject=str(store.path),
         hint=f'In the spec: [chains] attribution = "leave-one-out" or "shapley"; or as sources: {", ".join(lacking[:4])}{more}.',
     )
-
-
-def chain(base: str, tasks: Coalition) -> str:
-    """The name of the source that is trained on these tasks from this base."""
-    return f"chain[base={base},on={'+'.join(sorted(tasks))}]"

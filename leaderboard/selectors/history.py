@@ -12,8 +12,8 @@ import numpy as np
 from headwater.leaderboard.store.migration import statements
 from headwater.leaderboard.store.store import Store
 from headwater.registry import Chain, Record, SourceModel, Task
-from headwater.registry.errors import BadName, WeightsError
-from headwater.registry.names import Name
+from headwater.registry.cards.chain import parse_chain
+from headwater.registry.errors import WeightsError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -236,11 +236,10 @@ def _source(row: Mapping[str, Any]) -> SourceModel:
         key: row[key]
         for key in ("domain", "task_type", "images", "licence", "parameters", "accuracy", "scratch")
     }
-    chain = (
-        Chain(row["base"] or _base_of(row["name"]), tuple(row["chain_tasks"]))
-        if row["chain_tasks"]
-        else None
-    )
+    chain = None
+    if row["chain_tasks"]:
+        named = parse_chain(row["name"])
+        chain = Chain(row["base"] or (named.base if named else ""), tuple(row["chain_tasks"]))
     return SourceModel(
         name=row["name"],
         build=_not_here,
@@ -251,13 +250,6 @@ def _source(row: Mapping[str, Any]) -> SourceModel:
         chain=chain,
         **facts,
     )
-
-
-def _base_of(name: str) -> str:
-    try:
-        return str(dict(Name.parse(name).options).get("base") or "")
-    except BadName:
-        return ""
 
 
 def _task(row: Mapping[str, Any]) -> Task:

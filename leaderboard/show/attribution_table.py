@@ -11,12 +11,12 @@ from headwater.leaderboard.gains.attribution import (
     CoalitionGame,
     GameGroup,
     SourcePart,
-    chain,
 )
 from headwater.leaderboard.gains.groups import GainEstimate
 from headwater.leaderboard.show.short_names import shortened, shortened_tasks
 from headwater.leaderboard.show.standings_table import interval
 from headwater.leaderboard.show.tables import Column, Table
+from headwater.registry.cards.chain import chain_name
 
 TOGETHER = "(together)"
 _LISTED = 4
@@ -149,7 +149,7 @@ def _notes(found: Attribution, names: dict[str, str]) -> Iterator[str]:
     if found.undecidable:
         lacking = sorted(
             {
-                chain(game.context.base, players)
+                chain_name(game.context.base, players)
                 for game in found.undecidable
                 for players in game.missing
             }
@@ -162,7 +162,7 @@ def _group_notes(group: GameGroup, names: dict[str, str]) -> Iterator[str]:
     if any(player in group.targets for player in group.players):
         yield f"each target was left out of its own chain: a task counts for the others only, and shares need not add up to {TOGETHER}"
     if lacking := sorted(
-        {chain(game.context.base, players) for game in group.games for players in game.missing}
+        {chain_name(game.context.base, players) for game in group.games for players in game.missing}
     ):
         yield f'leave-one-out lacks ([chains] attribution = "leave-one-out"): {_listed(lacking)}'
     yield from _orders(group, names)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from headwater.registry.cards.chain import parse_chain
 from headwater.registry.errors import BadName
-from headwater.registry.names import Name, Value, split_list
+from headwater.registry.names import Name, Value
 
 Option = tuple[str, Value]
 
@@ -27,8 +28,8 @@ def _names_in(source: str) -> Iterator[Name]:
     """The source itself and, of a chain, those below it."""
     if name := _parsed(source):
         yield name
-        if name.stem == "chain" and "base" in dict(name.options):
-            yield from _names_in(str(dict(name.options)["base"]))
+        if chain := parse_chain(name):
+            yield from _names_in(chain.base)
 
 
 def _hidden(names: set[Name]) -> dict[str, set[Option]]:
@@ -54,10 +55,9 @@ def _short(source: str, hidden: Mapping[str, set[Option]]) -> str:
     name = _parsed(source)
     if name is None:
         return source
-    options = dict(name.options)
-    if name.stem == "chain" and {"base", "on"} <= set(options):
-        on = "+".join(_last_part(task) for task in split_list(str(options["on"]), "+"))
-        return f"chain({_short(str(options['base']), hidden)}→{on})"
+    if chain := parse_chain(name):
+        tasks = "+".join(_last_part(task) for task in chain.tasks)
+        return f"chain({_short(chain.base, hidden)}→{tasks})"
     own = {
         key: value
         for key, value in name.options

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from headwater.registry import Chain, Kind, Name, Provider, Registry, SourceModel
-from headwater.registry.errors import BadName
-from headwater.registry.identity import code_of
-from headwater.registry.names import split_list
-
-_FORM = "chain[base=SOURCE,on=TASK+TASK]"
+from headwater import (
+    CHAIN_FORM,
+    BadName,
+    Chain,
+    Kind,
+    Name,
+    Provider,
+    Registry,
+    SourceModel,
+    chain_name,
+    code_of,
+    parse_chain,
+)
 
 
 def resolve(name: Name, registry: Registry) -> SourceModel:
     """The card of base weights trained on one task, or jointly on several (multi-source)."""
-    options = dict(name.options)
-    base_name, on = options.pop("base", None), options.pop("on", None)
-    if not base_name or not on or options or name.stem != "chain":
-        raise BadName(f"{name} is not a chain", subject=str(name), hint=f"Write {_FORM}.")
-    base = registry.source(str(base_name))
-    tasks = [registry.task(task) for task in split_list(str(on), "+")]
+    parsed = parse_chain(name)
+    if parsed is None:
+        raise BadName(f"{name} is not a chain", subject=str(name), hint=f"Write {CHAIN_FORM}.")
+    base = registry.source(parsed.base)
+    tasks = [registry.task(task) for task in parsed.tasks]
     names = tuple(sorted(task.name for task in tasks))
     if len(set(names)) < len(names):
         raise BadName(f"{name} names a task twice", subject=str(name))
     domains = {task.domain for task in tasks}
     types = {task.type for task in tasks}
     return SourceModel(
-        name=str(Name.of("chain", {"base": base.name, "on": "+".join(names)})),
+        name=chain_name(base.name, names),
         summary=f"{base.name}, then trained on {' and '.join(names)}",
         build=base.build,
         code=code_of(resolve),
@@ -37,6 +43,7 @@ def resolve(name: Name, registry: Registry) -> SourceModel:
         else None,
         licence=base.licence,
         parameters=base.parameters,
+        parameter_counter=base.count_parameters,
         input_size=base.input_size,
         mean=base.mean,
         std=base.std,
@@ -48,7 +55,7 @@ def resolve(name: Name, registry: Registry) -> SourceModel:
 chain = Provider(
     prefix="chain",
     kind=Kind.SOURCE,
-    form=_FORM,
+    form=CHAIN_FORM,
     summary="Any source trained by the harness on one task, or jointly on several, before it meets the target.",
     resolve=resolve,
 )

@@ -52,15 +52,11 @@ def parameters_key(architecture: str, options: Mapping[str, Value]) -> str:
     return str(Name.of(architecture, dict(options)))
 
 
-def counted_parameters(card: SourceModel) -> int | None:
-    """Parameters of a timm source without its classifier, counted on the first call; None for other sources."""
-    name = Name.parse(card.name)
-    if not name.stem.startswith(("timm/", "scratch/")):
-        return None
-    options = {key: value for key, value in _split(name)[1].items() if key != "weights"}
-    key = parameters_key(card.architecture, options)
+def counted_parameters(architecture: str, options: Mapping[str, Value]) -> int:
+    """Return an architecture's parameters without its classifier, counted on the first call."""
+    key = parameters_key(architecture, options)
     if key not in parameter_counts():
-        keep_parameters(key, count_parameters(card.architecture, **options))  # type: ignore[arg-type]
+        keep_parameters(key, count_parameters(architecture, **options))  # type: ignore[arg-type]
     return parameter_counts()[key]
 
 
@@ -94,7 +90,13 @@ def _resolve(name: Name, registry: Registry) -> SourceModel:
         known = parameter_counts().get(parameters_key(architecture, options))
         return _replaced(
             card,
-            {"name": str(name), "build": build, "scratch": scratch, "parameters": known}
+            {
+                "name": str(name),
+                "build": build,
+                "scratch": scratch,
+                "parameters": known,
+                "parameter_counter": partial(counted_parameters, architecture, options),
+            }
             | _read(name, facts),
         )
     raise _unknown_tag(name, stem)
@@ -116,6 +118,7 @@ def _tag_card(tag: str) -> SourceModel:
         else None,
         licence=facts["licence"],
         parameters=parameter_counts().get(architecture),
+        parameter_counter=partial(counted_parameters, architecture, {}),
         scratch=str(Name.of(f"scratch/{architecture}", _unlike_default(tag, architecture))),
         code=_code(),
         **_input(facts),
@@ -213,6 +216,7 @@ def _resolve_scratch(name: Name, registry: Registry) -> SourceModel:
         architecture=architecture,
         images=0,
         parameters=parameter_counts().get(parameters_key(architecture, options)),
+        parameter_counter=partial(counted_parameters, architecture, options),
         scratch=str(name),
         random=True,
         code=_code(),

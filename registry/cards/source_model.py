@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from headwater.registry.cards.card import Card, Kind, first_line
+from headwater.registry.cards.chain import Chain
 from headwater.registry.identity import code_of, digest_files
 from headwater.registry.names import Name, Value
 from headwater.registry.options import check_options, defaults_of
@@ -21,14 +22,6 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 weights_read: list[Path] = []
 """Weights files that this process has read, latest last; `headwater check` holds them against what a card names."""
-
-
-@dataclass(frozen=True)
-class Chain:
-    """A source made by the harness: base weights, trained on one task or jointly on several."""
-
-    base: str
-    tasks: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +64,9 @@ class SourceModel(Card):
     scratch: str | None = None
     random: bool = False
     chain: Chain | None = None
+    parameter_counter: Callable[[], int | None] | None = field(
+        default=None, repr=False, compare=False
+    )
 
     def network(self, image_size: int, *, head: bool = False) -> nn.Module:
         """Build it for square images of ``image_size`` pixels; with its own classifier where ``head``, and where it can."""
@@ -82,6 +78,25 @@ class SourceModel(Card):
                 if name in known
             }
         )
+
+    def count_parameters(self) -> int | None:
+        """Return the number of parameters without the classifier; None if it cannot be told.
+
+        In order: what the card says, what its ``parameter_counter`` returns, or the count of the
+        network, built without allocating memory (on torch's meta device).
+        """
+        if self.parameters is not None:
+            return self.parameters
+        if self.parameter_counter is not None:
+            return self.parameter_counter()
+        import torch
+
+        try:
+            with torch.device("meta"):
+                network = self.network(self.input_size)
+        except Exception:  # foreign code that cannot be built, or not without weights in memory
+            return None
+        return sum(parameter.numel() for parameter in network.parameters())
 
     @property
     def revision(self) -> str:

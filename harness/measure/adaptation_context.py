@@ -1,8 +1,8 @@
-"""Contexts: what an adaptation is given, made from a cell and a workbench."""
+"""Make an adaptation's context: the source, a head, the target's images and, where it asks for them, the source's own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -20,118 +20,147 @@ from headwater.registry import Batch, Context, SourceData, Task
 from headwater.registry.cards.adaptation import HIDDEN
 from headwater.registry.errors import NotApplicable
 
-LOOK = 128
+EVALUATION_BATCH = 128
 """Images at once where nothing is trained."""
 
 
 def make_context(
-    cell: LoadedCell, bench: Workbench, backbone: nn.Module, head: nn.Module, steps: int
+    cell: LoadedCell, bench: Workbench, *, backbone: nn.Module, head: nn.Module, steps: int
 ) -> Context:
-    """A cell's context; raises NotApplicable where the adaptation needs source data that it cannot use."""
-    device = bench.device
+    """Make the context of a cell's adaptation.
+
+    Args:
+        cell: The cell.
+        bench: Gives the device and other sources.
+        backbone: The source's network, weights loaded.
+        head: The head, on the device.
+        steps: Number of optimisation steps that the budget allows.
+
+    Raises:
+        NotApplicable: The adaptation needs source data that it cannot use.
+    """
+
+    def load_source(name: str) -> nn.Module:
+        return bench.device.place(bench.load_source(name, cell.job, dense=cell.task_type.dense))
+
     return Context(
-        cell.source,
-        cell.task,
-        device.place(backbone),
-        head,
-        cell.task_type.methods.loss,
-        steps,
-        device.place,
-        lambda: _in_order(cell, bench),
-        lambda name: device.place(bench.load_source(name, cell.job, dense=cell.task_type.dense)),
-        _source_data(cell, bench) if cell.card.needs_source else None,
-        cell.job.image_size,
+        source=cell.source,
+        task=cell.task,
+        backbone=bench.device.place(backbone),
+        head=head,
+        loss=cell.task_type.methods.loss,
+        steps=steps,
+        to_device=bench.device.place,
+        images=lambda: _target_in_order(cell, bench),
+        load_source=load_source,
+        source_data=_source_data(cell, bench) if cell.card.needs_source else None,
+        image_size=cell.job.image_size,
     )
 
 
-def shown(batches: Iterator[Batch], cell: LoadedCell) -> Iterator[Batch]:
-    """The target's batches as the adaptation may see them: without labels where it is to do without."""
+def hide_labels(batches: Iterator[Batch], cell: LoadedCell) -> Iterator[Batch]:
+    """Yield the target's batches as the adaptation may see them: without labels if it must do without."""
     for batch in batches:
-        yield (
-            batch
-            if cell.sees_labels
-            else Batch(batch.images, torch.full_like(batch.targets, HIDDEN), batch.rows)
-        )
+        if cell.sees_labels:
+            yield batch
+        else:
+            yield Batch(batch.images, torch.full_like(batch.targets, HIDDEN), batch.rows)
 
 
-def _in_order(cell: LoadedCell, bench: Workbench) -> Iterator[Batch]:
-    learn = Batches(cell.prepared.train, cell.source, bench.device)
-    for start in range(0, len(cell.chosen.train), LOOK):
-        rows = cell.chosen.train[start : start + LOOK]
-        yield from shown(
-            iter([Batch(learn.images(rows), learn.targets(rows), torch.from_numpy(rows))]), cell
-        )
+def _target_in_order(cell: LoadedCell, bench: Workbench) -> Iterator[Batch]:
+    """Yield the training images once, in order and not augmented."""
+    batches = Batches(cell.prepared.train, cell.source, bench.device)
+    for start in range(0, len(cell.chosen.train), EVALUATION_BATCH):
+        rows = cell.chosen.train[start : start + EVALUATION_BATCH]
+        batch = Batch(batches.images(rows), batches.targets(rows), torch.from_numpy(rows))
+        yield from hide_labels(iter([batch]), cell)
 
 
 # -- the source's own data --------------------------------------------------------------------------------
 
 
 def _source_data(cell: LoadedCell, bench: Workbench) -> SourceData:
-    name, source = cell.card.name, cell.source
-    assert source.chain is not None and cell.job.checkpoint is not None, (
-        "the planner skips sources that are no chains"
-    )
-    if len(source.chain.tasks) > 1:
-        raise NotApplicable(
-            f"{name} learns from one source task, {source.name} has {len(source.chain.tasks)}",
-            subject=source.name,
-        )
-    task = bench.registry.task(source.chain.tasks[0])
-    task_type, prepared = bench.task_type(task), bench.prepared(task, cell.job.image_size)
-    heads = classifiers(bench.files.heads(cell.job.checkpoint))
+    """Return the images that the source was trained on, with the classifier that its training left.
+
+    Where source and target have the same classes in another order, the source's targets and its classifier's outputs
+    are brought into the target's order.
+    """
+    adaptation = cell.card.name
+    checkpoint = cell.job.checkpoint
+    task = _source_task(cell, bench)
+    prepared = bench.prepared(task, cell.job.image_size)
+    assert checkpoint is not None, "the planner gives every chain its checkpoint"
+    heads = classifiers(bench.files.heads(checkpoint))
     if not heads:
         raise NotApplicable(
-            f"{name} needs a source task of classes, {task.name} is {task.type}", subject=task.name
-        )
-    order = _order(prepared, cell.prepared) if task.type == cell.task.type else None
-    if order is None and not cell.sees_labels:
-        raise NotApplicable(
-            f"{name} on an unlabelled target needs the source's classes: {task.name} and {cell.task.name} differ",
+            f"{adaptation} needs a source task of classes, {task.name} is {task.type}",
             subject=task.name,
         )
-    rows = draw_subset(
-        task_type.methods.strata(prepared.train.targets), "full", SOURCE_SEED, cell.job.validation
-    ).train
-    head = heads[0] if order is None else _in_classes(heads[0], order)
-    batches = _endless(cell, bench, task, prepared, rows, order)
+    head = heads[0]
+    order = _class_order(prepared, cell.prepared) if task.type == cell.task.type else None
+    if order is None and not cell.sees_labels:
+        raise NotApplicable(
+            f"{adaptation} on an unlabelled target needs the source's classes: "
+            f"{task.name} and {cell.task.name} differ",
+            subject=task.name,
+        )
+    methods = bench.task_type(task).methods
+    strata = methods.strata(prepared.train.targets)
+    chosen = draw_subset(strata, "full", seed=SOURCE_SEED, validation=cell.job.validation)
+    if order is not None:
+        head = _reorder_outputs(head, order)
     return SourceData(
-        batches, bench.device.place(head), task_type.methods.loss, len(rows), order is not None
+        batches=_endless_source(cell, bench, task, rows=chosen.train, order=order),
+        head=bench.device.place(head),
+        loss=methods.loss,
+        images=len(chosen.train),
+        shares_classes=order is not None,
     )
 
 
-def _order(source: Prepared, target: Prepared) -> np.ndarray | None:
-    """For each class of the source its place among the target's; None where they are not the same."""
+def _source_task(cell: LoadedCell, bench: Workbench) -> Task:
+    """Return the task that the source, a chain, was trained on; raises NotApplicable where there are several."""
+    chain = cell.source.chain
+    assert chain is not None, "the planner skips sources that are no chains"
+    if len(chain.tasks) > 1:
+        raise NotApplicable(
+            f"{cell.card.name} learns from one source task, "
+            f"{cell.source.name} has {len(chain.tasks)}",
+            subject=cell.source.name,
+        )
+    return bench.registry.task(chain.tasks[0])
+
+
+def _class_order(source: Prepared, target: Prepared) -> np.ndarray | None:
+    """Return each source class's place among the target's, (C,) int; None where the classes are not the same."""
     if not target.classes or sorted(source.classes) != sorted(target.classes):
         return None
-    place = {name: index for index, name in enumerate(target.classes)}
-    return np.array([place[name] for name in source.classes])
+    places = {name: index for index, name in enumerate(target.classes)}
+    return np.array([places[name] for name in source.classes])
 
 
-def _in_classes(head: nn.Linear, order: np.ndarray) -> nn.Linear:
-    """The same classifier with its outputs in the target's order."""
-    moved = nn.Linear(head.in_features, head.out_features)
+def _reorder_outputs(head: nn.Linear, order: np.ndarray) -> nn.Linear:
+    """Return the same classifier with its outputs in the target's order."""
+    reordered = nn.Linear(head.in_features, head.out_features)
     rows = torch.from_numpy(np.argsort(order))
-    moved.load_state_dict({"weight": head.weight.detach()[rows], "bias": head.bias.detach()[rows]})
-    return moved
+    state = {"weight": head.weight.detach()[rows], "bias": head.bias.detach()[rows]}
+    reordered.load_state_dict(state)
+    return reordered
 
 
-def _endless(
-    cell: LoadedCell,
-    bench: Workbench,
-    task: Task,
-    prepared: Prepared,
-    rows: np.ndarray,
-    order: np.ndarray | None,
+def _endless_source(
+    cell: LoadedCell, bench: Workbench, task: Task, *, rows: np.ndarray, order: np.ndarray | None
 ) -> Iterator[Batch]:
-    learn, size = Batches(prepared.train, cell.source, bench.device), cell.settings.batch_size
+    """Yield shuffled batches of the source's images without end, normalised and augmented as the target's are."""
+    prepared = bench.prepared(task, cell.job.image_size)
+    batches = Batches(prepared.train, cell.source, bench.device)
     augment = augmentation(cell.settings, task, bench.task_type(task))
-    generator = torch.Generator().manual_seed(
-        cell.seed
-    )  # its own: the target's batches stay those of every other adaptation
-    moved: Callable[[Tensor], Tensor] = lambda targets: targets  # noqa: E731
+    # A generator of its own: the target's batches stay those of every other adaptation.
+    generator = torch.Generator().manual_seed(cell.seed)
+    places: Tensor | None = None
     if order is not None:
-        table = torch.from_numpy(order).to(bench.device.name)
-        moved = lambda targets: table[targets]  # noqa: E731
+        places = torch.from_numpy(order).to(bench.device.name)
     while True:
-        for batch in learn.shuffled(rows, size, generator, augment):
-            yield Batch(batch.images, moved(batch.targets), batch.rows)
+        for batch in batches.shuffled(rows, cell.settings.batch_size, generator, augment):
+            targets = batch.targets if places is None else places[batch.targets]
+            yield Batch(batch.images, targets, batch.rows)

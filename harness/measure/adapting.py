@@ -1,17 +1,21 @@
-"""Adapt jobs: one source, one adaptation, one subset of one task; reported on test, chosen on validation."""
+"""Run adapt jobs: train one source by one adaptation on one subset of one task, and measure it on test.
+
+Choices (the epoch and, where the cell is tuned, the trial) are made on validation images out of the subset; the test
+images are looked at once, by the network that was chosen.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from headwater.harness.measure.adaptation_context import make_context, shown
+from headwater.harness.measure.adaptation_context import hide_labels, make_context
 from headwater.harness.measure.augmentation import augmentation
 from headwater.harness.measure.backbone import save_state
 from headwater.harness.measure.batches import Batches, steps_per_epoch
@@ -19,34 +23,43 @@ from headwater.harness.measure.loaded_cell import LoadedCell, load_cell
 from headwater.harness.measure.snapshot import Snapshots
 from headwater.harness.measure.training import (
     EpochCriterion,
-    Report,
+    ReportEpoch,
+    StoppingRule,
     TrainingResult,
     never_stop,
     predict,
     train,
 )
-from headwater.harness.measure.tuning import Enough, TrialSetting, tune
+from headwater.harness.measure.tuning import TrialSetting, tune
 from headwater.harness.measure.workbench import JobResult, ReportProgress, Workbench, save_array
 from headwater.harness.planning.job import Job
 from headwater.leaderboard.store.records import Measurement, Trial
-from headwater.registry import Objective
+from headwater.registry import Batch, Objective
 from headwater.registry.errors import BadPlugin
 from headwater.registry.names import Value
 
-HALF, COARSE = 1e4, 0.01
-"""The largest number that is kept in half precision, and the share of the outputs' deviation that it may move one by."""
+MAX_HALF = 1e4
+"""The largest number that is stored in half precision."""
+MAX_ROUNDING = 0.01
+"""The share of the outputs' deviation that half precision may move one of them by."""
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """What one training left, or the best of several: the network with the chosen epoch's weights, and its worth on test."""
+class FittedCell:
+    """A trained cell, or the best of several trials: the network with the chosen epoch's weights, measured on test.
+
+    Attributes:
+        cell: As it was trained: where it was tuned, with the values that were chosen.
+        outputs: (N, ...) float32 on the test split.
+        tested: Every metric on test.
+        images: Images processed, those of all trials.
+        choice: The chosen epoch and, where the cell was tuned, trial and values.
+    """
 
     cell: LoadedCell
-    """As it was trained: where it was tuned, with what was chosen."""
     network: nn.Module
     trained: TrainingResult
     outputs: Tensor
-    """(N, ...) float32 on the test split."""
     tested: Mapping[str, float]
     images: int
     choice: Mapping[str, Value]
@@ -54,12 +67,19 @@ class Fitted:
 
 
 def adapt(job: Job, bench: Workbench, report: ReportProgress) -> JobResult:
-    """Train on images and measure; raises NotApplicable for a subset that the task cannot fill. Cells on features: `solving`."""
+    """Train a cell on images and measure it; cells on features are solved by ``feature_solving``.
+
+    Raises:
+        NotApplicable: The task cannot fill the subset, or the adaptation does not apply to the source.
+    """
     cell = load_cell(job, bench)
-    fitted = (
-        fit_tuned(cell, bench, report) if job.tuning else fit(cell, bench, report, resumable=True)
-    )
-    kept = _keep_network(fitted.cell, bench, fitted.network) if job.keep else {}
+    if job.tuning:
+        fitted = fit_tuned(cell, bench, report)
+    else:
+        fitted = fit(cell, bench, report, resumable=True)
+    network = _keep_network(fitted.cell, bench, fitted.network) if job.keep else {}
+    validation = _predict_validation(fitted, bench)
+    predictions = keep_predictions(job, bench, fitted.outputs, validation)
     return JobResult(
         metrics=(
             *measurements("validation", fitted.trained.measured),
@@ -68,8 +88,7 @@ def adapt(job: Job, bench: Workbench, report: ReportProgress) -> JobResult:
         curves=fitted.trained.curves,
         images=fitted.images,
         train_images=len(cell.chosen),
-        artifacts=keep_predictions(job, bench, fitted.outputs, _on_validation(fitted, bench))
-        | kept,
+        artifacts=predictions | network,
         choice=dict(fitted.choice),
         trials=fitted.trials,
         earlier=fitted.trained.earlier,
@@ -77,16 +96,23 @@ def adapt(job: Job, bench: Workbench, report: ReportProgress) -> JobResult:
 
 
 def build_objective(cell: LoadedCell, bench: Workbench) -> Objective:
-    """The cell as training finds it, bit for bit: the source's weights under a head drawn from the cell's seed."""
-    settings, device, methods = cell.settings, bench.device, cell.task_type.methods
+    """Build a cell as training finds it, bit for bit: the source's weights under a head drawn from the cell's seed.
+
+    Raises:
+        BadPlugin: The adaptation returned no Objective.
+        NotApplicable: The adaptation does not apply to the source or the task.
+    """
+    methods = cell.task_type.methods
     backbone, width = bench.backbone(cell.source, cell.job, dense=cell.task_type.dense)
+    # The head is the first that is drawn after this seed, so it is the same for every source of equal width.
     torch.manual_seed(cell.seed)
-    steps = steps_per_epoch(len(cell.chosen.train), settings.batch_size) * settings.epochs
     head = methods.head(width, cell.prepared.outputs)
     if cell.sees_labels:
         methods.init_head(head, cell.prepared.train.targets[cell.chosen.train])
-    head = device.place(head)
-    objective = cell.card.method(make_context(cell, bench, backbone, head, steps), **cell.options)
+    head = bench.device.place(head)
+    steps = _steps_per_epoch(cell) * cell.settings.epochs
+    context = make_context(cell, bench, backbone=backbone, head=head, steps=steps)
+    objective = cell.card.method(context, **cell.options)
     if not hasattr(objective, "network"):
         raise BadPlugin(
             f"{cell.card.name} returned a {type(objective).__name__}, not an Objective",
@@ -95,147 +121,172 @@ def build_objective(cell: LoadedCell, bench: Workbench) -> Objective:
     return objective
 
 
-def fit(cell: LoadedCell, bench: Workbench, report: Report, *, resumable: bool = False) -> Fitted:
-    """Train a cell, choose the epoch on validation, and look at test once.
+def fit(
+    cell: LoadedCell, bench: Workbench, report: ReportEpoch, *, resumable: bool = False
+) -> FittedCell:
+    """Train a cell, choose the epoch on validation, and measure that network on test.
 
-    ``resumable``: from its job's snapshot, if a killed worker left one; only for what the job itself trains.
+    Args:
+        resumable: Go on from the snapshot of the cell's job, if a killed worker left one. Only for the training that
+            the job itself asks for.
     """
-    network, trained = _trained(cell, bench, report, resumable=resumable)
-    return _tested(cell, bench, network, trained)
+    network, trained = _train(cell, bench, report, resumable=resumable)
+    return _test(cell, bench, network, trained)
 
 
-def fit_tuned(cell: LoadedCell, bench: Workbench, report: ReportProgress) -> Fitted:
-    """Train a cell once for each trial, choose trial and epoch on validation, and look at test once."""
+def fit_tuned(cell: LoadedCell, bench: Workbench, report: ReportProgress) -> FittedCell:
+    """Train a cell once for each trial, choose trial and epoch on validation, and measure that network on test."""
     assert cell.job.tuning is not None, "the planner gives every tuned cell its search"
-    found = tune(
+
+    def run_trial(
+        setting: TrialSetting, report: ReportEpoch, should_stop: StoppingRule
+    ) -> tuple[nn.Module, TrainingResult]:
+        return _train(cell.with_setting(setting), bench, report, should_stop)
+
+    tuned = tune(
         cell.job.tuning,
         TrialSetting(cell.settings, cell.options),
-        cell.card.options(),
-        cell.seed,
-        cell.job.record.sign,
-        lambda setting, report, enough: _trained(cell.at(setting), bench, report, enough),
-        report,
+        defaults=cell.card.options(),
+        seed=cell.seed,
+        sign=cell.job.record.sign,
+        run_trial=run_trial,
+        report=report,
     )
-    fitted = _tested(cell.at(found.setting), bench, found.network, found.trained)
-    return replace(fitted, images=found.images, choice=found.choice, trials=found.trials)
+    fitted = _test(cell.with_setting(tuned.setting), bench, tuned.network, tuned.trained)
+    return replace(fitted, images=tuned.images, choice=tuned.choice, trials=tuned.trials)
 
 
-def _trained(
+def _train(
     cell: LoadedCell,
     bench: Workbench,
-    report: Report,
-    enough: Enough = never_stop,
+    report: ReportEpoch,
+    should_stop: StoppingRule = never_stop,
     *,
     resumable: bool = False,
 ) -> tuple[nn.Module, TrainingResult]:
-    settings, device, methods, prepared = (
-        cell.settings,
-        bench.device,
-        cell.task_type.methods,
-        cell.prepared,
-    )
+    """Train a cell and return the network that is measured, with its best epoch's weights."""
+    batch_size = cell.settings.batch_size
+    methods = cell.task_type.methods
     objective = build_objective(cell, bench)
-    learn = Batches(prepared.train, cell.source, device)
+    batches = Batches(cell.prepared.train, cell.source, bench.device)
     generator = torch.Generator().manual_seed(cell.seed)
     augment = augmentation(cell.settings, cell.task, cell.task_type)
 
-    def validate() -> Mapping[str, float]:
-        outputs = predict(
-            objective.network, learn.in_order(cell.chosen.validation, settings.batch_size), device
-        )
-        return methods.measure(
-            outputs, torch.from_numpy(prepared.train.targets[cell.chosen.validation])
+    def epoch_of_batches() -> Iterator[Batch]:
+        return hide_labels(
+            batches.shuffled(cell.chosen.train, batch_size, generator, augment), cell
         )
 
+    def evaluate() -> Mapping[str, float]:
+        rows = cell.chosen.validation
+        outputs = predict(objective.network, batches.in_order(rows, batch_size), bench.device)
+        return methods.measure(outputs, torch.from_numpy(cell.prepared.train.targets[rows]))
+
+    criterion = EpochCriterion(
+        evaluate,
+        metric=cell.job.record.metric,
+        sign=cell.job.record.sign,
+        should_stop=should_stop,
+        last=not cell.sees_labels,
+    )
     # A loss or a step of the plugin's own may remember what a snapshot does not hold: such a training begins anew.
-    plain = objective.loss is None and objective.after_step is None
+    is_plain = objective.loss is None and objective.after_step is None
     with (
         Snapshots.of(cell.job, bench, generator)
-        if resumable and plain
+        if resumable and is_plain
         else contextlib.nullcontext() as snapshots
     ):
         trained = train(
             objective,
-            lambda: shown(
-                learn.shuffled(cell.chosen.train, settings.batch_size, generator, augment), cell
-            ),
-            steps_per_epoch(len(cell.chosen.train), settings.batch_size),
-            settings,
-            methods.loss,
-            EpochCriterion(
-                validate,
-                cell.job.record.metric,
-                cell.job.record.sign,
-                enough,
-                last=not cell.sees_labels,
-            ),
-            device,
-            report,
-            snapshots,
+            epoch_of_batches,
+            steps_per_epoch=_steps_per_epoch(cell),
+            settings=cell.settings,
+            loss=methods.loss,
+            criterion=criterion,
+            device=bench.device,
+            report=report,
+            snapshots=snapshots,
         )
-    return (objective.finish() if objective.finish else objective.network), trained
+    network = objective.finish() if objective.finish else objective.network
+    return network, trained
 
 
-def _tested(
+def _steps_per_epoch(cell: LoadedCell) -> int:
+    return steps_per_epoch(len(cell.chosen.train), cell.settings.batch_size)
+
+
+def _test(
     cell: LoadedCell, bench: Workbench, network: nn.Module, trained: TrainingResult
-) -> Fitted:
-    test = Batches(cell.prepared.test, cell.source, bench.device)
-    outputs = predict(
-        network,
-        test.in_order(np.arange(len(cell.prepared.test)), cell.settings.batch_size),
-        bench.device,
+) -> FittedCell:
+    test = cell.prepared.test
+    batches = Batches(test, cell.source, bench.device)
+    images = batches.in_order(np.arange(len(test)), cell.settings.batch_size)
+    outputs = predict(network, images, bench.device)
+    return FittedCell(
+        cell=cell,
+        network=network,
+        trained=trained,
+        outputs=outputs,
+        tested=cell.task_type.methods.measure(outputs, torch.from_numpy(test.targets)),
+        images=trained.images,
+        choice={"epoch": trained.epoch},
     )
-    tested = cell.task_type.methods.measure(outputs, torch.from_numpy(cell.prepared.test.targets))
-    return Fitted(cell, network, trained, outputs, tested, trained.images, {"epoch": trained.epoch})
 
 
-def _on_validation(fitted: Fitted, bench: Workbench) -> Tensor:
-    """(N, ...) the chosen epoch's outputs on the validation images: choices between sources are made on them."""
+def _predict_validation(fitted: FittedCell, bench: Workbench) -> Tensor:
+    """Return the chosen epoch's outputs (N, ...) on the validation images: choices between sources are made on them."""
     cell = fitted.cell
     batches = Batches(cell.prepared.train, cell.source, bench.device)
-    return predict(
-        fitted.network,
-        batches.in_order(cell.chosen.validation, cell.settings.batch_size),
-        bench.device,
-    )
+    images = batches.in_order(cell.chosen.validation, cell.settings.batch_size)
+    return predict(fitted.network, images, bench.device)
+
+
+# -- what is stored ---------------------------------------------------------------------------------------
 
 
 def measurements(split: str, values: Mapping[str, float]) -> list[Measurement]:
+    """Return a split's metrics as rows of the store."""
     return [Measurement(split, name, value) for name, value in values.items()]
 
 
 def keep_predictions(
     job: Job, bench: Workbench, test: Tensor, validation: Tensor
 ) -> dict[str, str]:
-    paths = {
-        "predictions": bench.files.predictions(job.id),
-        "validation_predictions": bench.files.predictions(job.id, "validation"),
+    """Write a cell's outputs on both splits; return their paths by role, relative to the store's folder of files."""
+    splits = {
+        "predictions": (bench.files.predictions(job.id), test),
+        "validation_predictions": (bench.files.predictions(job.id, "validation"), validation),
     }
-    for path, outputs in zip(paths.values(), (test, validation), strict=True):
+    artifacts = {}
+    for role, (path, outputs) in splits.items():
         save_array(path, compress_outputs(outputs))
-    return {role: bench.files.relative(path) for role, path in paths.items()}
+        artifacts[role] = bench.files.relative(path)
+    return artifacts
 
 
 def compress_outputs(outputs: Tensor) -> np.ndarray:
-    """As they are kept: in half precision, scores of -inf (classes that are ruled out) at the end of its range.
+    """Return outputs as they are stored: in half precision, or as they are where that is too coarse.
 
-    In single precision where half would move one by more than a hundredth of the outputs' deviation: years, prices, pixels.
+    Scores of -inf (classes that are ruled out) come to the end of half precision's range. Half precision is too coarse
+    where it moves an output by more than a hundredth of the outputs' deviation: years, prices, pixels.
     """
-    half, finite = outputs.clamp(-HALF, HALF).to(torch.float16), outputs.isfinite()
-    moved = (half.float() - outputs)[finite].abs()
-    coarse = moved.numel() and float(moved.max()) > COARSE * float(
-        outputs[finite].std(correction=0)
-    )
-    array: np.ndarray = (outputs.float() if coarse else half).numpy()
+    half = outputs.clamp(-MAX_HALF, MAX_HALF).to(torch.float16)
+    finite = outputs.isfinite()
+    rounding = (half.float() - outputs)[finite].abs()
+    too_coarse = False
+    if rounding.numel():
+        deviation = float(outputs[finite].std(correction=0))
+        too_coarse = float(rounding.max()) > MAX_ROUNDING * deviation
+    array: np.ndarray = (outputs.float() if too_coarse else half).numpy()
     return array
 
 
 def _keep_network(cell: LoadedCell, bench: Workbench, network: nn.Module) -> dict[str, str]:
-    """Leave the trained network, and the settings that made it, for analyses."""
+    """Write the trained network, and the settings that made it, for analyses."""
     path = bench.files.checkpoint(cell.job.id)
-    save_state(
-        network,
-        path,
-        {"training": cell.settings.model_dump_json(), "options": json.dumps(dict(cell.options))},
-    )
+    facts = {
+        "training": cell.settings.model_dump_json(),
+        "options": json.dumps(dict(cell.options)),
+    }
+    save_state(network, path, facts)
     return {"network": bench.files.relative(path)}

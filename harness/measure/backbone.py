@@ -1,4 +1,4 @@
-"""Backbones: a source without its own classifier, built, loaded and sized."""
+"""Build, load and size backbones: sources without their own classifiers."""
 
 from __future__ import annotations
 
@@ -11,11 +11,17 @@ from torch import Tensor, nn
 
 from headwater.harness.measure.pyramid import pyramid_of
 from headwater.registry import Pyramid, SourceModel
+from headwater.registry.cache import write_atomically
 from headwater.registry.errors import BadPlugin, HeadwaterError
 
 
 class Backbone(nn.Module):
-    """(B, 3, H, W) normalised images -> (B, D) features: the network up to its own classifier; ``dense``: a pyramid of maps."""
+    """Maps normalised images (B, 3, H, W) to features (B, D): the network up to its own classifier.
+
+    Args:
+        network: The source's network.
+        dense: Give a pyramid of feature maps in place of the vectors.
+    """
 
     def __init__(self, network: nn.Module, *, dense: bool = False) -> None:
         super().__init__()
@@ -25,11 +31,16 @@ class Backbone(nn.Module):
     def forward(self, images: Tensor) -> Tensor | list[Tensor]:
         if self.dense:
             return pyramid_of(self.network, images)
-        return self.network.forward_head(self.network.forward_features(images), pre_logits=True)  # type: ignore[operator]
+        maps = self.network.forward_features(images)  # type: ignore[operator]
+        return self.network.forward_head(maps, pre_logits=True)  # type: ignore[operator]
 
 
 def build(source: SourceModel, image_size: int, seed: int) -> Backbone:
-    """Build a source; a random one is drawn from ``seed``. Raises BadPlugin where it does not keep its contract."""
+    """Build a source; one with random weights is drawn from ``seed``.
+
+    Raises:
+        BadPlugin: It cannot be built, or does not keep its contract.
+    """
     torch.manual_seed(seed)
     try:
         network = source.network(image_size)
@@ -50,23 +61,31 @@ def build(source: SourceModel, image_size: int, seed: int) -> Backbone:
     return Backbone(network)
 
 
-def normalise_like(given: SourceModel, backbone: Backbone, source: SourceModel) -> Backbone:
-    """A source's backbone that takes images normalised as those of ``given``, and sees them normalised as its own."""
-    if (given.mean, given.std) != (source.mean, source.std):
-        mean, std, own_mean, own_std = (
-            torch.tensor(values)[:, None, None]
-            for values in (given.mean, given.std, source.mean, source.std)
-        )
-        scale, shift = std / own_std, (mean - own_mean) / own_std
-        backbone.register_forward_pre_hook(
-            lambda _, images: (images[0] * scale.to(images[0]) + shift.to(images[0]),)
-        )
+def normalise_like(reference: SourceModel, backbone: Backbone, source: SourceModel) -> Backbone:
+    """Let a source's backbone take images that are normalised for ``reference``; it sees them normalised for itself.
+
+    Both normalise a pixel p to (p - mean) / std, so one affine map leads from the one to the other.
+    """
+    if (reference.mean, reference.std) == (source.mean, source.std):
+        return backbone
+    mean, std, own_mean, own_std = (
+        torch.tensor(values)[:, None, None]
+        for values in (reference.mean, reference.std, source.mean, source.std)
+    )
+    scale = std / own_std
+    shift = (mean - own_mean) / own_std
+
+    def normalise(_: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
+        images = inputs[0]
+        return (images * scale.to(images) + shift.to(images),)
+
+    backbone.register_forward_pre_hook(normalise)
     return backbone
 
 
 @torch.no_grad()
 def width_of(backbone: nn.Module, image_size: int) -> int | Pyramid:
-    """D, or the pyramid of maps, by a look at what comes out."""
+    """Return a backbone's number of features D, or the pyramid of its maps, by running it on one blank image."""
     training = backbone.training
     features = backbone.eval()(torch.zeros(1, 3, image_size, image_size))
     backbone.train(training)
@@ -78,31 +97,45 @@ def width_of(backbone: nn.Module, image_size: int) -> int | Pyramid:
 
 
 class BackboneCache:
-    """Keeps the last few built sources, so that the cells of one source load its weights once."""
+    """Keeps the last few built sources, so that the cells of one source load its weights once.
+
+    Args:
+        room: How many sources are kept.
+    """
 
     def __init__(self, room: int = 2) -> None:
         self.room = room
-        self.kept: dict[object, tuple[Backbone, dict[bool, int | Pyramid]]] = {}
+        self.built: dict[object, tuple[Backbone, dict[bool, int | Pyramid]]] = {}
+        """Each source's backbone, with its width as vectors (False) and as maps (True) once they are known."""
 
     def get(
         self,
         source: SourceModel,
         image_size: int,
+        *,
         seed: int,
         checkpoint: Path | None,
-        *,
         dense: bool = False,
     ) -> tuple[Backbone, int | Pyramid]:
-        """A fresh copy and its width; ``checkpoint`` holds a chain's trained weights (safetensors). ``dense``: one that gives maps."""
+        """Return a fresh copy of a source and its width.
+
+        Args:
+            source: The source.
+            image_size: Side of the images, in pixels.
+            seed: What a source with random weights is drawn from.
+            checkpoint: A chain's trained weights (safetensors).
+            dense: Return a backbone that gives maps.
+        """
         key = (source.identity(), image_size, seed if source.random else None, str(checkpoint))
-        if key not in self.kept:
+        if key not in self.built:
             backbone = build(source, image_size, seed)
             if checkpoint:
                 load_weights(backbone, checkpoint)
-            self.kept[key] = backbone, {}
-            while len(self.kept) > self.room:
-                del self.kept[next(iter(self.kept))]
-        backbone, widths = self.kept[key]
+            self.built[key] = backbone, {}
+            while len(self.built) > self.room:
+                oldest = next(iter(self.built))
+                del self.built[oldest]
+        backbone, widths = self.built[key]
         backbone.dense = dense
         if dense not in widths:
             widths[dense] = width_of(backbone, image_size)
@@ -110,14 +143,16 @@ class BackboneCache:
 
 
 def save_weights(backbone: Backbone, path: Path) -> None:
+    """Write a backbone's weights, without a head, as safetensors."""
     save_state(backbone.network, path)
 
 
 def save_state(network: nn.Module, path: Path, facts: Mapping[str, str] | None = None) -> None:
-    """A network's whole state as safetensors, with ``facts`` in its header; weights that modules share are written for each."""
-    from safetensors.torch import save_file
+    """Write a network's whole state as safetensors, with ``facts`` in its header.
 
-    from headwater.registry.cache import write_atomically
+    Weights that modules share are written for each of them.
+    """
+    from safetensors.torch import save_file
 
     state = {
         name: tensor.detach().cpu().contiguous().clone()
@@ -127,6 +162,7 @@ def save_state(network: nn.Module, path: Path, facts: Mapping[str, str] | None =
 
 
 def load_weights(backbone: Backbone, path: Path) -> None:
+    """Load what ``save_weights`` wrote."""
     from safetensors.torch import load_file
 
     backbone.network.load_state_dict(load_file(path))

@@ -18,7 +18,14 @@ from headwater.registry.names import Value
 
 @dataclass(frozen=True)
 class LoadedCell:
-    """What one training works on, as every trial and every analysis of it finds it."""
+    """A cell with all that a training of it needs; every trial and every analysis of the cell finds the same.
+
+    Attributes:
+        card: The adaptation.
+        options: The adaptation's options.
+        prepared: The task's images and targets, mapped.
+        chosen: The subset of the training split, with its validation images.
+    """
 
     job: Job
     source: SourceModel
@@ -29,18 +36,17 @@ class LoadedCell:
     prepared: Prepared
     chosen: Subset
 
-    def at(self, setting: TrialSetting) -> LoadedCell:
-        """The same cell under another recipe or other options."""
-        return replace(
-            self, job=replace(self.job, training=setting.training), options=setting.options
-        )
+    def with_setting(self, setting: TrialSetting) -> LoadedCell:
+        """Return the cell under another recipe and other options."""
+        job = replace(self.job, training=setting.training)
+        return replace(self, job=job, options=setting.options)
 
     @property
     def settings(self) -> Training:
-        assert self.job.training is not None, (
-            "the planner gives every image-trained cell its budget"
-        )
-        return self.job.training
+        """The recipe."""
+        training = self.job.training
+        assert training is not None, "the planner gives every image-trained cell its budget"
+        return training
 
     @property
     def seed(self) -> int:
@@ -48,24 +54,32 @@ class LoadedCell:
 
     @property
     def sees_labels(self) -> bool:
+        """Whether the adaptation may see the target's labels."""
         return self.card.sees_labels(self.options)
 
 
 def load_cell(job: Job, bench: Workbench) -> LoadedCell:
-    """A job's cell, images mapped; raises NotApplicable for a subset that the task cannot fill."""
+    """Load a job's cell, its images mapped; raises NotApplicable for a subset that the task cannot fill."""
     record = job.record
-    source, task = bench.registry.source(record.source), bench.registry.task(record.task)
-    card, options = bench.registry.adaptation(record.adaptation)
-    task_type, prepared = bench.task_type(task), bench.prepared(task, job.image_size)
+    registry = bench.registry
+    source = registry.source(record.source)
+    task = registry.task(record.task)
+    card, options = registry.adaptation(record.adaptation)
+    task_type = bench.task_type(task)
+    prepared = bench.prepared(task, job.image_size)
     try:
-        chosen = draw_subset(
-            task_type.methods.strata(prepared.train.targets),
-            record.size,
-            record.seed or 0,
-            job.validation,
-        )
+        strata = task_type.methods.strata(prepared.train.targets)
+        chosen = draw_subset(strata, record.size, seed=record.seed or 0, validation=job.validation)
     except NotApplicable as error:
-        raise NotApplicable(
-            f"{task.name}: {error.message}", subject=task.name, hint=error.hint
-        ) from None
-    return LoadedCell(job, source, task, task_type, card, options, prepared, chosen)
+        message = f"{task.name}: {error.message}"
+        raise NotApplicable(message, subject=task.name, hint=error.hint) from None
+    return LoadedCell(
+        job=job,
+        source=source,
+        task=task,
+        task_type=task_type,
+        card=card,
+        options=options,
+        prepared=prepared,
+        chosen=chosen,
+    )

@@ -1,4 +1,7 @@
-"""Searching: how a tuned cell's trials are drawn, from Ray Tune's domains at random or by Optuna's sampler."""
+"""Draw the configurations of a tuned cell's trials, at random or by Optuna's sampler.
+
+Both use the public search domains and searchers of Ray Tune; no trial runs under Ray Tune.
+"""
 
 from __future__ import annotations
 
@@ -13,80 +16,92 @@ from headwater.registry.errors import HeadwaterError
 from headwater.registry.names import Value
 
 Config = dict[str, Value]
+"""Tuned values by key."""
 
 
 class Search(Protocol):
-    """Suggests configurations and hears what the last one was worth: higher is better, None where it failed."""
+    """Suggests configurations and hears the quality of the last one."""
 
     def suggest(self) -> Config: ...
 
-    def learn(self, quality: float | None) -> None: ...
+    def learn(self, quality: float | None) -> None:
+        """Hear the last suggestion's quality: higher is better, None where it failed."""
 
 
 def search_for(
-    tuning: Tuning, options: Mapping[str, Value], seed: int, recipe: Config, quality: float | None
+    tuning: Tuning,
+    options: Mapping[str, Value],
+    seed: int,
+    *,
+    recipe: Config,
+    quality: float | None,
 ) -> Search:
-    """The search of a cell whose adaptation has ``options``; it begins with what the recipe was worth."""
-    domains = {
-        key: _domain(tuning.space[key], is_whole(key, options)) for key in keys_for(tuning, options)
-    }
-    if tuning.search == "optuna" and domains:  # Ray refuses to search an empty space
-        return OptunaSearch(domains, seed, tuning.trials, recipe, quality)
+    """Return the search of a cell.
+
+    Args:
+        tuning: The space and the kind of search.
+        options: The adaptation's options; they decide which keys of the space there are, and which are whole.
+        seed: Seed of the draws.
+        recipe: The configuration that was tried first.
+        quality: What that configuration was worth; None where it failed.
+    """
+    domains = {}
+    for key in keys_for(tuning, options):
+        domains[key] = _domain(tuning.space[key], is_whole(key, options))
+    # Ray refuses to search an empty space.
+    if tuning.search == "optuna" and domains:
+        search = OptunaSearch(domains, seed, trials=tuning.trials)
+        search.add_tried(recipe, quality)
+        return search
     return RandomSearch(domains, seed)
 
 
 def _domain(choices: Sequence[Value] | Range, whole: bool) -> Any:
-    """A ``ray.tune`` search domain; bounds are included."""
+    """Return the ``ray.tune`` search domain of a list or a range; bounds are included."""
     from ray import tune
 
     if not isinstance(choices, Range):
         return tune.choice(list(choices))
     if whole:
-        low, high = (
-            round(choices.low),
-            round(choices.high) + 1,
-        )  # Ray leaves the upper bound of whole numbers out
+        low = round(choices.low)
+        # Ray leaves the upper bound of whole numbers out.
+        high = round(choices.high) + 1
         return tune.lograndint(low, high) if choices.log else tune.randint(low, high)
-    return (
-        tune.loguniform(choices.low, choices.high)
-        if choices.log
-        else tune.uniform(choices.low, choices.high)
-    )
+    if choices.log:
+        return tune.loguniform(choices.low, choices.high)
+    return tune.uniform(choices.low, choices.high)
 
 
 class RandomSearch:
-    """Independent draws. Each key has a stream of its own, made from the seed and its name: so every source, and every
-    adaptation that has the key, meets the same values in the same order."""
+    """Draws each configuration independently.
+
+    Each key has a stream of its own, made from the seed and the key's name. So every source, and every adaptation
+    that has the key, meets the same values in the same order.
+    """
 
     def __init__(self, domains: Mapping[str, Any], seed: int) -> None:
         self.domains = domains
         self.streams = {key: np.random.default_rng([seed, *key.encode()]) for key in domains}
 
     def suggest(self) -> Config:
-        return {
-            key: domain.sample(random_state=self.streams[key])
-            for key, domain in self.domains.items()
-        }
+        """Draw each key's next value from its stream."""
+        config = {}
+        for key, domain in self.domains.items():
+            config[key] = domain.sample(random_state=self.streams[key])
+        return config
 
     def learn(self, quality: float | None) -> None:
-        return None
+        """Ignore the quality: the draws are independent."""
 
 
 class OptunaSearch:
-    """Optuna's tree-structured Parzen estimator (Bergstra et al., NeurIPS 2011), through Ray Tune.
+    """Searches by Optuna's tree-structured Parzen estimator (Bergstra et al., NeurIPS 2011), through Ray Tune.
 
     A third of the trials, three at least, are drawn at random before it begins to learn. From then on what is tried
-    depends on what was found, so that sources no longer meet the same configurations, only as many.
+    depends on the results, so that sources no longer meet the same configurations, only as many.
     """
 
-    def __init__(
-        self,
-        domains: Mapping[str, Any],
-        seed: int,
-        trials: int,
-        recipe: Config,
-        quality: float | None,
-    ) -> None:
+    def __init__(self, domains: Mapping[str, Any], seed: int, *, trials: int) -> None:
         try:
             import optuna
         except ImportError:
@@ -97,31 +112,36 @@ class OptunaSearch:
         from ray.tune.search.optuna import OptunaSearch as Searcher
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(3, trials // 3))
+        self.domains = domains
         self.searcher = Searcher(
             space=Searcher.convert_search_space(dict(domains)),
             metric="quality",
             mode="max",
-            sampler=sampler,
+            sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(3, trials // 3)),
         )
         self.number = 0
-        if quality is not None and all(
-            _holds(domain, recipe[key]) for key, domain in domains.items()
-        ):
-            self.searcher.add_evaluated_point(recipe, quality)
+
+    def add_tried(self, config: Config, quality: float | None) -> None:
+        """Learn from a configuration that was not suggested; left out where it failed or lies outside of the space."""
+        if quality is None:
+            return
+        if all(_contains(domain, config[key]) for key, domain in self.domains.items()):
+            self.searcher.add_evaluated_point(config, quality)
 
     def suggest(self) -> Config:
+        """Return the sampler's next suggestion, its keys in alphabetical order."""
         self.number += 1
-        suggested = self.searcher.suggest(str(self.number))
-        return {key: suggested[key] for key in sorted(suggested)} if suggested else {}
+        suggested = self.searcher.suggest(str(self.number)) or {}
+        return {key: suggested[key] for key in sorted(suggested)}
 
     def learn(self, quality: float | None) -> None:
+        """Tell the sampler the quality of its last suggestion."""
         result = None if quality is None else {"quality": quality}
         self.searcher.on_trial_complete(str(self.number), result, error=quality is None)
 
 
-def _holds(domain: Any, value: Value) -> bool:
-    """Whether a value lies in a domain; the recipe as it stands need not."""
+def _contains(domain: Any, value: Value) -> bool:
+    """Return whether a value lies in a ``ray.tune`` search domain."""
     if hasattr(domain, "categories"):
         return value in domain.categories
     return isinstance(value, int | float) and bool(domain.lower <= value <= domain.upper)

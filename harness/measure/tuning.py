@@ -1,20 +1,20 @@
-"""Tuning: a cell's trials, one after another on its worker, the poor ones stopped early by Ray Tune's ASHA scheduler.
+"""Tune a cell: run its trials one after another on its worker and keep the one that is best on validation.
 
-ASHA: Li et al., A System for Massively Parallel Hyperparameter Tuning, MLSys 2020 (arXiv 1810.05934). Why the trials
-are no jobs of their own: docs/decisions/tuning.md.
+Poor trials are stopped early by successive halving (``halving``). docs/decisions/tuning.md says why trials are no
+jobs of their own.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from types import SimpleNamespace
 
 import torch
 from torch import nn
 
-from headwater.harness.measure.training import Report, TrainingResult
+from headwater.harness.measure.halving import SuccessiveHalving
+from headwater.harness.measure.training import ReportEpoch, StoppingRule, TrainingResult
 from headwater.harness.measure.trial_search import Config, Search, search_for
 from headwater.harness.measure.workbench import ReportProgress
 from headwater.harness.planning.spec import Training, Tuning
@@ -23,10 +23,8 @@ from headwater.leaderboard.store.records import Trial
 from headwater.registry.errors import HeadwaterError, NotApplicable, TrainingError
 from headwater.registry.names import Value
 
-ATTEMPTS = 100
+MAX_DRAWS = 100
 """Draws in search of a configuration that was not tried yet; a small space may hold no more."""
-
-Enough = Callable[[int, tuple[float, float]], bool]
 
 
 @dataclass(frozen=True)
@@ -36,25 +34,28 @@ class TrialSetting:
     training: Training
     options: Mapping[str, Value]
 
-    def config(self, keys: list[str]) -> Config:
-        return {
-            key: getattr(self.training, key) if key in Training.model_fields else self.options[key]
-            for key in keys
-        }
+    def values(self, keys: Sequence[str]) -> Config:
+        """Return the values of some keys; a key of [training] is looked up there first."""
+        config: Config = {}
+        for key in keys:
+            is_recipe_key = key in Training.model_fields
+            config[key] = getattr(self.training, key) if is_recipe_key else self.options[key]
+        return config
 
-    def changed(self, config: Config) -> TrialSetting:
+    def with_values(self, config: Config) -> TrialSetting:
+        """Return the setting with the values of ``config`` in the place of its own."""
         recipe = {key: value for key, value in config.items() if key in Training.model_fields}
         options = {key: value for key, value in config.items() if key not in recipe}
         training = type(self.training).model_validate(self.training.model_dump() | recipe)
         return TrialSetting(training, {**self.options, **options})
 
 
-Attempt = Callable[[TrialSetting, Report, Enough], tuple[nn.Module, TrainingResult]]
-"""One training: (setting, report, enough) -> the network with its best epoch's weights, and what came of it."""
+RunTrial = Callable[[TrialSetting, ReportEpoch, StoppingRule], tuple[nn.Module, TrainingResult]]
+"""Trains once under a setting and returns the network with its best epoch's weights, and the training's result."""
 
 
 @dataclass(frozen=True)
-class Tuned:
+class TuningResult:
     """The trial best on validation, with its network, and all trials."""
 
     setting: TrialSetting
@@ -62,143 +63,171 @@ class Tuned:
     trained: TrainingResult
     trials: tuple[Trial, ...]
     images: int
-    """Of all trials."""
+    """Images that all trials together were trained on."""
 
     @property
     def choice(self) -> Config:
-        """What was chosen: the trial, its tuned values, its epoch."""
+        """The number of the chosen trial, its tuned values and its epoch."""
         chosen = next(trial for trial in self.trials if trial.chosen)
         return {"trial": chosen.trial, **chosen.config, "epoch": self.trained.epoch}
 
 
-class Halving:
-    """Ray Tune's asynchronous successive halving, asked for each trial in turn; it knows a trial by its number only."""
-
-    def __init__(self, tuning: Tuning, epochs: int) -> None:
-        from ray.tune.schedulers import AsyncHyperBandScheduler
-
-        self.scheduler = AsyncHyperBandScheduler(
-            "epoch",
-            "quality",
-            "max",
-            max_t=epochs,
-            grace_period=min(tuning.grace, epochs),
-            reduction_factor=tuning.reduction,
-        )
-
-    def begin(self, trial: int) -> Enough:
-        """What a new trial is to be asked after each epoch: whether it is to stop."""
-        label = SimpleNamespace(trial_id=str(trial))
-        self.scheduler.on_trial_add(None, label)  # type: ignore[arg-type]
-
-        def enough(epoch: int, quality: tuple[float, float]) -> bool:
-            result = {"epoch": epoch, "quality": quality[0]}
-            return self.scheduler.on_trial_result(None, label, result) == self.scheduler.STOP  # type: ignore[arg-type]
-
-        return enough
-
-
 @dataclass
-class _Seen:
-    """What a trial reported, for the trial that fails."""
+class _TrialProgress:
+    """What a trial has reported so far: all that is known of a trial that fails."""
 
     epoch: int = 0
     images: int = 0
 
 
 @dataclass
-class _Tuner:
+class _BestTrial:
+    number: int
+    setting: TrialSetting
+    network: nn.Module
+    trained: TrainingResult
+
+
+ConfigKey = tuple[tuple[str, Value], ...]
+
+
+def _key(config: Config) -> ConfigKey:
+    return tuple(config.items())
+
+
+@dataclass
+class _TrialRunner:
+    """Runs trials and remembers their rows, their errors and the best of them."""
+
     tuning: Tuning
     recipe: TrialSetting
-    defaults: Mapping[str, Value]
-    seed: int
     sign: int
-    attempt: Attempt
+    run_trial: RunTrial
     report: ReportProgress
+    halving: SuccessiveHalving
     trials: list[Trial] = field(default_factory=list)
     errors: list[Exception] = field(default_factory=list)
-    known: dict[tuple[tuple[str, Value], ...], float | None] = field(default_factory=dict)
+    qualities: dict[ConfigKey, float | None] = field(default_factory=dict)
+    """Each configuration that was tried, with its quality; None for a trial that failed."""
     images: int = 0
-    best: tuple[int, TrialSetting, nn.Module, TrainingResult] | None = None
+    best: _BestTrial | None = None
 
-    def tune(self) -> Tuned:
-        self.halving = Halving(self.tuning, longest(self.tuning, self.recipe.training.epochs))
-        config: Config | None = self.recipe.config(keys_for(self.tuning, self.defaults))
-        assert config is not None
-        search = search_for(self.tuning, self.defaults, self.seed, config, self._try(config))
-        while len(self.trials) < self.tuning.trials and (config := self._new(search)) is not None:
-            search.learn(self._try(config))
-        if self.best is None:
-            raise self._failure()
-        number, setting, network, trained = self.best
-        trials = tuple(replace(trial, chosen=trial.trial == number) for trial in self.trials)
-        return Tuned(setting, network, trained, trials, self.images)
-
-    def _new(self, search: Search) -> Config | None:
-        """A configuration not tried yet; the same one would only come to the same again."""
-        for _ in range(ATTEMPTS):
-            config = search.suggest()
-            if (key := tuple(config.items())) not in self.known:
-                return config
-            search.learn(self.known[key])
-        return None
-
-    def _try(self, config: Config) -> float | None:
-        """Run one trial and note it; its quality, or None where it failed."""
-        began, number, seen = time.perf_counter(), len(self.trials) + 1, _Seen()
-        state, reason, value, quality = "finished", "", None, None
+    def run(self, config: Config) -> float | None:
+        """Run one trial and add its row; return its quality, or None where it failed."""
+        began = time.perf_counter()
+        number = len(self.trials) + 1
+        progress = _TrialProgress()
+        trial = Trial(number, config, epochs=0, value=None, seconds=0.0, state="finished")
+        quality: float | None = None
 
         def report(epoch: int, epochs: int, value: float, images: int) -> None:
-            seen.epoch, seen.images = epoch, images
-            self.report(epoch, epochs, value, self.images + images, number, self.tuning.trials)
+            progress.epoch = epoch
+            progress.images = images
+            total = self.images + images
+            self.report(epoch, epochs, value, total, trial=number, trials=self.tuning.trials)
 
         try:
-            setting = self.recipe.changed(config)
-            network, trained = self.attempt(setting, report, self.halving.begin(number))
+            setting = self.recipe.with_values(config)
+            should_stop = self.halving.stopping_rule(number)
+            network, trained = self.run_trial(setting, report, should_stop)
         except (TrainingError, NotApplicable, torch.OutOfMemoryError) as error:
-            self.errors.append(
-                error.with_traceback(None)
-            )  # the frames would hold on to the network
-            state, reason = "failed", str(error).strip()
+            # The frames of the traceback would hold on to the network.
+            self.errors.append(error.with_traceback(None))
+            trial = replace(trial, state="failed", reason=str(error).strip())
         else:
-            quality, value = trained.quality[0], self.sign * trained.quality[0]
-            state = "stopped" if trained.epochs < setting.training.epochs else "finished"
-            if self.best is None or trained.quality > self.best[3].quality:
-                self.best = number, setting, network, trained
-        self.images += seen.images
-        self.known[tuple(config.items())] = quality
-        self.trials.append(
-            Trial(
-                number, config, seen.epoch, value, time.perf_counter() - began, state, reason=reason
-            )
-        )
+            quality = trained.quality[0]
+            ended_early = trained.epochs < setting.training.epochs
+            state = "stopped" if ended_early else "finished"
+            trial = replace(trial, value=self.sign * quality, state=state)
+            if self.best is None or trained.quality > self.best.trained.quality:
+                self.best = _BestTrial(number, setting, network, trained)
+        self.images += progress.images
+        self.qualities[_key(config)] = quality
+        seconds = time.perf_counter() - began
+        self.trials.append(replace(trial, epochs=progress.epoch, seconds=seconds))
         return quality
 
-    def _failure(self) -> Exception:
-        error = next(
-            (error for error in self.errors if not isinstance(error, NotApplicable)), self.errors[0]
+    def draw_new(self, search: Search) -> Config | None:
+        """Draw a configuration that was not tried yet; None where the search comes up with no other.
+
+        The same configuration would only come to the same result again, so the search is told that result instead.
+        """
+        for _ in range(MAX_DRAWS):
+            config = search.suggest()
+            if _key(config) not in self.qualities:
+                return config
+            search.learn(self.qualities[_key(config)])
+        return None
+
+    def result(self) -> TuningResult:
+        """Return the best trial; raises the error of one of them where all failed."""
+        best = self.best
+        if best is None:
+            raise self._failure()
+        trials = tuple(replace(trial, chosen=trial.trial == best.number) for trial in self.trials)
+        return TuningResult(
+            setting=best.setting,
+            network=best.network,
+            trained=best.trained,
+            trials=trials,
+            images=self.images,
         )
+
+    def _failure(self) -> Exception:
+        """Return the error that the cell fails with: a trial's failure before a trial that did not apply."""
+        failures = [error for error in self.errors if not isinstance(error, NotApplicable)]
+        error = (failures or self.errors)[0]
         if not isinstance(error, HeadwaterError):
             return error
-        return type(error)(
-            f"all {len(self.errors)} trials failed, one with: {error.message}",
-            subject=error.subject,
-            hint=error.hint,
-        )
+        message = f"all {len(self.errors)} trials failed, one with: {error.message}"
+        return type(error)(message, subject=error.subject, hint=error.hint)
 
 
 def tune(
     tuning: Tuning,
     recipe: TrialSetting,
+    *,
     defaults: Mapping[str, Value],
     seed: int,
     sign: int,
-    attempt: Attempt,
+    run_trial: RunTrial,
     report: ReportProgress,
-) -> Tuned:
-    """Search a cell's space on validation and return the best trial; the first is the recipe as it stands.
+) -> TuningResult:
+    """Search a cell's space on validation; the first trial is the recipe as it stands.
 
-    ``defaults`` are the adaptation's options; keys of the space that neither it nor [training] has are dropped. A trial
-    whose loss is no number, that cannot apply or that runs out of memory is a failed trial; where all fail, so does the cell.
+    A trial whose loss is no number, that cannot apply or that runs out of memory is a failed trial. Where all fail,
+    so does the cell.
+
+    Args:
+        tuning: The space, the number of trials and the rungs.
+        recipe: The setting of the first trial; the others change its values.
+        defaults: The adaptation's options. Keys of the space that neither they nor [training] have are dropped.
+        seed: Seed of the draws.
+        sign: 1 where a higher metric is better, -1 where a lower one is.
+        run_trial: Trains once under a setting.
+        report: Called after each epoch, with images added up over trials.
+
+    Returns:
+        The trial best on validation, among equals the earliest.
+
+    Raises:
+        HeadwaterError, torch.OutOfMemoryError: Every trial failed; the error of one of them.
     """
-    return _Tuner(tuning, recipe, defaults, seed, sign, attempt, report).tune()
+    max_epochs = longest(tuning, recipe.training.epochs)
+    runner = _TrialRunner(
+        tuning=tuning,
+        recipe=recipe,
+        sign=sign,
+        run_trial=run_trial,
+        report=report,
+        halving=SuccessiveHalving(tuning, max_epochs),
+    )
+    first = recipe.values(keys_for(tuning, defaults))
+    quality = runner.run(first)
+    search = search_for(tuning, defaults, seed, recipe=first, quality=quality)
+    while len(runner.trials) < tuning.trials:
+        config = runner.draw_new(search)
+        if config is None:
+            break
+        search.learn(runner.run(config))
+    return runner.result()

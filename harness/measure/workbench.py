@@ -1,4 +1,4 @@
-"""Workbench: what every job on a worker shares, kept warm between jobs."""
+"""Keep what every job on a worker shares warm between jobs; and say what a job returns."""
 
 from __future__ import annotations
 
@@ -17,78 +17,97 @@ from headwater.harness.planning.files import Files
 from headwater.harness.planning.job import Job
 from headwater.leaderboard.store.records import CurvePoint, Measurement, Trial
 from headwater.registry import Evidence, Pyramid, Registry, SourceModel, Task, TaskType
+from headwater.registry.cache import write_atomically
 from headwater.registry.cards.analysis import Reading
 
 
 class ReportProgress(Protocol):
-    """Told after each epoch: (epoch, epochs, validation metric, images so far), and which trial of how many; may raise to stop."""
+    """Called by a job after each epoch; may raise to stop it."""
 
     def __call__(
         self, epoch: int, epochs: int, value: float, images: int, trial: int = 0, trials: int = 0
-    ) -> None: ...
+    ) -> None:
+        """Hear how far a job is.
+
+        Args:
+            epoch: The epoch that ended, from 1.
+            epochs: Of how many.
+            value: The validation metric.
+            images: Images processed so far.
+            trial: Of a tuned cell, the trial under way, from 1.
+            trials: Of how many.
+        """
 
 
 @dataclass
 class Workbench:
-    """The registry, the device, the store's files, and what was built or mapped for the last jobs."""
+    """The registry, the device, the store's files, and what was built or mapped for the last jobs.
+
+    A worker has one and runs one job at a time on it.
+    """
 
     registry: Registry
     files: Files
     device: Device
     backbones: BackboneCache = field(default_factory=BackboneCache)
     prepared_tasks: dict[tuple[object, int], Prepared] = field(default_factory=dict)
+    """Mapped data by task identity and image size."""
     decoded_images: int = 0
     """Images decoded since the worker last set this to 0: nobody on the node had them."""
     flaw_notes: dict[str, str] = field(default_factory=dict)
-    """What is wrong with the annotations of the tasks that were asked for since the worker last emptied this, by task."""
+    """By task, the note on its flawed annotations, of tasks that were asked for since the worker last emptied this."""
     last_evidence: tuple[object, Evidence] | None = None
-    """The evidence of the last estimate: its statistics serve the next estimator too."""
+    """The evidence of the last estimate, with its key: its statistics serve the next estimator too."""
 
     def task_type(self, task: Task) -> TaskType:
+        """Return the card of a task's type."""
         return self.registry.task_type(task.type)
 
     def prepared(self, task: Task, image_size: int) -> Prepared:
+        """Return a task's images and targets, mapped; they are decoded if the node does not have them yet."""
         key = (task.identity(), image_size)
         if key not in self.prepared_tasks:
-            self.prepared_tasks[key] = prepare(
-                task, self.task_type(task), image_size, self.device.threads
-            )
-            self.decoded_images += self.prepared_tasks[key].decoded
-        if flawed := self.prepared_tasks[key].flawed:
+            prepared = prepare(task, self.task_type(task), image_size, self.device.threads)
+            self.prepared_tasks[key] = prepared
+            self.decoded_images += prepared.decoded
+        flawed = self.prepared_tasks[key].flawed
+        if flawed:
             self.flaw_notes[task.name] = flawed.of_task(task.name)
         return self.prepared_tasks[key]
 
     def backbone(
         self, source: SourceModel, job: Job, *, dense: bool = False
     ) -> tuple[Backbone, int | Pyramid]:
-        """A fresh copy of the job's source, weights loaded, and its width; ``dense``: one that gives maps."""
-        return self.backbones.get(
-            source, job.image_size, job.record.seed or 0, self.checkpoint(job), dense=dense
-        )
+        """Return a fresh copy of the job's source, weights loaded, and its width; ``dense``: a backbone that gives maps."""
+        checkpoint = self.files.checkpoint(job.checkpoint) if job.checkpoint else None
+        return self._copy(source, job, checkpoint, dense=dense)
 
     def load_source(self, name: str, job: Job, *, dense: bool = False) -> Backbone:
-        """A fresh copy of a source beside the job's own, to be fed as that one is.
+        """Return a fresh copy of another source than the job's own, for images normalised as the job's source wants them.
 
-        A chain only where the job says which training made its weights. Random numbers go on as if it had not been built.
+        A chain can be loaded only where the job says which training made its weights. Random numbers go on as if the
+        source had not been built.
         """
-        source, given = self.registry.source(name), self.registry.source(job.record.source)
-        trained = job.beside.get(source.name)
-        checkpoint = self.files.checkpoint(trained) if trained else None
+        source = self.registry.source(name)
+        training_job = job.beside.get(source.name)
+        checkpoint = self.files.checkpoint(training_job) if training_job else None
         with torch.random.fork_rng(range(torch.cuda.device_count())):
-            backbone, _ = self.backbones.get(
-                source, job.image_size, job.record.seed or 0, checkpoint, dense=dense
-            )
-        return normalise_like(given, backbone, source)
+            backbone, _ = self._copy(source, job, checkpoint, dense=dense)
+        return normalise_like(self.registry.source(job.record.source), backbone, source)
+
+    def _copy(
+        self, source: SourceModel, job: Job, checkpoint: Path | None, *, dense: bool
+    ) -> tuple[Backbone, int | Pyramid]:
+        return self.backbones.get(
+            source, job.image_size, seed=job.record.seed or 0, checkpoint=checkpoint, dense=dense
+        )
 
     def evidence(self, job: Job, load: Callable[[], Evidence]) -> Evidence:
-        """What a job's estimator looks at, kept for the next ones of the same source, task and subset."""
+        """Return what a job's estimator looks at, kept for the next ones of the same source, task and subset."""
         key = (job.features, job.record.size, job.record.seed)
         if self.last_evidence is None or self.last_evidence[0] != key:
             self.last_evidence = key, load()
         return self.last_evidence[1]
-
-    def checkpoint(self, job: Job) -> Path | None:
-        return self.files.checkpoint(job.checkpoint) if job.checkpoint else None
 
 
 @dataclass(frozen=True)
@@ -98,9 +117,13 @@ class JobResult:
     metrics: tuple[Measurement, ...] = ()
     curves: tuple[CurvePoint, ...] = ()
     images: int = 0
+    """Images processed: trained on in all epochs and trials, or extracted."""
     train_images: int | None = None
+    """Images of the target that were allowed, validation included."""
     artifacts: dict[str, str] = field(default_factory=dict)
+    """Paths by role, relative to the store's folder of files."""
     choice: dict[str, object] = field(default_factory=dict)
+    """What was chosen on validation, such as the epoch."""
     readings: tuple[Reading, ...] = ()
     trials: tuple[Trial, ...] = ()
     note: str = ""
@@ -109,6 +132,5 @@ class JobResult:
 
 
 def save_array(path: Path, array: np.ndarray) -> None:
-    from headwater.registry.cache import write_atomically
-
+    """Write an array as .npy; the file is whole or not there."""
     write_atomically(path, lambda temporary: np.save(temporary, array))

@@ -116,7 +116,13 @@ def context(folder, adaptation="source_only", **changes):
     assert outcome.state is State.DONE, outcome.reason
     cell: LoadedCell = load_cell(job, worker.bench)
     backbone, width = worker.bench.backbone(cell.source, job)
-    return cell, backbone, make_context(cell, worker.bench, backbone, torch.nn.Linear(width, 3), 12)
+    return (
+        cell,
+        backbone,
+        make_context(
+            cell, worker.bench, backbone=backbone, head=torch.nn.Linear(width, 3), steps=12
+        ),
+    )
 
 
 def test_classes_listed_in_another_order_are_matched_by_name(tmp_path):

@@ -1,17 +1,20 @@
 """Tuning: the same trials for every source, poor ones stopped, the best on validation tested, and all of them recorded."""
 
 import math
+import random
 import re
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import headwater as hw
+from headwater.harness.measure.halving import SuccessiveHalving
 from headwater.harness.measure.training import TrainingResult
 from headwater.harness.measure.trial_search import OptunaSearch, search_for
-from headwater.harness.measure.tuning import Halving, TrialSetting, tune
+from headwater.harness.measure.tuning import TrialSetting, tune
 from headwater.harness.planning.planner import plan
 from headwater.harness.planning.spec import Spec, Training, Tuning
 from headwater.harness.planning.tuning_space import check_space, keys_for, longest
@@ -37,7 +40,7 @@ def tuning(**given):
 
 
 def drawn(settings, options, seed=0, count=6):
-    search = search_for(settings, options, seed, {}, None)
+    search = search_for(settings, options, seed, recipe={}, quality=None)
     return [search.suggest() for _ in range(count)]
 
 
@@ -181,26 +184,56 @@ def by_hand(curves, grace, reduction, longest):
     return lasted
 
 
-@pytest.mark.parametrize(("grace", "reduction"), [(1, 2), (1, 3), (2, 3), (3, 3), (20, 3)])
-def test_trials_stop_where_successive_halving_written_out_stops_them(grace, reduction):
-    import random
+def noisy_curves(seed, epochs=9, count=12):
+    """Curves that rise at different rates, with some equal values and now and then none."""
+    dice = random.Random(seed)
+    slopes = [dice.random() / 5 for _ in range(count)]
+    curves = [[dice.random() + epoch * slope for epoch in range(epochs)] for slope in slopes]
+    curves[4] = list(curves[2])
+    return curves
 
-    dice = random.Random(grace * 10 + reduction)
-    curves = [
-        [dice.random() + epoch * slope for epoch in range(9)]
-        for slope in (dice.random() / 5 for _ in range(12))
+
+def last_epoch(should_stop, curve):
+    for epoch, quality in enumerate(curve, 1):
+        if should_stop(epoch, (quality, 0.0)):
+            return epoch
+    return len(curve)
+
+
+RUNGS = [(1, 2), (1, 3), (2, 3), (3, 3), (20, 3)]
+
+
+@pytest.mark.parametrize(("grace", "reduction"), RUNGS)
+def test_trials_stop_where_successive_halving_written_out_stops_them(grace, reduction):
+    curves = noisy_curves(grace * 10 + reduction)
+    halving = SuccessiveHalving(tuning(grace=grace, reduction=reduction), 9)
+    lasted = [
+        last_epoch(halving.stopping_rule(number), curve) for number, curve in enumerate(curves, 1)
     ]
-    halving, lasted = Halving(tuning(grace=grace, reduction=reduction), 9), []
-    for number, curve in enumerate(curves, 1):
-        enough = halving.begin(number)
-        lasted.append(
-            next(
-                (epoch for epoch, quality in enumerate(curve, 1) if enough(epoch, (quality, 0.0))),
-                9,
-            )
-        )
     assert lasted == by_hand(curves, grace, reduction, 9)
     assert (min(lasted) < 9) == (grace < 9)
+
+
+@pytest.mark.parametrize(("grace", "reduction"), RUNGS)
+def test_every_decision_is_that_of_ray_tunes_scheduler(grace, reduction):
+    schedulers = pytest.importorskip("ray.tune.schedulers")
+    for seed in range(20):
+        curves = noisy_curves(seed, epochs=27)
+        curves[7][0] = curves[7][2] = math.nan
+        halving = SuccessiveHalving(tuning(grace=grace, reduction=reduction), 27)
+        scheduler = schedulers.AsyncHyperBandScheduler(
+            "epoch", "quality", "max", max_t=27, grace_period=grace, reduction_factor=reduction
+        )
+        for number, curve in enumerate(curves, 1):
+            label = SimpleNamespace(trial_id=str(number))
+            scheduler.on_trial_add(None, label)
+            should_stop = halving.stopping_rule(number)
+            for epoch, quality in enumerate(curve, 1):
+                result = {"epoch": epoch, "quality": quality}
+                stops = scheduler.on_trial_result(None, label, result) == scheduler.STOP
+                assert should_stop(epoch, (quality, 0.0)) == stops
+                if stops:
+                    break
 
 
 # -- trials -----------------------------------------------------------------------------------------------------
@@ -212,7 +245,7 @@ class Bowl:
     def __init__(self, fails=0.05):
         self.settings, self.fails = [], fails
 
-    def __call__(self, setting, report, enough):
+    def __call__(self, setting, report, should_stop):
         rate, epochs = setting.training.learning_rate, setting.training.epochs
         self.settings.append(setting)
         best = -abs(math.log10(rate) + 2)
@@ -220,15 +253,27 @@ class Bowl:
             report(epoch, epochs, best, 10 * epoch)
             if rate > self.fails and epoch == 2:
                 raise TrainingError("the loss became nan in epoch 2")
-            if enough(epoch, (best, 0.0)):
+            if should_stop(epoch, (best, 0.0)):
                 break
         return f"network at {rate}", TrainingResult(
             (), epoch, epoch, 10 * epoch, {"accuracy": best}, (best, 0.0)
         )
 
 
-def tuned(attempt, settings=None, recipe=RECIPE, heard=lambda *_: None):
-    return tune(settings or tuning(trials=8), recipe, {"head_scale": 1.0}, 0, 1, attempt, heard)
+def ignore(*_, **__):
+    """Hear a report and do nothing."""
+
+
+def tuned(run_trial, settings=None, recipe=RECIPE, heard=ignore):
+    return tune(
+        settings or tuning(trials=8),
+        recipe,
+        defaults={"head_scale": 1.0},
+        seed=0,
+        sign=1,
+        run_trial=run_trial,
+        report=heard,
+    )
 
 
 def test_the_first_trial_is_the_recipe_and_the_best_on_validation_is_chosen():
@@ -275,7 +320,7 @@ def test_when_every_trial_fails_the_cell_fails_with_the_reason():
 
 
 def test_a_cell_no_trial_of_which_applies_is_skipped():
-    def attempt(setting, report, enough):
+    def attempt(setting, report, should_stop):
         raise NotApplicable("too deep")
 
     with pytest.raises(NotApplicable, match="all 8 trials failed, one with: too deep"):
@@ -284,17 +329,25 @@ def test_a_cell_no_trial_of_which_applies_is_skipped():
 
 def test_among_equal_trials_the_recipe_is_kept():
     found = tuned(
-        lambda setting, report, enough: (None, TrainingResult((), 1, 9, 90, {}, (0.5, -1.0)))
+        lambda setting, report, should_stop: (None, TrainingResult((), 1, 9, 90, {}, (0.5, -1.0)))
     )
     assert found.choice["trial"] == 1
 
 
 def test_lower_is_better_metrics_are_recorded_as_they_are():
-    def attempt(setting, report, enough):
+    def attempt(setting, report, should_stop):
         error = abs(math.log10(setting.training.learning_rate) + 2)
         return None, TrainingResult((), 1, 9, 90, {"mae": error}, (-error, 0.0))
 
-    found = tune(tuning(trials=6), RECIPE, {}, 0, -1, attempt, lambda *_: None)
+    found = tune(
+        tuning(trials=6),
+        RECIPE,
+        defaults={},
+        seed=0,
+        sign=-1,
+        run_trial=attempt,
+        report=ignore,
+    )
     assert (
         min(trial.value for trial in found.trials)
         == next(trial.value for trial in found.trials if trial.chosen)
@@ -311,7 +364,11 @@ def test_nothing_is_tried_twice_and_a_small_space_ends_early():
 
 def test_progress_names_the_trial_and_adds_up_images():
     heard = []
-    found = tuned(Bowl(), tuning(trials=3), heard=lambda *step: heard.append(step))
+
+    def report(*step, trial, trials):
+        heard.append((*step, trial, trials))
+
+    found = tuned(Bowl(), tuning(trials=3), heard=report)
     assert {step[4:] for step in heard} == {(1, 3), (2, 3), (3, 3)}
     assert heard[-1][3] == found.images
     assert [step[3] for step in heard] == sorted(step[3] for step in heard)
@@ -329,7 +386,15 @@ def distance_of_late_trials(search):
     """How far, in powers of ten, the last ten of thirty trials lie from the best learning rate, over four seeds."""
     bowls = [Bowl(fails=1.0) for _ in range(4)]
     for seed, bowl in enumerate(bowls):
-        tune(tuning(trials=30, search=search, grace=9), RECIPE, {}, seed, 1, bowl, lambda *_: None)
+        tune(
+            tuning(trials=30, search=search, grace=9),
+            RECIPE,
+            defaults={},
+            seed=seed,
+            sign=1,
+            run_trial=bowl,
+            report=ignore,
+        )
     rates = [setting.training.learning_rate for bowl in bowls for setting in bowl.settings[-10:]]
     return sum(abs(math.log10(rate) + 2) for rate in rates) / len(rates)
 
@@ -362,7 +427,7 @@ def test_optuna_is_not_asked_where_an_adaptation_has_none_of_the_keys():
 def test_without_optuna_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(HeadwaterError) as raised:
-        OptunaSearch({}, 0, 8, {}, None)
+        OptunaSearch({}, 0, trials=8)
     assert raised.value.hint == "pip install 'headwater[optuna]'"
 
 

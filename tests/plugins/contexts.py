@@ -69,18 +69,18 @@ def batch(count=6, seed=0):
 
 def trained(objective, epochs=2, **settings):
     """Train for a few steps by the harness's loop; returns the objective."""
-    judge = EpochCriterion(lambda: {"accuracy": 0.5}, "accuracy", 1)
+    criterion = EpochCriterion(lambda: {"accuracy": 0.5}, "accuracy", 1)
     batches = [batch(6, seed) for seed in range(3)]
     recipe = Training(epochs=epochs, **settings)
     train(
         objective,
         lambda: iter(batches),
-        3,
-        recipe,
-        nn.functional.cross_entropy,
-        judge,
-        Device("cpu"),
-        lambda *_: None,
+        steps_per_epoch=3,
+        settings=recipe,
+        loss=nn.functional.cross_entropy,
+        criterion=criterion,
+        device=Device("cpu"),
+        report=lambda *_: None,
     )
     return objective
 

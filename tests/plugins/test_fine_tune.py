@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from headwater.harness.measure.device import Device
-from headwater.harness.measure.training import _optimiser
+from headwater.harness.measure.training import build_optimiser
 from headwater.harness.planning.spec import Training
 from headwater.plugins.adaptations.fine_tune import fine_tune, from_scratch
 from headwater.plugins.linear_models.logistic import logistic
@@ -49,7 +49,7 @@ def test_each_stage_learns_at_the_decay_to_the_power_of_its_distance_from_the_he
     objective = fine_tune.method(given, layer_decay=0.5, head_scale=3.0)
     rates = {
         id(parameter): group["lr"]
-        for group in _optimiser(
+        for group in build_optimiser(
             objective.groups, Training(learning_rate=0.1), Device("cpu")
         ).param_groups
         for parameter in group["params"]

@@ -45,16 +45,16 @@ def trained(architecture, stages):
             images = torch.randn(4, 3, side, side, generator=generator)
             yield Batch(images, torch.randint(0, 3, (4,), generator=generator), torch.arange(4))
 
-    judge = EpochCriterion(lambda: {"accuracy": 0.5}, "accuracy", 1)
+    criterion = EpochCriterion(lambda: {"accuracy": 0.5}, "accuracy", 1)
     train(
         objective,
         batches,
-        3,
-        Training(epochs=2),
-        nn.functional.cross_entropy,
-        judge,
-        CPU,
-        lambda *_: None,
+        steps_per_epoch=3,
+        settings=Training(epochs=2),
+        loss=nn.functional.cross_entropy,
+        criterion=criterion,
+        device=CPU,
+        report=lambda *_: None,
     )
     return given.backbone, before, given.backbone.state_dict()
 

@@ -1,4 +1,4 @@
-"""Conformance: what a plugin promises, checked. Third parties run it on theirs in three lines:
+"""Checks of what a plugin promises. Third parties run them on theirs in three lines:
 
 @pytest.mark.parametrize("check", hw.conformance.conformance_cases("my_models.py"))
 def test_conforms(check):
@@ -23,24 +23,33 @@ __all__ = ["Check", "CheckResult", "checks", "conformance_cases", "examine", "ow
 
 
 def checks(card: Card, registry: Registry, beside: Sequence[Task] = ()) -> list[Check]:
-    """The named checks of a card, by its kind. A task type is tried on a task of that type ``beside`` it, or a registered one."""
-    kind = card.kind
+    """Return the named checks of a card.
+
+    Args:
+        card: A card of any kind.
+        registry: Where the cards that it names are looked up.
+        beside: Tasks on which a task type is tried before registered ones of its type.
+    """
     if isinstance(card, Domain):
         return [Check(card.name, "within", lambda: _domain_is_known(card, registry))]
     if isinstance(card, TaskType):
         from headwater.harness.conformance import task_type
 
         return task_type.checks(card, registry, beside)
-    made: list[Check] = importlib.import_module(
-        f"headwater.harness.conformance.{kind.value}"
-    ).checks(card, registry)
-    return made
+    kind = card.kind.value
+    module = importlib.import_module(f"headwater.harness.conformance.{kind}")
+    checks_of_kind: list[Check] = module.checks(card, registry)
+    return checks_of_kind
 
 
 def conformance_cases(plugin: PluginLike | Registry) -> list[ParameterSet]:
-    """Every check of every card of a plugin (a file, folder, module or card) or registry, for pytest.mark.parametrize.
+    """Return every check of every card of a plugin, for ``pytest.mark.parametrize``.
 
-    Raises BadPlugin where the plugin cannot be imported.
+    Args:
+        plugin: A file, folder, module or card; or a registry, for all of its cards.
+
+    Raises:
+        BadPlugin: The plugin cannot be imported, or registers nothing.
     """
     import pytest
 
@@ -54,25 +63,34 @@ def conformance_cases(plugin: PluginLike | Registry) -> list[ParameterSet]:
 
 
 def own_cards(registry: Registry) -> list[Card]:
-    """The cards that the registry's own plugins bring; raises BadPlugin for one that could not be used."""
+    """Return the cards that a registry has beside the bundled ones.
+
+    Raises:
+        BadPlugin: A plugin could not be used, or there are no such cards.
+    """
     bundled = Registry.discover()
-    known = {problem.plugin for problem in bundled.problems}
+    bundled_problems = {problem.plugin for problem in bundled.problems}
     for problem in registry.problems:
-        if problem.plugin not in known:
+        if problem.plugin not in bundled_problems:
             raise BadPlugin(
                 f"{problem.plugin}: {problem.reason}",
                 subject=problem.plugin,
                 hint="Mend the file and check it again.",
             )
-    derived = registry.cards[Kind.ESTIMATOR]  # an estimator's selector is not another card to check
-    found = [card for card in _all(registry) if card.name not in bundled.cards[card.kind]]
-    found = [card for card in found if not (card.kind is Kind.SELECTOR and card.name in derived)]
-    if not found:
+    estimators = registry.cards[Kind.ESTIMATOR]
+    cards = []
+    for card in _all(registry):
+        is_bundled = card.name in bundled.cards[card.kind]
+        # The selector that every estimator is too is not another card to check.
+        is_derived = card.kind is Kind.SELECTOR and card.name in estimators
+        if not is_bundled and not is_derived:
+            cards.append(card)
+    if not cards:
         hint = (
             "Decorate a function at the file's top level: headwater new source my/model shows how."
         )
         raise BadPlugin("the plugin registers nothing", hint=hint)
-    return found
+    return cards
 
 
 def _all(registry: Registry) -> list[Any]:

@@ -1,4 +1,4 @@
-"""What an adaptation promises: something to optimise that can be, or a solution that predicts."""
+"""Checks of an adaptation: an objective that can be optimised, or a solution that predicts."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headwater.harness.conformance.check import Check, broken, finite
-from headwater.harness.conformance.toys import CLASSES, clusters, network, stripes
+from headwater.harness.conformance.check import CardChecks, Check, broken, finite, promise
+from headwater.harness.conformance.toys import CLASSES, WIDTH, clusters, network, stripes
 from headwater.registry import (
     Adaptation,
     Batch,
@@ -29,36 +29,26 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 STEPS = 5
-RATE = 0.01
-TOGETHER = 0.02
-"""How far scores of cells solved together may lie from those solved alone, relative to the largest: iterative solvers have tolerances."""
+LEARNING_RATE = 0.01
+BUNDLE_TOLERANCE = 0.02
+"""How far scores of cells solved together may lie from those solved alone, relative to the largest:
+iterative solvers have tolerances."""
 
 
 def checks(card: Adaptation, registry: Registry) -> list[Check]:
-    subject = _OnImages(card, registry) if card.on == "images" else _OnFeatures(card, registry)
-    made = [
-        Check(card.name, "card", subject.card_is_sound),
-        Check(card.name, "applies", subject.applies, essential=True),
-        Check(card.name, "outputs", subject.outputs_fit),
-        Check(card.name, "learns", subject.learns),
-        Check(card.name, "deterministic", subject.is_deterministic),
-    ]
-    return (
-        [*made, Check(card.name, "together", subject.goes_together)]
-        if isinstance(subject, _OnFeatures)
-        else made
-    )
+    """Return the checks of an adaptation, on images or on features as the card says."""
+    kind = ImageAdaptationChecks if card.on == "images" else FeatureAdaptationChecks
+    return kind(card, registry).all()
 
 
-class _Subject:
-    def __init__(self, card: Adaptation, registry: Registry) -> None:
-        self.card = card
-        self.registry = registry
+class AdaptationChecks(CardChecks[Adaptation]):
+    """Checks that adaptations on images and on features share."""
 
     @cached_property
     def type(self) -> TaskType:
         return self.registry.task_type(stripes.type)
 
+    @promise("card")
     def card_is_sound(self) -> str:
         adaptations = self.registry.cards[Kind.ADAPTATION]
         if self.card.control not in adaptations and self.card.control != self.card.name:
@@ -69,42 +59,43 @@ class _Subject:
         return f"on {self.card.on} · {self.card.setting}"
 
 
-class _OnImages(_Subject):
+class ImageAdaptationChecks(AdaptationChecks):
+    """Checks of an adaptation that trains a toy network on toy images."""
+
     def objective(self) -> Objective:
         import torch
 
         from headwater.harness.measure.backbone import Backbone
 
         torch.manual_seed(0)
-        backbone, head = (
-            Backbone(network.network(network.input_size)),
-            self.type.methods.head(8, CLASSES),
-        )
+        backbone = Backbone(network.network(network.input_size))
+        head = self.type.methods.head(WIDTH, CLASSES)
         context = Context(
-            network,
-            stripes,
-            backbone,
-            head,
-            self.type.methods.loss,
-            STEPS,
+            source=network,
+            task=stripes,
+            backbone=backbone,
+            head=head,
+            loss=self.type.methods.loss,
+            steps=STEPS,
             images=lambda: iter([self._batch()]),
             load_source=lambda name: Backbone(network.network(network.input_size)),
             image_size=network.input_size,
             source_data=self._source_data() if self.card.needs_source else None,
         )
-        made = self.card.method(context, **self.card.options())
-        if not isinstance(made, Objective):
+        objective = self.card.method(context, **self.card.options())
+        if not isinstance(objective, Objective):
             raise broken(
-                f"it returned a {type(made).__name__}", "Return hw.Objective(network, groups)."
+                f"it returned a {type(objective).__name__}", "Return hw.Objective(network, groups)."
             )
-        return made
+        return objective
 
     def _source_data(self) -> SourceData:
-        """As of a chain on the target's own images."""
-        batch, methods = self._batch(), self.type.methods
+        """Return source data as a chain on the target's own images has them."""
+        batch = self._batch()
+        methods = self.type.methods
         return SourceData(
             repeat(batch),
-            methods.head(8, CLASSES),
+            methods.head(WIDTH, CLASSES),
             methods.loss,
             len(batch.rows),
             shares_classes=True,
@@ -117,6 +108,7 @@ class _OnImages(_Subject):
         images = torch.from_numpy(np.stack(split.images)).permute(0, 3, 1, 2).float() / 255
         return Batch(images, torch.tensor(split.targets), torch.arange(len(split.targets)))
 
+    @promise("applies", essential=True)
     def applies(self) -> str:
         try:
             objective = self.objective()
@@ -132,6 +124,7 @@ class _OnImages(_Subject):
             )
         return "applies"
 
+    @promise("outputs")
     def outputs_fit(self) -> str:
         batch = self._batch()
         outputs = self.objective().network(batch.images)
@@ -142,6 +135,7 @@ class _OnImages(_Subject):
             )
         return "outputs fit"
 
+    @promise("learns")
     def learns(self) -> str:
         losses = self._train()
         if not np.isfinite(losses).all():
@@ -153,6 +147,7 @@ class _OnImages(_Subject):
             )
         return "learns"
 
+    @promise("deterministic")
     def is_deterministic(self) -> str:
         if self._train() != self._train():
             raise broken(
@@ -166,7 +161,7 @@ class _OnImages(_Subject):
 
         objective, batch = self.objective(), self._batch()
         groups = [
-            {"params": list(group.parameters), "lr": RATE * group.scale}
+            {"params": list(group.parameters), "lr": LEARNING_RATE * group.scale}
             for group in objective.groups
         ]
         optimiser, losses = torch.optim.Adam(groups), []
@@ -186,35 +181,45 @@ class _OnImages(_Subject):
         return self.type.methods.loss(objective.network(batch.images), batch.targets)
 
 
-class _OnFeatures(_Subject):
-    """Two cells over the same clusters, one on a third of the other's rows."""
+class FeatureAdaptationChecks(AdaptationChecks):
+    """Checks of an adaptation that solves two cells over the same clusters.
+
+    One cell trains on a third of the other's rows.
+    """
 
     @cached_property
     def cells(self) -> list[Features]:
-        features, labels = clusters(90, 8)
+        features, labels = clusters(90, WIDTH)
+        validation = np.arange(60, 90)
         return [
-            Features(features, labels, np.arange(rows), np.arange(60, 90), CLASSES, self._measure)
+            Features(
+                features,
+                labels,
+                train_rows=np.arange(rows),
+                validation_rows=validation,
+                outputs=CLASSES,
+                measure=self._measure,
+            )
             for rows in (60, 20)
         ]
 
     def solutions(self, cells: Sequence[Features]) -> Sequence[Solution]:
-        made = self.card.method(cells, **self.card.options())
-        if not isinstance(made, Sequence) or not all(
-            isinstance(solution, Solution) for solution in made
-        ):
+        solutions = self.card.method(cells, **self.card.options())
+        is_list = isinstance(solutions, Sequence)
+        if not is_list or not all(isinstance(solution, Solution) for solution in solutions):
             raise broken(
-                f"it returned a {type(made).__name__}",
+                f"it returned a {type(solutions).__name__}",
                 "Return a list: hw.Solution(predict) for each cell.",
             )
-        if len(made) != len(cells):
+        if len(solutions) != len(cells):
             raise broken(
-                f"it returned {len(made)} solutions for {len(cells)} cells",
+                f"it returned {len(solutions)} solutions for {len(cells)} cells",
                 "Return one for each cell, in their order.",
             )
-        return made
+        return solutions
 
     def _scores(self, cells: Sequence[Features]) -> list[np.ndarray]:
-        features, _ = clusters(12, 8, seed=2)
+        features, _ = clusters(12, WIDTH, seed=2)
         return [np.asarray(solution.predict(features)) for solution in self.solutions(cells)]
 
     def _measure(self, scores: np.ndarray, targets: np.ndarray) -> float:
@@ -224,10 +229,12 @@ class _OnFeatures(_Subject):
             torch.from_numpy(np.asarray(scores)).float(), torch.from_numpy(targets)
         )["accuracy"]
 
+    @promise("applies", essential=True)
     def applies(self) -> str:
         self.solutions(self.cells)
         return "applies"
 
+    @promise("outputs")
     def outputs_fit(self) -> str:
         for scores in self._scores(self.cells):
             if scores.shape != (12, CLASSES) or np.isnan(scores).any():
@@ -237,8 +244,9 @@ class _OnFeatures(_Subject):
                 )
         return "outputs fit"
 
+    @promise("learns")
     def learns(self) -> str:
-        features, labels = clusters(60, 8, seed=3)
+        features, labels = clusters(60, WIDTH, seed=3)
         accuracy = min(
             self._measure(solution.predict(features), labels)
             for solution in self.solutions(self.cells)
@@ -248,20 +256,33 @@ class _OnFeatures(_Subject):
             raise broken(f"accuracy is {accuracy:.2f} on classes that lie far apart", hint)
         return "learns"
 
+    @promise("deterministic")
     def is_deterministic(self) -> str:
-        twice = zip(self._scores(self.cells), self._scores(self.cells), strict=True)
-        if not all(np.array_equal(one, other, equal_nan=True) for one, other in twice):
-            raise broken(
-                "two fits of the same data predict differently", "Seed whatever is random."
-            )
+        for first, second in zip(self._scores(self.cells), self._scores(self.cells), strict=True):
+            if not np.array_equal(first, second, equal_nan=True):
+                raise broken(
+                    "two fits of the same data predict differently", "Seed whatever is random."
+                )
         return "deterministic"
 
+    @promise("together")
     def goes_together(self) -> str:
-        """What a cell comes to does not depend on which others are solved with it."""
-        together, alone = self._scores(self.cells), [self._scores([cell])[0] for cell in self.cells]
-        for one, other in zip(together, alone, strict=True):
-            largest = np.abs(other[np.isfinite(other)]).max(initial=0.0)
-            if not np.allclose(one, other, rtol=TOGETHER, atol=TOGETHER * largest, equal_nan=True):
-                hint = "Each solution is that of its cell alone: let none of them see another's rows or random numbers."
-                raise broken("cells that are solved together predict otherwise than alone", hint)
+        """Check that a cell's scores do not depend on the cells that are solved with it."""
+        together = self._scores(self.cells)
+        alone = [self._scores([cell])[0] for cell in self.cells]
+        for in_bundle, by_itself in zip(together, alone, strict=True):
+            largest = np.abs(by_itself[np.isfinite(by_itself)]).max(initial=0.0)
+            is_close = np.allclose(
+                in_bundle,
+                by_itself,
+                rtol=BUNDLE_TOLERANCE,
+                atol=BUNDLE_TOLERANCE * largest,
+                equal_nan=True,
+            )
+            if not is_close:
+                raise broken(
+                    "cells that are solved together predict otherwise than alone",
+                    "Each solution is that of its cell alone: let none of them see another's rows "
+                    "or random numbers.",
+                )
         return "together as alone"

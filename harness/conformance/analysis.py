@@ -1,4 +1,4 @@
-"""What an analysis promises: readings of trained toy networks, and a view that shows them."""
+"""Checks of an analysis: readings of trained toy networks, and a view that shows them."""
 
 from __future__ import annotations
 
@@ -9,28 +9,21 @@ from math import isfinite
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from headwater.harness.conformance.check import Check, broken
+from headwater.harness.conformance.check import CardChecks, Check, broken, promise
 from headwater.harness.conformance.toys import CLASSES, network, stripes
 from headwater.leaderboard.store.records import Outcome, State
 from headwater.registry import Analysis, AnalysisView, Reading, Registry
 
 
 def checks(card: Analysis, registry: Registry) -> list[Check]:
-    trial = _Trial(card, registry)
-    return [
-        Check(card.name, "card", trial.card_is_sound, essential=True),
-        Check(card.name, "measures", trial.measures, essential=True),
-        Check(card.name, "shows", trial.shows),
-    ]
+    """Return the checks of an analysis."""
+    return AnalysisChecks(card, registry).all()
 
 
-class _Trial:
-    """The analysis applied to networks of the toy source on the toy task, with two seeds."""
+class AnalysisChecks(CardChecks[Analysis]):
+    """Checks of an analysis on networks of the toy source on the toy task, with two seeds."""
 
-    def __init__(self, card: Analysis, registry: Registry) -> None:
-        self.card = card
-        self.registry = registry
-
+    @promise("card", essential=True)
     def card_is_sound(self) -> str:
         if not isinstance(self.card.view, AnalysisView):
             raise broken(
@@ -70,6 +63,7 @@ class _Trial:
         outcomes = {job.id: worker.run(job) for job in made.jobs.values()}
         return next(outcomes[job.id] for job in made.jobs.values() if job.record.analysis)
 
+    @promise("measures", essential=True)
     def measures(self) -> str:
         if not all(isinstance(reading, Reading) for reading in self.readings):
             raise broken("it returned something else than readings", "Return a list of hw.Reading.")
@@ -83,6 +77,7 @@ class _Trial:
             )
         return f"{len(self.readings)} readings"
 
+    @promise("shows")
     def shows(self) -> str:
         import pandas as pd
 

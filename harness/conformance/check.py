@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from headwater.registry.errors import BadPlugin, HeadwaterError
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from headwater.registry import Flaw
+    from headwater.registry import Card, Flaw, Registry
 
 
 class Observation(str):
@@ -97,6 +97,48 @@ def examine(checks: Sequence[Check]) -> Iterator[CheckResult]:
             yield CheckResult(check, error.message, error.hint, error)
             if check.essential:
                 return
+
+
+Look = TypeVar("Look", bound=Callable[..., str])
+CheckedCard = TypeVar("CheckedCard", bound="Card")
+
+
+def promise(name: str, *, essential: bool = False) -> Callable[[Look], Look]:
+    """Mark a method of CardChecks as the check of that name."""
+
+    def mark(look: Look) -> Look:
+        _PROMISES[look] = (name, essential)
+        return look
+
+    return mark
+
+
+_PROMISES: dict[Callable[..., str], tuple[str, bool]] = {}
+"""The name of each method marked by ``promise``, and True where it is essential."""
+
+
+class CardChecks(Generic[CheckedCard]):
+    """The checks of one card, as methods marked by ``promise``; they share what is costly to make.
+
+    Args:
+        card: The card to check.
+        registry: Where it finds domains, task types and other cards.
+    """
+
+    def __init__(self, card: CheckedCard, registry: Registry) -> None:
+        self.card = card
+        self.registry = registry
+
+    def all(self) -> list[Check]:
+        """Return the checks in the order in which their methods stand, base classes first."""
+        checks = []
+        for owner in reversed(type(self).__mro__):
+            for method_name, method in vars(owner).items():
+                if callable(method) and method in _PROMISES:
+                    name, essential = _PROMISES[method]
+                    look = getattr(self, method_name)
+                    checks.append(Check(self.card.name, name, look, essential))
+        return checks
 
 
 def broken(message: str, hint: str) -> BadPlugin:

@@ -15,21 +15,28 @@ from headwater.registry.errors import BadPlugin
 if TYPE_CHECKING:
     from torch import nn
 
-PATIENCE = 300
-"""Seconds; a large network takes its time to load."""
+TIMEOUT = 300
+"""Seconds that the second process may take; a large network takes its time to load."""
 
-_PROGRAM = "import headwater, sys; from headwater.harness.conformance.elsewhere import answer; answer(sys.stdin.buffer.read())"
+_PROGRAM = """
+import sys
+import headwater
+from headwater.harness.conformance.elsewhere import print_digest
+print_digest(sys.stdin.buffer.read())
+"""
 
 
-def answer_elsewhere(card: SourceModel | Task, registry: Registry) -> str:
-    """The digest of what a fresh process makes of the card; raises BadPlugin where it makes nothing."""
+def digest_elsewhere(card: SourceModel | Task, registry: Registry) -> str:
+    """Return the digest of what a fresh process makes of the card.
+
+    Raises:
+        BadPlugin: It makes nothing: the process fails.
+    """
     from ray import cloudpickle
 
     request = cloudpickle.dumps((card.name, isinstance(card, SourceModel), registry.plugins))
     command = [sys.executable, "-P", "-W", "ignore", "-c", _PROGRAM]
-    done = subprocess.run(
-        command, input=request, capture_output=True, timeout=PATIENCE, check=False
-    )
+    done = subprocess.run(command, input=request, capture_output=True, timeout=TIMEOUT, check=False)
     if done.returncode:
         reason = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
         raise BadPlugin(
@@ -40,19 +47,17 @@ def answer_elsewhere(card: SourceModel | Task, registry: Registry) -> str:
     return str(json.loads(done.stdout.splitlines()[-1]))
 
 
-def answer(request: bytes) -> None:
-    """What the second process does: discover, make, print the digest."""
+def print_digest(request: bytes) -> None:
+    """Discover the plugins, make the card and print its digest: the work of the second process."""
     from ray import cloudpickle
 
     name, is_source, plugins = cloudpickle.loads(request)
     registry = Registry.discover(plugins)
-    print(
-        json.dumps(
-            _source_digest(registry.source(name))
-            if is_source
-            else _task_digest(registry.task(name))
-        )
-    )
+    if is_source:
+        digest = _source_digest(registry.source(name))
+    else:
+        digest = _task_digest(registry.task(name))
+    print(json.dumps(digest))
 
 
 def _source_digest(card: SourceModel) -> str:
@@ -62,18 +67,15 @@ def _source_digest(card: SourceModel) -> str:
 
 
 def weights_digest(network: nn.Module) -> str:
-    """Of every tensor of a network, by name."""
-    whole = hashlib.blake2b(digest_size=16)
-    for name, tensor in sorted(network.state_dict().items()):
-        whole.update(name.encode())
-        whole.update(tensor.detach().cpu().contiguous().reshape(-1).view(_byte()).numpy().tobytes())
-    return whole.hexdigest()
-
-
-def _byte() -> object:
+    """Return a digest of every tensor of a network, by name."""
     import torch
 
-    return torch.uint8
+    whole = hashlib.blake2b(digest_size=16)
+    for name, tensor in sorted(network.state_dict().items()):
+        values = tensor.detach().cpu().contiguous().reshape(-1)
+        whole.update(name.encode())
+        whole.update(values.view(torch.uint8).numpy().tobytes())
+    return whole.hexdigest()
 
 
 def _task_digest(card: Task) -> str:
@@ -83,12 +85,12 @@ def _task_digest(card: Task) -> str:
 
 
 def task_digest(splits: Mapping[str, Split], classes: Sequence[str]) -> str:
-    """Of every image and target of a task, in order."""
-    from headwater.harness.conformance.contents import content, meaning
+    """Return a digest of every image and target of a task, in order."""
+    from headwater.harness.conformance.contents import image_digest, target_digest
 
     whole = hashlib.blake2b(digest_size=16)
     for name, split in sorted(splits.items()):
         whole.update(repr((name, tuple(classes), len(split.images))).encode())
         for row in range(len(split.images)):
-            whole.update(content(split.images[row]) + meaning(split.targets[row]))
+            whole.update(image_digest(split.images[row]) + target_digest(split.targets[row]))
     return whole.hexdigest()

@@ -1,14 +1,15 @@
-"""What a selector promises: a score for every source it is asked about, the same every time."""
+"""Checks of a selector: a score for every source that it is asked about, the same every time."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
-from headwater.harness.conformance.check import Check, broken
+from headwater.harness.conformance.check import CardChecks, Check, broken, promise
 from headwater.harness.conformance.toys import network, stripes
-from headwater.registry import Question, Record, Registry, Selector
+from headwater.registry import Question, Record, Registry, Selector, SourceModel
 from headwater.registry.errors import NotApplicable
 
 BUDGET = 60.0
@@ -17,73 +18,88 @@ EPOCHS = 4
 SECONDS = 0.01
 """What measuring one source on one image for one epoch costs here."""
 
-_FACTS = {
-    "a": ("synthetic", 100, 0.7, "within-domain"),
-    "b": ("aerial", 10_000, 0.6, "cross-domain"),
-    "c": (None, None, None, None),
+
+class _SourceFacts(NamedTuple):
+    domain: str | None
+    images: int | None
+    accuracy: float | None
+    relation: str | None
+
+
+_SOURCES = {
+    "a": _SourceFacts("synthetic", 100, 0.7, "within-domain"),
+    "b": _SourceFacts("aerial", 10_000, 0.6, "cross-domain"),
+    "c": _SourceFacts(None, None, None, None),
 }
-_TASKS = {"toy/one": (0.6, 0.8, 0.7), "toy/two": (0.5, 0.4, 0.6), "toy/three": (0.7, 0.9, 0.8)}
-"""Other tasks, and what the sources reached there."""
+_QUALITIES = {"toy/one": (0.6, 0.8, 0.7), "toy/two": (0.5, 0.4, 0.6), "toy/three": (0.7, 0.9, 0.8)}
+"""Other tasks, and what the sources a, b and c reached there."""
 
 
 def checks(card: Selector, registry: Registry) -> list[Check]:
-    subject = _Subject(card)
-    return [
-        Check(card.name, "ranks", subject.ranks_all, essential=True),
-        Check(card.name, "deterministic", subject.is_deterministic),
-        Check(card.name, "order", subject.does_not_mind_the_order),
-        Check(card.name, "frugal", subject.does_without_records),
-    ]
+    """Return the checks of a selector."""
+    return SelectorChecks(card, registry).all()
 
 
-class _Subject:
-    def __init__(self, card: Selector) -> None:
-        self.card = card
+class SelectorChecks(CardChecks[Selector]):
+    """Checks of a selector on three toy sources, which other tasks have records of."""
+
+    def __init__(self, card: Selector, registry: Registry) -> None:
+        super().__init__(card, registry)
+        self.relations = {f"toy/{name}": facts.relation for name, facts in _SOURCES.items()}
         self.sources = [
             replace(
                 network,
                 name=f"toy/{name}",
-                domain=domain,
-                images=images,
-                accuracy=accuracy,
-                parameters=images,
+                domain=facts.domain,
+                images=facts.images,
+                accuracy=facts.accuracy,
+                parameters=facts.images,
             )
-            for name, (domain, images, accuracy, _) in _FACTS.items()
+            for name, facts in _SOURCES.items()
         ]
-        self.relations = {f"toy/{name}": relation for name, (_, _, _, relation) in _FACTS.items()}
 
-    def _asked(self) -> Question:
-        """A question that knows everything a question can."""
-        work = _Work()
+    def _question(self) -> Question:
+        """Return a question that knows everything a question can."""
+        work = _ToyWork()
         return Question(
-            stripes,
-            self.sources,
-            IMAGES,
-            self._records(),
-            self.relations,
-            {"synthetic": frozenset(), "aerial": frozenset({"synthetic"})},
-            work.estimate,
-            work.measure,
-            BUDGET,
-            lambda: work.seconds,
-            EPOCHS,
+            task=stripes,
+            sources=self.sources,
+            size=IMAGES,
+            records=self._records(),
+            relations=self.relations,
+            domain_parents={"synthetic": frozenset(), "aerial": frozenset({"synthetic"})},
+            estimate=work.estimate,
+            measure=work.measure,
+            budget=BUDGET,
+            spent=lambda: work.seconds,
+            epochs=EPOCHS,
         )
 
     def _records(self) -> list[Record]:
-        return [
-            Record(
-                source.name, task, f"{task} seed {seed}", quality + seed / 100, self.relations[source.name], source.images, 100, None,
-                {"logme": quality},
-            )
-            for task, qualities in _TASKS.items()
-            for seed in (0, 1)
-            for source, quality in zip(self.sources, qualities, strict=True)
-        ]  # fmt: skip
+        """Return what each source reached on each other task, over two seeds."""
+        records = []
+        for task, qualities in _QUALITIES.items():
+            for seed in (0, 1):
+                for source, quality in zip(self.sources, qualities, strict=True):
+                    records.append(self._record(source, task, seed, quality))
+        return records
+
+    def _record(self, source: SourceModel, task: str, seed: int, quality: float) -> Record:
+        return Record(
+            source=source.name,
+            task=task,
+            setting=f"{task} seed {seed}",
+            quality=quality + seed / 100,
+            relation=self.relations[source.name],
+            source_images=source.images,
+            task_images=100,
+            estimates={"logme": quality},
+        )
 
     def _rank(self, question: Question) -> Mapping[str, float]:
         return self.card.rank(question, **self.card.options())
 
-    def _check(self, scores: Mapping[str, float]) -> None:
+    def _check_scores(self, scores: Mapping[str, float]) -> None:
         missing = [source.name for source in self.sources if source.name not in scores]
         if missing:
             raise broken(
@@ -97,44 +113,45 @@ class _Subject:
                 "A score is a finite number, higher is better.",
             )
 
+    @promise("ranks", essential=True)
     def ranks_all(self) -> str:
-        self._check(self._rank(self._asked()))
+        self._check_scores(self._rank(self._question()))
         return "ranks every source"
 
+    @promise("deterministic")
     def is_deterministic(self) -> str:
-        if dict(self._rank(self._asked())) != dict(self._rank(self._asked())):
+        if dict(self._rank(self._question())) != dict(self._rank(self._question())):
             raise broken("the same question gets two answers", "Seed whatever is random.")
         return "deterministic"
 
+    @promise("order")
     def does_not_mind_the_order(self) -> str:
-        asked = self._asked()
-        there, back = (
-            self._rank(asked),
-            self._rank(
-                replace(self._asked(), sources=self.sources[::-1], records=asked.records[::-1])
-            ),
+        question = self._question()
+        reordered = replace(
+            self._question(), sources=self.sources[::-1], records=question.records[::-1]
         )
-        if any(
-            not math.isclose(there[name], back[name], rel_tol=1e-9, abs_tol=1e-12) for name in there
-        ):
-            raise broken(
-                "another order of the sources gets another answer",
-                "Break ties by equal scores, or by name.",
-            )
+        scores = self._rank(question)
+        again = self._rank(reordered)
+        for name, score in scores.items():
+            if not math.isclose(score, again[name], rel_tol=1e-9, abs_tol=1e-12):
+                raise broken(
+                    "another order of the sources gets another answer",
+                    "Break ties by equal scores, or by name.",
+                )
         return "order does not matter"
 
+    @promise("frugal")
     def does_without_records(self) -> str:
-        bare = Question(stripes, self.sources)
         try:
-            self._check(self._rank(bare))
+            self._check_scores(self._rank(Question(stripes, self.sources)))
         except NotApplicable as refusal:
             return f"without anything known: {refusal.message}"
         return "works without records"
 
 
 @dataclass
-class _Work:
-    """Estimates and measurements that need no training: the same for the same question."""
+class _ToyWork:
+    """Estimates and measurements without any training: the same for the same question."""
 
     seconds: float = field(default=0.0)
 
@@ -145,13 +162,16 @@ class _Work:
     def measure(
         self, sources: Sequence[str], *, size: int | None = None, epochs: int | None = None
     ) -> Mapping[str, float]:
-        cost, found = (size or IMAGES) * (epochs or EPOCHS) * SECONDS, {}
+        images = size or IMAGES
+        cost = images * (epochs or EPOCHS) * SECONDS
+        qualities = {}
         for source in sources:
             if self.seconds + cost <= BUDGET:
                 self.seconds += cost
-                found[source] = _draw(source) * (1 - 1 / (1 + (size or IMAGES)))
-        return found
+                qualities[source] = _draw(source) * (1 - 1 / (1 + images))
+        return qualities
 
 
 def _draw(text: str) -> float:
+    """Return a number in [0, 1) that only depends on the text."""
     return (sum(text.encode()) % 97) / 97

@@ -1,43 +1,32 @@
-"""What a task promises: it loads, the same every time, with sound labels and splits that share no image."""
+"""Checks of a task: it loads, the same every time, with sound labels and splits that share no image."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
-from headwater.harness.conformance.check import Check, Observation, broken
-from headwater.harness.conformance.contents import content
-from headwater.harness.conformance.elsewhere import answer_elsewhere, task_digest
+from headwater.harness.conformance.check import CardChecks, Check, Observation, broken, promise
+from headwater.harness.conformance.contents import image_digest
+from headwater.harness.conformance.elsewhere import digest_elsewhere, task_digest
 from headwater.registry import Kind, Registry, Split, Task, TaskType
 
-THUMBNAIL = 32
-"""Side, in pixels, at which images are decoded to see that they can be."""
+THUMBNAIL_SIDE = 32
+"""Side, in pixels, at which images are decoded, to see that they can be."""
 
-SHARED = 0.01
-"""Share of test images that may also be in train: large collections hold a few doubles."""
+MAX_SHARED = 0.01
+"""Largest share of test images that may also be in train: large collections hold a few doubles."""
 
 
 def checks(card: Task, registry: Registry) -> list[Check]:
-    subject = _Subject(card, registry)
-    named = {
-        "card": subject.card_is_sound,
-        "loads": subject.loads,
-        "labels": subject.labels_fit,
-        "decodes": subject.decodes,
-        "disjoint": subject.splits_are_disjoint,
-        "elsewhere": subject.same_elsewhere,
-    }
-    return [
-        Check(card.name, name, look, essential=name in ("card", "loads"))
-        for name, look in named.items()
-    ]
+    """Return the checks of a task."""
+    return TaskChecks(card, registry).all()
 
 
-class _Subject:
-    def __init__(self, card: Task, registry: Registry) -> None:
-        self.card = card
-        self.registry = registry
+class TaskChecks(CardChecks[Task]):
+    """Checks of a task's images and targets; its splits are loaded once."""
 
     @cached_property
     def type(self) -> TaskType:
@@ -49,6 +38,7 @@ class _Subject:
 
         return splits_of(self.card)
 
+    @promise("card", essential=True)
     def card_is_sound(self) -> str:
         metrics = {metric.name: metric.directed for metric in self.type.metrics}
         if self.card.metric and self.card.metric not in metrics:
@@ -60,46 +50,59 @@ class _Subject:
         if self.card.domain and self.card.domain not in domains:
             hint = f"Use one of: {', '.join(domains)}; or add a Domain to the plugin."
             raise broken(f"its domain {self.card.domain!r} is not known", hint)
-        return f"{self.card.type} by {metrics[self.card.metric or next(iter(metrics))]} · {self.card.domain or 'card lacks domain'}"
+        metric = metrics[self.card.metric or next(iter(metrics))]
+        return f"{self.card.type} by {metric} · {self.card.domain or 'card lacks domain'}"
 
+    @promise("loads", essential=True)
     def loads(self) -> str:
         splits, _ = self.loaded
         return f"{len(splits['train'].images):,} + {len(splits['test'].images):,} images"
 
+    @promise("labels")
     def labels_fit(self) -> str:
         from headwater.harness.data.prepared import load_usable
 
-        kept = load_usable(self.card, self.type, THUMBNAIL)
+        kept = load_usable(self.card, self.type, THUMBNAIL_SIDE)
         self.type.methods.outputs(kept.found["train"].targets, kept.classes)
         fits = self.type.counted(kept.classes) or "targets fit"
         return Observation(f"{fits} · {kept.flawed}" if kept.flaws else fits, kept.flaws)
 
+    @promise("decodes")
     def decodes(self) -> str:
         from headwater.harness.data.decoding import decode_all
 
         for split in self.loaded[0].values():
-            out = np.empty((len(split.images), THUMBNAIL, THUMBNAIL, 3), np.uint8)
-            decode_all(split.images, split.names, THUMBNAIL, out, threads=1)
+            out = np.empty((len(split.images), THUMBNAIL_SIDE, THUMBNAIL_SIDE, 3), np.uint8)
+            decode_all(split.images, split.names, THUMBNAIL_SIDE, out, threads=1)
         return "decodes"
 
+    @promise("disjoint")
     def splits_are_disjoint(self) -> str:
         splits, _ = self.loaded
-        train = {content(splits["train"].images[row]) for row in range(len(splits["train"].images))}
         test = splits["test"]
+        in_train = {image_digest(image) for image in _images(splits["train"])}
+        digests = map(image_digest, _images(test))
         shared = [
-            test.names[row] for row in range(len(test.images)) if content(test.images[row]) in train
+            name for name, digest in zip(test.names, digests, strict=True) if digest in in_train
         ]
-        if len(shared) > SHARED * len(test.images):
+        if len(shared) > MAX_SHARED * len(test.images):
             raise broken(
                 f"{len(shared)} test images are in train too, {shared[0]} the first",
                 "Take them out of one of the splits.",
             )
         return f"splits disjoint but for {len(shared)}" if shared else "splits disjoint"
 
+    @promise("elsewhere")
     def same_elsewhere(self) -> str:
-        if answer_elsewhere(self.card, self.registry) != task_digest(*self.loaded):
+        if digest_elsewhere(self.card, self.registry) != task_digest(*self.loaded):
             hint = (
                 "Seed whatever is random, sort what is listed, and depend on no time and no hash()."
             )
             raise broken("another process loads different data", hint)
         return "same in another process"
+
+
+def _images(split: Split) -> Iterator[Any]:
+    """Yield the images of a split, which may be any sequence by rows."""
+    for row in range(len(split.images)):
+        yield split.images[row]

@@ -1,16 +1,17 @@
-"""What a task type promises: targets without silent flaws, a head that learns them, predictions that can be measured, kept and shown."""
+"""Checks of a task type: targets without silent flaws, a head that learns them, predictions that can
+be measured, stored and shown."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headwater.harness.conformance.check import Check, broken, finite
+from headwater.harness.conformance.check import CardChecks, Check, broken, finite, promise
 from headwater.harness.conformance.toys import network
 from headwater.registry import (
     Annotations,
@@ -32,61 +33,63 @@ if TYPE_CHECKING:
     from headwater.harness.measure.backbone import Backbone
 
 IMAGES = 6
-"""Of the example's training images, from as many strata as there are."""
+"""How many of the example's training images are looked at, from as many strata as there are."""
+
 SIDE = 64
-STEPS, RATE = 20, 0.01
-KEPT = 1e4
-"""Predictions are kept in half precision, clamped to this."""
+"""Side of the images, in pixels."""
+
+STEPS = 20
+LEARNING_RATE = 0.01
+
+MAX_STORED = 1e4
+"""Predictions are stored in half precision, clamped to this."""
+
 ROUNDING = 1e-6
-DOUBT = 0.05
-"""What the default metric may lose in a short training that lowers the loss, relative to what it was or to 1."""
-CLOSE = 1e-2
+
+METRIC_TOLERANCE = 0.05
+"""What the default metric may lose in a short training that lowers the loss, relative to what it was
+or to 1."""
+
+LOSS_TOLERANCE = 1e-2
 """How far the loss of a batch may lie from that of the batch twice over, relative to it."""
+
+ENCODINGS = 8
+"""How often the same targets are encoded. A method that draws its targets at random may agree with
+itself once by chance, on six images even often; seven times in a row it does not."""
 
 
 def checks(card: TaskType, registry: Registry, beside: Sequence[Task] = ()) -> list[Check]:
-    """Of the card alone where there is no task of the type to try it on."""
+    """Return the checks of a task type; of its card alone where no task of the type is known.
+
+    Args:
+        card: The task type.
+        registry: Where a task of the type is looked for.
+        beside: Tasks that are preferred to those of the registry.
+    """
     task = example_of(card, registry, beside)
-    subject = _Subject(card, registry, task)
-    first = Check(card.name, "card", subject.card_is_sound, essential=True)
-    if task is None:
-        return [first]
-    named = {
-        "encodes": subject.encodes,
-        "flaws": subject.flaws_are_told,
-        "strata": subject.strata_fit,
-        "predicts": subject.predicts,
-        "loss": subject.loss_is_a_mean,
-        "learns": subject.learns,
-        "measures": subject.measures,
-        "direction": subject.direction_is_right,
-        "augments": subject.augments,
-        "probe": subject.probe_fits,
-        "picture": subject.pictures,
-        "deterministic": subject.is_deterministic,
-        "picklable": subject.pickles,
-    }
-    essential = ("encodes", "strata", "predicts", "loss")
-    return [
-        first,
-        *(
-            Check(card.name, name, look, essential=name in essential)
-            for name, look in named.items()
-        ),
-    ]
+    subject = TaskTypeChecks(card, registry, task)
+    return subject.all() if task else subject.all()[:1]
 
 
 def example_of(card: TaskType, registry: Registry, beside: Sequence[Task]) -> Task | None:
-    """A task of the type: one named beside it, or the last registered, which is a user's own where there is one."""
-    registered = (task for task in registry.cards[Kind.TASK].values() if isinstance(task, Task))
-    return next(
-        (task for task in [*beside, *reversed(list(registered))] if task.type == card.name), None
-    )
+    """Return a task of the type: one of those beside it, or the last registered, as a user's own is."""
+    registered = [task for task in registry.cards[Kind.TASK].values() if isinstance(task, Task)]
+    for task in [*beside, *reversed(registered)]:
+        if task.type == card.name:
+            return task
+    return None
 
 
 @dataclass(frozen=True)
 class _Example:
-    """A few training images of the task. images (K, S, S, 3) uint8, targets (K, ...)."""
+    """A few training images of the task.
+
+    Attributes:
+        images: (K, S, S, 3) uint8.
+        targets: (K, ...), as the task type encodes them.
+        classes: The names of the classes.
+        outputs: The width of the head.
+    """
 
     images: np.ndarray
     targets: np.ndarray
@@ -94,16 +97,26 @@ class _Example:
     outputs: int
 
 
-class _Subject:
+class TaskTypeChecks(CardChecks[TaskType]):
+    """Checks of a task type's methods on a few images of a task of the type.
+
+    Args:
+        card: The task type.
+        registry: Where the type that it is probed as is looked up.
+        task: The task; None where there is none, which leaves the check of the card.
+    """
+
     def __init__(self, card: TaskType, registry: Registry, task: Task | None) -> None:
-        self.card, self.registry, self.given = card, registry, task
+        super().__init__(card, registry)
         self.methods: TaskTypeMethods = card.methods
+        self._task = task
 
     @property
     def task(self) -> Task:
-        assert self.given is not None, "checks that need a task are not made without one"
-        return self.given
+        assert self._task is not None, "checks that need a task are not made without one"
+        return self._task
 
+    @promise("card", essential=True)
     def card_is_sound(self) -> str:
         names = [metric.name for metric in self.card.metrics]
         if not names or len(set(names)) < len(names):
@@ -117,7 +130,7 @@ class _Subject:
                 "See: headwater list task-types.",
             )
         shown = ", ".join(metric.directed for metric in self.card.metrics)
-        if self.given is None:
+        if self._task is None:
             return f"{shown} · tried on nothing: name a task of the type beside it, or register one"
         return f"{shown} · on {self.task.name}"
 
@@ -129,82 +142,109 @@ class _Subject:
         from headwater.harness.data.prepared import load_usable
         from headwater.harness.results.pictures import chosen
 
-        kept = load_usable(self.task, self.card, SIDE)
-        splits, classes, train = kept.splits, kept.classes, kept.found["train"].targets
-        rows = np.sort(chosen(self.methods.strata(train), IMAGES))
-        images = np.stack(
-            [decode(splits["train"].images[int(row)], SIDE, whole=self.card.dense) for row in rows]
+        usable = load_usable(self.task, self.card, SIDE)
+        split = usable.splits["train"]
+        targets = usable.found["train"].targets
+        rows = np.sort(chosen(self.methods.strata(targets), IMAGES))
+        images = [decode(split.images[int(row)], SIDE, whole=self.card.dense) for row in rows]
+        return _Example(
+            images=np.stack(images),
+            targets=targets[rows],
+            classes=usable.classes,
+            outputs=self.methods.outputs(targets, usable.classes),
         )
-        return _Example(images, train[rows], classes, self.methods.outputs(train, classes))
 
     @cached_property
     def _loaded(self) -> tuple[Split, tuple[str, ...]]:
-        """The training split as it stands, and the classes."""
+        """Return the training split as it stands, and the classes."""
         from headwater.harness.data.splits import splits_of
 
         splits, classes = splits_of(self.task)
-        return splits["train"], classes or self.methods.classes(
-            [*splits["train"].targets, *splits["test"].targets], self.task
-        )
+        if not classes:
+            targets = [*splits["train"].targets, *splits["test"].targets]
+            classes = self.methods.classes(targets, self.task)
+        return splits["train"], classes
 
-    def _encode(self, change: Callable[[list[Any]], None] = lambda targets: None) -> Encoded:
-        """The first images of the training split, their targets changed before."""
+    def _targets_as_loaded(self) -> list[Any]:
+        """Return the targets of the first images of the training split."""
+        split, _ = self._loaded
+        return [split.targets[row] for row in range(min(IMAGES, len(split.targets)))]
+
+    def _encode(self, targets: Sequence[Any]) -> Encoded:
+        """Encode targets as those of the first images of the training split."""
         from headwater.harness.data.decoding import shape_of
 
         split, classes = self._loaded
-        targets = [split.targets[row] for row in range(min(IMAGES, len(split.targets)))]
-        change(targets)
-        shape = lambda row: shape_of(split.images[row], split.names[row])  # noqa: E731
+
+        def shape(row: int) -> tuple[int, int]:
+            return shape_of(split.images[row], split.names[row])
+
         return self.methods.encode(
-            Annotations(self.task, targets, split.names[: len(targets)], classes, SIDE, shape)
+            Annotations(
+                self.task,
+                targets,
+                split.names[: len(targets)],
+                classes,
+                image_size=SIDE,
+                shape=shape,
+            )
         )
 
+    @promise("encodes", essential=True)
     def encodes(self) -> str:
-        found, again = self._encode(), self._encode()
-        if not isinstance(found, Encoded) or not isinstance(found.targets, np.ndarray):
+        encoded = self._encode(self._targets_as_loaded())
+        if not isinstance(encoded, Encoded) or not isinstance(encoded.targets, np.ndarray):
             raise broken(
-                f"encode returned a {type(found).__name__}",
+                f"encode returned a {type(encoded).__name__}",
                 "Return hw.Encoded(targets): one numpy array, of one shape an image.",
             )
-        if found.targets.dtype.kind not in "biuf":
+        kind = encoded.targets.dtype.kind
+        if kind not in "biuf":
             raise broken(
-                f"its targets are of type {found.targets.dtype}",
+                f"its targets are of type {encoded.targets.dtype}",
                 "Encode them as numbers, padded to one shape.",
             )
-        if not np.array_equal(
-            found.targets, again.targets, equal_nan=found.targets.dtype.kind == "f"
-        ):
-            raise broken(
-                "the same targets are encoded differently twice",
-                "Draw no random numbers in encode.",
-            )
-        left = IMAGES if found.rows is None else len(found.rows)
-        if found.rows is not None and not (np.diff(found.rows) > 0).all():
+        for _ in range(ENCODINGS - 1):
+            again = self._encode(self._targets_as_loaded())
+            if not np.array_equal(encoded.targets, again.targets, equal_nan=kind == "f"):
+                raise broken(
+                    "the same targets are encoded differently twice",
+                    "Draw no random numbers in encode.",
+                )
+        rows = encoded.rows
+        if rows is not None and not (np.diff(rows) > 0).all():
             raise broken("rows of the images kept do not ascend", "Keep the images in their order.")
-        if len(found.targets) > left:
+        images = IMAGES if rows is None else len(rows)
+        if len(encoded.targets) > images:
             raise broken(
-                f"{len(found.targets)} targets of {left} images",
+                f"{len(encoded.targets)} targets of {images} images",
                 "Return one for each image that is kept.",
             )
         if self.example.outputs < 1:
             raise broken(f"outputs is {self.example.outputs}", "It is the width of the head.")
-        return f"targets {self.example.targets.shape[1:]} {found.targets.dtype}"
+        return f"targets {self.example.targets.shape[1:]} {encoded.targets.dtype}"
 
+    @promise("flaws")
     def flaws_are_told(self) -> str:
-        """A target that is none, and one that is nothing known, end in DataError or in a flaw."""
+        """Check that a missing target, and one of a strange kind, end in DataError or in a flaw."""
         for wrong, called in ((None, "no target"), (object(), "a target of a strange kind")):
+            targets = [wrong, *self._targets_as_loaded()[1:]]
             try:
-                found = self._encode(lambda targets, wrong=wrong: targets.__setitem__(0, wrong))  # type: ignore[misc]
+                encoded = self._encode(targets)
             except HeadwaterError:
                 continue
             except Exception as error:
                 message = f"an image with {called} ends in {type(error).__name__}: {error}"
                 raise broken(message, "Raise hw.DataError, and name the image.") from error
-            if not found.flaws:
-                hint = "Raise hw.DataError naming the image, or leave it out and return an hw.Flaw that says so."
-                raise broken(f"an image with {called} is taken without a word", hint)
+            if not encoded.flaws:
+                raise broken(
+                    f"an image with {called} is taken without a word",
+                    "Raise hw.DataError naming the image, or leave it out and return an hw.Flaw "
+                    "that says so.",
+                )
         return "flaws told"
 
+    @promise("strata", essential=True)
     def strata_fit(self) -> str:
         strata = np.asarray(self.methods.strata(self.example.targets))
         if strata.shape != (len(self.example.targets),) or strata.dtype.kind not in "iu":
@@ -245,41 +285,44 @@ class _Subject:
         with torch.no_grad():
             return head.eval()(backbone.eval()(self._images[:images]))
 
+    @promise("predicts", essential=True)
     def predicts(self) -> str:
         import torch
 
         backbone, head = self._network()
-        found = self._predictions(backbone, head)
-        if (
-            not isinstance(found, torch.Tensor)
-            or not found.is_floating_point()
-            or len(found) != len(self.example.targets)
-        ):
-            what = (
-                f"{tuple(found.shape)} {found.dtype}"
-                if isinstance(found, torch.Tensor)
-                else f"a {type(found).__name__}"
-            )
+        predictions = self._predictions(backbone, head)
+        count = len(self.example.targets)
+        is_tensor = isinstance(predictions, torch.Tensor)
+        if not is_tensor or not predictions.is_floating_point() or len(predictions) != count:
+            form = f"a {type(predictions).__name__}"
+            if is_tensor:
+                form = f"{tuple(predictions.shape)} {predictions.dtype}"
             raise broken(
-                f"its head says {what} of {len(self.example.targets)} images",
+                f"its head says {form} of {count} images",
                 "In evaluation mode: one float tensor, (B, ...).",
             )
-        alone = self._predictions(backbone, head, images=1)
-        if alone.shape[1:] != found.shape[1:]:
-            message = f"predictions are {tuple(found.shape[1:])} in a batch and {tuple(alone.shape[1:])} alone"
+        shape = tuple(predictions.shape[1:])
+        alone = tuple(self._predictions(backbone, head, images=1).shape[1:])
+        if alone != shape:
+            message = f"predictions are {shape} in a batch and {alone} alone"
             raise broken(message, "Pad them to one shape, whatever is predicted.")
-        if not finite(found):
+        if not finite(predictions):
             raise broken("predictions are not finite", "Look at the head in evaluation mode.")
-        if float(found.abs().max()) > KEPT:
+        largest = float(predictions.abs().max())
+        if largest > MAX_STORED:
             raise broken(
-                f"predictions reach {float(found.abs().max()):.3g}, they are kept up to {KEPT:g}",
+                f"predictions reach {largest:.3g}, they are stored up to {MAX_STORED:g}",
                 "Predict in other units.",
             )
         on = f"maps of {len(Pyramid(()).strides)} strides" if self.card.dense else "vectors"
-        return f"predictions {tuple(found.shape[1:])} from {on}"
+        return f"predictions {shape} from {on}"
 
+    @promise("loss", essential=True)
     def loss_is_a_mean(self) -> str:
-        """Twice the same images cost as much as once; batch norm sees the same statistics, dropout is off."""
+        """Check that the loss is a mean: the same images twice cost as much as once.
+
+        Batch norm sees the same statistics; dropout is switched off.
+        """
         import torch
 
         backbone, head = self._network()
@@ -288,10 +331,10 @@ class _Subject:
                 module.p = 0.0
         values = []
         for times in (1, 2):
-            images, targets = (
-                torch.cat([whole] * times) for whole in (self._images, self._targets)
-            )
-            values.append(self.methods.loss(head.train()(backbone.train()(images)), targets))
+            images = torch.cat([self._images] * times)
+            targets = torch.cat([self._targets] * times)
+            outputs = head.train()(backbone.train()(images))
+            values.append(self.methods.loss(outputs, targets))
         once = values[0]
         if once.ndim or not once.requires_grad or not finite(once.detach()):
             raise broken(
@@ -307,20 +350,21 @@ class _Subject:
                 "its loss gives the head no finite gradient",
                 "Is it made of the head's outputs, without detach()?",
             )
-        if not math.isclose(first, second, rel_tol=CLOSE, abs_tol=CLOSE):
+        if not math.isclose(first, second, rel_tol=LOSS_TOLERANCE, abs_tol=LOSS_TOLERANCE):
             message = f"the loss of a batch is {first:.4g}, of the batch twice over {second:.4g}"
             raise broken(message, "Return a mean over images, not a sum.")
         return f"loss {first:.3g}"
 
     @cached_property
     def _learned(self) -> tuple[list[float], Tensor, Tensor]:
-        """The losses of a short training on the example, and predictions before and after."""
+        """Return the losses of a short training on the example, and predictions before and after."""
         import torch
 
         backbone, head = self._network()
         before = self._predictions(backbone, head)
         both = torch.nn.Sequential(backbone, head).train()
-        optimiser, losses = torch.optim.Adam(both.parameters(), lr=RATE), []
+        optimiser = torch.optim.Adam(both.parameters(), lr=LEARNING_RATE)
+        losses = []
         for _ in range(STEPS):
             loss = self.methods.loss(both(self._images), self._targets)
             optimiser.zero_grad()
@@ -329,73 +373,87 @@ class _Subject:
             losses.append(float(loss.detach()))
         return losses, before, self._predictions(backbone, head)
 
+    @promise("learns")
     def learns(self) -> str:
         losses, _, _ = self._learned
         if not np.isfinite(losses).all() or losses[-1] >= losses[0]:
-            message = f"its loss goes from {losses[0]:.4g} to {losses[-1]:.4g} in {STEPS} steps on {len(self.example.targets)} images"
+            message = (
+                f"its loss goes from {losses[0]:.4g} to {losses[-1]:.4g} in {STEPS} steps "
+                f"on {len(self.example.targets)} images"
+            )
             raise broken(message, "Does the loss see the targets of these images?")
         return "learns"
 
     # -- what is measured and shown -----------------------------------------------------------------------
 
+    @promise("measures")
     def measures(self) -> str:
-        """On predictions as they are kept: every metric of the card and no other, numbers within their bounds."""
-        found = dict(self.methods.measure(self._kept, self._targets))
-        wanted = {metric.name: metric for metric in self.card.metrics}
-        if set(found) != set(wanted):
-            message = f"measure returns {', '.join(found)}; its card lists {', '.join(wanted)}"
+        """Check that stored predictions give every metric of the card and no other, within bounds."""
+        values = dict(self.methods.measure(self._stored, self._targets))
+        metrics = {metric.name: metric for metric in self.card.metrics}
+        if set(values) != set(metrics):
+            message = f"measure returns {', '.join(values)}; its card lists {', '.join(metrics)}"
             raise broken(message, "metrics= of the decorator lists what measure returns.")
-        for name, value in found.items():
-            if (
-                not isinstance(value, float | int)
-                or not wanted[name].low - ROUNDING <= value <= wanted[name].high + ROUNDING
-            ):
-                raise broken(
-                    f"{name} is {value!r}",
-                    f"It is a number from {wanted[name].low:g} to {wanted[name].high:g}.",
-                )
-        self._tally_adds_up(found)
-        for name, values in self.methods.by_class(
-            self._kept, self._targets, self.example.classes
-        ).items():
-            if strangers := set(values) - set(self.example.classes):
+        for name, value in values.items():
+            low, high = metrics[name].low, metrics[name].high
+            is_number = isinstance(value, float | int)
+            if not is_number or not low - ROUNDING <= value <= high + ROUNDING:
+                raise broken(f"{name} is {value!r}", f"It is a number from {low:g} to {high:g}.")
+        self._check_tally(values)
+        classes = self.example.classes
+        by_class = self.methods.by_class(self._stored, self._targets, classes)
+        for name, class_values in by_class.items():
+            strangers = set(class_values) - set(classes)
+            if strangers:
                 raise broken(
                     f"{name} by class is of {sorted(strangers)[0]!r}", "Its keys are class names."
                 )
         return "measures"
 
-    def _tally_adds_up(self, measured: Mapping[str, float]) -> None:
-        tally = self.methods.tally(self._kept, self._targets)
+    def _check_tally(self, measured: Mapping[str, float]) -> None:
+        """Check that sums over images give the metrics that were measured."""
+        tally = self.methods.tally(self._stored, self._targets)
         if tally is None:
             return
         for name, value in self.methods.tallied(tally.sum(0)).items():
-            if not math.isclose(value, measured[name], rel_tol=CLOSE, abs_tol=ROUNDING):
+            if not math.isclose(value, measured[name], rel_tol=LOSS_TOLERANCE, abs_tol=ROUNDING):
                 message = f"{name} is {measured[name]:.6g}, from the sums of its tally {value:.6g}"
                 raise broken(
                     message, "Return None from tally where a metric is more than sums over images."
                 )
 
     @property
-    def _kept(self) -> Tensor:
-        return self._learned[2].clamp(-KEPT, KEPT).half().float()
+    def _stored(self) -> Tensor:
+        return self._learned[2].clamp(-MAX_STORED, MAX_STORED).half().float()
 
+    @promise("direction")
     def direction_is_right(self) -> str:
-        """The default metric, on the images trained on, is not clearly worse after the loss fell."""
+        """Check that the default metric is not clearly worse after the loss fell.
+
+        It is measured on the images that were trained on.
+        """
         metric = self.card.metrics[0]
-        before, after = (
-            float(self.methods.measure(found, self._targets)[metric.name])
-            for found in self._learned[1:]
-        )
-        if metric.sign * (after - before) < -DOUBT * max(1.0, abs(before)):
-            message = f"{metric.name} goes from {before:.4g} to {after:.4g} on the images that are trained on, {metric_words(metric.sign)}"
+        _, before, after = self._learned
+        value_before = float(self.methods.measure(before, self._targets)[metric.name])
+        value_after = float(self.methods.measure(after, self._targets)[metric.name])
+        change = metric.sign * (value_after - value_before)
+        if change < -METRIC_TOLERANCE * max(1.0, abs(value_before)):
+            message = (
+                f"{metric.name} goes from {value_before:.4g} to {value_after:.4g} on the images "
+                f"that are trained on, and should be {'high' if metric.sign > 0 else 'low'}"
+            )
             raise broken(
                 message,
                 "Say higher_is_better=… as it is, or look whether loss and metric want the same.",
             )
         return ""
 
+    @promise("augments")
     def augments(self) -> str:
-        """Targets that are not moved stay as they are, and come back from being mirrored twice; moved ones keep shape and type."""
+        """Check that targets which are not moved stay as they are, mirrored twice included.
+
+        Moved targets keep their shape and type.
+        """
         import torch
         from torchvision.transforms import v2
 
@@ -438,6 +496,7 @@ class _Subject:
                 )
         return "augments"
 
+    @promise("probe")
     def probe_fits(self) -> str:
         probe = self.methods.probe(self.example.targets)
         if probe is None:
@@ -466,22 +525,22 @@ class _Subject:
             )
         return f"{len(image)} probed as {self.card.probed_as}"
 
+    @promise("picture")
     def pictures(self) -> str:
-        example, count = self.example, 0
-        for row, prediction in enumerate(self._kept.numpy()):
+        example = self.example
+        count = 0
+        for row, prediction in enumerate(self._stored.numpy()):
             panels = self.methods.picture(
                 example.images[row].copy(), example.targets[row].copy(), prediction, example.classes
             )
             count = len(panels)
             for title, panel in panels:
                 if not isinstance(title, str) or not _is_image(panel):
-                    what = (
-                        f"{panel.shape} {panel.dtype}"
-                        if isinstance(panel, np.ndarray)
-                        else f"a {type(panel).__name__}"
-                    )
+                    form = f"a {type(panel).__name__}"
+                    if isinstance(panel, np.ndarray):
+                        form = f"{panel.shape} {panel.dtype}"
                     raise broken(
-                        f"a panel of its picture is {what}", "Panels are (title, (H, W, 3) uint8)."
+                        f"a panel of its picture is {form}", "Panels are (title, (H, W, 3) uint8)."
                     )
         if not count:
             raise broken(
@@ -489,36 +548,36 @@ class _Subject:
             )
         return f"{count} panel{'s' * (count > 1)}"
 
+    @promise("deterministic")
     def is_deterministic(self) -> str:
-        one, other = (self._predictions(*self._network()) for _ in range(2))
-        if not one.equal(other):
+        predictions = self._predictions(*self._network())
+        if not predictions.equal(self._predictions(*self._network())):
             raise broken(
                 "the same seed gives different predictions",
                 "Draw random numbers from torch's global generator, and none in evaluation.",
             )
-        first, second = (list(self.methods.measure(one, self._targets).values()) for _ in range(2))
-        if not np.array_equal(first, second, equal_nan=True):
+        first = self.methods.measure(predictions, self._targets)
+        second = self.methods.measure(predictions, self._targets)
+        if not np.array_equal(list(first.values()), list(second.values()), equal_nan=True):
             raise broken(
                 "the same predictions are measured differently twice",
                 "Draw no random numbers in measure.",
             )
         return "deterministic"
 
+    @promise("picklable")
     def pickles(self) -> str:
         from ray import cloudpickle
 
-        again = cloudpickle.loads(cloudpickle.dumps(self.card))  # as Ray does
-        if again.metrics != self.card.metrics or not np.array_equal(
-            again.methods.strata(self.example.targets), self._strata
-        ):
+        copied = cloudpickle.loads(cloudpickle.dumps(self.card))  # as Ray does
+        strata = self.methods.strata(self.example.targets)
+        copied_strata = copied.methods.strata(self.example.targets)
+        is_same = copied.metrics == self.card.metrics and np.array_equal(copied_strata, strata)
+        if not is_same:
             raise broken(
                 "a pickled copy says other things", "Keep what it needs in the plugin's file."
             )
         return "picklable"
-
-    @property
-    def _strata(self) -> Sequence[int]:
-        return self.methods.strata(self.example.targets).tolist()
 
 
 def _is_image(panel: Any) -> bool:
@@ -528,7 +587,3 @@ def _is_image(panel: Any) -> bool:
         and panel.ndim == 3
         and panel.shape[2] == 3
     )
-
-
-def metric_words(sign: int) -> str:
-    return "and should be high" if sign > 0 else "and should be low"

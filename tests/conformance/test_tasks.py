@@ -11,7 +11,7 @@ from PIL import Image
 
 import headwater as hw
 from headwater.harness.conformance import checks, examine
-from headwater.harness.conformance.contents import meaning
+from headwater.harness.conformance.contents import target_digest
 from headwater.harness.conformance.elsewhere import task_digest
 from headwater.registry import Flaw, Split
 from tests import rendered
@@ -111,23 +111,23 @@ def test_a_target_means_the_same_in_every_form_that_is_the_same_and_nothing_else
     mask = scenes("train")[1].mask()
     Image.fromarray(mask).save(tmp_path / "mask.png")
     stored = (tmp_path / "mask.png").read_bytes()
-    assert meaning(mask) == meaning(mask.copy()) == meaning(Image.fromarray(mask))
+    assert target_digest(mask) == target_digest(mask.copy()) == target_digest(Image.fromarray(mask))
     assert (
-        meaning(stored)
-        == meaning(tmp_path / "mask.png")
-        == meaning({"bytes": stored, "path": None})
+        target_digest(stored)
+        == target_digest(tmp_path / "mask.png")
+        == target_digest({"bytes": stored, "path": None})
     )
     other = mask.copy()
     other[20, 30] += 1  # in the middle, where a printed array has dots
-    assert meaning(other) != meaning(mask)
+    assert target_digest(other) != target_digest(mask)
     boxes = {"bbox": [[1.0, 2.0, 3.0, 4.0]], "category": ["disc"]}
-    assert meaning(boxes) == meaning({"category": ["disc"], "bbox": [[1.0, 2.0, 3.0, 4.0]]})
-    assert meaning(boxes) != meaning({"bbox": [[1.0, 2.0, 3.0, 5.0]], "category": ["disc"]})
-    assert meaning(boxes) != meaning({"bbox": [[1.0, 2.0, 3.0, 4.0]], "category": ["square"]})
+    assert target_digest(boxes) == target_digest({"category": ["disc"], "bbox": [[1.0, 2.0, 3.0, 4.0]]})
+    assert target_digest(boxes) != target_digest({"bbox": [[1.0, 2.0, 3.0, 5.0]], "category": ["disc"]})
+    assert target_digest(boxes) != target_digest({"bbox": [[1.0, 2.0, 3.0, 4.0]], "category": ["square"]})
     assert (
-        meaning([[1], [2]]) != meaning([[1, 2]])
-        and meaning(None) != meaning(0)
-        and meaning("1") != meaning(1)
+        target_digest([[1], [2]]) != target_digest([[1, 2]])
+        and target_digest(None) != target_digest(0)
+        and target_digest("1") != target_digest(1)
     )
 
 

@@ -121,9 +121,15 @@ def test_a_target_means_the_same_in_every_form_that_is_the_same_and_nothing_else
     other[20, 30] += 1  # in the middle, where a printed array has dots
     assert target_digest(other) != target_digest(mask)
     boxes = {"bbox": [[1.0, 2.0, 3.0, 4.0]], "category": ["disc"]}
-    assert target_digest(boxes) == target_digest({"category": ["disc"], "bbox": [[1.0, 2.0, 3.0, 4.0]]})
-    assert target_digest(boxes) != target_digest({"bbox": [[1.0, 2.0, 3.0, 5.0]], "category": ["disc"]})
-    assert target_digest(boxes) != target_digest({"bbox": [[1.0, 2.0, 3.0, 4.0]], "category": ["square"]})
+    assert target_digest(boxes) == target_digest(
+        {"category": ["disc"], "bbox": [[1.0, 2.0, 3.0, 4.0]]}
+    )
+    assert target_digest(boxes) != target_digest(
+        {"bbox": [[1.0, 2.0, 3.0, 5.0]], "category": ["disc"]}
+    )
+    assert target_digest(boxes) != target_digest(
+        {"bbox": [[1.0, 2.0, 3.0, 4.0]], "category": ["square"]}
+    )
     assert (
         target_digest([[1], [2]]) != target_digest([[1, 2]])
         and target_digest(None) != target_digest(0)

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from headwater.registry.cache import cache_folder, write_atomically
+from headwater import cache_folder, write_atomically
 
 Facts = dict[str, Any]
 

@@ -7,6 +7,21 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
+from headwater import (
+    BadName,
+    Kind,
+    Name,
+    Provider,
+    Registry,
+    SourceModel,
+    UnknownName,
+    Value,
+    WeightsError,
+    check_options,
+    code_of,
+    did_you_mean,
+    digest,
+)
 from headwater.plugins.models.pretraining import IMAGENET_1K, Corpus, stages
 from headwater.plugins.models.timm_listing import (
     Facts,
@@ -23,11 +38,6 @@ from headwater.plugins.models.timm_network import (
     timm_model,
 )
 from headwater.plugins.models.weights import tensors_of
-from headwater.registry import Kind, Name, Provider, Registry, SourceModel
-from headwater.registry.errors import BadName, UnknownName, WeightsError
-from headwater.registry.identity import code_of, digest
-from headwater.registry.names import Value, did_you_mean
-from headwater.registry.options import check_options
 
 __all__ = ["scratch", "timm", "timm_model"]
 

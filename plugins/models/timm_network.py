@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from headwater import BadName, HeadwaterError, Value, WeightsError
 from headwater.plugins.hub import hub_or_cache
 from headwater.plugins.models.timm_listing import listing
 from headwater.plugins.models.weights import Shapes, shapes_of, tensors_of
-from headwater.registry.errors import BadName, HeadwaterError, WeightsError
-from headwater.registry.names import Value
 
 if TYPE_CHECKING:
     from torch import nn
@@ -60,7 +60,9 @@ def timm_model(
     check_settled(architecture, options)
     image = _size_option(architecture, image_size)
     if weights is not None:
-        return _from_file(architecture, _located(Path(weights)), head, image | options)
+        frame = inspect.currentframe()
+        path = _located(Path(weights), frame.f_back if frame else None)
+        return _from_file(architecture, path, head, image | options)
     if "." in architecture:
         return _from_hub(architecture, head, image | options)
     return without(
@@ -204,11 +206,14 @@ def _size_option(architecture: str, image_size: int | None) -> dict[str, Any]:
     return {"img_size": image_size} if wants else {}
 
 
-def _located(path: Path) -> Path:
+def _located(path: Path, caller: FrameType | None) -> Path:
+    """Return the path if something is there; else, if something is there, the same path beside the caller's file."""
     path = path.expanduser()
-    caller = sys._getframe(2).f_globals.get("__file__")
-    beside = Path(caller).parent / path if caller else path
-    return beside if not path.exists() and beside.exists() else path
+    file = caller.f_globals.get("__file__") if caller else None
+    if file is None or path.exists():
+        return path
+    beside = Path(file).parent / path
+    return beside if beside.exists() else path
 
 
 def _from_file(architecture: str, path: Path, head: bool, options: Mapping[str, Any]) -> nn.Module:

@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headwater.registry.cards.source_model import weights_read
-from headwater.registry.errors import WeightsError
+from headwater import WeightsError, weights_read
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from headwater.registry.errors import DataError
+from headwater import DataError
 
 BOXES = ("bbox", "boxes", "bboxes")
 CATEGORIES = ("category", "categories", "category_id", "label", "labels", "class", "classes")

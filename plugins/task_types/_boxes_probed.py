@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from headwater.registry import Probe
+from headwater import Probe
 
 TRIES = 8
 """Places drawn of each image to find some in no box."""

@@ -34,7 +34,7 @@ from torchvision.ops import (
     sigmoid_focal_loss,
 )
 
-from headwater.registry import Pyramid
+from headwater import Pyramid
 
 WIDTH = 64
 """Channels of the pyramid and the towers. The paper has 256, on maps from stride 8 on; with a quarter of that, CPUs can

@@ -16,8 +16,7 @@ from torch.nn.functional import interpolate
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from headwater.registry import Annotations, Encoded, Flaw, Pyramid
-from headwater.registry.errors import DataError
+from headwater import Annotations, DataError, Encoded, Flaw, Pyramid
 
 GROUPS = 32
 """Groups of the decoder's group norm."""

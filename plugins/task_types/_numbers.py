@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from headwater.registry.errors import TrainingError
+from headwater import TrainingError
 
 if TYPE_CHECKING:
     from torch import Tensor

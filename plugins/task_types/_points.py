@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from headwater.registry import Task
-from headwater.registry.errors import DataError
+from headwater import DataError, Task
 
 X, Y, VISIBLE, ASPECT, PARTNER = range(5)
 """Columns of an encoded point: where it is, as shares of the image's width and height; 1 where it is visible, else 0; the image's

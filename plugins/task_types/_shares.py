@@ -6,8 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from headwater.registry import Task
-from headwater.registry.errors import DataError
+from headwater import DataError, Task
 
 HANDFUL = 5
 """So few boxes or points may all lie in the first pixels of their images; of more it is not believed."""

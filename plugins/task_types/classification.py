@@ -7,16 +7,17 @@ from collections.abc import Mapping, Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
-from headwater.registry import (
+from headwater import (
     Annotations,
+    DataError,
     Encoded,
     Metric,
     Pyramid,
     Task,
     TaskTypeMethods,
+    TrainingError,
     task_type,
 )
-from headwater.registry.errors import DataError, TrainingError
 
 if TYPE_CHECKING:
     import numpy as np

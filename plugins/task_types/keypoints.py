@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from headwater.registry import (
+from headwater import (
     Annotations,
+    DataError,
     Encoded,
     Flaw,
     Metric,
@@ -18,7 +19,6 @@ from headwater.registry import (
     TaskTypeMethods,
     task_type,
 )
-from headwater.registry.errors import DataError
 
 if TYPE_CHECKING:
     import numpy as np

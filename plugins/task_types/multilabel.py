@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from headwater.registry import (
+from headwater import (
     Annotations,
+    DataError,
     Encoded,
     Metric,
     Pyramid,
@@ -16,7 +17,6 @@ from headwater.registry import (
     TaskTypeMethods,
     task_type,
 )
-from headwater.registry.errors import DataError
 
 if TYPE_CHECKING:
     import numpy as np

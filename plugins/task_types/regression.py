@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from headwater.registry import (
+from headwater import (
     Annotations,
+    DataError,
     Encoded,
     Flaw,
     Metric,
@@ -17,7 +18,6 @@ from headwater.registry import (
     TaskTypeMethods,
     task_type,
 )
-from headwater.registry.errors import DataError
 
 if TYPE_CHECKING:
     import numpy as np

@@ -6,8 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from headwater.registry import (
+from headwater import (
     Annotations,
+    DataError,
     Encoded,
     Flaw,
     Metric,
@@ -15,9 +16,9 @@ from headwater.registry import (
     Pyramid,
     Task,
     TaskTypeMethods,
+    TrainingError,
     task_type,
 )
-from headwater.registry.errors import DataError, TrainingError
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,10 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from headwater.registry import Flaw
-from headwater.registry.cards.task import SPLITS
-from headwater.registry.errors import DataError
-from headwater.registry.names import split_list
+from headwater import SPLITS, DataError, Flaw, split_list
 
 OTHER_KINDS = ("captions", "panoptic", "stuff", "image_info")
 """Annotation files that hold no objects."""

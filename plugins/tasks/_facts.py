@@ -6,13 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from headwater.registry.cards.card import Kind
-from headwater.registry.errors import BadName
-from headwater.registry.names import Value, split_list
-from headwater.registry.options import check_options
+from headwater import BadName, Kind, Value, check_options, split_list
 
 if TYPE_CHECKING:
-    from headwater.registry import Name, Registry, TaskType
+    from headwater import Name, Registry, TaskType
 
 FACTS: dict[str, Value] = {
     "classes": "cat+dog",

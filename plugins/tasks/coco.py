@@ -13,6 +13,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from headwater import (
+    BadName,
+    DataError,
+    Flaw,
+    Kind,
+    Name,
+    Provider,
+    Registry,
+    Split,
+    Task,
+    UnknownName,
+    Value,
+    code_of,
+)
 from headwater.plugins.tasks._coco_file import (
     Listing,
     annotation_files,
@@ -34,10 +48,6 @@ from headwater.plugins.tasks._listed import (
     size_of,
     within,
 )
-from headwater.registry import Flaw, Kind, Name, Provider, Registry, Split, Task
-from headwater.registry.errors import BadName, DataError, UnknownName
-from headwater.registry.identity import code_of
-from headwater.registry.names import Value
 
 OPTIONS: dict[str, Value] = {
     "annotations": "instances",

@@ -6,13 +6,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from headwater import (
+    HELD_OUT_SPLITS,
+    BadName,
+    DataError,
+    Kind,
+    Name,
+    Provider,
+    Registry,
+    Task,
+    Value,
+    code_of,
+)
 from headwater.plugins.hub import hub_or_cache
 from headwater.plugins.tasks._facts import COLUMNS, Form, facts_of
-from headwater.registry import Kind, Name, Provider, Registry, Task
-from headwater.registry.cards.task import HELD_OUT_SPLITS
-from headwater.registry.errors import BadName, DataError
-from headwater.registry.identity import code_of
-from headwater.registry.names import Value
 
 OPTIONS: dict[str, Value] = {"config": "default", "test": "test", "train": "train", **COLUMNS}
 FORM = Form(OPTIONS)

@@ -5,14 +5,22 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+from headwater import (
+    SPLITS,
+    DataError,
+    Kind,
+    Name,
+    Provider,
+    Registry,
+    Split,
+    Task,
+    UnknownName,
+    Value,
+    check_options,
+    code_of,
+)
 from headwater.plugins.tasks._facts import FACTS
 from headwater.plugins.tasks._listed import image_files
-from headwater.registry import Kind, Name, Provider, Registry, Split, Task
-from headwater.registry.cards.task import SPLITS
-from headwater.registry.errors import DataError, UnknownName
-from headwater.registry.identity import code_of
-from headwater.registry.names import Value
-from headwater.registry.options import check_options
 
 OPTIONS: dict[str, Value] = {key: FACTS[key] for key in ("domain", "licence", "metric", "mirror")}
 

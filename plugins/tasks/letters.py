@@ -6,7 +6,7 @@ import string
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from headwater.registry import Split, task
+from headwater import Split, task
 
 if TYPE_CHECKING:
     import numpy as np

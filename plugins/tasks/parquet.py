@@ -7,11 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from headwater import SPLITS, DataError, Kind, Name, Provider, Registry, Task, UnknownName, code_of
 from headwater.plugins.tasks._facts import COLUMNS, Form, facts_of
-from headwater.registry import Kind, Name, Provider, Registry, Task
-from headwater.registry.cards.task import SPLITS
-from headwater.registry.errors import DataError, UnknownName
-from headwater.registry.identity import code_of
 
 FORM = Form(COLUMNS)
 SUFFIXES = (".parquet", ".arrow")

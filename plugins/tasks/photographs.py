@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from headwater.registry import Split, task
+from headwater import Split, task
 
 if TYPE_CHECKING:
     import numpy as np

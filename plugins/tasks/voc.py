@@ -12,13 +12,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from headwater import (
+    SPLITS,
+    DataError,
+    Flaw,
+    Kind,
+    Name,
+    Provider,
+    Registry,
+    Split,
+    Task,
+    UnknownName,
+    Value,
+    code_of,
+)
 from headwater.plugins.tasks._facts import Form, facts_of
 from headwater.plugins.tasks._listed import images_in, missing, none_there, of_another_size, size_of
-from headwater.registry import Flaw, Kind, Name, Provider, Registry, Split, Task
-from headwater.registry.cards.task import SPLITS
-from headwater.registry.errors import DataError, UnknownName
-from headwater.registry.identity import code_of
-from headwater.registry.names import Value
 
 OPTIONS: dict[str, Value] = {"difficult": False}
 FORM = Form(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from headwater.registry.cards.card import Card, Kind, first_line
 from headwater.registry.cards.chain import Chain
+from headwater.registry.errors import WeightsError
 from headwater.registry.identity import code_of, digest_files
 from headwater.registry.names import Name, Value
 from headwater.registry.options import check_options, defaults_of
@@ -100,8 +101,21 @@ class SourceModel(Card):
 
     @property
     def revision(self) -> str:
-        """What the weights are: the digest of their file where there is one, else the plugin's code."""
-        return digest_files([Path(self.weights)]) if self.weights else self.code
+        """Return the digest of the weights file if the card names one, else the plugin's code.
+
+        Raises:
+            WeightsError: there is no file where ``weights`` says.
+        """
+        if not self.weights:
+            return self.code
+        path = Path(self.weights)
+        if not path.is_file():
+            raise WeightsError(
+                f"{self.name}: there is no weights file at {path.absolute()}",
+                subject=self.name,
+                hint=f"Put the file there, or correct weights={self.weights!r} in the plugin of {self.name}.",
+            )
+        return digest_files([path])
 
     def identity(self) -> tuple[Any, ...]:
         """All that decides what ``build`` returns and how images are fed to it."""

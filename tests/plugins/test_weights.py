@@ -9,8 +9,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from headwater import WeightsError, source_model
 from headwater.plugins.models.weights import shapes_of, tensors_of
-from headwater.registry.errors import WeightsError
 
 TENSORS = {"a.weight": torch.ones(2, 3, dtype=torch.float16), "a.steps": torch.tensor(7)}
 
@@ -101,3 +101,12 @@ def test_a_file_without_tensors_by_name_says_how_to_save(tmp_path):
     torch.save([torch.zeros(1)], tmp_path / "list.pth")
     with pytest.raises(WeightsError, match="does not hold tensors by name"):
         tensors_of(tmp_path / "list.pth")
+
+
+def test_a_weights_file_that_a_plugin_names_and_that_is_missing_is_an_error_of_its_source(tmp_path):
+    path = tmp_path / "none.safetensors"
+    source = source_model("lab/net", weights=str(path))(dict)
+    with pytest.raises(WeightsError, match="no weights file") as raised:
+        source.identity()
+    assert raised.value.subject == "lab/net" and str(path) in str(raised.value)
+    assert "weights=" in raised.value.hint

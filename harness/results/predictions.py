@@ -1,4 +1,4 @@
-"""Predictions: what a done cell's network said of each image, and what the cell's metric on them can tell."""
+"""Predictions of a done cell, and how far the cell's metric on them can be trusted."""
 
 from __future__ import annotations
 
@@ -15,15 +15,21 @@ from headwater.harness.planning.job import Job
 from headwater.leaderboard.statistics.precision import between, resampled, wilson
 from headwater.registry import Registry, TaskType
 
-SHARE = ("classification", "accuracy")
-"""The task type and the metric that is a share of images: its interval is Wilson's, others' are bootstrapped."""
+ACCURACY = ("classification", "accuracy")
+"""The task type and the metric that is a share of images: its interval is Wilson's."""
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """``outputs``: (N, ...) float32 and ``targets``: (N, ...), image by image in the task's own order; ``metric`` is the cell's.
+    """What a cell's network predicted, image by image in the task's own order.
 
-    ``rows``: (N,) int, which images of the task's split these are: sources that share them are compared image by image.
+    Attributes:
+        outputs: (N, ...) float32.
+        targets: (N, ...), encoded.
+        metric: The cell's metric.
+        task_type: The type of the cell's task.
+        rows: (N,) int, the images of the task's split. Predictions of sources that share them are
+            compared image by image.
     """
 
     outputs: np.ndarray
@@ -37,29 +43,33 @@ class Predictions:
 
     @property
     def is_accuracy(self) -> bool:
-        """Whether the metric is the share of images that were answered rightly."""
-        return (self.task_type.name, self.metric) == SHARE
+        """True where the metric is the share of images whose prediction is correct."""
+        return (self.task_type.name, self.metric) == ACCURACY
 
     @cached_property
     def correct(self) -> np.ndarray:
-        """(N,) float: 1 where the answer is right; for a metric that is a share of images."""
+        """(N,) float: 1 where the prediction is correct; only where ``is_accuracy``."""
         return (self.outputs.argmax(1) == self.targets).astype(float)
 
     def value(self, rows: np.ndarray | None = None) -> float:
-        """The metric on these rows, or on all."""
+        """Return the metric on these rows of the predictions, or on all of them."""
         if self.is_accuracy:
             return float(self.correct.mean() if rows is None else self.correct[rows].mean())
         import torch
 
-        outputs, targets = (a if rows is None else a[rows] for a in (self.outputs, self.targets))
-        return self.task_type.methods.measure(torch.from_numpy(outputs), torch.from_numpy(targets))[
-            self.metric
-        ]
+        outputs = self.outputs if rows is None else self.outputs[rows]
+        targets = self.targets if rows is None else self.targets[rows]
+        methods = self.task_type.methods
+        return methods.measure(torch.from_numpy(outputs), torch.from_numpy(targets))[self.metric]
 
     @cached_property
     def interval(self) -> tuple[float, float] | None:
-        """Where the metric on all such images lies, by what these images can tell; None where they cannot: one image has no spread, and
-        what has no value (a precision where there are no objects) no bounds."""
+        """The 95 % interval of the metric on all images like these.
+
+        Wilson's interval for a share of images, else a bootstrap over the images. None where they
+        cannot tell: a single image has no spread, and a metric without a value (a precision where
+        there are no objects) has no bounds.
+        """
         if self.is_accuracy:
             return wilson(self.value(), len(self))
         low, high = between(self.drawn) if len(self) > 1 else (math.nan, math.nan)
@@ -84,11 +94,19 @@ class Predictions:
 
 
 def predictions_of(
-    job: Job, files: Files, registry: Registry, split: str, prepared: Prepared | None = None
+    job: Job, files: Files, registry: Registry, split: str, *, prepared: Prepared | None = None
 ) -> Predictions | None:
-    """Those of a done cell on ``test`` or ``validation``; None where they were not kept, as by an older Headwater.
+    """Return the stored predictions of a done cell.
 
-    ``prepared``: the task's data at the job's image size, where they are at hand.
+    Args:
+        job: The cell's job.
+        files: The files beside the store.
+        registry: The cards of the cell's task and task type.
+        split: ``test`` or ``validation``.
+        prepared: The task's data at the job's image size, where the caller has them.
+
+    Returns:
+        The predictions; None where none were stored, as by an older Headwater.
     """
     path, record = files.predictions(job.id, split), job.record
     if not path.is_file():
@@ -97,13 +115,12 @@ def predictions_of(
     task_type = registry.task_type(task.type)
     prepared = prepared or prepare(task, task_type, job.image_size)
     if split == "test":
-        rows, targets = np.arange(len(prepared.test)), prepared.test.targets
+        rows = np.arange(len(prepared.test))
+        targets = prepared.test.targets
     else:
-        rows = draw_subset(
-            task_type.methods.strata(prepared.train.targets),
-            record.size,
-            record.seed or 0,
-            job.validation,
-        ).validation
+        strata = task_type.methods.strata(prepared.train.targets)
+        chosen = draw_subset(strata, record.size, record.seed or 0, job.validation)
+        rows = chosen.validation
         targets = prepared.train.targets[rows]
-    return Predictions(np.load(path).astype(np.float32), targets, record.metric, task_type, rows)
+    outputs = np.load(path).astype(np.float32)
+    return Predictions(outputs, targets, record.metric, task_type=task_type, rows=rows)

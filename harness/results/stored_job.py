@@ -1,4 +1,4 @@
-"""Stored jobs: what a store has of one, and what a done cell answered on the test images."""
+"""Stored jobs: what a store has of a job, and what a done cell predicted on the test images."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class MetricValues(NamedTuple):
-    """A metric's values; None where it was not measured on that split."""
+    """The values of a metric; None for a split that it was not measured on."""
 
     metric: str
     validation: float | None
@@ -31,9 +31,15 @@ class MetricValues(NamedTuple):
 
 @dataclass(frozen=True)
 class StoredJob:
-    """A job's row of the table ``jobs``, its metrics, its own first, and where its predictions on test lie.
+    """A job as a store has it.
 
-    ``spec`` is that of the run that planned it, ``task_type`` the name of its target's, ``store`` the file that holds it.
+    Attributes:
+        facts: Its row of the table ``jobs``.
+        metrics: Its metrics, the job's own first.
+        spec: The spec of the run that planned it.
+        task_type: The name of its target's type.
+        predictions: Where its predictions on test lie, if it has any.
+        store: The file that holds it.
     """
 
     facts: Mapping[str, Any]
@@ -49,28 +55,30 @@ class StoredJob:
 
     @property
     def title(self) -> str:
-        """Source → task · adaptation · size · seed · its metric on test."""
+        """``source → task · adaptation · size · seed`` and the job's metric on test."""
         facts = self.facts
-        source, task = (
-            shortened([facts["source"]])[facts["source"]],
-            shortened_tasks([facts["task"]])[facts["task"]],
-        )
+        source = shortened([facts["source"]])[facts["source"]]
+        task = shortened_tasks([facts["task"]])[facts["task"]]
         size = "all images" if facts["size"] == "full" else f"{facts['size']} images"
-        value = next(
-            (
-                f" {found.test:.3f}"
-                for found in self.metrics
-                if found.metric == facts["metric"] and found.test is not None
-            ),
-            "",
-        )
         metric = directed(facts["metric"], facts["sign"])
-        return f"{source} → {task} · {facts['adaptation']} · {size} · seed {facts['seed']} · {metric}{value}"
+        values = {row.metric: row.test for row in self.metrics if row.test is not None}
+        if facts["metric"] in values:
+            metric = f"{metric} {values[facts['metric']]:.3f}"
+        seed = f"seed {facts['seed']}"
+        return f"{source} → {task} · {facts['adaptation']} · {size} · {seed} · {metric}"
 
 
 @dataclass(frozen=True)
 class CellPredictions:
-    """A done cell's predictions (N, ...) float32 beside the test images and targets that they are of."""
+    """The predictions of a done cell with the test images and targets that they are of.
+
+    Attributes:
+        job: The cell.
+        task: Its target.
+        task_type: The type of the target.
+        prepared: The data of the target at the cell's image size.
+        predictions: (N, ...) float32, of the test images.
+    """
 
     job: StoredJob
     task: Task
@@ -79,161 +87,183 @@ class CellPredictions:
     predictions: np.ndarray
 
     def by_class(self) -> Mapping[str, Mapping[str, float]]:
-        """Metric -> class -> value on test; empty for types whose classes have no values of their own."""
+        """Return metric -> class -> value on test; {} for types without values by class."""
         import torch
 
-        tensors = torch.from_numpy(self.predictions), torch.from_numpy(self.prepared.test.targets)
-        return self.task_type.methods.by_class(*tensors, self.prepared.classes)
+        predictions = torch.from_numpy(self.predictions)
+        targets = torch.from_numpy(self.prepared.test.targets)
+        return self.task_type.methods.by_class(predictions, targets, self.prepared.classes)
 
 
 def stored_job(store: Store, start: str) -> StoredJob:
-    """The job whose identity begins with these hex digits; raises UnknownName, and what reading a store raises."""
-    found = store.sql(f"SELECT * FROM jobs WHERE starts_with(job, '{start}')", rows=2)
-    if len(found.rows) != 1:
-        problem = "more than one job starts" if found.rows else "no job starts"
-        hint = f"headwater query 'SELECT job, source, task FROM jobs' --store {store.path}"
-        raise UnknownName(f"{problem} with {start} in {store.path}", subject=start, hint=hint)
-    facts = dict(zip(found.columns, found.rows[0], strict=True))
-    job = facts["job"]
-    metrics = store.sql(
-        "SELECT metric, any_value(value) FILTER (split = 'validation'), any_value(value) FILTER (split = 'test') "
-        f"FROM metrics WHERE job = '{job}' GROUP BY metric ORDER BY metric <> '{facts['metric']}', metric"
-    ).rows
+    """Return the job whose identity begins with these hex digits.
+
+    Raises:
+        UnknownName: No job, or more than one, begins so.
+        HeadwaterError: The store cannot be read.
+    """
+    matches = store.sql(f"SELECT * FROM jobs WHERE starts_with(job, '{start}')", rows=2)
+    if len(matches.rows) != 1:
+        problem = "more than one job starts" if matches.rows else "no job starts"
+        raise UnknownName(
+            f"{problem} with {start} in {store.path}",
+            subject=start,
+            hint=f"headwater query 'SELECT job, source, task FROM jobs' --store {store.path}",
+        )
+    facts = dict(zip(matches.columns, matches.rows[0], strict=True))
     specs = store.sql(f"SELECT spec FROM runs WHERE run = '{facts['run']}'").rows
-    spec = json.loads(specs[0][0]) if specs else {}
     types = store.sql(
-        f"SELECT type FROM tasks WHERE name = (SELECT task FROM jobs WHERE job = '{job}')"
+        f"SELECT type FROM tasks WHERE name = (SELECT task FROM jobs WHERE job = '{facts['job']}')"
     ).rows
-    kept = store.sql(
-        f"SELECT path FROM artifacts WHERE job = '{job}' AND role = 'predictions'"
+    artifacts = store.sql(
+        f"SELECT path FROM artifacts WHERE job = '{facts['job']}' AND role = 'predictions'"
     ).rows
-    predictions = store.files / kept[0][0] if kept else None
     return StoredJob(
-        facts,
-        tuple(MetricValues(*row) for row in metrics),
-        spec,
-        types[0][0] if types else "",
-        predictions,
-        store.path,
+        facts=facts,
+        metrics=_metrics(store, facts["job"], facts["metric"]),
+        spec=json.loads(specs[0][0]) if specs else {},
+        task_type=types[0][0] if types else "",
+        predictions=store.files / artifacts[0][0] if artifacts else None,
+        store=store.path,
     )
 
 
+def _metrics(store: Store, job: str, first: str) -> tuple[MetricValues, ...]:
+    rows = store.sql(
+        "SELECT metric, any_value(value) FILTER (split = 'validation'), "
+        "any_value(value) FILTER (split = 'test') "
+        f"FROM metrics WHERE job = '{job}' "
+        f"GROUP BY metric ORDER BY metric <> '{first}', metric"
+    ).rows
+    return tuple(MetricValues(*row) for row in rows)
+
+
 def registry_of(job: StoredJob, plugins: Sequence[PluginLike] = ()) -> Registry:
-    """With the plugins of the run that planned it, and these."""
+    """Return a registry with the plugins of the run that planned the job, and these."""
     from headwater.registry import Registry
 
-    return Registry.discover([*dict.fromkeys([*job.spec.get("plugins", ()), *map(str, plugins)])])
+    named = [*job.spec.get("plugins", ()), *map(str, plugins)]
+    return Registry.discover([*dict.fromkeys(named)])
 
 
 def metric_signs(job: StoredJob, plugins: Sequence[PluginLike] = ()) -> Mapping[str, int]:
-    """Metric -> 1 where it should be high, -1 where low: of the job's own, and of its type's others where the type is known."""
+    """Return metric -> 1 where it should be high, -1 where it should be low.
+
+    The job's own metric is always there; the others of its task type only where a plugin that is
+    found has the type.
+    """
     from headwater.registry import Registry
 
     try:
         registry = registry_of(job, plugins)
     except HeadwaterError:  # its plugins are elsewhere now, as where a store was copied from
         registry = Registry.discover()
-    known = registry.cards[Kind.TASK_TYPE].get(job.task_type)
-    others = (
-        {metric.name: metric.sign for metric in known.metrics}
-        if isinstance(known, TaskType)
-        else {}
-    )
-    return others | {job.facts["metric"]: job.facts["sign"]}
+    task_type = registry.cards[Kind.TASK_TYPE].get(job.task_type)
+    signs = {job.facts["metric"]: job.facts["sign"]}
+    if isinstance(task_type, TaskType):
+        signs = {metric.name: metric.sign for metric in task_type.metrics} | signs
+    return signs
 
 
 def stored_predictions(job: StoredJob, plugins: Sequence[PluginLike] = ()) -> CellPredictions:
-    """A done cell's predictions on test, the task's data mapped, or decoded again where the cache no longer has them.
+    """Return a done cell's predictions on test with the images they are of.
 
-    Raises NotApplicable for a job that has no predictions, and DataError where they are not of the data that the task has now.
+    The task's data are mapped, or decoded again where the cache no longer has them.
+
+    Raises:
+        NotApplicable: The job has no predictions.
+        DataError: The task's data have changed since the cell was measured.
     """
     import numpy as np
 
     from headwater.harness.data.prepared import prepare
 
-    path, registry = _predictions(job), registry_of(job, plugins)
+    path, registry = _predictions_file(job), registry_of(job, plugins)
     task = registry.task(job.facts["task"])
     task_type = registry.task_type(task.type)
     if not _is_as_measured(job, task, task_type, registry):
-        raise _changed(job, task)
-    found = CellPredictions(
-        job,
-        task,
-        task_type,
-        prepare(task, task_type, job.spec["image_size"]),
-        np.load(path).astype(np.float32),
-    )
-    if len(found.predictions) != len(found.prepared.test):  # a data set that is tied to no version
-        raise _changed(job, task)
-    return found
+        raise _data_changed(job, task)
+    predictions = np.load(path).astype(np.float32)
+    prepared = prepare(task, task_type, job.spec["image_size"])
+    if len(predictions) != len(prepared.test):  # a data set that is tied to no version
+        raise _data_changed(job, task)
+    return CellPredictions(job, task, task_type, prepared=prepared, predictions=predictions)
 
 
-def _predictions(job: StoredJob) -> Path:
-    """Where they lie."""
+def _predictions_file(job: StoredJob) -> Path:
+    """Return where a job's predictions lie; raises NotApplicable where it has none."""
     facts = job.facts
     if facts["kind"] != "adapt":
-        what = {
-            "pretrain": "trains a chain",
-            "features": "extracts features",
-            "estimate": "scores a source",
-            "analyse": "is an analysis",
-        }
-        hint = f"Predictions are kept of cells: headwater query 'SELECT job, source, task FROM cells' --store {job.store}"
         raise NotApplicable(
-            f"job {job.id} {what.get(facts['kind'], 'is no cell')}: it predicts nothing",
+            f"job {job.id} has no predictions: its kind is {facts['kind']}",
             subject=job.id,
-            hint=hint,
+            hint="Only cells predict: "
+            f"headwater query 'SELECT job, source, task FROM cells' --store {job.store}",
         )
     if facts["state"] != "done":
         reason = f": {facts['reason']}" if facts["reason"] else ""
-        hint = f"See where it stands: headwater status --store {job.store}"
         raise NotApplicable(
-            f"job {job.id} is {facts['state']}, not done{reason}", subject=job.id, hint=hint
+            f"job {job.id} is {facts['state']}, not done{reason}",
+            subject=job.id,
+            hint=f"See what is left: headwater status --store {job.store}",
         )
     if job.predictions is None or "image_size" not in job.spec:
         raise NotApplicable(
-            f"job {job.id} has its numbers only, no predictions: it was imported", subject=job.id
+            f"job {job.id} has no predictions: it was imported with its metrics only",
+            subject=job.id,
         )
     if not job.predictions.is_file():
-        hint = "Bring the store's folder of files back, or measure it again: headwater run … --rerun all"
         raise NotApplicable(
             f"job {job.id}: its predictions are no longer at {job.predictions}",
             subject=job.id,
-            hint=hint,
+            hint="Bring the store's folder of files back, or measure the cell again: "
+            "headwater run … --rerun all",
         )
     return job.predictions
 
 
 def _is_as_measured(job: StoredJob, task: Task, task_type: TaskType, registry: Registry) -> bool:
-    """Whether the task's data and its type's code are those under which the job was measured: its protocol is a hash of both."""
+    """Return whether the task's data and its type's code are those that the job was measured with.
+
+    The job's protocol is a hash of both.
+    """
     from headwater.harness.planning.jobs import Jobs
     from headwater.harness.planning.plan import Plan
     from headwater.harness.planning.spec import Spec
 
     jobs = Jobs(Plan(Spec.of(job.spec, where=f"the spec of job {job.id}"), registry))
-    return job.facts["protocol"] in {
-        jobs.protocol(task, task_type, trains) for trains in (True, False)
-    }
+    protocols = {jobs.protocol(task, task_type, trains) for trains in (True, False)}
+    return job.facts["protocol"] in protocols
 
 
-def _changed(job: StoredJob, task: Task) -> DataError:
-    message = f"the data of {task.name}, or the code that reads and measures them, are others now than when job {job.id} was measured"
+def _data_changed(job: StoredJob, task: Task) -> DataError:
     quoted = task.name.replace("'", "''")
     cells = f"SELECT job, source, adaptation FROM cells WHERE task = '{quoted}'"
-    hint = f'Give the same headwater run again, and look at its new cells: headwater query "{cells}" --store {job.store}'
-    return DataError(message, subject=task.name, hint=hint)
+    return DataError(
+        f"the data of {task.name}, or the code that reads and measures them, "
+        f"have changed since job {job.id} was measured",
+        subject=task.name,
+        hint="Give the same headwater run again, and look at its new cells: "
+        f'headwater query "{cells}" --store {job.store}',
+    )
 
 
 def check_same_images(cells: Sequence[CellPredictions]) -> None:
-    """Raises BadSpec unless the cells answered the same test images."""
+    """Check that the predictions of all cells are of the same test images.
+
+    Raises:
+        BadSpec: They are not.
+    """
     first = cells[0]
-    for other in cells[1:]:
-        if other.prepared.key != first.prepared.key:
-            one, two = (
-                f"{cell.task.name} at {cell.job.spec['image_size']} px" for cell in (first, other)
-            )
+    for cell in cells[1:]:
+        if cell.prepared.key != first.prepared.key:
             raise BadSpec(
-                f"jobs {first.job.id} and {other.job.id} have other test images: {one}, {two}",
-                subject=other.job.id,
+                f"jobs {first.job.id} and {cell.job.id} have other test images: "
+                f"{_images_of(first)}, {_images_of(cell)}",
+                subject=cell.job.id,
                 hint="Only cells of one task, at one image size, can be shown side by side.",
             )
+
+
+def _images_of(cell: CellPredictions) -> str:
+    return f"{cell.task.name} at {cell.job.spec['image_size']} px"

@@ -308,7 +308,9 @@ class Live:
         return grid
 
     def answers(self, job: Job, split: str) -> Predictions | None:
-        found = predictions_of(job, Files(self.store.files), self.registry, split, self.data)
+        found = predictions_of(
+            job, Files(self.store.files), self.registry, split, prepared=self.data
+        )
         return found and replace(found, metric=self.metric)
 
 

@@ -65,22 +65,22 @@ def test_which_way_a_metric_points_is_known_without_the_plugins_of_its_run(store
 
 
 @pytest.mark.parametrize(
-    ("kind", "adaptation", "says"),
+    ("kind", "adaptation", "word"),
     [
-        ("pretrain", "%", "trains a chain: it predicts nothing"),
-        ("features", "%", "extracts features: it predicts nothing"),
-        ("adapt", "toy/explodes", "is failed, not done: the loss became nan"),
+        ("pretrain", "%", "pretrain"),
+        ("features", "%", "features"),
+        ("adapt", "toy/explodes", "failed"),
     ],
 )
-def test_a_job_without_predictions_says_why(store, kind, adaptation, says):
-    with pytest.raises(NotApplicable, match=says):
+def test_a_job_without_predictions_says_why(store, kind, adaptation, word):
+    with pytest.raises(NotApplicable, match=word):
         stored_predictions(stored_job(store, job(store, kind, adaptation)))
 
 
 def test_an_unknown_or_ambiguous_identity_is_told(store):
-    with pytest.raises(UnknownName, match="no job starts with 0000000000"):
+    with pytest.raises(UnknownName, match="0000000000"):
         stored_job(store, "0000000000")
-    with pytest.raises(UnknownName, match="more than one job starts with "):
+    with pytest.raises(UnknownName, match="more than one"):
         stored_job(store, "")
 
 
@@ -115,7 +115,7 @@ def test_predictions_of_other_data_are_not_taken_for_those_of_what_the_task_has_
     other = tmp_path / "toy.py"
     other.write_text(PLUGIN.read_text().replace(*change))
     found = stored_job(store, job(store))
-    with pytest.raises(DataError, match=r"the data of toy/shades, .* are others now") as caught:
+    with pytest.raises(DataError, match="toy/shades") as caught:
         stored_predictions(replace(found, spec={**found.spec, "plugins": [str(other)]}))
     assert (
         f"--store {store.path}" in caught.value.hint and "task = 'toy/shades'" in caught.value.hint
@@ -127,10 +127,10 @@ def test_predictions_that_are_gone_or_of_fewer_images_are_told(store):
     kept = found.predictions.read_bytes()
     try:
         np.save(found.predictions, np.zeros((7, 3), np.float16))
-        with pytest.raises(DataError, match="are others now"):
+        with pytest.raises(DataError, match="toy/shades"):
             stored_predictions(found)
         found.predictions.unlink()
-        with pytest.raises(NotApplicable, match="its predictions are no longer at"):
+        with pytest.raises(NotApplicable, match=found.predictions.name):
             stored_predictions(found)
     finally:
         found.predictions.write_bytes(kept)

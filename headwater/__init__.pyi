@@ -1,6 +1,9 @@
 from .harness import conformance as conformance
 from .harness.data.pixels import sample_pixels as sample_pixels
 from .harness.measure.scoring import score as score
+from .harness.measure.workbench import JobResult as JobResult
+from .harness.measure.workbench import Workbench as Workbench
+from .harness.planning.job import Job as Job
 from .harness.planning.planner import plan as plan
 from .harness.planning.spec import Spec as Spec
 from .harness.results.adapt import adapt as adapt
@@ -11,6 +14,7 @@ from .leaderboard import findings as findings
 from .leaderboard.anatomy.readings import AnalysisReadings as AnalysisReadings
 from .leaderboard.anatomy.readings import AnatomyReadings as AnatomyReadings
 from .leaderboard.show.plots import plotting as plotting
+from .leaderboard.store.records import Measurement as Measurement
 from .leaderboard.store.store import Store as Store
 from .plugins.models.timm_models import timm_model as timm_model
 from .registry.cache import cache_folder as cache_folder
@@ -45,6 +49,9 @@ from .registry.cards.estimator import Estimator as Estimator
 from .registry.cards.estimator import Score as Score
 from .registry.cards.estimator import estimator as estimator
 from .registry.cards.flaw import Flaw as Flaw
+from .registry.cards.job_kind import JobKind as JobKind
+from .registry.cards.job_kind import Planning as Planning
+from .registry.cards.job_kind import job_kind as job_kind
 from .registry.cards.provider import Provider as Provider
 from .registry.cards.selector import Question as Question
 from .registry.cards.selector import Record as Record

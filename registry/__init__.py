@@ -27,6 +27,7 @@ from headwater.registry.cards.chain import CHAIN_FORM, Chain, chain_name, parse_
 from headwater.registry.cards.domains import Domain
 from headwater.registry.cards.estimator import Estimator, Score, estimator
 from headwater.registry.cards.flaw import Flaw
+from headwater.registry.cards.job_kind import JobKind, Planning, job_kind
 from headwater.registry.cards.provider import Provider
 from headwater.registry.cards.selector import (
     Question,
@@ -68,6 +69,7 @@ __all__ = [
     "Evidence",
     "Features",
     "Flaw",
+    "JobKind",
     "Kind",
     "Metric",
     "Name",
@@ -75,6 +77,7 @@ __all__ = [
     "Networks",
     "Objective",
     "ParameterGroup",
+    "Planning",
     "Probe",
     "Problem",
     "Provider",
@@ -100,6 +103,7 @@ __all__ = [
     "chain_name",
     "directed",
     "estimator",
+    "job_kind",
     "parse_chain",
     "rank_rest_last",
     "selector",

@@ -25,6 +25,7 @@ from headwater.registry.cards.analysis import Analysis
 from headwater.registry.cards.card import Card, Kind
 from headwater.registry.cards.domains import Domain, containing
 from headwater.registry.cards.estimator import Estimator
+from headwater.registry.cards.job_kind import JobKind
 from headwater.registry.cards.provider import Provider
 from headwater.registry.cards.selector import Selector
 from headwater.registry.cards.source_model import SourceModel
@@ -34,6 +35,10 @@ from headwater.registry.errors import BadPlugin, HeadwaterError, UnknownName
 from headwater.registry.names import Name, did_you_mean, glob_matches, is_glob, split_list
 
 ENTRY_POINTS = "headwater.plugins"
+
+BUNDLED = ("headwater.plugins", "headwater.harness.job_kinds")
+"""The packages whose modules are the bundled plugins, and the kinds of jobs that plans are made of."""
+
 PluginLike = str | Path | Card | ModuleType
 
 
@@ -220,22 +225,25 @@ class Registry:
         card = cast(Analysis, self.get(Kind.ANALYSIS, name))
         return card, dict(card.options()) | dict(Name.parse(name).options)
 
+    def job_kind(self, name: str) -> JobKind:
+        """Return the job kind of a name."""
+        return cast(JobKind, self.get(Kind.JOB_KIND, name))
+
     def domain_parents(self) -> Mapping[str, frozenset[str]]:
         """For each domain those that contain it."""
         return containing(cast(Iterable[Domain], self.cards[Kind.DOMAIN].values()))
 
 
 def _bundled() -> list[str]:
-    found = importlib.util.find_spec("headwater.plugins")
-    locations = (found and found.submodule_search_locations) or ()
-    names = (
-        info.name
-        for info in pkgutil.walk_packages(locations, "headwater.plugins.")
-        if not info.ispkg
-    )
-    return sorted(
-        name for name in names if not name.rpartition(".")[2].startswith("_")
-    )  # as in a user's folder
+    """Return the modules of the bundled cards; those that begin with _ hold none, as in a folder."""
+    names: list[str] = []
+    for package in BUNDLED:
+        spec = importlib.util.find_spec(package)
+        locations = spec.submodule_search_locations if spec else None
+        for info in pkgutil.walk_packages(locations or (), f"{package}."):
+            if not info.ispkg and not info.name.rpartition(".")[2].startswith("_"):
+                names.append(info.name)
+    return sorted(names)
 
 
 def _files(path: Path) -> list[Path]:

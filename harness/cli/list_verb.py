@@ -23,7 +23,7 @@ HEADINGS_IN_WORDS = {"metric": "metric", "metrics": "metrics", "classes": "predi
 
 
 @verb(
-    help="List sources, tasks, adaptations, estimators, selectors, task-types, domains, analyses or benchmarks; "
+    help="List sources, tasks, adaptations, estimators, selectors, task-types, domains, analyses, job-kinds or benchmarks; "
     "GLOB, or part of a name, narrows the list.",
     examples=["headwater list sources 'timm/resnet18*'", "headwater list benchmarks"],
 )

@@ -8,11 +8,12 @@ def test_conforms(check):
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from headwater.harness.conformance.check import Check, CheckResult, examine
-from headwater.registry import Card, Domain, Kind, Registry, Task, TaskType
+from headwater.registry import Card, Domain, JobKind, Kind, Registry, Task, TaskType
 from headwater.registry.discovery import PluginLike
 from headwater.registry.errors import BadPlugin
 
@@ -32,6 +33,8 @@ def checks(card: Card, registry: Registry, beside: Sequence[Task] = ()) -> list[
     """
     if isinstance(card, Domain):
         return [Check(card.name, "within", lambda: _domain_is_known(card, registry))]
+    if isinstance(card, JobKind):
+        return [Check(card.name, "runs", lambda: _takes_a_job(card))]
     if isinstance(card, TaskType):
         from headwater.harness.conformance import task_type
 
@@ -95,6 +98,19 @@ def own_cards(registry: Registry) -> list[Card]:
 
 def _all(registry: Registry) -> list[Any]:
     return [card for cards in registry.cards.values() for card in cards.values()]
+
+
+def _takes_a_job(card: JobKind) -> str:
+    """Check that the function takes the three arguments of a worker; only a plan can try it out."""
+    try:
+        inspect.signature(card.run).bind("job", "bench", "report")
+    except TypeError as error:
+        raise BadPlugin(
+            f"{card.name} cannot be called as run(job, bench, report): {error}",
+            subject=card.name,
+            hint="Write def run(job, bench, report): return hw.JobResult(...)",
+        ) from None
+    return ""
 
 
 def _domain_is_known(card: Domain, registry: Registry) -> str:

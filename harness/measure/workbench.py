@@ -89,7 +89,7 @@ class Workbench:
         source had not been built.
         """
         source = self.registry.source(name)
-        training_job = job.beside.get(source.name)
+        training_job = job.extra_checkpoints.get(source.name)
         checkpoint = self.files.checkpoint(training_job) if training_job else None
         with torch.random.fork_rng(range(torch.cuda.device_count())):
             backbone, _ = self._copy(source, job, checkpoint, dense=dense)

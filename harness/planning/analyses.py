@@ -74,7 +74,7 @@ class AnalysisPlanner:
             per_training = self.jobs.images(record, [cell.task], self.spec.training)
             images = per_training and per_training * trainings
         job = replace(about, record=record, cells=cells, keep=False, tuning=None, images=images)
-        self.plan.jobs.setdefault(identity, job)
+        self.plan.add(job)
 
     def _of_other_seed(self, cell: Cell) -> dict[str, str]:
         """Return the jobs P-T' and RI-T' of the seed that the cell is compared with, if any."""

@@ -1,35 +1,42 @@
-"""Bundles: jobs that one worker does together, because they share what costs most. See docs/decisions/bundles.md."""
+"""Bundles: jobs that one worker solves in one call. See docs/decisions/bundles.md."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Mapping, Sequence
 
 from headwater.harness.planning.job import Job
 
 Bundle = tuple[Job, ...]
 
-MOST = 64
-"""Jobs in a bundle: what an interruption may cost stays small, and other workers find something to do."""
+MAX_JOBS_PER_BUNDLE = 64
+"""Bounds what an interruption costs, and leaves other workers something to do."""
 
 
-def batch_key(job: Job) -> Hashable:
-    """What the jobs of a bundle have in common: frozen features, and the adaptation that reads them; None for a job done alone."""
-    if job.kind != "adapt" or job.features is None:
-        return None
-    return job.features, job.record.adaptation, job.record.protocol
+def bundle_label(bundle: Bundle, labels: Mapping[str, str] | None = None) -> str:
+    """Return the label of the first job and how many more there are.
+
+    Args:
+        bundle: The jobs.
+        labels: Labels by job to use instead of the jobs' own.
+    """
+    first = bundle[0]
+    label = labels[first.id] if labels else first.label
+    if len(bundle) == 1:
+        return label
+    return f"{label} and {len(bundle) - 1} more"
 
 
-def label(bundle: Bundle, labels: dict[str, str] | None = None) -> str:
-    """How people read it: the first job's label, and how many more there are."""
-    first = labels[bundle[0].id] if labels else bundle[0].label
-    return first if len(bundle) == 1 else f"{first} and {len(bundle) - 1} more"
+def share_seconds(seconds: float, images: Sequence[int]) -> list[float]:
+    """Divide the wall time of a bundle among its jobs.
 
+    Args:
+        seconds: The wall time.
+        images: Training images that each job was allowed.
 
-def shares(seconds: float, images: Sequence[int]) -> list[float]:
-    """Each cell's part of the bundle's wall time, in proportion to the images it was allowed; equal parts where none was."""
+    Returns:
+        Seconds of each job in proportion to its images; equal parts if no job was allowed any.
+    """
     total = sum(images)
-    return (
-        [seconds * count / total for count in images]
-        if total
-        else [seconds / len(images)] * len(images)
-    )
+    if not total:
+        return [seconds / len(images)] * len(images)
+    return [seconds * count / total for count in images]

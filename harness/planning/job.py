@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 
 from headwater.harness.planning.spec import SOURCE_SEED, Training, Tuning
 from headwater.leaderboard.store.records import JobRecord
+from headwater.registry.cards.job_kind import Role
 
 
 @dataclass(frozen=True)
 class Job:
-    """A record of what the job is, and what a worker needs to run it.
+    """The record of a job, and what a worker needs to run it.
 
-    ``needs`` are jobs that must be done first; ``checkpoint`` the one that trained the source (for chains), ``beside`` those
-    that trained further chains which the adaptation uses, by source, and ``features`` the one that extracted features.
-    ``training`` is None where nothing is trained by gradient, ``tuning`` where nothing is searched. ``images``: how many it will
-    about process, for forecasts; None where that is not known. ``extracted``: the subset that an estimate's features are of
-    ("150"), "" for all images. ``keep``: leave the trained network as a checkpoint, for analyses. ``cells``: the networks that
-    an analysis looks at: the jobs that train them, by role (``P-T``, ``RI-T``, ...).
+    Attributes:
+        record: Identity and coordinates.
+        image_size: Side of the square images, in pixels.
+        validation: Share of the training images that is kept for choices.
+        training: The recipe; None if nothing is trained by gradient.
+        checkpoint: The job that trained the source, for chains.
+        features: The job that extracted the features that this one reads.
+        tuning: The search for hyper-parameters; None if nothing is searched.
+        images: About how many images the job processes, for forecasts; None if not known.
+        extracted: The subset of which the features are ("150"); "" for all images.
+        extra_checkpoints: The jobs that trained further chains which the adaptation uses, by source.
+        keep: Leave the trained network as a checkpoint, for analyses.
+        cells: The jobs that train the networks which an analysis looks at, by role (``P-T``).
+        role: How the job counts; set from its kind when the job is added to a plan.
+        batch_key: Jobs with equal keys can be solved in one call; None: run alone. Set likewise.
     """
 
     record: JobRecord
@@ -30,9 +40,11 @@ class Job:
     tuning: Tuning | None = None
     images: int | None = None
     extracted: str = ""
-    beside: Mapping[str, str] = field(default_factory=dict)
+    extra_checkpoints: Mapping[str, str] = field(default_factory=dict)
     keep: bool = False
     cells: Mapping[str, Job] = field(default_factory=dict)
+    role: Role = "goal"
+    batch_key: Hashable = None
 
     @property
     def id(self) -> str:
@@ -44,27 +56,21 @@ class Job:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        return tuple(
-            need
-            for need in (
-                self.checkpoint,
-                self.features,
-                *self.beside.values(),
-                *(cell.id for cell in self.cells.values()),
-            )
-            if need
-        )
+        """Return the jobs that must be done before this one."""
+        dependencies = [self.checkpoint, self.features, *self.extra_checkpoints.values()]
+        dependencies += [cell.id for cell in self.cells.values()]
+        return tuple(job for job in dependencies if job)
 
     @property
     def label(self) -> str:
-        """How people read it: ``imagenet → pacs_sketch · fine_tune · n=150 · seed 1``."""
+        """Return what people call it: ``imagenet → pacs_sketch · fine_tune · n=150 · seed 1``."""
         record = self.record
-        size = f"n={record.size}" if record.size not in ("", "full") else record.size
-        seed = "" if record.seed in (None, SOURCE_SEED) else f"seed {record.seed}"
-        words = [
-            f"{record.source} → {record.task}",
-            record.analysis or record.adaptation or record.kind,
-            size,
-            seed,
-        ]
-        return " · ".join(word for word in words if word)
+        size = record.size
+        if size not in ("", "full"):
+            size = f"n={size}"
+        seed = ""
+        if record.seed not in (None, SOURCE_SEED):
+            seed = f"seed {record.seed}"
+        what = record.analysis or record.adaptation or record.kind
+        parts = [f"{record.source} → {record.task}", what, size, seed]
+        return " · ".join(part for part in parts if part)

@@ -1,23 +1,22 @@
-"""A plan's jobs: the identity of each, a hash of all that decides its result, and what it needs."""
+"""Adds jobs to a plan: the identity of each, a hash of all that decides its result, and its needs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import Any
 
 from headwater.harness.planning.cell import Cell
 from headwater.harness.planning.job import Job
-from headwater.harness.planning.spec import SOURCE_SEED, Training
+from headwater.harness.planning.plan import Plan
+from headwater.harness.planning.spec import SOURCE_SEED, Spec, Training
 from headwater.leaderboard.store.records import JobRecord
-from headwater.registry import Adaptation, Pyramid, SourceModel, Task, TaskType
+from headwater.registry import Adaptation, JobKind, Pyramid, Registry, SourceModel, Task, TaskType
 from headwater.registry.errors import BadSpec
 from headwater.registry.identity import digest
 from headwater.registry.names import Value, split_list
 from headwater.registry.options import spelled
-
-if TYPE_CHECKING:
-    from headwater.harness.planning.plan import Plan
 
 MEASURE_VERSION = 3
 """Part of every identity; raised when the harness itself measures differently."""
@@ -29,51 +28,73 @@ PROBE_VERSION = 2
 """Raised when the places of dense tasks that are scored are drawn differently."""
 
 JOINT_VERSION = 1
-"""Raised when several tasks are trained on, or their epoch is chosen, differently; alone they are not measured anew."""
+"""Raised when training on several tasks, or the choice of its epoch, changes. Chains on one task
+keep their identity."""
 
 ESTIMATE_VERSION = 1
-"""Raised when estimators are shown something else, or what they share (statistics, principal axes, ranks) is computed differently."""
+"""Raised when estimators are given something else, or what they share (statistics, principal axes,
+ranks) is computed differently."""
 
-MULTIPLE = max(Pyramid(()).strides)
-"""Of which a dense task's image size is one: each of its maps is then half as large as the one before."""
+DENSE_SIZE_STEP = max(Pyramid(()).strides)
+"""The image size of a dense task is a multiple of this: each map is half as large as the one
+before it."""
 
-TUNED = 0.5
-"""Share of all trials' epochs that early stopping leaves, about: for forecasts only."""
+SHARE_OF_TRIAL_EPOCHS = 0.5
+"""About what early stopping leaves of the epochs of all trials; for forecasts only."""
 
 
 class Jobs:
     """Adds jobs to a plan, each once, however often it is asked for."""
 
     def __init__(self, plan: Plan) -> None:
-        self.result, self.spec, self.registry = plan, plan.spec, plan.registry
+        self.result = plan
+        self.spec = plan.spec
+        self.registry = plan.registry
         self._identity_of = cache(lambda task: self.registry.task(task).identity())
         self.pretraining = cache(self._pretraining_of)
 
     def check_task(self, task: Task) -> None:
+        """Note that a task's data has no version, if so.
+
+        Raises:
+            BadSpec: The image size does not suit the task's type, or the task's metric is unknown.
+        """
         if task.unpinned:
             self.result.note(
                 f"{task.name}: results are not tied to a version of its data; {task.unpinned}"
             )
         task_type = self.registry.task_type(task.type)
-        if task_type.dense and self.spec.image_size % MULTIPLE:
-            below = max(MULTIPLE, self.spec.image_size // MULTIPLE * MULTIPLE)
+        image_size = self.spec.image_size
+        if task_type.dense and image_size % DENSE_SIZE_STEP:
+            below = max(DENSE_SIZE_STEP, image_size // DENSE_SIZE_STEP * DENSE_SIZE_STEP)
             raise BadSpec(
-                f"{task.name}: {task.type} takes an image_size that is a multiple of {MULTIPLE}, not {self.spec.image_size}",
+                f"{task.name}: {task.type} takes an image_size that is a multiple of "
+                f"{DENSE_SIZE_STEP}, not {image_size}",
                 subject=task.name,
-                hint=f"--image-size {below}, or {below + MULTIPLE}",
+                hint=f"--image-size {below}, or {below + DENSE_SIZE_STEP}",
             )
         try:
             task_type.metric(task.metric)
         except KeyError:
-            known = ", ".join(metric.name for metric in task_type.metrics)
+            names = ", ".join(metric.name for metric in task_type.metrics)
             raise BadSpec(
                 f"{task.name}: {task.type} has no metric {task.metric!r}",
                 subject=task.name,
-                hint=f"Its metrics: {known}.",
+                hint=f"Its metrics: {names}.",
             ) from None
 
+    # -- cells --------------------------------------------------------------------------------------------
+
     def add_cell(self, cell: Cell, control: str) -> str:
-        """Plan a cell, and what it needs; returns its job."""
+        """Plan a cell and the jobs that it needs.
+
+        Args:
+            cell: The coordinates.
+            control: The adaptation, with options, that the scratch reference of the cell runs.
+
+        Returns:
+            The identity of the cell's job.
+        """
         card, options = self.registry.adaptation(cell.adaptation)
         task_type = self.registry.task_type(cell.task.type)
         adaptation = spelled(card.name, options, card.options())
@@ -81,23 +102,23 @@ class Jobs:
         checkpoint = self.pretraining(cell.source.name)
         protocol = self.protocol(cell.task, task_type, trains)
         reason = self._why_not(cell, card)
-        features = (
-            None
-            if trains or reason
-            else self._features(cell.source, cell.task, cell.seed, checkpoint)
-        )
-        others, beside = self._others(card, options)
-        parts = (
+        features = None
+        if not trains and not reason:
+            features = self._features(cell.source, cell.task, cell.seed, checkpoint)
+        extra_weights, extra_checkpoints = self._extra_sources(card, options)
+        identity = digest(
+            "adapt",
             self._weights_of(cell.source, checkpoint),
             card.code,
             adaptation,
             cell.size,
             cell.seed,
             protocol,
-            *others,
+            *extra_weights,
         )
+        metric = task_type.metric(cell.task.metric)
         record = JobRecord(
-            job=digest("adapt", *parts),
+            job=identity,
             kind="adapt",
             source=cell.source.name,
             task=cell.task.name,
@@ -106,60 +127,80 @@ class Jobs:
             size=cell.size,
             seed=cell.seed,
             protocol=protocol,
-            metric=task_type.metric(cell.task.metric).name,
-            sign=task_type.metric(cell.task.metric).sign,
+            metric=metric.name,
+            sign=metric.sign,
             options=options,
         )
         if reason:
-            self.result.skipped[record.job] = reason
+            self.result.skipped[identity] = reason
+        training = self.spec.training if trains else None
+        tuning = self.spec.tuning if trains else None
         self._add(
-            record,
+            Job(
+                record=record,
+                image_size=self.spec.image_size,
+                validation=self.spec.validation,
+                training=training,
+                checkpoint=checkpoint,
+                features=features,
+                tuning=tuning,
+                images=self.images(record, [cell.task], training),
+                extra_checkpoints=extra_checkpoints,
+            ),
             cell.source,
-            cell.task,
-            trains=trains,
-            checkpoint=checkpoint,
-            features=features,
-            beside=beside,
+            [cell.task],
         )
-        return record.job
+        return identity
 
-    def _others(
+    def _extra_sources(
         self, card: Adaptation, options: Mapping[str, Value]
     ) -> tuple[list[object], dict[str, str]]:
-        """Weights of the further sources that an adaptation names, and the jobs that train those that are chains."""
-        names = (
-            split_list(str(options.get(card.extra_sources_option) or ""), "+")
-            if card.extra_sources_option
-            else []
-        )
-        trained = {self.registry.source(name).name: self.pretraining(name) for name in names}
-        weights = [
-            self._weights_of(self.registry.source(name), checkpoint)
-            for name, checkpoint in trained.items()
-        ]
-        return weights, {name: checkpoint for name, checkpoint in trained.items() if checkpoint}
+        """Return the weights of the further sources that an adaptation names.
+
+        Returns:
+            The identities of the weights, and for each source that is a chain the job that
+            trains it.
+        """
+        names: list[str] = []
+        if card.extra_sources_option:
+            names = split_list(str(options.get(card.extra_sources_option) or ""), "+")
+        weights: dict[str, object] = {}
+        checkpoints: dict[str, str] = {}
+        for name in names:
+            source = self.registry.source(name)
+            checkpoint = self.pretraining(name)
+            weights[source.name] = self._weights_of(source, checkpoint)
+            if checkpoint:
+                checkpoints[source.name] = checkpoint
+        return list(weights.values()), checkpoints
 
     def _why_not(self, cell: Cell, card: Adaptation) -> str:
-        if card.task_types and cell.task.type not in card.task_types:
-            return f"{card.name} is for {', '.join(card.task_types)} tasks, {cell.task.name} is {cell.task.type}"
-        if (card.pooled or card.on == "features") and self.registry.task_type(cell.task.type).dense:
-            return f"{card.name} works on vectors of features, {cell.task.type} takes maps"
-        if card.from_random and not cell.source.random:
+        """Return why an adaptation does not apply to a cell; "" if it does."""
+        source, task = cell.source, cell.task
+        if card.task_types and task.type not in card.task_types:
+            task_types = ", ".join(card.task_types)
+            return f"{card.name} is for {task_types} tasks, {task.name} is {task.type}"
+        reads_vectors = card.pooled or card.on == "features"
+        if reads_vectors and self.registry.task_type(task.type).dense:
+            return f"{card.name} works on vectors of features, {task.type} takes maps"
+        if card.from_random and not source.random:
+            return f"{source.name} names no random initialisation of its architecture (scratch=…)"
+        if card.needs_source and not source.chain:
             return (
-                f"{cell.source.name} names no random initialisation of its architecture (scratch=…)"
+                f"{card.name} needs a chain as source: {source.name} has no training data in the "
+                "registry, only chains do"
             )
-        if card.needs_source and not cell.source.chain:
-            return f"{card.name}: {cell.source.name} has no registered data, as a chain has"
-        if (
-            self.spec.tuning
-            and card.on == "images"
-            and not card.sees_labels(self.registry.adaptation(cell.adaptation)[1])
-        ):
-            return f"{card.name} without the target's labels cannot be tuned: trials are chosen by labels"
+        if self.spec.tuning and card.on == "images":
+            _, options = self.registry.adaptation(cell.adaptation)
+            if not card.sees_labels(options):
+                return (
+                    f"{card.name} without the target's labels cannot be tuned: trials are chosen "
+                    "by labels"
+                )
         return ""
 
     def protocol(self, task: Task, task_type: TaskType, trains: bool) -> str:
-        """The hash of what paired cells share besides their coordinates."""
+        """Return the hash of what paired cells share besides their coordinates."""
         budget = self.spec.training.model_dump() if trains else None
         if trains and self.spec.tuning:
             budget = {"training": budget, "tuning": self.spec.tuning.model_dump()}
@@ -175,152 +216,273 @@ class Jobs:
     def _weights_of(self, source: SourceModel, checkpoint: str | None) -> object:
         return checkpoint or source.identity()
 
+    # -- features and estimates ---------------------------------------------------------------------------
+
     def _features(
         self,
         source: SourceModel,
         task: Task,
         seed: int | None,
         checkpoint: str | None,
+        *,
         size: str = "",
     ) -> str:
-        """The job that looks at a task's images, or at a subset's."""
-        seed = seed if source.random or size else None
-        weights = self._weights_of(source, checkpoint)
+        """Plan the job that extracts the features of a task's images, or of a subset of them."""
         task_type = self.registry.task_type(task.type)
-        probed = (PROBE_VERSION, task_type.code) if size and task_type.probed_as else ()
+        # The features of all images depend on the seed only through random weights.
+        seed = seed if source.random or size else None
+        probe_parts = (PROBE_VERSION, task_type.code) if size and task_type.probed_as else ()
         identity = digest(
             "features",
             FEATURES_VERSION,
-            weights,
+            self._weights_of(source, checkpoint),
             self._identity_of(task.name),
             self.spec.image_size,
             seed,
             size,
-            *probed,
+            *probe_parts,
         )
-        record = JobRecord(identity, "features", source.name, task.name, size=size, seed=seed)
-        self._add(record, source, task, checkpoint=checkpoint)
+        record = JobRecord(
+            job=identity,
+            kind="features",
+            source=source.name,
+            task=task.name,
+            size=size,
+            seed=seed,
+        )
+        self._add(self._job(record, [task], checkpoint), source, [task])
         return identity
 
     def add_estimate(
-        self, source: SourceModel, task: Task, name: str, size: str, seed: int | None
+        self, source: SourceModel, task: Task, name: str, *, size: str, seed: int | None
     ) -> None:
-        """Plan a source's score by an estimator, and the job that extracts the features it looks at."""
+        """Plan the score of a source by an estimator, and the job that extracts the features.
+
+        Args:
+            source: The source to score.
+            task: The target.
+            name: The estimator with its options.
+            size: Training images: ``"50"`` or ``"full"``.
+            seed: The seed of the subset; None for all images.
+        """
         card, options = self.registry.estimator(name)
         checkpoint = self.pretraining(source.name)
         task_type = self.registry.task_type(task.type)
         protocol = self.protocol(task, task_type, trains=False)
-        probed = (PROBE_VERSION,) if task_type.probed_as else ()
-        weights = self._weights_of(source, checkpoint)
+        probe_parts = (PROBE_VERSION,) if task_type.probed_as else ()
         identity = digest(
-            "estimate", ESTIMATE_VERSION, weights, card.code, name, size, seed, protocol, *probed
+            "estimate",
+            ESTIMATE_VERSION,
+            self._weights_of(source, checkpoint),
+            card.code,
+            name,
+            size,
+            seed,
+            protocol,
+            *probe_parts,
         )
         record = JobRecord(
-            identity,
-            "estimate",
-            source.name,
-            task.name,
-            name,
+            job=identity,
+            kind="estimate",
+            source=source.name,
+            task=task.name,
+            adaptation=name,
             size=size,
             seed=seed,
             protocol=protocol,
             options=options,
         )
-        # What is drawn to be scored of a subset is its own: a larger one's features do not serve it.
-        features, extracted = None, size if task_type.probed_as else self._extracted()
+        # The places of a subset that are scored are drawn from that subset, so the features of a
+        # larger one do not serve it.
+        extracted = size if task_type.probed_as else self._extracted()
+        features = None
         if (task_type.probed_as or task.type) in card.task_types:
-            features = self._features(source, task, seed, checkpoint, extracted)
+            features = self._features(source, task, seed, checkpoint, size=extracted)
         else:
-            scored = f", scored as {task_type.probed_as}" if task_type.probed_as else ""
+            scored_as = f", scored as {task_type.probed_as}" if task_type.probed_as else ""
             self.result.skipped[identity] = (
-                f"{card.name} is for {', '.join(card.task_types)} tasks, {task.name} is {task.type}{scored}"
+                f"{card.name} is for {', '.join(card.task_types)} tasks, "
+                f"{task.name} is {task.type}{scored_as}"
             )
-        self._add(
-            record, source, task, checkpoint=checkpoint, features=features, extracted=extracted
-        )
+        job = self._job(record, [task], checkpoint, features=features, extracted=extracted)
+        self._add(job, source, [task])
 
     def _extracted(self) -> str:
-        """The subset whose features serve every size: the largest, or "" where all images are looked at anyway."""
-        on_features = any(
-            self.registry.adaptation(text)[0].on == "features" for text in self.spec.adaptations
-        )
-        return (
-            ""
-            if on_features or "full" in self.spec.sizes
-            else str(max(int(size) for size in self.spec.sizes))
-        )
+        """Return the subset whose features serve every size: the largest; "" for all images.
+
+        All images are looked at if an adaptation on features, or the size "full", needs them.
+        """
+        if "full" in self.spec.sizes:
+            return ""
+        for text in self.spec.adaptations:
+            card, _ = self.registry.adaptation(text)
+            if card.on == "features":
+                return ""
+        return str(max(int(size) for size in self.spec.sizes))
+
+    # -- chains -------------------------------------------------------------------------------------------
 
     def _pretraining_of(self, name: str) -> str | None:
-        """The job that trains a chain's weights, planned once for all its targets; None for other sources."""
+        """Plan the job that trains a chain's weights, once for all targets; None for other sources."""
         source = self.registry.source(name)
         if source.chain is None:
             return None
         base = self.registry.source(source.chain.base)
-        below = self.pretraining(base.name)
-        tasks = [self.registry.task(name) for name in source.chain.tasks]
+        base_checkpoint = self.pretraining(base.name)
+        tasks = [self.registry.task(task) for task in source.chain.tasks]
         for task in tasks:
             self.check_task(task)
-        budget = self.spec.pretraining.model_dump()
-        parts = [
+        task_parts = [
             (self._identity_of(task.name), self.registry.task_type(task.type).code)
             for task in tasks
         ]
+        joint_parts = [JOINT_VERSION] if len(tasks) > 1 else []
+        training = self.spec.pretraining
         identity = digest(
             "pretrain",
             MEASURE_VERSION,
             SOURCE_SEED,
-            self._weights_of(base, below),
-            parts,
+            self._weights_of(base, base_checkpoint),
+            task_parts,
             self.spec.image_size,
             self.spec.validation,
-            budget,
-            *([JOINT_VERSION] if len(tasks) > 1 else []),
+            training.model_dump(),
+            *joint_parts,
         )
         record = JobRecord(
-            identity, "pretrain", base.name, "+".join(source.chain.tasks), seed=SOURCE_SEED
+            job=identity,
+            kind="pretrain",
+            source=base.name,
+            task="+".join(source.chain.tasks),
+            seed=SOURCE_SEED,
         )
-        self._add(record, base, *tasks, trains=True, checkpoint=below)
+        self._add(self._job(record, tasks, base_checkpoint, training=training), base, tasks)
         return identity
 
-    def _add(
+    # -- kinds from outside -------------------------------------------------------------------------------
+
+    def add_job(
+        self,
+        kind: JobKind,
+        source: SourceModel,
+        task: Task,
+        *,
+        size: str = "",
+        seed: int | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> str:
+        """Plan a job of a kind that brings its own ``plan``; see ``registry.Planning.add``."""
+        checkpoint = self.pretraining(source.name)
+        task_type = self.registry.task_type(task.type)
+        protocol = self.protocol(task, task_type, trains=False)
+        settings = dict(options or {})
+        identity = digest(
+            kind.name,
+            kind.code,
+            self._weights_of(source, checkpoint),
+            size,
+            seed,
+            protocol,
+            settings,
+        )
+        record = JobRecord(
+            job=identity,
+            kind=kind.name,
+            source=source.name,
+            task=task.name,
+            size=size,
+            seed=seed,
+            protocol=protocol,
+            options=settings,
+        )
+        self._add(self._job(record, [task], checkpoint), source, [task])
+        return identity
+
+    # -- all kinds ----------------------------------------------------------------------------------------
+
+    def _job(
         self,
         record: JobRecord,
-        source: SourceModel,
-        *tasks: Task,
-        trains: bool = False,
-        checkpoint: str | None = None,
+        tasks: Sequence[Task],
+        checkpoint: str | None,
+        *,
+        training: Training | None = None,
         features: str | None = None,
         extracted: str = "",
-        beside: Mapping[str, str] | None = None,
-    ) -> None:
-        recipe = self.spec.pretraining if record.kind == "pretrain" else self.spec.training
-        self.result.sources[source.name] = source
-        self.result.tasks |= {task.name: task for task in tasks}
-        self.result.jobs.setdefault(
-            record.job,
-            Job(
-                record,
-                self.spec.image_size,
-                self.spec.validation,
-                recipe if trains else None,
-                checkpoint,
-                features,
-                tuning=self.spec.tuning if trains and record.kind == "adapt" else None,
-                images=self.images(record, tasks, recipe if trains else None),
-                extracted=extracted,
-                beside=beside or {},
-            ),
+    ) -> Job:
+        return Job(
+            record=record,
+            image_size=self.spec.image_size,
+            validation=self.spec.validation,
+            training=training,
+            checkpoint=checkpoint,
+            features=features,
+            images=self.images(record, tasks, training),
+            extracted=extracted,
         )
 
+    def _add(self, job: Job, source: SourceModel, tasks: Iterable[Task]) -> None:
+        self.result.sources[source.name] = source
+        self.result.tasks |= {task.name: task for task in tasks}
+        self.result.add(job)
+
     def images(
-        self, record: JobRecord, tasks: Iterable[Task], recipe: Training | None
+        self, record: JobRecord, tasks: Iterable[Task], training: Training | None
     ) -> int | None:
-        """How many images a job will about process: its training's, in all epochs and trials, or those it looks at once."""
-        counts = [int(record.size)] if record.size.isdigit() else [task.images for task in tasks]
-        known = [count for count in counts if count is not None]
-        if len(known) < len(counts):
-            return None
-        passes = (1 - self.spec.validation) * recipe.epochs if recipe else 1.0
-        if record.kind == "adapt" and recipe and self.spec.tuning:
-            passes *= max(1.0, self.spec.tuning.trials * TUNED)
-        return round(sum(known) * passes)
+        """Return about how many images a job processes; None if a task's number is not known.
+
+        Args:
+            record: The job; its size, if a number, is the number of training images.
+            tasks: The tasks whose images it looks at.
+            training: The recipe, of which all epochs and trials count; None: one look.
+        """
+        if record.size.isdigit():
+            counts: list[int | None] = [int(record.size)]
+        else:
+            counts = [task.images for task in tasks]
+        total = 0
+        for count in counts:
+            if count is None:
+                return None
+            total += count
+        return round(total * self._passes(record, training))
+
+    def _passes(self, record: JobRecord, training: Training | None) -> float:
+        """Return how often each image is processed."""
+        if training is None:
+            return 1.0
+        passes = (1 - self.spec.validation) * training.epochs
+        if record.kind == "adapt" and self.spec.tuning:
+            passes *= max(1.0, self.spec.tuning.trials * SHARE_OF_TRIAL_EPOCHS)
+        return passes
+
+
+@dataclass(frozen=True)
+class KindPlanning:
+    """What the ``plan`` of one job kind works with; a ``registry.Planning``."""
+
+    kind: JobKind
+    jobs: Jobs
+    pairs: Sequence[tuple[SourceModel, Task]]
+
+    @property
+    def spec(self) -> Spec:
+        return self.jobs.spec
+
+    @property
+    def registry(self) -> Registry:
+        return self.jobs.registry
+
+    def add(
+        self,
+        source: SourceModel,
+        task: Task,
+        *,
+        size: str = "",
+        seed: int | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> str:
+        """Plan one job of the kind; see ``registry.Planning.add``."""
+        return self.jobs.add_job(
+            self.kind, source, task, size=size, seed=seed, options=options
+        )

@@ -12,7 +12,7 @@ from typing import cast
 from headwater.harness.planning.analyses import AnalysisPlanner
 from headwater.harness.planning.cell import Cell
 from headwater.harness.planning.chains import groups, without_target
-from headwater.harness.planning.jobs import Jobs
+from headwater.harness.planning.jobs import Jobs, KindPlanning
 from headwater.harness.planning.plan import Plan
 from headwater.harness.planning.spec import Spec
 from headwater.harness.planning.tuning_space import check_space
@@ -20,6 +20,7 @@ from headwater.registry import (
     Adaptation,
     Analysis,
     Estimator,
+    JobKind,
     Kind,
     Name,
     Registry,
@@ -62,6 +63,7 @@ class _Planner:
                 self.registry.adaptation(text)
         estimators = self._spelled(Kind.ESTIMATOR, "estimators", self.spec.estimators)
         analyses = self._spelled(Kind.ANALYSIS, "anatomy.analyses", self.spec.anatomy.analyses)
+        kinds = self._kinds()
         if self.spec.tuning:
             check_space(
                 self.spec.tuning,
@@ -74,6 +76,9 @@ class _Planner:
             for estimator in estimators:
                 self._add_estimates(source, task, estimator)
         AnalysisPlanner(self.result, self.jobs, self.pairs).add(analyses)
+        for kind in kinds:
+            assert kind.plan is not None, "checked when the spec's names were looked up"
+            kind.plan(KindPlanning(kind, self.jobs, pairs))
         self._note_what_does_nothing()
         return self.result
 
@@ -193,7 +198,26 @@ class _Planner:
         """A source's score for a task, for each size and seed; all images are the same whatever the seed."""
         for size in map(str, self.spec.sizes):
             for seed in self.spec.seeds if size != "full" or source.random else (None,):
-                self.jobs.add_estimate(source, task, estimator, size, seed)
+                self.jobs.add_estimate(source, task, estimator, size=size, seed=seed)
+
+    # -- kinds of jobs from plugins -----------------------------------------------------------------------
+
+    def _kinds(self) -> list[JobKind]:
+        """Return the job kinds that the spec's key ``jobs`` names.
+
+        Raises:
+            UnknownName: A name is not a job kind.
+            BadSpec: A job kind has no plan of its own: other keys of the spec ask for it.
+        """
+        kinds = cast(list[JobKind], self._find(Kind.JOB_KIND, "jobs", self.spec.jobs))
+        for kind in kinds:
+            if kind.plan is None:
+                raise BadSpec(
+                    f"jobs: {kind.name!r} cannot be asked for by name",
+                    subject=kind.name,
+                    hint="Ask with the keys adaptations, estimators, chains or anatomy.analyses.",
+                )
+        return kinds
 
     def _note_what_does_nothing(self) -> None:
         """Sections of the spec that nothing else in it lets work."""

@@ -177,6 +177,7 @@ class Spec(_Section):
         (),
         description="transferability scores of every source on every task and size; none: no estimates",
     )
+    jobs: Names = Field((), description="further kinds of jobs, of plugins: names and globs")
     sizes: tuple[Size, ...] = Field(
         ("full",), description='target training images: numbers, or "full"'
     )
@@ -202,7 +203,7 @@ class Spec(_Section):
     anatomy: Anatomy = Anatomy()
     resources: Resources = Resources()
 
-    @field_validator("sources", "tasks", "adaptations", "estimators", "sizes", "seeds")
+    @field_validator("sources", "tasks", "adaptations", "estimators", "jobs", "sizes", "seeds")
     @classmethod
     def _each_once(cls, value: tuple[Any, ...], info: ValidationInfo) -> tuple[Any, ...]:
         if not value and info.field_name in ("tasks", "sizes", "seeds"):
@@ -215,8 +216,8 @@ class Spec(_Section):
     def _has_sources(self) -> Self:
         if not self.sources and not self.chains.bases:
             raise ValueError("sources needs at least one entry, or chains.bases")
-        if not self.adaptations and not self.estimators:
-            raise ValueError("adaptations needs at least one entry, or estimators")
+        if not self.adaptations and not self.estimators and not self.jobs:
+            raise ValueError("adaptations needs at least one entry, or estimators, or jobs")
         return self
 
     @classmethod

@@ -14,11 +14,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
-from headwater.harness.planning.bundle import Bundle, label
+from headwater.harness.planning.bundle import Bundle, bundle_label
 from headwater.harness.planning.forecast import work_of
 from headwater.harness.planning.job import Job
 from headwater.harness.running.executors.base import Event, Finished, Running
-from headwater.harness.running.worker import Progress as Step
+from headwater.harness.running.worker import JobProgress
 from headwater.leaderboard.store.records import Outcome, State
 from headwater.registry.names import split_list
 
@@ -36,7 +36,7 @@ class Tally:
         self.done = 0.0
         self.states: dict[State, int] = {}
         self.images = 0
-        self.running: dict[int, tuple[Bundle, Step]] = {}
+        self.running: dict[int, tuple[Bundle, JobProgress]] = {}
         self.samples: deque[tuple[float, int]] = deque([(self.began, 0)])
 
     @property
@@ -53,7 +53,7 @@ class Tally:
         elif isinstance(event, Running):
             self.running = dict(event.slots)
         else:
-            self.running[event.slot] = (event.bundle, Step())
+            self.running[event.slot] = (event.bundle, JobProgress())
         self._sample()
 
     def _sample(self) -> None:
@@ -128,9 +128,9 @@ class Bars:
             )
         )
 
-    def _slot(self, slot: int, bundle: Bundle, step: Step) -> Text:
+    def _slot(self, slot: int, bundle: Bundle, step: JobProgress) -> Text:
         """What it does and where it stands; where both do not fit, the name gives way."""
-        line, standing = Text(f"   slot {slot}  {label(bundle, self.labels)}"), _standing(step)
+        line, standing = Text(f"   slot {slot}  {bundle_label(bundle, self.labels)}"), _standing(step)
         line.truncate(max(1, self.console.width - len(standing)), overflow="ellipsis")
         return line.append(standing, style="dim")
 
@@ -163,7 +163,7 @@ class Lines:
         ):
             last, seconds = event.outcomes[-1], sum(outcome.seconds for outcome in event.outcomes)
             self._tell(
-                f"{last.state} {label(event.bundle)}{self.told.once(last.reason) or f' in {seconds:.1f} s'}"
+                f"{last.state} {bundle_label(event.bundle)}{self.told.once(last.reason) or f' in {seconds:.1f} s'}"
             )
 
     def _tell(self, text: str) -> None:
@@ -224,10 +224,10 @@ def labels(jobs: Sequence[Job]) -> dict[str, str]:
 
 
 def _tasks(job: Job) -> list[str]:
-    return split_list(job.record.task, "+") if job.kind == "pretrain" else [job.record.task]
+    return split_list(job.record.task, "+")
 
 
-def _standing(step: Step) -> str:
+def _standing(step: JobProgress) -> str:
     if not step.epochs:
         return ""
     trial = f" · trial {step.trial}/{step.trials}" if step.trials else ""
@@ -235,7 +235,7 @@ def _standing(step: Step) -> str:
     return f"{trial} · epoch {step.epoch}/{step.epochs}{value}"
 
 
-def _share(step: Step) -> float:
+def _share(step: JobProgress) -> float:
     """How much of a job is done: epochs of a trial, trials of a tuned job."""
     epochs = step.epoch / step.epochs if step.epochs else 0.0
     return (max(0, step.trial - 1) + epochs) / step.trials if step.trials else epochs

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from headwater.harness.planning.files import Files
 from headwater.harness.planning.forecast import Forecast, forecast
 from headwater.harness.planning.job import Job
 from headwater.harness.planning.plan import Plan
@@ -156,27 +157,19 @@ def compare_with_store(plan: Plan, control: Control) -> PlanStatus:
     except StoreMissing:
         states, history = {}, []
     before = {job: states[job] for job in plan.jobs if job in states}
-    todo = tuple(_todo(plan, before, control, _files_of(store)))
+    todo = tuple(_todo(plan, before, control, _has_files(plan, store)))
     return PlanStatus(plan, before, todo, forecast(todo, history, plan.sources))
 
 
-def _files_of(store: Store) -> Callable[[Job], bool]:
-    """Whether a done job's file is still there; someone may have cleaned up."""
-    from headwater.harness.planning.files import Files
-
+def _has_files(plan: Plan, store: Store) -> Callable[[Job], bool]:
+    """Return a function that checks that what a done job left for others is still there."""
     files = Files(store.files)
 
-    def present(job: Job) -> bool:
-        if job.kind == "pretrain":
-            return files.checkpoint(job.id).is_file() and files.heads(job.id).is_file()
-        if job.keep:
-            return files.checkpoint(job.id).is_file()
-        splits = ("train",) if job.record.size else ("train", "test")
-        return job.kind != "features" or all(
-            files.features(job.id, split).is_file() for split in splits
-        )
+    def has_files(job: Job) -> bool:
+        kind = plan.registry.job_kind(job.kind)
+        return all(path.is_file() for path in kind.files(job, files))
 
-    return present
+    return has_files
 
 
 _AGAIN: dict[Rerun, frozenset[State]] = {

@@ -23,6 +23,7 @@ class Kind(StrEnum):
     TASK_TYPE = "task-type"
     DOMAIN = "domain"
     ANALYSIS = "analysis"
+    JOB_KIND = "job-kind"
 
     @property
     def plural(self) -> str:

@@ -18,7 +18,7 @@ from headwater.harness.running.executors.base import Finished, Running, Started
 from headwater.harness.running.progress import Tally
 from headwater.harness.running.run import Control
 from headwater.harness.running.schedule import Schedule
-from headwater.harness.running.worker import Progress, Worker
+from headwater.harness.running.worker import JobProgress, Worker
 from headwater.leaderboard.store.records import Outcome, State
 from headwater.registry import Registry
 from tests.harness.toy import PLUGIN, keys
@@ -55,7 +55,7 @@ def test_cells_that_share_features_and_adaptation_go_together_and_no_others() ->
     for job in jobs:
         if job.kind == "features":
             schedule.waiting.pop(job.id)
-            schedule.settled.add(job.id)
+            schedule.settle(Outcome(job.id, State.DONE))
     bundles = []
     while bundle := schedule.take_bundle():
         bundles.append(bundle)
@@ -190,7 +190,7 @@ def test_the_time_of_a_bundle_is_shared_out_by_images(tmp_path: Path) -> None:
     small, full = sorted(outcome.seconds for outcome in report.outcomes if outcome.metrics)
     assert full / small == pytest.approx(60 / 12)
     assert 0.9 <= small + full <= passed
-    assert bundling.shares(3.0, [0, 0]) == [1.5, 1.5]
+    assert bundling.share_seconds(3.0, [0, 0]) == [1.5, 1.5]
 
 
 def test_a_run_that_stops_at_a_failure_keeps_what_its_bundle_measured(tmp_path: Path) -> None:
@@ -223,11 +223,11 @@ def test_progress_counts_the_cells_of_a_bundle() -> None:
     bundle = tuple(job for job in planned() if job.kind == "adapt")
     tally = Tally(bundle)
     tally.see(Started(bundle, 0))
-    tally.see(Running({0: (bundle, Progress())}))
+    tally.see(Running({0: (bundle, JobProgress())}))
     tally.see(Finished(bundle, 0, [Outcome(job.id, State.DONE) for job in bundle]))
     assert (tally.settled, tally.total, tally.running) == (6, 6, {})
     assert (
-        bundling.label(bundle) == "toy/fixed → toy/shades · linear_probe · n=12 · seed 0 and 5 more"
+        bundling.bundle_label(bundle) == "toy/fixed → toy/shades · linear_probe · n=12 · seed 0 and 5 more"
     )
 
 

@@ -11,7 +11,7 @@ from rich.text import Text
 from headwater.harness.planning.job import Job
 from headwater.harness.running.executors.base import Finished, Running, Started
 from headwater.harness.running.progress import Bars, Lines, Tally, labels
-from headwater.harness.running.worker import Progress as Step
+from headwater.harness.running.worker import JobProgress
 from headwater.leaderboard.store.records import JobRecord, Outcome, State
 
 CHAIN = "chain[base=scratch/test_resnet,on=quickstart/letters+quickstart/photographs]"
@@ -39,7 +39,7 @@ def test_jobs_are_called_by_what_tells_them_apart():
 def test_a_long_name_gives_way_to_the_epoch(terminal):
     bars, one = Bars(terminal), job("a")
     bars.begin([one], 1)
-    bars.see(Running({0: ((one,), Step(9, 15, 0.63, 100))}))
+    bars.see(Running({0: ((one,), JobProgress(9, 15, 0.63, 100))}))
     bars.end()
     line = next(
         line
@@ -72,5 +72,5 @@ def test_the_share_of_a_tuned_job_counts_its_trials():
     tally = Tally([replace(job("a"), images=800), replace(job("b"), images=800)])
     for trial, share in ((1, 0.5 / 4), (4, 3.5 / 4)):
         tally.began = time.monotonic() - 100
-        tally.see(Running({0: ((job("a"),), Step(5, 10, 0.5, 100, trial, 4))}))
+        tally.see(Running({0: ((job("a"),), JobProgress(5, 10, 0.5, 100, trial, 4))}))
         assert tally.seconds_left() == pytest.approx(100 * (2 / share - 1), rel=0.01)

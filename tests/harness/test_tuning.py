@@ -21,7 +21,7 @@ from headwater.harness.planning.tuning_space import check_space, keys_for, longe
 from headwater.harness.running.progress import _standing
 from headwater.harness.running.run import Control
 from headwater.harness.running.schedule import Schedule
-from headwater.harness.running.worker import Progress, Worker
+from headwater.harness.running.worker import JobProgress, Worker
 from headwater.leaderboard.store.records import State
 from headwater.registry import Registry
 from headwater.registry.errors import BadSpec, HeadwaterError, NotApplicable, TrainingError
@@ -375,8 +375,8 @@ def test_progress_names_the_trial_and_adds_up_images():
 
 
 def test_a_slots_line_names_the_trial():
-    assert _standing(Progress(4, 15, 0.5, 100, 3, 8)) == " · trial 3/8 · epoch 4/15 · val 0.500"
-    assert _standing(Progress(4, 15, 0.5, 100)) == " · epoch 4/15 · val 0.500"
+    assert _standing(JobProgress(4, 15, 0.5, 100, 3, 8)) == " · trial 3/8 · epoch 4/15 · val 0.500"
+    assert _standing(JobProgress(4, 15, 0.5, 100)) == " · epoch 4/15 · val 0.500"
 
 
 # -- optuna -----------------------------------------------------------------------------------------------------

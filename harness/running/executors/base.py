@@ -8,7 +8,7 @@ from typing import Protocol
 
 from headwater.harness.planning.bundle import Bundle
 from headwater.harness.running.schedule import Schedule
-from headwater.harness.running.worker import Progress
+from headwater.harness.running.worker import JobProgress
 from headwater.leaderboard.store.records import Outcome
 
 
@@ -40,7 +40,7 @@ class Finished:
 class Running:
     """A sign of life: where each busy slot stands. Also sent when nothing changed, so that the caller can tick."""
 
-    slots: dict[int, tuple[Bundle, Progress]]
+    slots: dict[int, tuple[Bundle, JobProgress]]
 
 
 Event = Started | Finished | Running

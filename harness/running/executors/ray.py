@@ -16,7 +16,7 @@ from headwater.harness.planning.job import Job
 from headwater.harness.planning.spec import Resources
 from headwater.harness.running.executors.base import Event, Finished, Limits, Running, Started
 from headwater.harness.running.schedule import Schedule
-from headwater.harness.running.worker import Progress
+from headwater.harness.running.worker import JobProgress
 from headwater.leaderboard.store.records import Outcome, State
 from headwater.registry.discovery import PluginLike
 from headwater.registry.errors import HeadwaterError
@@ -179,13 +179,13 @@ class RayExecutor:
         reason = f"its worker was lost {self.lost[job.id]} times (killed, or out of memory): {_cause(error)}"
         return [Outcome(job.id, State.FAILED, reason, "JobLost", seconds=seconds)]
 
-    def _progress(self, slot: _Slot) -> Progress:
+    def _progress(self, slot: _Slot) -> JobProgress:
         import ray
 
         try:
             return ray.get(slot.actor.progress.remote(), timeout=POLL_SECONDS)
         except (ray.exceptions.RayError, ray.exceptions.GetTimeoutError):
-            return Progress()  # still importing torch, or just lost: the next round will tell
+            return JobProgress()  # still importing torch, or just lost: the next round will tell
 
     def _drop(self, slot: _Slot) -> None:
         import ray

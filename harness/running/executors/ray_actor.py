@@ -10,7 +10,7 @@ from pathlib import Path
 import ray
 
 from headwater.harness.planning.bundle import Bundle
-from headwater.harness.running.worker import Progress, Worker
+from headwater.harness.running.worker import JobProgress, Worker
 from headwater.leaderboard.store.records import Outcome
 from headwater.registry.discovery import PluginLike
 
@@ -30,7 +30,7 @@ class WorkerActor:
         return self.worker.run_bundle(bundle)
 
     @ray.method(concurrency_group="watch")
-    def progress(self) -> Progress:
+    def progress(self) -> JobProgress:
         return self.worker.current
 
     @ray.method(concurrency_group="watch")

@@ -483,6 +483,4 @@ class KindPlanning:
         options: Mapping[str, Any] | None = None,
     ) -> str:
         """Plan one job of the kind; see ``registry.Planning.add``."""
-        return self.jobs.add_job(
-            self.kind, source, task, size=size, seed=seed, options=options
-        )
+        return self.jobs.add_job(self.kind, source, task, size=size, seed=seed, options=options)

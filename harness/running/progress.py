@@ -130,7 +130,10 @@ class Bars:
 
     def _slot(self, slot: int, bundle: Bundle, step: JobProgress) -> Text:
         """What it does and where it stands; where both do not fit, the name gives way."""
-        line, standing = Text(f"   slot {slot}  {bundle_label(bundle, self.labels)}"), _standing(step)
+        line, standing = (
+            Text(f"   slot {slot}  {bundle_label(bundle, self.labels)}"),
+            _standing(step),
+        )
         line.truncate(max(1, self.console.width - len(standing)), overflow="ellipsis")
         return line.append(standing, style="dim")
 

@@ -25,7 +25,7 @@ class Schedule:
     """
 
     def __init__(self, jobs: Iterable[Job], done: Iterable[str] = ()) -> None:
-        self.waiting = {job.id: job for job in jobs}
+        self._waiting = {job.id: job for job in jobs}
         self._done = set(done)
         self._alone: set[str] = set()
         """Jobs that are not to be bundled again."""
@@ -37,8 +37,8 @@ class Schedule:
         self._queues: dict[Hashable, list[tuple[int, str]]] = defaultdict(list)
         """Heaps of (position, job). An entry counts only if ``_positions`` agrees with it."""
         self._first_position = 0
-        self._places = {job: place for place, job in enumerate(self.waiting)}
-        for job in self.waiting.values():
+        self._places = {job: place for place, job in enumerate(self._waiting)}
+        for job in self._waiting.values():
             missing = set(job.needs) - self._done
             self._missing[job.id] = len(missing)
             for needed in missing:
@@ -47,7 +47,7 @@ class Schedule:
                 self._enqueue(job, self._places[job.id])
 
     def __len__(self) -> int:
-        return len(self.waiting)
+        return len(self._waiting)
 
     def take(self, near: Job | None = None) -> Job | None:
         """Take the next job that can start; None if there is none now.
@@ -89,7 +89,7 @@ class Schedule:
 
         Nobody knows which job of a bundle took its worker down, or took too long.
         """
-        self.waiting = {job.id: job for job in bundle} | self.waiting
+        self._waiting = {job.id: job for job in bundle} | self._waiting
         self._alone |= {job.id for job in bundle}
         self._first_position -= len(bundle)
         for place, job in enumerate(bundle):
@@ -104,7 +104,7 @@ class Schedule:
         lost: list[Outcome] = []
         for dependent in self._dependents[outcome.job]:
             # A job can need two jobs of which one needs the other: it is lost only once.
-            if self.waiting.pop(dependent, None) is None:
+            if self._waiting.pop(dependent, None) is None:
                 continue
             reason = f"dependency {outcome.state}: {outcome.reason}"
             skipped = Outcome(dependent, state, reason=reason, error="DependencyFailed")
@@ -118,7 +118,7 @@ class Schedule:
         self._done.add(done)
         for dependent in self._dependents[done]:
             self._missing[dependent] -= 1
-            job = self.waiting.get(dependent)
+            job = self._waiting.get(dependent)
             if job is not None and not self._missing[dependent]:
                 self._enqueue(job, self._places[dependent])
 
@@ -141,7 +141,7 @@ class Schedule:
             position, job = heappop(heap)
             if self._positions.get(job) == position:
                 del self._positions[job]
-                return self.waiting.pop(job)
+                return self._waiting.pop(job)
         return None
 
 

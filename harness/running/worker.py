@@ -77,8 +77,8 @@ class Worker:
         self.bench.decoded_images = 0
         self.bench.flaw_notes.clear()
         # For each job: some settings belong to the thread, and jobs may change threads.
-        self.bench.device.settle()
-        self.bench.device.forget_peak()
+        self.bench.device.apply_settings()
+        self.bench.device.reset_peak_memory()
         results = self._results(bundle)
         train_images = [getattr(result, "train_images", None) or 0 for result in results]
         seconds = share_seconds(time.perf_counter() - began, train_images)

@@ -91,7 +91,6 @@ class JobKind(Card):
 
     kind: ClassVar[Kind] = Kind.JOB_KIND
     list_columns: ClassVar[tuple[str, ...]] = ("name", "role", "summary")
-    usage: ClassVar[str] = 'jobs = ["{name}"]'
 
     run: Callable[[Any, Any, Any], Any] = field(repr=False)
     plan: Callable[[Planning], None] | None = field(default=None, repr=False)

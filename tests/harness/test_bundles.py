@@ -51,11 +51,8 @@ def test_cells_that_share_features_and_adaptation_go_together_and_no_others() ->
         adaptations=["linear_probe", "linear_probe[classifier=ridge]", "fine_tune"],
         tasks=["toy/shades", "toy/halves"],
     )
-    schedule = Schedule(jobs)
-    for job in jobs:
-        if job.kind == "features":
-            schedule.waiting.pop(job.id)
-            schedule.settle(Outcome(job.id, State.DONE))
+    cells = [job for job in jobs if job.kind == "adapt"]
+    schedule = Schedule(cells, done=[job.id for job in jobs if job.kind == "features"])
     bundles = []
     while bundle := schedule.take_bundle():
         bundles.append(bundle)
@@ -68,7 +65,7 @@ def test_cells_that_share_features_and_adaptation_go_together_and_no_others() ->
 def test_a_bundle_waits_for_its_features_and_holds_so_many_jobs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("headwater.harness.running.schedule.MOST", 4)
+    monkeypatch.setattr("headwater.harness.running.schedule.MAX_JOBS_PER_BUNDLE", 4)
     schedule = Schedule(planned())
     (features,) = schedule.take_bundle()
     assert features.kind == "features"
@@ -227,7 +224,8 @@ def test_progress_counts_the_cells_of_a_bundle() -> None:
     tally.see(Finished(bundle, 0, [Outcome(job.id, State.DONE) for job in bundle]))
     assert (tally.settled, tally.total, tally.running) == (6, 6, {})
     assert (
-        bundling.bundle_label(bundle) == "toy/fixed → toy/shades · linear_probe · n=12 · seed 0 and 5 more"
+        bundling.bundle_label(bundle)
+        == "toy/fixed → toy/shades · linear_probe · n=12 · seed 0 and 5 more"
     )
 
 

@@ -76,7 +76,9 @@ def test_all_are_measured_with_their_references_to_the_same_bits_each_time(tmp_p
 def test_a_cell_waits_for_the_chains_among_its_columns(plugins):
     made = plan(Spec.of(keys(adaptations=[COLUMNS], plugins=plugins)), Registry.discover(plugins))
     cell = next(job for job in made.cells if job.record.adaptation.startswith("progressive"))
-    assert list(cell.extra_checkpoints) == [CHAIN] and set(cell.extra_checkpoints.values()) <= set(cell.needs)
+    assert list(cell.extra_checkpoints) == [CHAIN] and set(cell.extra_checkpoints.values()) <= set(
+        cell.needs
+    )
 
 
 @pytest.mark.parametrize("adaptation", [*ADAPTATIONS, COLUMNS])

@@ -35,6 +35,7 @@ DOUBLED_CLASSES = {
     "Group",
     "Prepared",
     "Problem",
+    "Reading",
     "Progress",
     "Rung",
     "Seen",

@@ -1,14 +1,19 @@
-<<<<<<< HEAD
 """Extending from outside: each kind of thing is one file that no list of Headwater names."""
 
 from __future__ import annotations
 
 import json
+import textwrap
+from pathlib import Path
 
 import pytest
 
+import headwater as hw
+from headwater.harness.planning.spec import Spec
+from headwater.harness.running.run import Control
+from headwater.leaderboard.store.records import State
 from tests.cli.headwater_command import run_headwater
-from tests.harness.toy import PLUGIN
+from tests.harness.toy import PLUGIN, keys
 
 ANALYSIS = '''
 import headwater as hw
@@ -91,24 +96,7 @@ def test_an_analysis_from_outside_conforms(tmp_path, capsys, monkeypatch):
     (tmp_path / "mine.py").write_text(ANALYSIS.replace("images == 10", "images"))
     answer = run_headwater(capsys, "check", "mine.py")
     assert answer.status == 0, answer.out
-=======
-"""Extending: a task type, a task, an adaptation, a provider and a job kind from one file outside.
 
-Nothing in the tree names any of them.
-"""
-
-from __future__ import annotations
-
-import textwrap
-from pathlib import Path
-
-import pytest
-
-import headwater as hw
-from headwater.harness.planning.spec import Spec
-from headwater.harness.running.run import Control
-from headwater.leaderboard.store.records import State
-from tests.harness.toy import PLUGIN, SIDE, keys
 
 FILE = '''
 import time
@@ -316,9 +304,7 @@ def test_job_kinds_are_listed_and_checked(plugin: Path) -> None:
     assert registry.problems == []
     kind = registry.job_kind("outside/throughput")
     assert (kind.role, kind.plural) == ("goal", "throughputs")
-    assert SIDE == 8
     names = [check.name for check in hw.conformance.checks(kind, registry)]
     assert names == ["runs"]
     for check in hw.conformance.checks(kind, registry):
         check()
->>>>>>> 8c6db40 (A job kind is one file: a card that says how a worker runs it and how the plan, the schedule and the reports treat it)

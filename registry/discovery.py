@@ -44,10 +44,22 @@ PluginLike = str | Path | Card | ModuleType
 
 @dataclass(frozen=True)
 class Problem:
-    """A plugin that could not be used, and why; the others are not affected."""
+    """A plugin, or one card of it, that could not be used; all others are not affected.
+
+    Attributes:
+        plugin: The file or module.
+        reason: Why it could not be used.
+        card: The name of the card that is left out; "" if it is the whole plugin.
+    """
 
     plugin: str
     reason: str
+    card: str = ""
+
+    def __str__(self) -> str:
+        """Return the problem as a sentence."""
+        subject = f"card {self.card} of plugin" if self.card else "plugin"
+        return f"{subject} {self.plugin} is left out: {self.reason}"
 
 
 @dataclass
@@ -86,35 +98,35 @@ class Registry:
             self._admit(str(file), partial(import_file, file))
 
     def _admit(self, label: str, load: Callable[[], object]) -> None:
+        """Add the cards of a plugin; a plugin that cannot be loaded becomes a problem."""
         try:
-            found = load()
-            members = list(vars(found).values()) if isinstance(found, ModuleType) else [found]
-            for member in members:
-                if isinstance(member, Card):
-                    self._add(member, label)
-                elif isinstance(member, Provider) and member not in self.providers:
-                    self.providers.append(replace(member, origin=label))
+            plugin = load()
         except HeadwaterError as error:
             self.problems.append(Problem(label, error.message))
-        except (
-            Exception,
-            SystemExit,
-        ) as error:  # a plugin is foreign code: whatever it raises stays its own
+            return
+        except (Exception, SystemExit) as error:  # a plugin is foreign code: it may raise anything
             self.problems.append(Problem(label, f"{type(error).__name__}: {error}"))
+            return
+        members = list(vars(plugin).values()) if isinstance(plugin, ModuleType) else [plugin]
+        for member in members:
+            if isinstance(member, Card):
+                self._add(member, label)
+            elif isinstance(member, Provider) and member not in self.providers:
+                self.providers.append(replace(member, origin=label))
 
     def _add(self, card: Card, label: str) -> None:
-        known = self.cards[card.kind]
-        if (other := known.get(card.name)) is not None:
-            if replace(other, origin="") == replace(
-                card, origin=""
-            ):  # the same card, imported by a second plugin
-                return
-            raise BadPlugin(
-                f"the {card.kind} {card.name!r} is already registered by {other.origin}"
-            )
-        known[card.name] = replace(card, origin=label)
-        if isinstance(card, Estimator):  # each is also a rule to choose by
-            self._add(Selector.of_estimator(card), label)
+        """Add a card; a second card of a name becomes a problem, and the first one stays."""
+        cards = self.cards[card.kind]
+        first = cards.get(card.name)
+        if first is None:
+            cards[card.name] = replace(card, origin=label)
+            if isinstance(card, Estimator):  # an estimator's score is also a rule to choose by
+                self._add(Selector.of_estimator(card), label)
+        elif replace(first, origin="") != replace(card, origin=""):
+            place = "the same file" if first.origin == label else first.origin
+            reason = f"the {card.kind} {card.name} of {place} is used in its place"
+            self.problems.append(Problem(label, reason, card.name))
+        # Else the same card was imported by a second plugin.
 
     # -- looking up ---------------------------------------------------------------------------------------
 

@@ -69,7 +69,7 @@ def _unknown(registry: Registry, name: str) -> Exception:
 def report_problems(registry: Registry) -> None:
     """Print on stderr which plugins could not be used, and why."""
     for problem in registry.problems:
-        click.echo(f"plugin {problem.plugin} is left out: {problem.reason}", err=True)
+        click.echo(str(problem), err=True)
 
 
 def type_and_metric(task: Task, registry: Registry) -> tuple[TaskType, Metric] | None:

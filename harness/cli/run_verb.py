@@ -133,7 +133,7 @@ def run_spec(
 
     registry = Registry.discover((*spec.plugins, *plugins))
     for problem in registry.problems:
-        click.echo(f"skipped plugin {problem.plugin}: {problem.reason}", err=True)
+        click.echo(str(problem), err=True)
     check_executor(values["executor"], values["timeout"])
     control = Control(**{key: values[key] for key in _CONTROL_OPTIONS})
     status = compare_with_store(plan(spec, registry), control)

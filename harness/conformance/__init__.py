@@ -76,7 +76,7 @@ def own_cards(registry: Registry) -> list[Card]:
     for problem in registry.problems:
         if problem.plugin not in bundled_problems:
             raise BadPlugin(
-                f"{problem.plugin}: {problem.reason}",
+                str(problem),
                 subject=problem.plugin,
                 hint="Mend the file and check it again.",
             )

@@ -89,8 +89,10 @@ class SourceChecks(CardChecks[SourceModel]):
             return self.card.random
         try:
             reference = self.registry.source(self.card.scratch)
-        except UnknownName:
-            return False
+        except UnknownName as error:
+            if self.card.scratch != f"scratch/{self.card.architecture}":
+                raise broken(f"its scratch reference: {error.message}", error.hint) from None
+            return False  # derived from an architecture that timm does not have
         if not reference.random:
             raise broken(
                 f"its scratch reference {self.card.scratch} is not random",

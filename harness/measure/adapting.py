@@ -35,7 +35,6 @@ from headwater.harness.measure.workbench import JobResult, ReportProgress, Workb
 from headwater.harness.planning.job import Job
 from headwater.leaderboard.store.records import Measurement, Trial
 from headwater.registry import Batch, Objective
-from headwater.registry.errors import BadPlugin
 from headwater.registry.names import Value
 
 MAX_HALF = 1e4
@@ -112,12 +111,7 @@ def build_objective(cell: LoadedCell, bench: Workbench) -> Objective:
     head = bench.device.place(head)
     steps = _steps_per_epoch(cell) * cell.settings.epochs
     context = make_context(cell, bench, backbone=backbone, head=head, steps=steps)
-    objective = cell.card.method(context, **cell.options)
-    if not hasattr(objective, "network"):
-        raise BadPlugin(
-            f"{cell.card.name} returned a {type(objective).__name__}, not an Objective",
-            subject=cell.card.name,
-        )
+    objective = cell.card.objective(context, **cell.options)
     return objective
 
 

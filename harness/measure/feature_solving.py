@@ -57,7 +57,7 @@ def _features(cell: LoadedCell, split: str, bench: Workbench) -> np.ndarray:
 
 def _solutions(cells: Sequence[LoadedCell], pool: np.ndarray) -> Sequence[Solution]:
     card = cells[0].card
-    solutions = card.method([_shown(cell, pool) for cell in cells], **cells[0].options)
+    solutions = card.solutions([_shown(cell, pool) for cell in cells], **cells[0].options)
     if not isinstance(solutions, Sequence) or not all(
         isinstance(solution, Solution) for solution in solutions
     ):

@@ -268,7 +268,7 @@ def assembled(facts: AdaptedFacts, registry: Registry) -> nn.Module:
         load_source=another,
         image_size=facts.image_size,
     )
-    return Device("cpu").place(card.method(context, **facts.options).network)
+    return Device("cpu").place(card.objective(context, **facts.options).network)
 
 
 def save_adapted(path: Path, network: AdaptedNetwork) -> None:

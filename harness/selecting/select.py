@@ -317,7 +317,7 @@ def question_of(ready: PreparedQuestion, sources: Sequence[SourceModel]) -> Ques
 def ranked(card: Selector, options: Mapping[str, Value], question: Question) -> Mapping[str, float]:
     """A selector's scores; raises BadPlugin where they are no numbers, or for whatever a plugin raises."""
     try:
-        scores = {name: float(score) for name, score in card.rank(question, **options).items()}
+        scores = card.scores(question, **options)
     except HeadwaterError:
         raise
     except Exception as error:

@@ -292,7 +292,7 @@ def _scores(card: Selector, options: Mapping[str, Value], question: Question) ->
     names = [source.name for source in question.sources]
     if card.chance:
         return [0.0] * len(names)
-    by_name = card.rank(question, **options)
+    by_name = card.scores(question, **options)
     scores = [float(by_name[name]) for name in names]
     is_finite = np.isfinite(scores)
     if not is_finite.all():

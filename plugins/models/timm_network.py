@@ -59,6 +59,13 @@ def timm_model(
     """
     check_settled(architecture, options)
     image = _size_option(architecture, image_size)
+    if ":" in architecture:  # timm would take hf-hub:… too, and draw its weights at random
+        raise BadName(
+            f"{architecture!r} is not an architecture of timm",
+            subject=architecture,
+            hint="Give timm's tag (hw.timm_model('resnet18.a1_in1k')), or an architecture and a "
+            "weights file that you downloaded: hw.timm_model('resnet18', 'PATH').",
+        )
     if weights is not None:
         frame = inspect.currentframe()
         path = _located(Path(weights), frame.f_back if frame else None)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from headwater.registry.cards.card import Card, Kind, first_line
+from headwater.registry.cards.card import Card, Kind, first_line, names_bad_keywords, wrong_return
 from headwater.registry.identity import code_of
 from headwater.registry.names import Value
 from headwater.registry.options import defaults_of
@@ -74,6 +74,24 @@ class Adaptation(Card):
     def sees_labels(self, options: Mapping[str, Value]) -> bool:
         """Whether it is shown the target's labels."""
         return self.target_labelled and bool(options.get("labelled", True))
+
+    def objective(self, context: Context, **options: Any) -> Objective:
+        """Return what to optimise, for an adaptation on images; raises BadPlugin for anything else."""
+        objective = self.method(context, **options)
+        if not isinstance(objective, Objective):
+            raise wrong_return(self.name, objective, "a headwater.Objective")
+        return objective
+
+    def solutions(self, cells: Sequence[Features], **options: Any) -> Sequence[Solution]:
+        """Return one solution a cell, for an adaptation on features; raises BadPlugin for anything else."""
+        solutions = self.method(cells, **options)
+        expected = f"{len(cells)} headwater.Solution, one a cell"
+        if not isinstance(solutions, Sequence):
+            raise wrong_return(self.name, solutions, expected)
+        strangers = [each for each in solutions if not isinstance(each, Solution)]
+        if strangers or len(solutions) != len(cells):
+            raise wrong_return(self.name, strangers[0] if strangers else solutions, expected)
+        return solutions
 
     def options(self) -> Mapping[str, Value]:
         return defaults_of(self.method)
@@ -220,19 +238,58 @@ class Solution:
     choice: Mapping[str, Value] = field(default_factory=dict)
 
 
+@names_bad_keywords
 def adaptation(
-    name: str, *, control: str = "", **facts: Any
+    name: str,
+    *,
+    summary: str = "",
+    on: Literal["images", "features"] = "images",
+    approach: Approach = "",
+    source_labelled: bool = False,
+    target_labelled: bool = True,
+    control: str = "",
+    from_random: bool = False,
+    task_types: Sequence[str] = (),
+    needs_source: bool = False,
+    pooled: bool = False,
+    extra_sources_option: str = "",
 ) -> Callable[[Callable[..., Any]], Adaptation]:
-    """Register an adaptation: decorates its method. Facts are Adaptation's fields."""
+    """Register an adaptation: decorates its method. What the method gets and returns: ``Adaptation``.
+
+    Args:
+        name: The name of the adaptation, as in a spec.
+        summary: One line on what it is; by default the first line of the method's docstring.
+        on: What it works on: "images", trained by the harness's loop, or frozen "features".
+        approach: What is transferred (Iman et al. 2022, arXiv 2201.09679).
+        source_labelled: True if it uses labels of the source's own data.
+        target_labelled: True if it uses the target's labels.
+        control: The adaptation that the scratch reference of its gains runs; by default itself.
+        from_random: True if it starts from random weights, whatever the source's are.
+        task_types: The task types that it is for; by default all.
+        needs_source: True if it goes on learning from the source's own data.
+        pooled: True if it works on vectors of features only, not on the maps of dense task types.
+        extra_sources_option: The option that names further sources whose networks it uses.
+
+    Raises:
+        BadPlugin: An argument does not exist.
+    """
 
     def make(method: Callable[..., Any]) -> Adaptation:
         return Adaptation(
             name=name,
-            summary=facts.pop("summary", first_line(method)),
-            method=method,
-            control=control or name,
+            summary=summary or first_line(method),
             code=code_of(method),
-            **facts,
+            method=method,
+            on=on,
+            approach=approach,
+            source_labelled=source_labelled,
+            target_labelled=target_labelled,
+            control=control or name,
+            from_random=from_random,
+            task_types=tuple(task_types),
+            needs_source=needs_source,
+            pooled=pooled,
+            extra_sources_option=extra_sources_option,
         )
 
     return make

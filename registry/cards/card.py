@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, ParamSpec, Self, TypeVar
 
-from headwater.registry.names import Value
+from headwater.registry.errors import BadPlugin
+from headwater.registry.names import Value, did_you_mean
 from headwater.registry.options import check_options
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Kind(StrEnum):
@@ -80,6 +85,46 @@ class Card:
 def card_class(kind: Kind) -> type[Card]:
     """Return the class of a kind's cards."""
     return next(cards for cards in Card.__subclasses__() if cards.kind is kind)
+
+
+def names_bad_keywords(decorator: Callable[P, R]) -> Callable[P, R]:
+    """Make a plugin decorator raise BadPlugin, not TypeError, for arguments that it does not have."""
+    signature = inspect.signature(decorator)
+    facts = [p.name for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY]
+    called = f"@hw.{decorator.__name__}"
+
+    @functools.wraps(decorator)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+        card = str(args[0]) if args else str(kwargs.get("name", "a card"))
+        for fact in kwargs:
+            if fact not in signature.parameters:
+                raise BadPlugin(
+                    f"{card}: {called} has no argument {fact!r}.{did_you_mean(fact, facts)}",
+                    subject=card,
+                    hint=f"Its arguments: {', '.join(facts)}.",
+                )
+        try:
+            signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise BadPlugin(f"{card}: {called}: {error}", subject=card) from None
+        return decorator(*args, **kwargs)
+
+    return checked
+
+
+def wrong_return(card: str, value: object, expected: str) -> BadPlugin:
+    """Return the error for a plugin's function that returned something of another type.
+
+    Args:
+        card: The name of the plugin's card.
+        value: What it returned.
+        expected: What it should return, in words.
+    """
+    return BadPlugin(
+        f"{card} returned a {type(value).__name__}, expected was {expected}",
+        subject=card,
+        hint="headwater check FILE runs the plugin by itself.",
+    )
 
 
 def first_line(function: Callable[..., Any]) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from headwater.registry.cards.card import Card, Kind, first_line
+from headwater.registry.cards.card import Card, Kind, first_line, names_bad_keywords, wrong_return
 from headwater.registry.errors import BadPlugin, NotApplicable
 from headwater.registry.evidence.shape import Bound, Shape
 from headwater.registry.identity import code_of
@@ -107,7 +107,11 @@ class Estimator(Card):
         return self._checked(self.score(*asked, **options), evidence.shape)
 
     def _checked(self, score: float, shape: Shape) -> Score:
-        value, (low, high) = float(score), self.range(shape)
+        try:
+            value = float(score)
+        except (TypeError, ValueError):
+            raise wrong_return(self.name, score, "a number") from None
+        low, high = self.range(shape)
         slack = SLACK * max(
             1.0, *(abs(bound) for bound in (low, high) if math.isfinite(bound)), 0.0
         )
@@ -141,23 +145,48 @@ def _words(shape: Shape) -> str:
     return ", ".join(f"{count} {what}" for what, count in said.items() if count is not None)
 
 
-def estimator(name: str, **facts: Any) -> Callable[[Callable[..., float]], Estimator]:
-    """Register an estimator: decorates its score. Facts are Estimator's fields."""
+@names_bad_keywords
+def estimator(
+    name: str,
+    *,
+    summary: str = "",
+    low: Bound = float("-inf"),
+    high: Bound = float("inf"),
+    task_types: Sequence[str] = ("classification",),
+    pooled: bool = False,
+) -> Callable[[Callable[..., float]], Estimator]:
+    """Register an estimator: decorates its score, a function of what ``INPUTS`` lists.
+
+    Args:
+        name: The name of the estimator.
+        summary: One line on what it is; by default the first line of the score's docstring.
+        low: No score is below this: a number, or a function of a ``Shape``.
+        high: No score is above this: a number, or a function of a ``Shape``.
+        task_types: The task types that it is defined for.
+        pooled: True if its score has parts that are scaled over a pool of sources.
+
+    Raises:
+        BadPlugin: An argument does not exist, or the score asks for something that is not given.
+    """
 
     def make(score: Callable[..., float]) -> Estimator:
         card = Estimator(
             name=name,
-            summary=facts.pop("summary", first_line(score)),
-            score=score,
+            summary=summary or first_line(score),
             code=code_of(score),
-            **facts,
+            score=score,
+            low=low,
+            high=high,
+            task_types=tuple(task_types),
+            pooled=pooled,
         )
-        if unknown := [given for given in card.inputs if given not in INPUTS]:
-            hint = f"Its positional parameters are among {', '.join(INPUTS)}; options are keyword-only."
+        unknown = [parameter for parameter in card.inputs if parameter not in INPUTS]
+        if unknown:
             raise BadPlugin(
                 f"{name} asks for {unknown[0]!r}, which an estimator is not given",
                 subject=name,
-                hint=hint,
+                hint=f"Its positional parameters are among {', '.join(INPUTS)}; "
+                "options are keyword-only.",
             )
         return card
 

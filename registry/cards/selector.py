@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
-from headwater.registry.cards.card import Card, Kind, first_line
+from headwater.registry.cards.card import Card, Kind, first_line, names_bad_keywords, wrong_return
 from headwater.registry.cards.estimator import Estimator
 from headwater.registry.cards.source_model import SourceModel
 from headwater.registry.cards.task import Task
@@ -117,6 +117,17 @@ class Selector(Card):
             estimator=card,
         )
 
+    def scores(self, question: Question, **options: Any) -> dict[str, float]:
+        """Return the score of each source by name; raises BadPlugin if it returns anything else."""
+        scores = self.rank(question, **options)
+        if not isinstance(scores, Mapping):
+            raise wrong_return(self.name, scores, "a mapping of each source's name to its score")
+        try:
+            return {name: float(score) for name, score in scores.items()}
+        except (TypeError, ValueError):
+            strangers = [each for each in scores.values() if not isinstance(each, int | float)]
+            raise wrong_return(self.name, strangers[0], "a number for each source") from None
+
     def options(self) -> Mapping[str, Value]:
         return defaults_of(self.rank) if self.estimator is None else self.estimator.options()
 
@@ -160,16 +171,30 @@ def rank_rest_last(scores: Mapping[str, float], question: Question) -> dict[str,
     return {source.name: known.get(source.name, below) for source in question.sources}
 
 
-def selector(name: str, **facts: Any) -> Callable[[Callable[..., Mapping[str, float]]], Selector]:
-    """Register a selector: decorates its rank. Facts are Selector's fields."""
+@names_bad_keywords
+def selector(
+    name: str, *, summary: str = "", chance: bool = False, share: float = 0.0
+) -> Callable[[Callable[..., Mapping[str, float]]], Selector]:
+    """Register a selector: decorates its ``rank(question, **options) -> {source name: score}``.
+
+    Args:
+        name: The name of the selector.
+        summary: One line on what it is; by default the first line of the function's docstring.
+        chance: True if its order is a draw, so that it is judged by its expected value.
+        share: The share of the cost of fine-tuning every source once that it takes at least.
+
+    Raises:
+        BadPlugin: An argument does not exist.
+    """
 
     def make(rank: Callable[..., Mapping[str, float]]) -> Selector:
         return Selector(
             name=name,
-            summary=facts.pop("summary", first_line(rank)),
-            rank=rank,
+            summary=summary or first_line(rank),
             code=code_of(rank),
-            **facts,
+            rank=rank,
+            chance=chance,
+            share=share,
         )
 
     return make

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from headwater.registry.cards.card import Card, Kind, first_line
+from headwater.registry.cards.card import Card, Kind, first_line, names_bad_keywords, wrong_return
 from headwater.registry.cards.chain import Chain
 from headwater.registry.errors import WeightsError
 from headwater.registry.identity import code_of, digest_files
@@ -71,14 +71,14 @@ class SourceModel(Card):
 
     def network(self, image_size: int, *, head: bool = False) -> nn.Module:
         """Build it for square images of ``image_size`` pixels; with its own classifier where ``head``, and where it can."""
-        known = inspect.signature(self.build).parameters
-        return self.build(
-            **{
-                name: value
-                for name, value in {"image_size": image_size, "head": head}.items()
-                if name in known
-            }
+        parameters = inspect.signature(self.build).parameters
+        arguments = {"image_size": image_size, "head": head}
+        network = self.build(
+            **{name: value for name, value in arguments.items() if name in parameters}
         )
+        if not hasattr(network, "state_dict"):
+            raise wrong_return(self.name, network, "a torch module")
+        return network
 
     def count_parameters(self) -> int | None:
         """Return the number of parameters without the classifier; None if it cannot be told.
@@ -139,29 +139,77 @@ class SourceModel(Card):
         )
 
 
+@names_bad_keywords
 def source_model(
     name: str,
     *,
+    summary: str = "",
     architecture: str = "",
-    pretrained_on: list[str] | tuple[str, ...] = (),
-    **facts: Any,
+    pretrained_on: Sequence[str] = (),
+    domain: str | None = None,
+    task_type: str | None = None,
+    images: int | None = None,
+    licence: str | None = None,
+    parameters: int | None = None,
+    parameter_counter: Callable[[], int | None] | None = None,
+    accuracy: float | None = None,
+    input_size: int = 224,
+    mean: tuple[float, float, float] = IMAGENET_MEAN,
+    std: tuple[float, float, float] = IMAGENET_STD,
+    weights: str | None = None,
+    scratch: str | None = "",
+    random: bool = False,
 ) -> Callable[[Callable[..., nn.Module]], SourceModel]:
-    """Register a source model: decorates the function that builds it. Facts are SourceModel's fields.
+    """Register a source model: decorates the function that builds its network.
 
-    Where ``architecture`` names one of timm's, its gains are measured against ``scratch/ARCHITECTURE``.
+    Args:
+        name: The name of the source, as in ``lab/net``.
+        summary: One line on what it is; by default the first line of the function's docstring.
+        architecture: The architecture, timm's name for it where timm has it.
+        pretrained_on: The data sets that the weights were trained on, in order.
+        domain: The appearance domain of the last of them.
+        task_type: The task type that the weights were trained for.
+        images: How many images the weights were trained on.
+        licence: The licence of the weights.
+        parameters: The number of parameters without the classifier.
+        parameter_counter: Returns that number, if ``parameters`` does not say it; by default the
+            network is built without memory and counted.
+        accuracy: The accuracy on the pre-training task.
+        input_size: The side of the images that the network wants, in pixels.
+        mean: What is subtracted from each channel (values from 0 to 1).
+        std: What each channel is divided by afterwards.
+        weights: The path of the weights file, so that a changed file gives jobs new identities.
+        scratch: The source that is the same architecture at random initialisation; by default
+            ``scratch/ARCHITECTURE`` if an architecture is named, None for none.
+        random: True if the weights depend on the seed.
+
+    Raises:
+        BadPlugin: An argument does not exist.
     """
-    if architecture and not facts.get("random"):
-        facts.setdefault("scratch", f"scratch/{architecture}")
+    if scratch == "":
+        scratch = f"scratch/{architecture}" if architecture and not random else None
 
     def make(build: Callable[..., nn.Module]) -> SourceModel:
         return SourceModel(
             name=name,
-            summary=facts.pop("summary", first_line(build)),
+            summary=summary or first_line(build),
+            code=code_of(build),
             build=build,
             architecture=architecture or name,
             pretrained_on=tuple(pretrained_on),
-            code=code_of(build),
-            **facts,
+            domain=domain,
+            task_type=task_type,
+            images=images,
+            licence=licence,
+            parameters=parameters,
+            parameter_counter=parameter_counter,
+            accuracy=accuracy,
+            input_size=input_size,
+            mean=mean,
+            std=std,
+            weights=weights,
+            scratch=scratch,
+            random=random,
         )
 
     return make

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from headwater.registry.cards.card import Card, Kind, first_line
+from headwater.registry.cards.card import Card, Kind, first_line, names_bad_keywords
 from headwater.registry.cards.flaw import Flaw
 from headwater.registry.identity import code_of, digest_files
 from headwater.registry.names import Value
@@ -105,26 +105,67 @@ class Task(Card):
 Splits = Mapping[str, Split]
 
 
+@names_bad_keywords
 def task(
     name: str,
     *,
+    summary: str = "",
     type: str = "classification",
+    domain: str | None = None,
+    metric: str = "",
     classes: Sequence[str] = (),
+    licence: str | None = None,
+    images: int | None = None,
+    mirror: bool = True,
+    conventions: Mapping[str, Value] | None = None,
+    image: str = "",
+    label: str = "",
+    revision: str = "",
     files: Sequence[str | Path] = (),
-    **facts: Any,
+    unpinned: str = "",
 ) -> Callable[[Callable[[], Any]], Task]:
-    """Register a task: decorates the function that loads its data. Facts are Task's fields."""
+    """Register a task: decorates the function that loads its data.
+
+    Args:
+        name: The name of the task, as in ``lab/scans``.
+        summary: One line on what it is; by default the first line of the function's docstring.
+        type: The name of its task type.
+        domain: The appearance domain of its images.
+        metric: One of its type's metrics; by default the type's first.
+        classes: The names of the classes, in the order of their numbers.
+        licence: The licence of the data.
+        images: How many images it has.
+        mirror: True if a flipped image still shows the same thing (a letter does not).
+        conventions: How its targets are written, where its type knows several ways.
+        image: The column of the data set that holds the images, if that cannot be told.
+        label: The column that holds the targets, if that cannot be told.
+        revision: The version of the data, where files do not pin it.
+        files: The files that decide the data: their contents are part of the task's identity.
+        unpinned: Why neither files nor a revision tie results to one version of the data.
+
+    Raises:
+        BadPlugin: An argument does not exist.
+    """
 
     def make(load: Callable[[], Any]) -> Task:
         return Task(
             name=name,
-            summary=facts.pop("summary", first_line(load)),
+            summary=summary or first_line(load),
+            code=code_of(load),
             load=load,
             type=type,
+            domain=domain,
+            metric=metric,
             classes=tuple(classes),
+            licence=licence,
+            images=images,
+            mirror=mirror,
+            conventions=dict(conventions or {}),
+            image=image,
+            label=label,
+            revision=revision,
             files=tuple(Path(file) for file in files),
-            code=code_of(load),
-            **facts,
+            unpinned=unpinned,
         )
 
     return make

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from headwater.registry.cards.annotations import Annotations, Encoded
-from headwater.registry.cards.card import Card, Kind, first_line
+from headwater.registry.cards.card import Card, Kind, first_line, names_bad_keywords
 from headwater.registry.errors import BadPlugin
 from headwater.registry.identity import code_of
 from headwater.registry.names import Value
@@ -215,10 +215,32 @@ class TaskType(Card):
         return {metric.name: metric for metric in self.metrics}[name or self.metrics[0].name]
 
 
+@names_bad_keywords
 def task_type(
-    name: str, *, metrics: Sequence[Metric], **facts: Any
+    name: str,
+    *,
+    metrics: Sequence[Metric],
+    summary: str = "",
+    dense: bool = False,
+    probed_as: str = "",
+    conventions: Mapping[str, Value] | None = None,
+    noun: str = "classes",
 ) -> Callable[[type[TaskTypeMethods]], TaskType]:
-    """Register a task type: decorates the class that has its methods. Facts are TaskType's fields. Raises BadPlugin."""
+    """Register a task type: decorates the class that has its methods.
+
+    Args:
+        name: The name of the task type, as a task names it.
+        metrics: What ``measure`` returns; the first is the default.
+        summary: One line on what it is; by default the first line of the class's docstring.
+        dense: True if targets have places in the image.
+        probed_as: The task type that estimators take what ``probe`` returns for.
+        conventions: The ways to write targets that data sets differ in, with their defaults.
+        noun: What people call its classes, in the plural.
+
+    Raises:
+        BadPlugin: An argument does not exist, the class does not inherit from TaskTypeMethods, or
+            it lacks one of its methods.
+    """
 
     def make(methods: type[TaskTypeMethods]) -> TaskType:
         if not issubclass(methods, TaskTypeMethods):
@@ -227,20 +249,23 @@ def task_type(
                 subject=name,
                 hint=f"class {methods.__name__}(hw.TaskTypeMethods):",
             )
-        if missing := sorted(methods.__abstractmethods__):
+        missing = sorted(methods.__abstractmethods__)
+        if missing:
             raise BadPlugin(
                 f"{name} lacks {', '.join(missing)}",
                 subject=name,
                 hint="See headwater's page on task types.",
             )
-        code = code_of(methods, without=("picture",))  # another colour is no other measurement
         return TaskType(
             name=name,
-            summary=first_line(methods),
+            summary=summary or first_line(methods),
+            code=code_of(methods, without=("picture",)),  # what is drawn decides no measurement
             methods=methods(),
             metrics=tuple(metrics),
-            code=code,
-            **facts,
+            dense=dense,
+            probed_as=probed_as,
+            conventions=dict(conventions or {}),
+            noun=noun,
         )
 
     return make

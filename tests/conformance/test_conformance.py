@@ -550,3 +550,20 @@ def test_a_plugin_that_cannot_be_imported_or_registers_nothing_is_an_error(tmp_p
     (tmp_path / "bad.py").write_text("x = 1")
     with pytest.raises(BadPlugin, match="registers nothing"):
         conformance_cases(tmp_path / "bad.py")
+
+
+def test_a_misspelt_scratch_reference_is_an_error_and_one_that_timm_lacks_is_not(tmp_path):
+    text = (
+        "import headwater as hw\n"
+        "@hw.source_model('lab/{0}', {1}, input_size=32)\n"
+        "def build():\n    return hw.timm_model('test_resnet')\n"
+    )
+    misspelt, derived = tmp_path / "misspelt.py", tmp_path / "derived.py"
+    misspelt.write_text(text.format("a", "scratch='scratch/test_resnte'"))
+    derived.write_text(text.format("b", "architecture='our_own_net'"))
+    registry = hw.Registry.discover([misspelt, derived])
+    first, second = own_cards(registry)
+    card_check = {card.name: checks(card, registry)[0] for card in (first, second)}
+    with pytest.raises(hw.BadPlugin, match="test_resnet"):
+        card_check["lab/a"]()
+    assert "scratch" in card_check["lab/b"]()

@@ -92,7 +92,21 @@ def test_a_second_card_of_the_same_name_is_a_problem_and_the_first_stays(plugin)
     )
     registry = hw.Registry.discover([first, second])
     assert registry.task("lab/one").domain == "medical"
-    assert registry.problems[0].reason == f"the task 'lab/one' is already registered by {first}"
+    (problem,) = registry.problems
+    assert (problem.plugin, problem.card) == (str(second), "lab/one")
+    assert str(first) in problem.reason
+
+
+def test_two_cards_of_one_name_in_a_file_are_one_problem_and_the_rest_is_used(plugin):
+    text = TASK.format(name="lab/one") + TASK.format(name="lab/one").replace("def ", "def again_")
+    file = plugin("one", text + TASK.format(name="lab/two").replace("def ", "def last_"))
+    registry = hw.Registry.discover([file])
+    assert registry.task("lab/one").name == "lab/one"
+    assert registry.task("lab/two").name == "lab/two"
+    assert [(problem.plugin, problem.card) for problem in registry.problems] == [
+        (str(file), "lab/one")
+    ]
+    assert str(file) not in registry.problems[0].reason  # it does not collide with another file
 
 
 def test_a_plugin_that_is_not_there_is_an_error():

@@ -111,8 +111,7 @@ def build_objective(cell: LoadedCell, bench: Workbench) -> Objective:
     head = bench.device.place(head)
     steps = _steps_per_epoch(cell) * cell.settings.epochs
     context = make_context(cell, bench, backbone=backbone, head=head, steps=steps)
-    objective = cell.card.objective(context, **cell.options)
-    return objective
+    return cell.card.objective(context, **cell.options)
 
 
 def fit(

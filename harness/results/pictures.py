@@ -1,10 +1,11 @@
-"""Pictures: test images beside what done cells predicted, on one sheet."""
+"""Pictures: test images with what done cells predicted, on one sheet."""
 
 from __future__ import annotations
 
 import math
 import unicodedata
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -19,138 +20,174 @@ from headwater.registry.errors import HeadwaterError
 if TYPE_CHECKING:
     Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
-SIDE = 192
-"""Pixels that a panel's longer side has at least: smaller ones are enlarged by a whole factor, so that each pixel stays a square."""
-WIDTH, ASPECT = 2400, 1.4
-"""Pixels across that a sheet has about at most, and how many times as wide as high it would like to be."""
-MARGIN, GAP, TEXT, HEADING = 16, 4, 14, 17
+MIN_SIDE = 192
+"""The longer side of a panel in pixels, at least.
+
+Smaller panels are enlarged by a whole factor, so that each pixel stays a square.
+"""
+MAX_WIDTH = 2400
+"""The width of a sheet in pixels, about at most."""
+ASPECT = 1.4
+"""Width over height that a sheet comes as near to as its blocks allow."""
+MARGIN, GAP = 16, 4
+"""Pixels between blocks, and between the panels of a block."""
+TEXT, HEADING = 14, 17
+"""Sizes of letters in pixels: of panels' titles, and of the sheet's."""
 PAPER, INK, PALE = "white", (25, 25, 25), (120, 120, 120)
-LINES = 2
-"""Lines that a panel's title may take."""
+MAX_TITLE_LINES = 2
+MAX_HEADING_LINES = 3
 
 
 class Panel(NamedTuple):
-    """``image``: (H, W, 3) uint8."""
+    """A titled picture; ``image``: (H, W, 3) uint8."""
 
     title: str
     image: np.ndarray
 
 
 class ShownImage(NamedTuple):
-    """One test image's panels."""
+    """The panels of one test image, with its row in the split."""
 
     row: int
     panels: list[Panel]
 
 
 def sheet(cells: Sequence[CellPredictions], images: int) -> Image.Image:
-    """What cells predicted of the same test images, the cells' titles above; of several cells, panels that agree are shown once.
+    """Draw what cells predicted of the same test images, the cells' titles above.
 
-    Raises BadSpec for cells of other test images than the first's.
+    Panels that are the same for all cells are shown once.
+
+    Args:
+        cells: The cells, at least one.
+        images: How many test images to show, at most.
+
+    Raises:
+        BadSpec: The cells' test images differ.
     """
     check_same_images(cells)
     first = cells[0]
-    rows = chosen(first.task_type.methods.strata(first.prepared.test.targets), images)
-    tags = ["" if len(cells) == 1 else chr(ord("A") + place) for place in range(len(cells))]
+    strata = first.task_type.methods.strata(first.prepared.test.targets)
+    tags = [""] if len(cells) == 1 else [chr(ord("A") + place) for place in range(len(cells))]
     titles = [f"{tag}   {cell.job.title}".strip() for tag, cell in zip(tags, cells, strict=True)]
-    return compose(titles, [ShownImage(int(row), _panels(cells, tags, int(row))) for row in rows])
+    shown = [
+        ShownImage(int(row), panels_of(cells, tags, int(row))) for row in chosen(strata, images)
+    ]
+    return compose(titles, shown)
 
 
 def chosen(strata: np.ndarray, images: int) -> np.ndarray:
-    """Which test images are shown: (K,) int rows, evenly spaced over the split when it is ordered by ``strata`` (N,).
+    """Choose the test images to show, evenly spaced over the split when ordered by stratum.
 
-    What is chosen depends on the task alone, never on what was predicted: every cell of a task is shown on the same images, and none
-    on those that flatter it.
+    The choice depends on the task alone, never on predictions: every cell of a task is shown on
+    the same images, and none on those that flatter it.
+
+    Args:
+        strata: (N,) int, the stratum of each test image.
+        images: How many to choose, at most.
+
+    Returns:
+        (K,) int rows.
     """
     order = np.argsort(strata, kind="stable")
     count = min(images, len(order))
     return order[((np.arange(count) + 0.5) * len(order) / count).astype(int)]
 
 
-def _panels(cells: Sequence[CellPredictions], tags: Sequence[str], row: int) -> list[Panel]:
-    drawn = [_drawn(cell, row) for cell in cells]
+def panels_of(cells: Sequence[CellPredictions], tags: Sequence[str], row: int) -> list[Panel]:
+    """Return the panels of one test image: those that all cells share, then each cell's own.
+
+    Args:
+        cells: The cells.
+        tags: A letter for each cell, which its own panels begin with.
+        row: The row of the test image.
+    """
+    by_cell = [_drawn(cell, row) for cell in cells]
     if len(cells) == 1:
-        return drawn[0]
-    shared = [
-        panel
-        for panel in drawn[0]
-        if all(any(_same(panel, other) for other in panels) for panels in drawn[1:])
-    ]
-    own = [
+        return by_cell[0]
+    shared = [panel for panel in by_cell[0] if all(_has(panels, panel) for panels in by_cell[1:])]
+    distinct = [
         Panel(f"{tag}  {panel.title}", panel.image)
-        for tag, panels in zip(tags, drawn, strict=True)
+        for tag, panels in zip(tags, by_cell, strict=True)
         for panel in panels
-        if not any(_same(panel, other) for other in shared)
+        if not _has(shared, panel)
     ]
-    return [*shared, *own]
+    return shared + distinct
 
 
 def _drawn(cell: CellPredictions, row: int) -> list[Panel]:
+    """Draw one test image by the cell's task type, on copies that a plugin may paint over."""
     test = cell.prepared.test
-    image = np.array(test.images[row])  # a copy: a plugin may draw on it
     panels = cell.task_type.methods.picture(
-        image, np.array(test.targets[row]), cell.predictions[row].copy(), cell.prepared.classes
+        np.array(test.images[row]),
+        np.array(test.targets[row]),
+        cell.predictions[row].copy(),
+        cell.prepared.classes,
     )
-    return [Panel(title, drawn) for title, drawn in panels]
+    return [Panel(title, image) for title, image in panels]
 
 
-def _same(one: Panel, other: Panel) -> bool:
-    return one.title == other.title and np.array_equal(one.image, other.image)
+def _has(panels: Sequence[Panel], wanted: Panel) -> bool:
+    return any(
+        panel.title == wanted.title and np.array_equal(panel.image, wanted.image)
+        for panel in panels
+    )
 
 
-# -- drawing --------------------------------------------------------------------------------------------------
+# -- drawing ----------------------------------------------------------------------------------
 
 
 def compose(titles: Sequence[str], shown: Sequence[ShownImage]) -> Image.Image:
-    """Titles above a grid of images, each with its panels side by side."""
-    blocks = [_block(one) for one in shown]
-    width, height = (max(block.size[axis] for block in blocks) + MARGIN for axis in (0, 1))
-    across = _across(len(blocks), width, height)
-    inside = max(
-        across * width,
-        min(
-            WIDTH,
-            max(math.ceil(_font(HEADING).getlength(_legible(title))) for title in titles) + MARGIN,
-        ),
-    )
+    """Draw titles above a grid of images, each with its panels side by side."""
+    blocks = [_block(image) for image in shown]
+    width = max(block.width for block in blocks) + MARGIN
+    height = max(block.height for block in blocks) + MARGIN
+    across = _blocks_across(len(blocks), width, height)
+    longest = max(math.ceil(font_of(HEADING).getlength(legible(title))) for title in titles)
+    inside = max(across * width, min(MAX_WIDTH, longest + MARGIN))
     heading = [
-        line for title in titles for line in _wrapped(title, HEADING, inside - MARGIN, lines=3)
+        line
+        for title in titles
+        for line in wrapped(title, HEADING, inside - MARGIN, lines=MAX_HEADING_LINES)
     ]
     top = MARGIN + len(heading) * _leading(HEADING) + MARGIN // 2
-    page = Image.new(
-        "RGB", (MARGIN + inside, top + math.ceil(len(blocks) / across) * height), PAPER
-    )
-    _write(page, heading, MARGIN, MARGIN, HEADING, INK)
+    size = MARGIN + inside, top + math.ceil(len(blocks) / across) * height
+    page = Image.new("RGB", size, PAPER)
+    _Text(HEADING, INK).write(page, heading, (MARGIN, MARGIN))
     for place, block in enumerate(blocks):
-        page.paste(block, (MARGIN + place % across * width, top + place // across * height))
+        row, column = divmod(place, across)
+        page.paste(block, (MARGIN + column * width, top + row * height))
     return page
 
 
-def _across(count: int, width: int, height: int) -> int:
-    """How many blocks of that size stand in a line: none much shorter than the others, the sheet near its aspect."""
+def _blocks_across(count: int, width: int, height: int) -> int:
+    """Return how many blocks of a size stand in a line.
+
+    No line is much shorter than the others, and the sheet is near its aspect.
+    """
+
+    def off_aspect(across: int) -> float:
+        lines = math.ceil(count / across)
+        return abs(math.log(across * width / (lines * height) / ASPECT))
+
     candidates = {math.ceil(count / lines) for lines in range(1, count + 1)}
-    fitting = [across for across in candidates if across * width <= WIDTH] or [1]
-    return min(
-        fitting,
-        key=lambda across: abs(
-            math.log(across * width / (math.ceil(count / across) * height) / ASPECT)
-        ),
-    )
+    fitting = [across for across in candidates if across * width <= MAX_WIDTH]
+    return min(fitting or [1], key=off_aspect)
 
 
 def _block(shown: ShownImage) -> Image.Image:
-    panels = [_enlarged(panel.image) for panel in shown.panels]
+    """Draw one test image's panels side by side, titles above."""
+    images = [_enlarged(panel.image) for panel in shown.panels]
     titles = [
-        _wrapped(panel.title, TEXT, image.width)
-        for panel, image in zip(shown.panels, panels, strict=True)
+        wrapped(panel.title, TEXT, image.width)
+        for panel, image in zip(shown.panels, images, strict=True)
     ]
     top = _leading(TEXT) * (1 + max(map(len, titles)))
-    width = sum(image.width + GAP for image in panels) - GAP
-    block = Image.new("RGB", (width, top + max(image.height for image in panels)), PAPER)
-    _write(block, _wrapped(f"test image {shown.row}", TEXT, width), 0, 0, TEXT, PALE)
+    width = sum(image.width + GAP for image in images) - GAP
+    block = Image.new("RGB", (width, top + max(image.height for image in images)), PAPER)
+    _Text(TEXT, PALE).write(block, wrapped(f"test image {shown.row}", TEXT, width), (0, 0))
     left = 0
-    for image, title in zip(panels, titles, strict=True):
-        _write(block, title, left, top - len(title) * _leading(TEXT), TEXT, INK)
+    for image, title in zip(images, titles, strict=True):
+        _Text(TEXT, INK).write(block, title, (left, top - len(title) * _leading(TEXT)))
         block.paste(image, (left, top))
         left += image.width + GAP
     return block
@@ -158,62 +195,72 @@ def _block(shown: ShownImage) -> Image.Image:
 
 def _enlarged(panel: np.ndarray) -> Image.Image:
     height, width = panel.shape[:2]
-    factor = math.ceil(SIDE / max(height, width))
-    return Image.fromarray(panel).resize(
-        (width * factor, height * factor), Image.Resampling.NEAREST
-    )
+    factor = math.ceil(MIN_SIDE / max(height, width))
+    size = width * factor, height * factor
+    return Image.fromarray(panel).resize(size, Image.Resampling.NEAREST)
 
 
-def _write(
-    page: Image.Image,
-    lines: Sequence[str],
-    left: int,
-    top: int,
-    size: int,
-    colour: tuple[int, int, int],
-) -> None:
-    draw = ImageDraw.Draw(page)
-    for number, line in enumerate(lines):
-        draw.text((left, top + number * _leading(size)), line, fill=colour, font=_font(size))
+@dataclass(frozen=True)
+class _Text:
+    """Letters of one size and colour."""
+
+    size: int
+    colour: tuple[int, int, int]
+
+    def write(self, page: Image.Image, lines: Sequence[str], at: tuple[int, int]) -> None:
+        """Write lines onto a page, the first at (left, top)."""
+        draw = ImageDraw.Draw(page)
+        left, top = at
+        for number, line in enumerate(lines):
+            place = left, top + number * _leading(self.size)
+            draw.text(place, line, fill=self.colour, font=font_of(self.size))
 
 
 def _leading(size: int) -> int:
+    """Return the height of a line of letters of this size."""
     return round(size * 1.35)
 
 
-def _wrapped(text: str, size: int, width: int, lines: int = LINES) -> list[str]:
-    """Broken at spaces to fit the width, or anywhere where a word alone does not; what does not fit the lines ends in dots."""
-    found = list(_broken(_legible(text), size, width))
-    if len(found) <= lines:
-        return found
-    last, dots = found[lines - 1], _legible("…")
-    while last and _font(size).getlength(last + dots) > width:
+def wrapped(text: str, size: int, width: int, lines: int = MAX_TITLE_LINES) -> list[str]:
+    """Break a text at spaces to fit a width, or anywhere in a word that alone does not fit.
+
+    Args:
+        text: The text.
+        size: The size of its letters in pixels.
+        width: The width in pixels.
+        lines: How many lines to return, at most; a longer text ends in dots.
+    """
+    broken = list(_broken(legible(text), size, width))
+    if len(broken) <= lines:
+        return broken
+    last, dots = broken[lines - 1], legible("…")
+    while last and font_of(size).getlength(last + dots) > width:
         last = last[:-1]
-    return [*found[: lines - 1], last.rstrip() + dots]
+    return [*broken[: lines - 1], last.rstrip() + dots]
 
 
 def _broken(text: str, size: int, width: int) -> Iterator[str]:
+    """Yield the lines of a text."""
+    length = font_of(size).getlength
     line = ""
     for word in text.split(" "):
         longer = f"{line} {word}" if line else word
-        if line and _font(size).getlength(longer) > width:
+        if line and length(longer) > width:
             yield line
             longer = word
-        while _font(size).getlength(longer) > width and len(longer) > 1:
-            fits = next(
-                end
-                for end in range(len(longer) - 1, 0, -1)
-                if end == 1 or _font(size).getlength(longer[:end]) <= width
-            )
-            yield longer[:fits]
-            longer = longer[fits:]
+        while length(longer) > width and len(longer) > 1:
+            end = len(longer) - 1
+            while end > 1 and length(longer[:end]) > width:
+                end -= 1
+            yield longer[:end]
+            longer = longer[end:]
         line = longer
     yield line
 
 
-# -- letters --------------------------------------------------------------------------------------------------
+# -- letters ----------------------------------------------------------------------------------
 
-_PLAIN = {
+_PLAIN_LETTERS = {
     "→": "->",
     "·": "-",
     "…": "...",
@@ -224,12 +271,16 @@ _PLAIN = {
     "↑": "^",
     "↓": "v",
 }
+"""What stands for signs that Pillow's own font lacks."""
 
 
 @cache
-def _font(size: int) -> Font:
-    """DejaVu Sans where the machine, or matplotlib, has it; else Pillow's own, which knows little more than English."""
-    for path in _fonts():
+def font_of(size: int) -> Font:
+    """Return DejaVu Sans where the machine, or matplotlib, has it.
+
+    Otherwise Pillow's own font, which has little more than the letters of English.
+    """
+    for path in _font_files():
         try:
             return ImageFont.truetype(path, size)
         except OSError:
@@ -238,28 +289,31 @@ def _font(size: int) -> Font:
 
 
 @cache
-def _fonts() -> tuple[str, ...]:
+def _font_files() -> tuple[str, ...]:
     from importlib.util import find_spec
 
-    found = find_spec("matplotlib")
-    folder = Path(found.origin).parent if found and found.origin else None
-    return (
-        "DejaVuSans.ttf",
-        *([str(folder / "mpl-data/fonts/ttf/DejaVuSans.ttf")] if folder else []),
-    )
+    matplotlib = find_spec("matplotlib")
+    if not matplotlib or not matplotlib.origin:
+        return ("DejaVuSans.ttf",)
+    folder = Path(matplotlib.origin).parent
+    return "DejaVuSans.ttf", str(folder / "mpl-data/fonts/ttf/DejaVuSans.ttf")
 
 
-def _legible(text: str) -> str:
-    """The text, or where the font lacks its letters the nearest that it has."""
-    font = _font(TEXT)
+def legible(text: str) -> str:
+    """Return the text; where the font lacks its letters, the nearest that the font has."""
+    font = font_of(TEXT)
     if isinstance(font, ImageFont.FreeTypeFont) and font.getname()[0] != "Aileron":
         return text
-    plain = "".join(_PLAIN.get(letter, letter) for letter in text)
+    plain = "".join(_PLAIN_LETTERS.get(letter, letter) for letter in text)
     return unicodedata.normalize("NFKD", plain).encode("ascii", "ignore").decode()
 
 
 def write(page: Image.Image, path: Path) -> None:
-    """As a PNG file, whole or not at all; raises HeadwaterError where it cannot be written."""
+    """Write a page as a PNG file, whole or not at all.
+
+    Raises:
+        HeadwaterError: The file cannot be written.
+    """
     try:
         write_atomically(path, lambda temporary: page.save(temporary, format="PNG", optimize=True))
     except OSError as error:

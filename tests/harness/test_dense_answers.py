@@ -12,12 +12,11 @@ from PIL import Image
 
 import headwater as hw
 from headwater.harness.measure.adapting import compress_outputs
-from headwater.harness.planning.planner import plan
-from headwater.harness.planning.spec import Spec
+from headwater.harness.results.adapt import outputs_agree
 from headwater.harness.results.predictions import Predictions
 from headwater.harness.running.run import Control
 from headwater.registry import Registry
-from tests.harness.dense_toy import PLUGIN, VOID, Dense, keys, squares
+from tests.harness.dense_toy import PLUGIN, VOID, Dense, squares
 
 # -- answers ----------------------------------------------------------------------------------------------
 
@@ -79,33 +78,18 @@ def test_a_type_that_says_no_more_is_answered_with_its_predictions(tmp_path):
 
 
 def test_a_network_of_places_may_be_saved_if_rounding_moves_few_of_its_choices(tmp_path):
-    from headwater.harness.results.adapt import _answers_alike
-    from headwater.leaderboard import Store
-
     saved = adapted(tmp_path)
-    registry = Registry.discover([PLUGIN])
-    made = plan(
-        Spec.of(
-            keys(sizes=["full"], training={"epochs": 6, "batch_size": 8, "learning_rate": 0.02})
-        ),
-        registry,
-    )
-    job = next(job for job in made.jobs.values() if job.id == saved.facts.job)
-    true = recorded(tmp_path, saved)
+    task_type = Registry.discover([PLUGIN]).task_type(saved.facts.task_type)
+    outputs = recorded(tmp_path, saved)
+    _, masks, _ = squares(12, 1)
 
-    class Moved:
-        def __init__(self, share):
-            self.share = share
+    def agree(share):
+        is_moved = np.random.default_rng(0).random(outputs.shape) < share
+        moved = np.where(is_moved, -outputs - 3 * np.sign(outputs), outputs)
+        return outputs_agree(outputs, moved, torch.from_numpy(masks), task_type)
 
-        def outputs(self, images):
-            moved = np.random.default_rng(0).random(true.shape) < self.share
-            return np.where(moved, -true - 3 * np.sign(true), true)
-
-    store = Store(tmp_path / "s.duckdb")
-    assert _answers_alike(Moved(0.0), job, made, store) and _answers_alike(
-        Moved(0.005), job, made, store
-    )
-    assert not _answers_alike(Moved(0.5), job, made, store)
+    assert agree(0.0) and agree(0.005)
+    assert not agree(0.5)
 
 
 # -- intervals --------------------------------------------------------------------------------------------

@@ -89,7 +89,7 @@ def test_every_class_of_a_mask_is_in_its_key_at_a_legible_size(classes, side):
         mask,
         [f"a class {number}" for number in range(classes)],
     )[-1]
-    assert (title, max(key.shape) >= pictures.SIDE) == ("classes", True)
+    assert (title, max(key.shape) >= pictures.MIN_SIDE) == ("classes", True)
     for number in range(classes):
         down, across = np.nonzero((key == colour(number)).all(2))
         assert np.ptp(down) >= 11 and np.ptp(across) >= 11
@@ -173,23 +173,23 @@ def test_a_sheet_is_somewhat_wider_than_high_and_its_lines_about_equally_long(
     ],
 )
 def test_titles_stay_within_their_panel(text):
-    lines = pictures._wrapped(text, 14, 100)
+    lines = pictures.wrapped(text, 14, 100)
     assert len(lines) == 2 and lines[-1].endswith("…")
-    assert all(pictures._font(14).getlength(line) <= 100 for line in lines)
+    assert all(pictures.font_of(14).getlength(line) <= 100 for line in lines)
     assert text.startswith(lines[0])
 
 
 def test_a_font_without_arrows_is_given_plain_letters(monkeypatch):
-    monkeypatch.setattr(pictures, "_font", lambda size: ImageFont.load_default(size))
-    assert pictures._legible("naïve → café · 3…") == "naive -> cafe - 3..."
+    monkeypatch.setattr(pictures, "font_of", lambda size: ImageFont.load_default(size))
+    assert pictures.legible("naïve → café · 3…") == "naive -> cafe - 3..."
 
 
 def test_two_cells_of_a_task_share_what_they_agree_on(cells):
     one, other = (cells[source, "toy/shades"] for source in ("toy/fixed", "toy/random"))
-    drawn = pictures._panels([one, replace(one)], ["A", "B"], 0)
+    drawn = pictures.panels_of([one, replace(one)], ["A", "B"], 0)
     assert len(drawn) == 1 and not drawn[0].title.startswith("A")
     wrong = replace(other, predictions=-one.predictions)
-    titles = [panel.title for panel in pictures._panels([one, wrong], ["A", "B"], 0)]
+    titles = [panel.title for panel in pictures.panels_of([one, wrong], ["A", "B"], 0)]
     assert [title[:3] for title in titles] == ["A  ", "B  "] and titles[0][1:] != titles[1][1:]
     assert (
         sheet([one, wrong], 4).height > sheet([one], 4).height

@@ -1,49 +1,74 @@
-"""Held-out predictions: how good they are, between 0 and 1 for every task type."""
+"""Quality of held-out predictions, between 0 and 1 for every task type, and the ranks that it is computed by."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from headwater.plugins.estimators.ranks import mid_ranks
-from headwater.registry.errors import NotApplicable
+from headwater import NotApplicable
 
 if TYPE_CHECKING:
     import numpy as np
 
 
-def quality(predicted: np.ndarray, labels: np.ndarray, task_type: str, name: str) -> float:
-    """Of predictions of images that took no part in making them.
+def quality(predicted: np.ndarray, labels: np.ndarray, task_type: str, estimator: str) -> float:
+    """Return the quality of predictions for images that took no part in making them.
 
-    Classification: accuracy of predicted classes (N,). Regression: R² of predictions (N, K), mean over the columns that vary,
-    each no less than 0, where it is no better than their mean. Multilabel: area under the ROC curve of scores (N, K), mean over
-    the labels that some images have and some have not. Raises NotApplicable, for the estimator ``name``, where no column varies.
+    Args:
+        predicted: Classification: classes (N,). Regression: values (N, K). Multilabel: scores (N, K).
+        labels: The true ones, in the same shape.
+        task_type: ``classification``, ``regression`` or ``multilabel``.
+        estimator: Name of the estimator, for the error.
+
+    Returns:
+        Classification: accuracy. Regression: R², no less than 0 for a column, where it is no better than the mean of the column;
+        the mean over the columns that vary. Multilabel: area under the ROC curve, the mean over the labels that some
+        images have and some have not.
+
+    Raises:
+        NotApplicable: No column varies.
     """
     if task_type == "classification":
         return float((predicted == labels).mean())
     of_column = r_squared if task_type == "regression" else area_under_roc
-    varying = [
-        column
-        for column in range(labels.shape[1])
-        if labels[:, column].min() < labels[:, column].max()
-    ]
-    if not varying:
+    qualities = []
+    for column in range(labels.shape[1]):
+        truth = labels[:, column]
+        if truth.min() < truth.max():
+            qualities.append(of_column(predicted[:, column], truth))
+    if not qualities:
         raise NotApplicable(
-            f"{name}: every image has the same labels, so there is nothing to predict", subject=name
+            f"{estimator}: every image has the same labels, so there is nothing to predict",
+            subject=estimator,
         )
-    return sum(of_column(predicted[:, column], labels[:, column]) for column in varying) / len(
-        varying
-    )
+    return sum(qualities) / len(qualities)
 
 
 def r_squared(predicted: np.ndarray, truth: np.ndarray) -> float:
-    """1 − Σ(y − ŷ)²/Σ(y − ȳ)², no less than 0."""
-    away, open_ = truth - predicted, truth - truth.mean()
-    return max(0.0, 1.0 - float(away @ away) / float(open_ @ open_))
+    """Return 1 − Σ(y − ŷ)²/Σ(y − ȳ)², no less than 0."""
+    residual = truth - predicted
+    deviation = truth - truth.mean()
+    return max(0.0, 1.0 - float(residual @ residual) / float(deviation @ deviation))
 
 
 def area_under_roc(scores: np.ndarray, flags: np.ndarray) -> float:
-    """The probability that an image with the label scores above one without, equal scores counting half (Mann–Whitney)."""
-    ranks, positive = mid_ranks(scores), flags > 0
-    count = int(positive.sum())
-    above = float(ranks[positive].sum()) - count * (count + 1) / 2
-    return above / (count * (len(flags) - count))
+    """Return the probability that an image with the label scores above one without it, equal scores counting half.
+
+    It is the Mann–Whitney statistic: the rank sum of the positives less its least value, over the number of pairs.
+    """
+    ranks = mid_ranks(scores)
+    is_positive = flags > 0
+    positives = int(is_positive.sum())
+    pairs_won = float(ranks[is_positive].sum()) - positives * (positives + 1) / 2
+    return pairs_won / (positives * (len(flags) - positives))
+
+
+def mid_ranks(values: np.ndarray) -> np.ndarray:
+    """Return the rank of each of (n,) values, from 1; equal values share the mean of their ranks.
+
+    It is that of scipy.stats, whose import takes longer than the estimators that need it.
+    """
+    import numpy as np
+
+    _, positions, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: np.ndarray = (np.cumsum(counts) - (counts - 1) / 2)[positions]
+    return ranks

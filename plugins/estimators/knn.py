@@ -1,29 +1,37 @@
-"""knn: how often an image's nearest neighbours, itself left out, have its label."""
+"""knn: how often an image's nearest neighbours, itself left out, have its label.
+
+For an image q, the others x are ordered by a likeness that falls with the distance:
+
+    cosine:  qᵀx / (‖q‖ ‖x‖)
+    l2:      qᵀx − ½‖x‖² = ½‖q‖² − ½‖q − x‖²,  of which ½‖q‖² is the same for all x
+
+so that both are one matrix product a block of images. Source: Cover and Hart, Nearest Neighbor Pattern Classification (1967),
+by leaving one out.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING
 
+from headwater import BadName, Score, estimator
 from headwater.plugins.estimators.held_out import quality
-from headwater.registry import estimator
-from headwater.registry.cards.estimator import Score
-from headwater.registry.errors import BadName
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from headwater.registry.evidence.evidence import Evidence
+    from headwater import Evidence
 
-BLOCK = 1 << 23
-"""Values of a block in float32 (32 MB): rows of features, and images × images."""
+BLOCK_NUMBERS = 1 << 23
+"""Numbers of a block in float32 (32 MB): rows of features, and images × images."""
 
-SMALL, EQUAL = 1 << 20, 12
-"""Features of no more values than this are compared in float64, and images within as many decimals are equally near."""
+EXACT_NUMBERS = 1 << 20
+"""Features of at most this many numbers are compared in float64, and rounded to ``EXACT_DECIMALS``."""
+EXACT_DECIMALS = 12
+"""Decimals of the likeness; images that agree in all of them are equally near."""
 
-SAMPLE = 256
-"""Rows, evenly spaced, that say where the features lie and how large they are."""
+SAMPLE_ROWS = 256
+"""Rows, evenly spaced, that location and scale of the features are computed from."""
 
 
 @estimator("knn", low=0.0, high=1.0, task_types=("classification", "regression", "multilabel"))
@@ -32,10 +40,22 @@ def knn(
 ) -> float:
     """Leave-one-out accuracy of the k nearest neighbours by ``metric``, ``cosine`` or ``l2``.
 
-    The k neighbours vote; of classes with equally many votes that of the nearest neighbour among them wins, and of equally near images
-    the earlier is nearer. Regression: R² of the neighbours' mean. Multilabel: area under the ROC curve of the share of neighbours
-    that have the label; both as in ``held_out.quality``. Where there are more than ``images``, a seeded sample of as many is
-    predicted, each from all others. Source: Cover and Hart, Nearest Neighbor Pattern Classification (1967); leave-one-out.
+    The k neighbours vote; among classes with equally many votes that of the nearest neighbour wins, and among equally near
+    images the earlier one is nearer. Regression: R² of the neighbours' mean. Multilabel: area under the ROC curve of the
+    share of neighbours that have the label.
+
+    Args:
+        evidence: Features and labels.
+        k: Neighbours; all others where there are fewer.
+        metric: ``cosine`` or ``l2``.
+        images: Images to predict; a sample where there are more. Each is predicted from all others.
+        seed: Seed of the sample.
+
+    Returns:
+        The quality of the predictions, as in ``held_out.quality``.
+
+    Raises:
+        BadName: An option has a value that is not allowed.
     """
     import numpy as np
 
@@ -44,91 +64,104 @@ def knn(
     if k < 1:
         raise BadName(f"knn[k={k}]: an image needs a neighbour", subject="knn")
     count = len(evidence.labels)
-    asked = np.arange(count)
+    queries = np.arange(count)
+    note = ""
     if count > images:
-        asked = np.sort(np.random.default_rng(seed).choice(count, images, replace=False))
-    nearest = _neighbours(evidence.features, asked, min(k, count - 1), metric)
-    known = evidence.labels[nearest]
-    predicted = _voted(known) if evidence.task_type == "classification" else known.mean(1)
-    value = quality(predicted, evidence.labels[asked], evidence.task_type, "knn")
-    return Score(value, f"of {images:,} of {count:,} images, seed {seed}" if count > images else "")
+        queries = np.sort(np.random.default_rng(seed).choice(count, images, replace=False))
+        note = f"of {images:,} of {count:,} images, seed {seed}"
+    neighbours = nearest_neighbours(evidence.features, queries, min(k, count - 1), metric)
+    labels = evidence.labels[neighbours]
+    predicted = vote(labels) if evidence.task_type == "classification" else labels.mean(1)
+    value = quality(predicted, evidence.labels[queries], evidence.task_type, "knn")
+    return Score(value, note)
 
 
-def _voted(known: np.ndarray) -> np.ndarray:
-    """The class with most votes among neighbours (n, k), the nearest first: (n,)."""
+def vote(classes: np.ndarray) -> np.ndarray:
+    """Return the class (n,) with most votes among the classes of neighbours (n, k), the nearest first."""
     import numpy as np
 
-    votes = np.stack([(known == known[:, [rank]]).sum(1) for rank in range(known.shape[1])], axis=1)
-    return np.asarray(known[np.arange(len(known)), votes.argmax(1)])
+    ranks = range(classes.shape[1])
+    votes_by_rank = [(classes == classes[:, [rank]]).sum(1) for rank in ranks]
+    # argmax takes the first, and so the nearest, of equals.
+    winner = np.stack(votes_by_rank, axis=1).argmax(1)
+    return np.asarray(classes[np.arange(len(classes)), winner])
 
 
-def _neighbours(features: np.ndarray, asked: np.ndarray, k: int, metric: str) -> np.ndarray:
-    """Of the images ``asked`` the k nearest others, nearest first: (n, k) rows. Blocks of images, never all pairs at once."""
+def nearest_neighbours(
+    features: np.ndarray, queries: np.ndarray, k: int, metric: str
+) -> np.ndarray:
+    """Return the nearest other images of some images, in blocks of images: never all pairs are in memory at once.
+
+    Args:
+        features: (N, D).
+        queries: (n,) indices of images.
+        k: Neighbours.
+        metric: ``cosine`` or ``l2``.
+
+    Returns:
+        (n, k) indices, the nearest first.
+    """
     import numpy as np
 
-    exact = features.size <= SMALL
-    prepare = partial(
-        _unit_length if metric == "cosine" else _centred(features),
-        kind=np.float64 if exact else np.float32,
-    )
-    queries = prepare(features[asked])
-    found, near = (
-        np.empty((len(asked), 0), dtype=np.int64),
-        np.empty((len(asked), 0), dtype=queries.dtype),
-    )
-    step = max(1, BLOCK // max(features.shape[1], len(asked)))
+    is_exact = features.size <= EXACT_NUMBERS
+    kind = np.float64 if is_exact else np.float32
+    prepare = _unit_length if metric == "cosine" else _standardise(features)
+    query_rows = prepare(features[queries]).astype(kind, copy=False)
+    nearest = np.empty((len(queries), 0), dtype=np.int64)
+    likeness_of_nearest = np.empty((len(queries), 0), dtype=query_rows.dtype)
+    step = max(1, BLOCK_NUMBERS // max(features.shape[1], len(queries)))
     for start in range(0, len(features), step):
-        block = prepare(features[start : start + step])
-        likeness = queries @ block.T
+        block = prepare(features[start : start + step]).astype(kind, copy=False)
+        likeness = query_rows @ block.T
         if metric == "l2":
-            likeness -= (
-                np.einsum("nd,nd->n", block, block) / 2
-            )  # −½‖q − x‖² but for a term of the query alone
-        if exact:
-            likeness = np.round(likeness, EQUAL)
-        own = np.flatnonzero((asked >= start) & (asked < start + step))
-        likeness[own, asked[own] - start] = -np.inf
+            likeness -= np.einsum("nd,nd->n", block, block) / 2
+        if is_exact:
+            likeness = np.round(likeness, EXACT_DECIMALS)
+        in_block = np.flatnonzero((queries >= start) & (queries < start + step))
+        likeness[in_block, queries[in_block] - start] = -np.inf  # no image is its own neighbour
         columns, values = _largest(likeness, min(k, len(block)))
-        found, near = np.hstack([found, columns + start]), np.hstack([near, values])
-        best = np.argsort(-near, axis=1, kind="stable")[
-            :, :k
-        ]  # stable: of equally near ones the earlier first
-        found, near = np.take_along_axis(found, best, 1), np.take_along_axis(near, best, 1)
-    return found
+        nearest = np.hstack([nearest, columns + start])
+        likeness_of_nearest = np.hstack([likeness_of_nearest, values])
+        # A stable sort: of equally near images the earlier comes first.
+        order = np.argsort(-likeness_of_nearest, axis=1, kind="stable")[:, :k]
+        nearest = np.take_along_axis(nearest, order, 1)
+        likeness_of_nearest = np.take_along_axis(likeness_of_nearest, order, 1)
+    return nearest
 
 
-def _unit_length(rows: np.ndarray, kind: type) -> np.ndarray:
-    """Rows of length 1; those of zeros stay zero, equally far from all."""
+def _unit_length(rows: np.ndarray) -> np.ndarray:
+    """Return rows of length 1; rows of zeros stay zero, equally far from all."""
     import numpy as np
 
     length = np.sqrt(np.einsum("nd,nd->n", rows, rows, dtype=np.float64))
-    return (rows / np.where(length > 0, length, 1.0)[:, None].astype(rows.dtype)).astype(
-        kind, copy=False
-    )
+    length = np.where(length > 0, length, 1.0)
+    scaled: np.ndarray = rows / length[:, None].astype(rows.dtype)
+    return scaled
 
 
-def _centred(features: np.ndarray) -> Callable[..., np.ndarray]:
-    """Rows near the origin and of size near 1, which leaves the order of distances: float32 then has digits to tell them apart."""
+def _standardise(features: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """Return a map of rows to near the origin, and to a size near 1.
+
+    It leaves the order of distances, and gives float32 the digits to tell them apart.
+    """
     import numpy as np
 
-    sample = features[:: max(1, len(features) // SAMPLE)].astype(np.float64)
-    shift, scale = sample.mean(0), float(sample.std(0).max()) or 1.0
-
-    def prepare(rows: np.ndarray, kind: type) -> np.ndarray:
-        return ((rows - shift) / scale).astype(kind, copy=False)
-
-    return prepare
+    sample = features[:: max(1, len(features) // SAMPLE_ROWS)].astype(np.float64)
+    shift = sample.mean(0)
+    scale = float(sample.std(0).max()) or 1.0
+    return lambda rows: (rows - shift) / scale
 
 
 def _largest(likeness: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Columns and values of the k largest of each row, falling, the first of equal ones first. Overwrites ``likeness``."""
+    """Return columns (n, k) and values (n, k) of the k largest of each row, the largest first; overwrites ``likeness``.
+
+    Of equal values the first comes first.
+    """
     import numpy as np
 
     rows = np.arange(len(likeness))
-    columns, values = (
-        np.empty((len(rows), k), dtype=np.int64),
-        np.empty((len(rows), k), dtype=likeness.dtype),
-    )
+    columns = np.empty((len(rows), k), dtype=np.int64)
+    values = np.empty((len(rows), k), dtype=likeness.dtype)
     for rank in range(k):
         columns[:, rank] = likeness.argmax(1)
         values[:, rank] = likeness[rows, columns[:, rank]]

@@ -1,4 +1,22 @@
-"""logme: how probable the labels are under the best Bayesian linear regression on the features."""
+"""logme: how probable the labels are under the best Bayesian linear regression on the features.
+
+The model is y ~ N(Xw, 1/β), w ~ N(0, 1/α), without intercept. With t = α/β, σ the non-zero eigenvalues of XXᵀ and z the squared
+components of y along its eigenvectors, let
+
+    E(t) = Σy² − Σz + Σ z·t/(t + σ)
+
+which is β⁻¹ times the energy at the best w. β = N/E(t) is best, and
+
+    log p(y | X, t) = −N/2 (log(2π E(t)/N) + 1) + ½ Σ log(t/(t + σ))
+
+The term (D − k)·log α of log|A| is in it. Its maximum over t > 0, limits included, is found on a grid over log t and refined by
+Newton's method. With s = t/(t + σ), ds/dlog t = s(1 − s), so that
+
+    ∂ log p/∂ log t = ½ (Σ(1 − s) − N·E'/E),    E' = Σ z s(1 − s).
+
+Source: You, Liu, Wang, Long, LogME: Practical Assessment of Pre-trained Models for Transfer Learning (ICML 2021, arXiv
+2102.11005), section 4; the columns' evidence in JMLR 23 (arXiv 2110.10545).
+"""
 
 from __future__ import annotations
 
@@ -6,174 +24,199 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from headwater.registry import Evidence, Score, estimator
-from headwater.registry.errors import NotApplicable
+from headwater import NotApplicable, Score, estimator
 
 if TYPE_CHECKING:
     import numpy as np
 
-RESIDUAL = 1e-6
-"""The least residual, as a share of Σy²: where features of less than N dimensions interpolate y, the evidence has no bound."""
+    from headwater import Evidence
 
-STEP = 0.25
-"""Of the grid over log t. Along it the log evidence is a sum of sigmoids of width 1: nothing hides between two points."""
+MIN_RESIDUAL = 1e-6
+"""Least residual, as a share of Σy²: where features of less than N dimensions interpolate y, the evidence has no bound."""
 
-MARGIN = 6.0
-"""How far the grid reaches, in nats, beyond where a residual of RESIDUAL or a single image could matter."""
+GRID_STEP = 0.25
+"""Step of the grid over log t. Along it the log evidence is a sum of sigmoids of width 1: nothing hides between two points."""
+GRID_MARGIN = 6.0
+"""Reach of the grid, in nats, beyond where a residual of ``MIN_RESIDUAL`` or a single image could matter."""
 
-NEWTON, CLOSE = 20, 1e-4
-"""Steps at most, and the last step's length: Newton's next would be its square. From a grid point three suffice."""
+MAX_NEWTON_STEPS = 20
+"""From a grid point three steps suffice."""
+NEWTON_TOLERANCE = 1e-4
+"""Length of the last Newton step: the next would be its square."""
 
-WORK = 64
-"""The block size that LAPACK is given room for."""
+LAPACK_BLOCK = 64
+"""Block size that LAPACK is given room for."""
 
 
 @estimator("logme", task_types=("classification", "regression", "multilabel"))
 def logme(evidence: Evidence) -> Score:
     """Log of maximum evidence: the mean over label columns y of max_{α,β} (1/N) log p(y | X, α, β).
 
-    p is that of a Bayesian linear regression without intercept: y ~ N(Xw, 1/β), w ~ N(0, 1/α). Classification: y is one against
-    the rest, for each class; regression and multilabel: the columns of the labels; columns of zeros do not count. With t = α/β,
-    σ the non-zero eigenvalues of XXᵀ and z the squared components of y along its eigenvectors, β = N / E(t) is best and
-    log p = −N/2 (log(2π E(t)/N) + 1) + ½ Σ log(t / (t + σ)), E(t) = Σy² − Σz + Σ z·t/(t + σ): the term (D − k)·log α of log|A| is in
-    it. Its maximum over t > 0, limits included, is found on a grid and refined by Newton's method. Unchanged by the scale of the
-    features, as by rotations. Where less than N dimensions interpolate y it would rise without bound as β → ∞: the residual is
-    then taken as 1e-6 of Σy², and the note says so. Source: You, Liu, Wang, Long, LogME: Practical Assessment of Pre-trained
-    Models for Transfer Learning (ICML 2021, arXiv 2102.11005), section 4; the columns' evidence in JMLR 23 (arXiv 2110.10545).
+    Classification: a column for each class, it against the rest; regression and multilabel: the columns of the labels.
+    Columns of zeros do not count. Unchanged by the scale of the features, as by rotations. Where less than N dimensions
+    interpolate y it would rise without bound as β → ∞: the residual is then taken as 1e-6 of Σy², and the note says so.
+
+    Args:
+        evidence: Features and labels.
+
+    Returns:
+        The score in nats an image.
+
+    Raises:
+        NotApplicable: All features or all labels are zero.
     """
-    spectrum = (
-        _of_moments(evidence)
-        if evidence.features.shape[0] > evidence.features.shape[1]
-        else _of_images(evidence)
-    )
-    if not len(spectrum.values):
+    images, width = evidence.features.shape
+    spectrum = spectrum_of_moments(evidence) if images > width else spectrum_of_images(evidence)
+    if not len(spectrum.sigma):
         raise NotApplicable("all features are zero", subject="logme")
     per_column = spectrum.maxima() / spectrum.count
-    bounded = int(spectrum.interpolated.sum())
-    note = (
-        f"bounded: the features interpolate {bounded} of the {len(per_column)} label columns"
-        if bounded
-        else ""
-    )
+    interpolated = int(spectrum.interpolated.sum())
+    note = ""
+    if interpolated:
+        note = f"bounded: the features interpolate {interpolated} of the {len(per_column)} label columns"
     return Score(float(per_column.mean()), note)
 
 
 @dataclass(frozen=True)
-class _Spectrum:
-    """σ (k,), rising; z (K, k); Σy² of each column (K,), and what of it lies outside the features (K,)."""
+class LabelSpectrum:
+    """Label columns along the eigenvectors of XXᵀ.
+
+    Attributes:
+        count: N, the number of images.
+        sigma: (k,) non-zero eigenvalues σ of XXᵀ, rising.
+        z: (K, k) squared components of each label column along the eigenvectors.
+        squares: (K,) Σy².
+        residuals: (K,) Σy² − Σz: the part outside the features.
+        interpolated: (K,) flags of columns whose residual is ``MIN_RESIDUAL``, since the features interpolate them.
+    """
 
     count: int
-    values: np.ndarray
-    components: np.ndarray
+    sigma: np.ndarray
+    z: np.ndarray
     squares: np.ndarray
     residuals: np.ndarray
     interpolated: np.ndarray
 
     @classmethod
     def of(
-        cls, count: int, width: int, values: np.ndarray, components: np.ndarray, squares: np.ndarray
-    ) -> _Spectrum:
-        """Of all eigenvalues and components: those that rounding makes and columns of zeros left out."""
+        cls, shape: tuple[int, int], values: np.ndarray, z: np.ndarray, squares: np.ndarray
+    ) -> LabelSpectrum:
+        """Leave out eigenvalues that are rounding, and columns of zeros.
+
+        Args:
+            shape: (N, D) of the features.
+            values: All eigenvalues, rising.
+            z: (columns, eigenvalues) squared components.
+            squares: (columns,) Σy².
+        """
         import numpy as np
 
-        real, used = values > values[-1] * max(count, width) * np.finfo(np.float64).eps, squares > 0
-        values, components, squares = values[real], components[np.ix_(used, real)], squares[used]
+        count = shape[0]
+        is_real = values > values[-1] * max(shape) * np.finfo(np.float64).eps
+        is_used = squares > 0
+        sigma, z, squares = values[is_real], z[np.ix_(is_used, is_real)], squares[is_used]
         if not len(squares):
             raise NotApplicable("all labels are zero", subject="logme")
-        complete = (
-            len(values) == count
-        )  # the eigenvectors span all of y: the evidence has a limit as β → ∞
-        residuals = (
-            np.zeros_like(squares) if complete else np.maximum(squares - components.sum(1), 0.0)
-        )
-        interpolated = (residuals < RESIDUAL * squares) & (not complete)
-        residuals = np.where(interpolated, RESIDUAL * squares, residuals)
-        return cls(count, values, components, squares, residuals, interpolated)
+        # Where the eigenvectors span all of y, the evidence has a limit as β → ∞.
+        if len(sigma) == count:
+            residuals = np.zeros_like(squares)
+            interpolated = np.zeros(len(squares), dtype=bool)
+        else:
+            residuals = np.maximum(squares - z.sum(1), 0.0)
+            interpolated = residuals < MIN_RESIDUAL * squares
+        residuals = np.where(interpolated, MIN_RESIDUAL * squares, residuals)
+        return cls(count, sigma, z, squares=squares, residuals=residuals, interpolated=interpolated)
 
     def maxima(self) -> np.ndarray:
-        """max over t of the log evidence of each column (K,)."""
+        """Return the maximum over t of the log evidence of each column (K,)."""
         import numpy as np
 
-        reach = math.log(self.count) + MARGIN
-        grid = np.arange(
-            math.log(self.values[0] * RESIDUAL) - reach, math.log(self.values[-1]) + reach, STEP
-        )
-        shares = 1 / (1 + np.exp(np.log(self.values)[:, None] - grid))
-        on_grid = self._log_evidence(
-            self.residuals[:, None] + self.components @ shares, np.log(shares).sum(0)
-        )
-        best = np.maximum(on_grid.max(1), self._log_evidence(self.squares, 0.0))
-        if len(self.values) == self.count:
-            best = np.maximum(best, self._without_noise())
-        return np.maximum(best, self._refined(grid[on_grid.argmax(1)]))
+        reach = math.log(self.count) + GRID_MARGIN
+        lowest = math.log(self.sigma[0] * MIN_RESIDUAL) - reach
+        grid = np.arange(lowest, math.log(self.sigma[-1]) + reach, GRID_STEP)
+        shares = 1 / (1 + np.exp(np.log(self.sigma)[:, None] - grid))
+        energies = self.residuals[:, None] + self.z @ shares
+        on_grid = self._log_evidence(energies, np.log(shares).sum(0))
+        at_infinity = self._log_evidence(self.squares, 0.0)
+        best = np.maximum(on_grid.max(1), at_infinity)
+        if len(self.sigma) == self.count:
+            best = np.maximum(best, self._limit_without_noise())
+        return np.maximum(best, self._refine(grid[on_grid.argmax(1)]))
 
     def _log_evidence(self, energies: np.ndarray, log_shares: np.ndarray | float) -> np.ndarray:
-        """At energies E(t) and Σ log(t / (t + σ))."""
+        """Return the log evidence of E(t) and Σ log(t/(t + σ))."""
         import numpy as np
 
-        value: np.ndarray = (
-            -0.5 * self.count * (np.log(2 * math.pi * energies / self.count) + 1) + 0.5 * log_shares
-        )
+        fit = np.log(2 * math.pi * energies / self.count) + 1
+        value: np.ndarray = -0.5 * self.count * fit + 0.5 * log_shares
         return value
 
-    def _without_noise(self) -> np.ndarray:
-        """The limit t → 0, where y lies in the span of as many eigenvectors as there are images."""
+    def _limit_without_noise(self) -> np.ndarray:
+        """Return the limit for t → 0, where y lies in the span of as many eigenvectors as there are images."""
         import numpy as np
 
-        return self._log_evidence(
-            (self.components / self.values).sum(1), -np.log(self.values).sum()
-        )
+        return self._log_evidence((self.z / self.sigma).sum(1), -np.log(self.sigma).sum())
 
-    def _refined(self, at: np.ndarray) -> np.ndarray:
-        """The log evidence at the maximum next to grid points log t (K,), by Newton's method within one step of the grid."""
+    def _refine(self, log_t: np.ndarray) -> np.ndarray:
+        """Return the log evidence at the maximum next to grid points log t (K,), by Newton's method within one grid step."""
         import numpy as np
 
-        low, high = at - STEP, at + STEP
-        for _ in range(NEWTON):
-            slope, bend = self._derivatives(at)
-            step = np.where(bend < 0, -slope / np.where(bend < 0, bend, 1.0), np.sign(slope) * STEP)
-            moved = np.clip(at + step, low, high)
-            at, furthest = moved, np.abs(moved - at).max()
-            if furthest < CLOSE:
+        low, high = log_t - GRID_STEP, log_t + GRID_STEP
+        for _ in range(MAX_NEWTON_STEPS):
+            first, second = self._derivatives(log_t)
+            is_concave = second < 0
+            newton = -first / np.where(is_concave, second, 1.0)
+            step = np.where(is_concave, newton, np.sign(first) * GRID_STEP)
+            moved = np.clip(log_t + step, low, high)
+            longest_step = np.abs(moved - log_t).max()
+            log_t = moved
+            if longest_step < NEWTON_TOLERANCE:
                 break
-        t = np.exp(at)[:, None]
-        shares = t / (t + self.values)
-        return self._log_evidence(
-            self.residuals + np.einsum("ck,ck->c", self.components, shares), np.log(shares).sum(1)
-        )
+        t = np.exp(log_t)[:, None]
+        shares = t / (t + self.sigma)
+        energies = self.residuals + np.einsum("ck,ck->c", self.z, shares)
+        return self._log_evidence(energies, np.log(shares).sum(1))
 
-    def _derivatives(self, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """First and second of the log evidence by log t (K,)."""
+    def _derivatives(self, log_t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the first and second derivative of the log evidence by log t (K,)."""
         import numpy as np
 
-        t = np.exp(at)[:, None]
-        shares = t / (t + self.values)
+        t = np.exp(log_t)[:, None]
+        shares = t / (t + self.sigma)
         slopes = shares * (1 - shares)
-        energy = self.residuals + np.einsum("ck,ck->c", self.components, shares)
-        first = np.einsum("ck,ck->c", self.components, slopes) / energy
-        fall = slopes.sum(1)
-        slopes *= 1 - 2 * shares
-        second = np.einsum("ck,ck->c", self.components, slopes) / energy - first**2
-        return 0.5 * (len(self.values) - shares.sum(1) - self.count * first), -0.5 * (
-            fall + self.count * second
-        )
+        energy = self.residuals + np.einsum("ck,ck->c", self.z, shares)
+        log_energy_slope = np.einsum("ck,ck->c", self.z, slopes) / energy
+        sum_of_slopes = slopes.sum(1)
+        bends = slopes
+        bends *= 1 - 2 * shares  # the derivative of s(1 − s) is s(1 − s)(1 − 2s)
+        log_energy_bend = np.einsum("ck,ck->c", self.z, bends) / energy - log_energy_slope**2
+        first = 0.5 * (len(self.sigma) - shares.sum(1) - self.count * log_energy_slope)
+        second = -0.5 * (sum_of_slopes + self.count * log_energy_bend)
+        return first, second
 
 
-def _of_moments(evidence: Evidence) -> _Spectrum:
-    """From XᵀX (D, D): σ are its eigenvalues, √z = vᵀXᵀy / √σ."""
+def spectrum_of_moments(evidence: Evidence) -> LabelSpectrum:
+    """Return the spectrum by XᵀX (D, D): σ are its eigenvalues too, and √z = vᵀXᵀy/√σ of its eigenvectors v."""
     import numpy as np
 
     raw = evidence.moments.raw
-    values, turned = _turned(raw.gram, raw.cross)
-    components = np.divide(turned**2, values, out=np.zeros_like(turned), where=values > 0)
-    return _Spectrum.of(raw.count, len(values), values, components, raw.label_squares)
+    sigma, cross = rotate_to_eigenvectors(raw.gram, raw.cross)
+    z = np.divide(cross**2, sigma, out=np.zeros_like(cross), where=sigma > 0)
+    return LabelSpectrum.of((raw.count, len(sigma)), sigma, z, raw.label_squares)
 
 
-def _turned(matrix: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Eigenvalues of a symmetric matrix (D,), and rows (K, D) in its eigenvectors' coordinates.
+def rotate_to_eigenvectors(matrix: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the eigenvalues of a symmetric matrix, and rows in the coordinates of its eigenvectors.
 
-    LAPACK's own dsyevd (tridiagonalise, solve, turn back), but that the K rows are turned rather than the D eigenvectors where
-    they are fewer: a quarter of the time is saved.
+    It is LAPACK's own dsyevd (tridiagonalise, solve, rotate back), except that the K rows are rotated rather than the D
+    eigenvectors where they are fewer: that saves a quarter of the time.
+
+    Args:
+        matrix: (D, D).
+        rows: (K, D).
+
+    Returns:
+        The eigenvalues (D,), rising, and the rotated rows (K, D).
     """
     from scipy.linalg import eigh, eigh_tridiagonal, lapack
 
@@ -182,26 +225,28 @@ def _turned(matrix: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarra
         values, vectors = eigh(matrix, driver="evd", check_finite=False)
         return values, rows @ vectors
     work = int(lapack.dsytrd_lwork(width, lower=1)[0])
-    reduced, diagonal, beside, reflectors, _ = lapack.dsytrd(matrix, lower=1, lwork=work)
-    values, vectors = eigh_tridiagonal(diagonal, beside, lapack_driver="stevd", check_finite=False)
-    turned = rows.T.copy(order="F")  # the reflectors leave the first coordinate alone
-    turned[1:] = lapack.dormqr(
-        "L", "T", reduced[1:, :-1], reflectors, turned[1:], lwork=WORK * count
-    )[0]
-    return values, turned.T @ vectors
+    reduced, diagonal, off_diagonal, reflectors, _ = lapack.dsytrd(matrix, lower=1, lwork=work)
+    values, vectors = eigh_tridiagonal(
+        diagonal, off_diagonal, lapack_driver="stevd", check_finite=False
+    )
+    rotated = rows.T.copy(order="F")
+    # The reflectors leave the first coordinate as it is.
+    work = LAPACK_BLOCK * count
+    factors = reduced[1:, :-1]
+    rotated[1:] = lapack.dormqr("L", "T", factors, reflectors, rotated[1:], lwork=work)[0]
+    return values, rotated.T @ vectors
 
 
-def _of_images(evidence: Evidence) -> _Spectrum:
-    """From XXᵀ (N, N): √z = uᵀy."""
+def spectrum_of_images(evidence: Evidence) -> LabelSpectrum:
+    """Return the spectrum by XXᵀ (N, N): √z = uᵀy of its eigenvectors u."""
     import numpy as np
     from scipy.linalg import eigh
 
     features = np.asarray(evidence.features, dtype=np.float64)
-    labels = (
-        np.eye(int(evidence.labels.max()) + 1)[evidence.labels]
-        if evidence.labels.ndim == 1
-        else evidence.labels.astype(np.float64)
-    )
+    if evidence.labels.ndim == 1:
+        y = np.eye(int(evidence.labels.max()) + 1)[evidence.labels]
+    else:
+        y = evidence.labels.astype(np.float64)
     values, vectors = eigh(features @ features.T, driver="evd", check_finite=False)
-    components = (labels.T @ vectors) ** 2
-    return _Spectrum.of(len(labels), features.shape[1], values, components, (labels**2).sum(0))
+    z = (y.T @ vectors) ** 2
+    return LabelSpectrum.of(features.shape, values, z, (y**2).sum(0))

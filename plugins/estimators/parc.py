@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from headwater.plugins.estimators.ranks import mid_ranks
+from headwater.plugins.estimators.held_out import mid_ranks
 from headwater.registry import estimator
 from headwater.registry.cards.estimator import Score
 from headwater.registry.errors import NotApplicable

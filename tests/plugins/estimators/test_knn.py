@@ -67,8 +67,8 @@ def test_blocks_of_images_and_single_precision_find_the_same_neighbours(metric, 
 
     data = cases.make(120, 6, classes=4, seed=3)
     whole = hw.score("knn", data.features.astype(kind), data.labels, metric=metric)
-    monkeypatch.setattr(knn, "BLOCK", 1300)  # ten images at a time
-    monkeypatch.setattr(knn, "SMALL", 0)
+    monkeypatch.setattr(knn, "BLOCK_NUMBERS", 1300)  # ten images at a time
+    monkeypatch.setattr(knn, "EXACT_NUMBERS", 0)
     assert (
         hw.score("knn", data.features.astype(kind), data.labels, metric=metric)
         == whole
@@ -88,9 +88,9 @@ def test_the_scale_of_features_does_not_matter(case, metric, factor):
 
 def test_a_tie_of_votes_goes_to_the_class_of_the_nearest():
     """The image at 0 (class 0) has neighbours of class 1, 0, 0, 1, nearest first: two votes each."""
-    from headwater.plugins.estimators.knn import _voted
+    from headwater.plugins.estimators.knn import vote
 
-    assert _voted(np.array([[1, 0, 0, 1], [0, 1, 1, 0], [2, 1, 1, 0]])).tolist() == [1, 0, 1]
+    assert vote(np.array([[1, 0, 0, 1], [0, 1, 1, 0], [2, 1, 1, 0]])).tolist() == [1, 0, 1]
 
 
 def test_of_equally_near_images_the_earlier_is_the_nearer(monkeypatch):
@@ -100,9 +100,9 @@ def test_of_equally_near_images_the_earlier_is_the_nearer(monkeypatch):
     grid = np.array([[x, y] for x in range(6) for y in range(6)], dtype=float) * 0.1 + 7.3
     labels = np.random.default_rng(0).integers(0, 3, 36)
     expected = [neighbours(grid, image, 3, "l2") for image in range(36)]
-    assert knn._neighbours(grid, np.arange(36), 3, "l2").tolist() == expected
-    monkeypatch.setattr(knn, "BLOCK", 250)
-    assert knn._neighbours(grid, np.arange(36), 3, "l2").tolist() == expected
+    assert knn.nearest_neighbours(grid, np.arange(36), 3, "l2").tolist() == expected
+    monkeypatch.setattr(knn, "BLOCK_NUMBERS", 250)
+    assert knn.nearest_neighbours(grid, np.arange(36), 3, "l2").tolist() == expected
     assert hw.score("knn[k=3,metric=l2]", grid, labels) == pytest.approx(
         brute(cases.Case(grid, labels, grid), 3, "l2")
     )

@@ -1,39 +1,57 @@
-"""gbc: how little the classes overlap, each taken for a Gaussian."""
+"""gbc: how little the classes overlap, each taken for a Gaussian.
+
+After a principal component analysis, class i is a Gaussian with mean μ_i and diagonal covariance Σ_i, of maximum likelihood. With
+Σ = (Σ_i + Σ_j)/2, the Bhattacharyya distance of two classes is
+
+    D_B(i, j) = ⅛ (μ_i − μ_j)ᵀ Σ⁻¹ (μ_i − μ_j) + ½ log(|Σ| / √(|Σ_i| |Σ_j|))
+
+and the score is −Σ_{i≠j} exp(−D_B(i, j)) over ordered pairs: 0 where no classes overlap.
+
+Source: Pándy, Agostinelli, Uijlings, Ferrari, Mensink, Transferability Estimation using Bhattacharyya Class Separability (CVPR 2022,
+arXiv 2111.12780), equation 3.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from headwater.registry import estimator
-from headwater.registry.cards.estimator import Score
-from headwater.registry.errors import BadName, NotApplicable
-from headwater.registry.evidence.shape import Shape
+from headwater import BadName, NotApplicable, Score, Shape, estimator
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from headwater.registry.evidence.evidence import Evidence
+    from headwater import Evidence
 
 FLOOR = 1e-4
 """Least variance of a class along a component, as a share of the mean variance of the components."""
 
-BLOCK = 1 << 19
-"""Values (pairs of classes × components) that are worked on together: 4 MB each."""
+BLOCK_NUMBERS = 1 << 19
+"""Numbers (pairs of classes × components) that are worked on together: 4 MB each."""
 
 
-def all_overlap(shape: Shape) -> float:
-    """−C(C − 1): every class lies upon every other."""
-    return -shape.classes * (shape.classes - 1)  # type: ignore[operator]  # None: a TypeError, which Estimator.range reads as unknown
+def full_overlap(shape: Shape) -> float:
+    """Return the score where every class lies upon every other: −C(C − 1)."""
+    # Where C is None, the TypeError is read by Estimator.range as: not known.
+    return -shape.classes * (shape.classes - 1)  # type: ignore[operator]
 
 
-@estimator("gbc", low=all_overlap, high=0.0)
+@estimator("gbc", low=full_overlap, high=0.0)
 def gbc(evidence: Evidence, *, components: int = 64, covariance: str = "diagonal") -> float:
     """Gaussian Bhattacharyya coefficient: −Σ_{i≠j} exp(−D_B(i, j)) over ordered pairs of classes, after PCA.
 
-    D_B = ⅛ (μ_i − μ_j)ᵀ Σ⁻¹ (μ_i − μ_j) + ½ log(|Σ| / √(|Σ_i| |Σ_j|)), Σ = (Σ_i + Σ_j)/2. ``covariance``: ``diagonal``, or
-    ``spherical``, the mean of the variances, whose log term counts once for every component. Variances are maximum likelihood, with
-    a floor relative to scale; a class of a single image has the pooled variance within classes. Source: Pándy, Agostinelli, Uijlings,
-    Ferrari, Mensink, Transferability Estimation using Bhattacharyya Class Separability (CVPR 2022, arXiv 2111.12780), equation 3.
+    Variances have a floor relative to scale; a class of a single image has the pooled variance within classes.
+
+    Args:
+        evidence: Features and classes.
+        components: Principal components.
+        covariance: ``diagonal``, or ``spherical``, the mean of the variances, whose log term counts once for every component.
+
+    Returns:
+        The score, between −C(C − 1) and 0.
+
+    Raises:
+        BadName: There is no such covariance.
+        NotApplicable: All features are the same, or every class has a single image.
     """
     import numpy as np
 
@@ -50,15 +68,13 @@ def gbc(evidence: Evidence, *, components: int = 64, covariance: str = "diagonal
     if covariance == "spherical":
         variances = np.repeat(variances.mean(1, keepdims=True), scores.shape[1], axis=1)
     variances = np.maximum(variances, FLOOR * scores.var(0).mean())
-    value, lonely = -_overlap(means, variances), int((counts == 1).sum())
-    return Score(
-        value,
-        f"{lonely} of {len(counts)} classes have one image: pooled variance" if lonely else "",
-    )
+    single = int((counts == 1).sum())
+    note = f"{single} of {len(counts)} classes have one image: pooled variance" if single else ""
+    return Score(-_overlap(means, variances), note)
 
 
 def _gaussians(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Counts (C,), means (C, K) and variances (C, K) of classes."""
+    """Return counts (C,), means (C, K) and variances (C, K) of the classes."""
     import numpy as np
     from scipy.sparse import csr_array
 
@@ -68,25 +84,31 @@ def _gaussians(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.n
     means = (members @ scores) / counts[:, None]
     squares = members @ (scores - means[labels]) ** 2
     if counts.max() == 1:
-        hint = "Give more images a class."
         raise NotApplicable(
-            "gbc: every class has a single image, so none has an extent", subject="gbc", hint=hint
+            "gbc: every class has a single image, so none has an extent",
+            subject="gbc",
+            hint="Give more images a class.",
         )
     pooled = squares.sum(0) / counts[counts > 1].sum()
-    return counts, means, np.where(counts[:, None] > 1, squares / counts[:, None], pooled)
+    variances = np.where(counts[:, None] > 1, squares / counts[:, None], pooled)
+    return counts, means, variances
 
 
 def _overlap(means: np.ndarray, variances: np.ndarray) -> float:
-    """Σ_{i≠j} exp(−D_B(i, j)) of diagonal Gaussians, (C, K) each; pairs in blocks, logarithms throughout."""
+    """Return Σ_{i≠j} exp(−D_B(i, j)) of Gaussians with means and variances (C, K), in blocks of pairs."""
     import numpy as np
 
     classes, width = means.shape
-    volumes = np.log(variances).sum(1) / 2  # log √|Σ_i|
-    total, step = 0.0, max(1, BLOCK // (classes * width))
+    log_volumes = np.log(variances).sum(1) / 2  # log √|Σ_i|
+    step = max(1, BLOCK_NUMBERS // (classes * width))
+    total = 0.0
     for start in range(0, classes, step):
-        rows, others = slice(start, start + step), slice(start + 1, None)  # pairs i < j
-        between = (variances[rows, None] + variances[None, others]) / 2
-        apart = ((means[rows, None] - means[None, others]) ** 2 / between).sum(2) / 8
-        apart += (np.log(between).sum(2) - volumes[rows, None] - volumes[None, others]) / 2
-        total += float(np.triu(np.exp(-apart)).sum())
+        # The distance is symmetric: pairs i < j suffice.
+        i, j = slice(start, start + step), slice(start + 1, None)
+        mean_variances = (variances[i, None] + variances[None, j]) / 2
+        differences = means[i, None] - means[None, j]
+        distances = (differences**2 / mean_variances).sum(2) / 8
+        log_determinants = np.log(mean_variances).sum(2)
+        distances += (log_determinants - log_volumes[i, None] - log_volumes[None, j]) / 2
+        total += float(np.triu(np.exp(-distances)).sum())
     return 2 * total

@@ -104,7 +104,7 @@ def nearest_neighbours(
     import numpy as np
 
     is_exact = features.size <= EXACT_NUMBERS
-    kind = np.float64 if is_exact else np.float32
+    kind: type = np.float64 if is_exact else np.float32
     prepare = _unit_length if metric == "cosine" else _standardise(features)
     query_rows = prepare(features[queries]).astype(kind, copy=False)
     nearest = np.empty((len(queries), 0), dtype=np.int64)

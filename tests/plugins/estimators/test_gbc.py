@@ -70,7 +70,7 @@ def test_pairs_in_blocks_are_the_same_pairs(monkeypatch):
 
     data = cases.many_classes()
     whole = hw.score("gbc", data.features, data.labels)
-    monkeypatch.setattr(gbc, "BLOCK", 130)  # three classes at a time
+    monkeypatch.setattr(gbc, "BLOCK_NUMBERS", 130)  # three classes at a time
     assert hw.score("gbc", data.features, data.labels) == pytest.approx(whole, rel=1e-12)
 
 

@@ -45,8 +45,8 @@ def test_it_is_its_definition(case):
 def test_it_is_its_definition_across_blocks_of_images(monkeypatch):
     from headwater.plugins.estimators import leep
 
-    monkeypatch.setattr(leep, "BLOCK", 1)
-    monkeypatch.setattr(leep, "ROWS", 7)
+    monkeypatch.setattr(leep, "BLOCK_NUMBERS", 1)
+    monkeypatch.setattr(leep, "MIN_BLOCK_ROWS", 7)
     data = cases.unbalanced()
     expected = brute(data.labels, data.probabilities)
     assert hw.score("leep", data.features, data.labels, data.probabilities) == pytest.approx(

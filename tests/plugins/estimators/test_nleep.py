@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 import headwater as hw
-from headwater.plugins.estimators.nleep import EMPTY, FLOOR, ROUNDS, TOLERANCE, mixture_posterior
+from headwater.plugins.estimators.nleep import (
+    EMPTY,
+    FLOOR,
+    MAX_ROUNDS,
+    TOLERANCE,
+    mixture_posterior,
+)
 from headwater.registry.errors import BadName
 from tests.plugins.estimators import cases
 from tests.plugins.estimators.test_leep import brute as leep
@@ -42,7 +48,7 @@ def brute_posterior(rows, components, spherical, seed):
         centres.append(rows[next(i for i in range(len(rows)) if apart[: i + 1].sum() > draw)])
     nearest = [int(np.argmin([((row - centre) ** 2).sum() for centre in centres])) for row in rows]
     posterior, before = np.eye(components)[nearest], -math.inf
-    for _ in range(ROUNDS):
+    for _ in range(MAX_ROUNDS):
         mixture = []
         for weights in posterior.T:
             count = weights.sum() + EMPTY
@@ -96,7 +102,7 @@ def test_rows_of_the_posterior_add_up_to_1_and_blocks_change_nothing(monkeypatch
     rows = projected(cases.many_classes().features)
     whole = mixture_posterior(rows, 7, False, np.random.default_rng(0))
     assert whole.sum(1) == pytest.approx(1)
-    monkeypatch.setattr(nleep, "BLOCK", 50)
+    monkeypatch.setattr(nleep, "BLOCK_NUMBERS", 50)
     assert mixture_posterior(rows, 7, False, np.random.default_rng(0)) == pytest.approx(
         whole, abs=1e-9
     )

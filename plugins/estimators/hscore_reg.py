@@ -1,57 +1,76 @@
-"""hscore_reg: the H-score with a covariance that can be inverted however few the images."""
+"""hscore_reg: the H-score with a covariance that can be inverted however few the images.
+
+With Ledoit and Wolf's shrunk covariance Σ_s = (1 − s)·Σ + s·(tr Σ/D)·I, where s minimises the expected squared error, the score is
+(1 − s)·tr(Σ_s⁻¹ cov(E[X|y])). Both covariances are divided by N.
+
+With μ = tr Σ/D, ‖·‖² the squared Frobenius norm and z the centred rows, s is (Ledoit and Wolf 2004, lemma 3.2 ff.)
+
+    δ = ‖Σ − μI‖²/D = (‖Σ‖² − Dμ²)/D,    β = (Σ_i ‖z_i‖⁴/N − ‖Σ‖²)/(D·N),    s = min(β, δ)/δ
+
+Source: Ibrahim, Ponomareva, Mazumder, Newer is Not Always Better: Rethinking Transferability Metrics, Their Peculiarities, Stability
+and Performance (ECML-PKDD 2022, arXiv 2110.06893), section 3.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from headwater.plugins.estimators.hscore import hscore, most
-from headwater.registry import Score, estimator
-from headwater.registry.errors import NotApplicable
+from headwater import NotApplicable, Score, estimator
+from headwater.plugins.estimators.hscore import hscore, max_hscore
 
 if TYPE_CHECKING:
-    from headwater.registry.evidence.moments import Moments
+    from headwater import Moments
 
 
-@estimator("hscore_reg", low=0.0, high=most)
+@estimator("hscore_reg", low=0.0, high=max_hscore)
 def hscore_reg(moments: Moments) -> Score:
     """Regularised H-score: (1 − s)·tr(Σ_s⁻¹ cov(E[X|y])), with Ledoit and Wolf's Σ_s = (1 − s)·Σ + s·(tr Σ / D)·I.
 
-    The shrinkage s is that of ``sklearn.covariance.ledoit_wolf_shrinkage``; both covariances are divided by N. Unchanged by the
-    scale of the features and by rotations. Where s is 0 it is the H-score. Raises NotApplicable where no feature varies.
-    Source: Ibrahim, Ponomareva, Mazumder, Newer is Not Always Better: Rethinking Transferability Metrics, Their Peculiarities,
-    Stability and Performance (ECML-PKDD 2022, arXiv 2110.06893), section 3.
+    Unchanged by the scale of the features and by rotations. Where s is 0 it is the H-score.
+
+    Args:
+        moments: Moments of features and classes.
+
+    Returns:
+        The score, between 0 and C − 1.
+
+    Raises:
+        NotApplicable: No feature varies.
     """
     import numpy as np
     from scipy.linalg import cho_factor, cho_solve
 
-    shrinkage = ledoit_wolf(moments)
-    if shrinkage == 0.0:
+    s = ledoit_wolf(moments)
+    if s == 0.0:
         return hscore.score(moments)  # type: ignore[return-value]
     width = len(moments.mean)
-    covariance = moments.centred.gram * ((1 - shrinkage) / moments.count)
-    covariance.flat[:: width + 1] += (
-        shrinkage * np.trace(moments.centred.gram) / moments.count / width
-    )
+    covariance = moments.centred.gram * ((1 - s) / moments.count)
+    covariance.flat[:: width + 1] += s * np.trace(moments.centred.gram) / moments.count / width
     factor = cho_factor(covariance, overwrite_a=True, check_finite=False)
     means = moments.class_means
-    turned = cho_solve(factor, means.T, check_finite=False).T
-    shares = moments.label_sums / moments.count
-    value = (1 - shrinkage) * float(shares @ np.einsum("cd,cd->c", means, turned))
+    solved = cho_solve(factor, means.T, check_finite=False).T
+    class_shares = moments.label_sums / moments.count
+    value = (1 - s) * float(class_shares @ np.einsum("cd,cd->c", means, solved))
     return Score(min(max(value, 0.0), len(means) - 1))
 
 
 def ledoit_wolf(moments: Moments) -> float:
-    """The shrinkage of least expected squared error of a covariance, between 0 and 1 (Ledoit & Wolf 2004, lemma 3.2 ff.)."""
+    """Return the shrinkage s of least expected squared error, in [0, 1]: that of ``sklearn.covariance.ledoit_wolf_shrinkage``.
+
+    Raises:
+        NotApplicable: No feature varies.
+    """
     import numpy as np
 
-    centred, n, width = moments.centred, moments.count, len(moments.mean)
-    variance = float(np.trace(centred.gram)) / n / width
-    if variance <= 0.0:
+    centred = moments.centred
+    n, d = moments.count, len(moments.mean)
+    mu = float(np.trace(centred.gram)) / n / d
+    if mu <= 0.0:
         raise NotApplicable("all images have the same features", subject="hscore_reg")
-    if width == 1:
-        return 0.0  # the target is the covariance itself, and what tells them apart rounding
-    square = float(np.vdot(centred.gram, centred.gram)) / n**2
-    apart = (square - width * variance**2) / width
-    error = (centred.fourths / n - square) / (width * n)
-    error = min(error, apart)
-    return 0.0 if error <= 0.0 or apart <= 0.0 else error / apart
+    if d == 1:
+        return 0.0  # the target of the shrinkage is the covariance itself: δ is rounding
+    squared_norm = float(np.vdot(centred.gram, centred.gram)) / n**2
+    delta = (squared_norm - d * mu**2) / d
+    beta = (centred.fourths / n - squared_norm) / (d * n)
+    beta = min(beta, delta)
+    return 0.0 if beta <= 0.0 or delta <= 0.0 else beta / delta

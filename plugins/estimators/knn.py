@@ -106,12 +106,12 @@ def nearest_neighbours(
     is_exact = features.size <= EXACT_NUMBERS
     kind: type = np.float64 if is_exact else np.float32
     prepare = _unit_length if metric == "cosine" else _standardise(features)
-    query_rows = prepare(features[queries]).astype(kind, copy=False)
+    query_rows: np.ndarray = prepare(features[queries]).astype(kind, copy=False)
     nearest = np.empty((len(queries), 0), dtype=np.int64)
     likeness_of_nearest = np.empty((len(queries), 0), dtype=query_rows.dtype)
     step = max(1, BLOCK_NUMBERS // max(features.shape[1], len(queries)))
     for start in range(0, len(features), step):
-        block = prepare(features[start : start + step]).astype(kind, copy=False)
+        block: np.ndarray = prepare(features[start : start + step]).astype(kind, copy=False)
         likeness = query_rows @ block.T
         if metric == "l2":
             likeness -= np.einsum("nd,nd->n", block, block) / 2

@@ -1,24 +1,35 @@
-"""linear_probe: how well a ridge regression on the features predicts images it was not fitted on."""
+"""linear_probe: how well a ridge regression on the features predicts images it was not fitted on.
+
+The ridge of targets Y on features X minimises ‖Y − XW − b‖² + λ‖W‖². Along the principal axes, with scatters s (the squared
+singular values of the centred features), whitened scores U (UᵀU = I) and g = s/(s + λ), its predictions are
+
+    Ŷ = mean(Y) + U diag(g) UᵀY,    with the hat matrix H = U diag(g) Uᵀ + 1/N
+
+The residuals of a fold f, predicted by the fit on all other images, follow from the one fit on all images:
+
+    Y_f − Ŷ_f(without f) = (I − H_ff)⁻¹ (Y_f − Ŷ_f)
+
+so that the cross-validation costs one small system for each fold and strength. Source: Hastie, Tibshirani, Friedman, The Elements of
+Statistical Learning (2009), section 7.10, for one image; docs/estimators/linear_probe.md for a fold.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from headwater import BadName, Score, estimator
 from headwater.plugins.estimators.held_out import quality
-from headwater.registry import estimator
-from headwater.registry.cards.estimator import Score
-from headwater.registry.errors import BadName
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from headwater.registry.evidence.evidence import Evidence
+    from headwater import Evidence
 
 STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
-"""Ridge penalties, as shares of the mean scatter of the principal axes."""
+"""Ridge penalties λ, as shares of the mean scatter of the principal axes."""
 
-FOLD = 100
-"""Images that a fold holds at most: the closed form solves one system of that size a fold and strength."""
+MAX_FOLD_IMAGES = 100
+"""Most images of a fold: the closed form solves one system of that size for each fold and strength."""
 
 
 @estimator(
@@ -29,11 +40,22 @@ def linear_probe(
 ) -> Score:
     """Cross-validated accuracy of ridge regression onto one-hot classes, the best over a sweep of strengths.
 
-    min_{W,b} ‖Y − XW − b‖² + λ‖W‖²; the largest output is the class. ``folds`` seeded folds, stratified by class, and as many more as
-    it takes that none holds over 100 images; each is predicted by a fit on all others. Regression: R², multilabel: area under the ROC
-    curve of the outputs; both as in ``held_out.quality``. Where there are more than ``images``, whole folds are left unpredicted, evenly
-    spaced, until about as many images are; every fit is still on all others. In closed form: Hastie, Tibshirani, Friedman, The
-    Elements of Statistical Learning (2009), section 7.10, for one image; see docs/estimators/linear_probe.md for a fold.
+    The largest output is the class. Regression: R²; multilabel: area under the ROC curve of the outputs, both as in
+    ``held_out.quality``.
+
+    Args:
+        evidence: Features and labels.
+        folds: Seeded folds, stratified by class; as many more as it takes that none holds over 100 images. Each is predicted
+            by a fit on all others.
+        images: Where there are more images, whole folds are left unpredicted, evenly spaced, until about as many are
+            predicted; every fit is still on all others.
+        seed: Seed of the folds.
+
+    Returns:
+        The best quality over the strengths, in [0, 1].
+
+    Raises:
+        BadName: There are fewer than two folds.
     """
     import numpy as np
 
@@ -42,27 +64,26 @@ def linear_probe(
             f"linear_probe[folds={folds}]: cross-validation needs two folds or more",
             subject="linear_probe",
         )
-    count = len(evidence.labels)
-    folds = min(count, max(folds, -(-count // FOLD)))
-    fold_of = _assigned(evidence.labels, evidence.task_type, folds, seed)
-    held = [
-        np.flatnonzero(fold_of == fold) for fold in range(0, folds, max(1, round(count / images)))
+    labels = evidence.labels
+    count = len(labels)
+    folds = min(count, max(folds, -(-count // MAX_FOLD_IMAGES)))
+    fold_of = assign_folds(labels, evidence.task_type, folds, seed)
+    predicted_folds = range(0, folds, max(1, round(count / images)))
+    rows_of_folds = [np.flatnonzero(fold_of == fold) for fold in predicted_folds]
+    rows = np.concatenate(rows_of_folds)
+    qualities = [
+        quality(of_strength, labels[rows], evidence.task_type, "linear_probe")
+        for of_strength in predict_held_out(evidence, rows_of_folds)
     ]
-    predicted = _held_out(evidence, held)
-    rows = np.concatenate(held)
-    values = [
-        quality(of_strength, evidence.labels[rows], evidence.task_type, "linear_probe")
-        for of_strength in predicted
-    ]
-    best = int(np.argmax(values))
-    note = f"ridge {STRENGTHS[best]:g}" + (
-        f"; {len(rows):,} of {count:,} images predicted" if len(rows) < count else ""
-    )
-    return Score(values[best], note)
+    best = int(np.argmax(qualities))
+    note = f"ridge {STRENGTHS[best]:g}"
+    if len(rows) < count:
+        note += f"; {len(rows):,} of {count:,} images predicted"
+    return Score(qualities[best], note)
 
 
-def _assigned(labels: np.ndarray, task_type: str, folds: int, seed: int) -> np.ndarray:
-    """The fold of each image (N,): shuffled, then dealt out class by class."""
+def assign_folds(labels: np.ndarray, task_type: str, folds: int, seed: int) -> np.ndarray:
+    """Return the fold of each image (N,): images are shuffled, then dealt out class by class."""
     import numpy as np
 
     count = len(labels)
@@ -74,53 +95,55 @@ def _assigned(labels: np.ndarray, task_type: str, folds: int, seed: int) -> np.n
     return fold_of
 
 
-def _held_out(evidence: Evidence, held: list[np.ndarray]) -> np.ndarray:
-    """Predictions for the images of each fold by the ridges fitted on all others: (strengths, images), or (…, K) of targets.
+def predict_held_out(evidence: Evidence, folds: list[np.ndarray]) -> np.ndarray:
+    """Predict the images of each fold by the ridges fitted on all other images.
 
-    With the hat matrix H of the fit on all images and residuals r = y − Hy, those of fold f left out are (I − H_ff)⁻¹ r_f.
+    Args:
+        evidence: Features and labels.
+        folds: Indices of the images of each fold.
+
+    Returns:
+        Classification: classes (strengths, images). Else values (strengths, images, K). Images come fold by fold.
     """
     import numpy as np
 
     principal, moments = evidence.principal, evidence.moments
-    single = (
-        len(evidence.labels) >= 2 * len(principal.scatter) and evidence.features.dtype == np.float32
-    )
-    kind = (
-        np.float32 if single else np.float64
-    )  # I − H is near singular where the axes are nearly as many as the images
+    # I − H is near singular where the axes are nearly as many as the images: float32 only where they are not.
+    is_tall = len(evidence.labels) >= 2 * len(principal.scatter)
+    is_single = is_tall and evidence.features.dtype == np.float32
+    kind = np.float32 if is_single else np.float64
     whitening = principal.axes / np.sqrt(principal.scatter)
-    slopes = (whitening.T @ moments.centred.cross.T).astype(
-        kind
-    )  # of the targets along whitened axes: (R, K)
-    kept = _kept(principal.scatter).astype(kind)
-    whitening, centre = whitening.astype(kind), moments.label_sums / moments.count
+    # Of the targets along the whitened axes, (R, K).
+    slopes = (whitening.T @ moments.centred.cross.T).astype(kind)
+    shrinkage = _shrinkage(principal.scatter).astype(kind)
+    whitening = whitening.astype(kind)
+    centre = moments.label_sums / moments.count
     predicted = []
-    for rows in held:
-        scores = (evidence.features[rows] - principal.mean).astype(kind) @ whitening
-        weighted = scores * kept[:, None]  # (strengths, images, R)
-        hat = weighted @ scores.T + kind(1 / moments.count)
-        truth = (_columns(evidence, rows) - centre).astype(kind)
-        missed = np.linalg.solve(np.eye(len(rows), dtype=kind) - hat, truth - weighted @ slopes)
-        left = np.asarray(truth - missed, dtype=np.float64) + centre
-        predicted.append(left.argmax(2) if evidence.task_type == "classification" else left)
+    for rows in folds:
+        u = (evidence.features[rows] - principal.mean).astype(kind) @ whitening
+        shrunk = u * shrinkage[:, None]  # (strengths, images, R)
+        hat = shrunk @ u.T + kind(1 / moments.count)
+        y = (_target_columns(evidence, rows) - centre).astype(kind)
+        residuals = np.linalg.solve(np.eye(len(rows), dtype=kind) - hat, y - shrunk @ slopes)
+        outputs = np.asarray(y - residuals, dtype=np.float64) + centre
+        predicted.append(outputs.argmax(2) if evidence.task_type == "classification" else outputs)
     return np.concatenate(predicted, axis=1)
 
 
-def _kept(scatter: np.ndarray) -> np.ndarray:
-    """What each strength leaves of the fit along each axis: s/(s + λ), (strengths, R)."""
+def _shrinkage(scatter: np.ndarray) -> np.ndarray:
+    """Return g = s/(s + λ), the share of the fit that each strength leaves along each axis, (strengths, R)."""
     import numpy as np
 
     penalties = np.array(STRENGTHS) * (scatter.mean() if scatter.size else 1.0)
     return np.asarray(scatter / (scatter + penalties[:, None]))
 
 
-def _columns(evidence: Evidence, rows: np.ndarray) -> np.ndarray:
-    """Targets of these images: (n, K), one-hot where they are classes."""
+def _target_columns(evidence: Evidence, rows: np.ndarray) -> np.ndarray:
+    """Return the targets of some images (n, K), one-hot where they are classes."""
     import numpy as np
 
     labels = evidence.labels[rows]
-    if evidence.task_type == "classification":
-        return np.asarray(
-            labels[:, None] == np.arange(int(evidence.labels.max()) + 1), dtype=np.float64
-        )
-    return labels.astype(np.float64)
+    if evidence.task_type != "classification":
+        return labels.astype(np.float64)
+    classes = np.arange(int(evidence.labels.max()) + 1)
+    return np.asarray(labels[:, None] == classes, dtype=np.float64)

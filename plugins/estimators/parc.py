@@ -1,18 +1,30 @@
-"""parc: whether images that are far apart in features are far apart in labels."""
+"""parc: whether images that are far apart in features are far apart in labels.
+
+With the distances d_X(i, j) of features and d_Y(i, j) of labels over all pairs i < j of images, the score is 100 · their Spearman
+correlation: the Pearson correlation of their ranks. d_X is 1 − Pearson correlation of the images' features, along their first
+principal components. d_Y is
+
+    classification: 1 − Pearson correlation of one-hot rows
+    multilabel:     the Euclidean distance of flags, which on one-hot rows orders the pairs as the correlation does
+    regression:     the Euclidean distance of targets, each scaled to unit deviation
+
+Source: Bolya, Mittapalli, Hoffman, Scalable Diverse Model Selection for Accessible Transfer Learning (NeurIPS 2021, arXiv 2111.06977).
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from headwater import NotApplicable, Score, estimator
 from headwater.plugins.estimators.held_out import mid_ranks
-from headwater.registry import estimator
-from headwater.registry.cards.estimator import Score
-from headwater.registry.errors import NotApplicable
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from headwater.registry.evidence.evidence import Evidence
+    from headwater import Evidence
+
+DECIMALS = 12
+"""Decimals of a correlation. Further ones are rounding, and would order distances that are equal: of two features, all are 0 or 2."""
 
 
 @estimator(
@@ -23,73 +35,79 @@ def parc(
 ) -> float:
     """Pairwise annotation representation comparison: 100 · Spearman correlation of the distances between images.
 
-    Of features 1 − Pearson correlation over their first ``components`` principal components (over the features themselves where
-    these are no more, or for 0). Of labels 1 − correlation of one-hot rows; multilabel: the Euclidean distance of flags, which on
-    one-hot rows orders the pairs as the correlation does; regression: that of targets, each to unit deviation. Mean over ``probes``
-    seeded probe sets of ``images``; all images at once where there are no more. Source: Bolya, Mittapalli, Hoffman, Scalable Diverse
-    Model Selection for Accessible Transfer Learning (NeurIPS 2021, arXiv 2111.06977).
+    Args:
+        evidence: Features and labels.
+        components: Principal components of the features; the features themselves where these are no more, or for 0.
+        images: Images of a probe set; all at once where there are no more.
+        probes: Probe sets, whose mean is the score.
+        seed: Seed of the probe sets.
+
+    Returns:
+        The score, between −100 and 100.
+
+    Raises:
+        NotApplicable: All distances of features or all distances of labels are equal.
     """
     import numpy as np
 
-    count, generator = len(evidence.labels), np.random.default_rng(seed)
+    features, labels, task_type = evidence.features, evidence.labels, evidence.task_type
+    count = len(labels)
     if count <= images:
-        return _of_probe(evidence.features, evidence.labels, evidence.task_type, components)
-    chosen = [np.sort(generator.choice(count, images, replace=False)) for _ in range(probes)]
+        return _score_probe(features, labels, task_type, components)
+    generator = np.random.default_rng(seed)
+    probe_sets = [np.sort(generator.choice(count, images, replace=False)) for _ in range(probes)]
     values = [
-        _of_probe(evidence.features[rows], evidence.labels[rows], evidence.task_type, components)
-        for rows in chosen
+        _score_probe(features[rows], labels[rows], task_type, components) for rows in probe_sets
     ]
-    return Score(
-        float(np.mean(values)), f"{probes} probe sets of {images} of {count:,} images, seed {seed}"
-    )
+    note = f"{probes} probe sets of {images} of {count:,} images, seed {seed}"
+    return Score(float(np.mean(values)), note)
 
 
-def _of_probe(features: np.ndarray, labels: np.ndarray, task_type: str, components: int) -> float:
-    from headwater.registry.evidence.principal import Principal
+def _score_probe(
+    features: np.ndarray, labels: np.ndarray, task_type: str, components: int
+) -> float:
+    from headwater import Principal
 
-    reduced = 0 < components < features.shape[1]
-    kept = (
-        Principal.of(features).scores(features, components)
-        if reduced
-        else features.astype("float64")
-    )
-    apart = _upper(1 - _correlation(kept))
-    truly = _upper(_label_distances(labels, task_type))
-    for distances, what in ((apart, "features"), (truly, "labels")):
+    if 0 < components < features.shape[1]:
+        rows = Principal.of(features).scores(features, components)
+    else:
+        rows = features.astype("float64")
+    of_features = _pairs(1 - _correlation(rows))
+    of_labels = _pairs(_label_distances(labels, task_type))
+    for distances, what in ((of_features, "features"), (of_labels, "labels")):
         if len(distances) < 2 or distances.min() == distances.max():
             raise NotApplicable(
                 f"parc: all images are equally far apart in their {what}, so the distances have no order",
                 subject="parc",
                 hint="It needs images of two classes, two of one class among them, and features that vary.",
             )
-    return 100 * _pearson(mid_ranks(apart), mid_ranks(truly))
+    return 100 * _pearson(mid_ranks(of_features), mid_ranks(of_labels))
 
 
 def _label_distances(labels: np.ndarray, task_type: str) -> np.ndarray:
-    """(n, n); of classes 0 or 1: Spearman asks only for the order, and 1 − corr(one-hot) has two values as well."""
+    """Return the distances (n, n) of labels; of classes 0 or 1, since only the order counts, and 1 − corr(one-hot) has two values too."""
     import numpy as np
     from scipy.spatial.distance import pdist, squareform
 
     if task_type == "classification":
         return np.asarray(labels[:, None] != labels[None, :], dtype=np.float64)
     deviation = labels.std(0) if task_type == "regression" else 1.0
-    return np.asarray(squareform(pdist(labels / np.where(deviation > 0, deviation, 1.0))))
+    scale = np.where(deviation > 0, deviation, 1.0)
+    return np.asarray(squareform(pdist(labels / scale)))
 
 
 def _correlation(rows: np.ndarray) -> np.ndarray:
-    """Pearson correlation of every two rows (n, n), to 12 decimals; 0 with a row that does not vary.
-
-    Further decimals are rounding, which would put distances in order that are equal: of two features, all are 0 or 2.
-    """
+    """Return the Pearson correlation of every two rows (n, n), rounded; 0 with a row that does not vary."""
     import numpy as np
 
-    away = rows - rows.mean(1, keepdims=True)
-    length = np.sqrt(np.einsum("nd,nd->n", away, away))
-    away /= np.where(length > 0, length, 1.0)[:, None]
-    return np.asarray(np.round(away @ away.T, 12))
+    centred = rows - rows.mean(1, keepdims=True)
+    length = np.sqrt(np.einsum("nd,nd->n", centred, centred))
+    centred /= np.where(length > 0, length, 1.0)[:, None]
+    return np.asarray(np.round(centred @ centred.T, DECIMALS))
 
 
-def _upper(square: np.ndarray) -> np.ndarray:
+def _pairs(square: np.ndarray) -> np.ndarray:
+    """Return the entries of pairs i < j."""
     import numpy as np
 
     return np.asarray(square[np.triu_indices(len(square), 1)])

@@ -45,7 +45,7 @@ def test_the_distortion_is_an_option(case):
 def test_images_of_a_class_in_blocks_count_all(monkeypatch):
     from headwater.plugins.estimators import transrate
 
-    monkeypatch.setattr(transrate, "BLOCK", 40)  # eight images at a time
+    monkeypatch.setattr(transrate, "BLOCK_NUMBERS", 40)  # eight images at a time
     data = cases.few_features()
     assert hw.score("transrate", data.features, data.labels) == pytest.approx(brute(data), rel=1e-9)
 

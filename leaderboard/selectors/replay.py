@@ -37,7 +37,7 @@ class RecordedTraining:
 
 
 @dataclass(frozen=True)
-class Reading:
+class RecordedValue:
     """Hold a training's validation, its seconds, and what is paid for by them."""
 
     value: float
@@ -122,14 +122,14 @@ class Replay:
         values: dict[str, float] = {}
         images = size or self.setting.images
         for source in sources:
-            reading = self._read(source, images, epochs or self.setting.epochs)
-            if reading is None:
+            recorded = self._read(source, images, epochs or self.setting.epochs)
+            if recorded is None:
                 continue
-            is_paid = reading.paid_for in self._paid
-            if not is_paid and self.spent + reading.seconds > self.budget:
+            is_paid = recorded.paid_for in self._paid
+            if not is_paid and self.spent + recorded.seconds > self.budget:
                 break
-            self._pay(reading.paid_for, reading.seconds)
-            values[source] = reading.value
+            self._pay(recorded.paid_for, recorded.seconds)
+            values[source] = recorded.value
         return values
 
     def _pay(self, what: tuple[Any, ...], seconds: float | None) -> None:
@@ -187,7 +187,7 @@ class Replay:
         ]
         return sorted(set.intersection(*sizes)) if sizes else []
 
-    def _read(self, source: str, images: int | None, epochs: int | None) -> Reading | None:
+    def _read(self, source: str, images: int | None, epochs: int | None) -> RecordedValue | None:
         """Read a training of so many images and epochs; None where the store has none."""
         if not self._sizes:
             return None
@@ -197,13 +197,13 @@ class Replay:
         trainings = [each for each in self._trainings[source] if each.images == size]
         for training in trainings:
             if training.epochs == epochs and training.validation is not None:
-                return Reading(training.validation, training.seconds, paid_for)
+                return RecordedValue(training.validation, training.seconds, paid_for)
         for training in sorted(trainings, key=lambda each: each.epochs or 0):
             if not (training.epochs and epochs and training.epochs > epochs):
                 continue
             value = training.best_until(epochs)
             if value is not None:
-                return Reading(value, training.seconds * epochs / training.epochs, paid_for)
+                return RecordedValue(value, training.seconds * epochs / training.epochs, paid_for)
         return None
 
 

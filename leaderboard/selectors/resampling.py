@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy import ndarray as Array
 
 from headwater.leaderboard.selectors.history import TargetSetting
 from headwater.leaderboard.statistics.agreement import STATISTICS
@@ -34,8 +35,8 @@ class TargetFigures:
         pool: (N, R) each statistic in each resampling of sources and seeds.
     """
 
-    measured: np.ndarray
-    pool: np.ndarray
+    measured: Array
+    pool: Array
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Resampling:
         return sorted({setting.task for setting in self.settings})
 
     @cached_property
-    def drawn(self) -> tuple[np.ndarray, np.ndarray]:
+    def drawn(self) -> tuple[Array, Array]:
         """Two arrays (DRAWS, T): which target stands at each place of a draw, and which of its pool it takes."""
         random = np.random.default_rng(0)
         shape = (DRAWS, len(self.targets))
@@ -62,7 +63,7 @@ class Resampling:
         """Count the independent units: targets, or with one target its sources."""
         return targets if targets > 1 else max(len(setting.sources) for setting in self.settings)
 
-    def figures(self, task: str, scores: Mapping[int, np.ndarray]) -> TargetFigures:
+    def figures(self, task: str, scores: Mapping[int, Array]) -> TargetFigures:
         """Return the mean figures over the settings of a target that were answered.
 
         Args:
@@ -78,7 +79,7 @@ class Resampling:
                 pools.append(_pool(setting, of_setting, *self._draws_of(task, setting)))
         return TargetFigures(_mean(np.array(measured)), _mean(np.array(pools)))
 
-    def _draws_of(self, task: str, setting: TargetSetting) -> tuple[np.ndarray, np.ndarray]:
+    def _draws_of(self, task: str, setting: TargetSetting) -> tuple[Array, Array]:
         """Return (A, K), how often each draw holds each seed, and (A, M, S), each source.
 
         The settings of a target share their draws.
@@ -97,7 +98,7 @@ class Resampling:
         source_columns = [sources.index(source) for source in setting.sources]
         return seed_counts[:, seed_columns], source_counts[:, :, source_columns]
 
-    def mean(self, by_task: Mapping[str, TargetFigures]) -> tuple[np.ndarray, np.ndarray]:
+    def mean(self, by_task: Mapping[str, TargetFigures]) -> tuple[Array, Array]:
         """Return each statistic's mean over targets: as measured (N,), and in each draw (N, DRAWS).
 
         Targets without an answer, or that tell nothing, do not count.
@@ -110,14 +111,14 @@ class Resampling:
         return measured, _mean(np.moveaxis(pools[:, targets, picks], 2, 0))
 
     def interval(
-        self, value: float, drawn: np.ndarray, targets: int
+        self, value: float, drawn: Array, targets: int
     ) -> tuple[float | None, float | None]:
         """Return the bounds of a mean over so many targets; None where there are none."""
         low, high = interval_of(value, drawn, self.units(targets))
         return (None, None) if np.isnan([value, low, high]).any() else (low, high)
 
 
-def _measured(setting: TargetSetting, scores: np.ndarray) -> np.ndarray:
+def _measured(setting: TargetSetting, scores: Array) -> Array:
     """Return (N,), each statistic of a seed's scores against the mean over seeds, averaged over seeds."""
     truth = setting.quality.mean(axis=0)
     every_source = np.ones((1, len(setting.sources)))
@@ -126,10 +127,10 @@ def _measured(setting: TargetSetting, scores: np.ndarray) -> np.ndarray:
 
 def _pool(
     setting: TargetSetting,
-    scores: np.ndarray,
-    seed_counts: np.ndarray,
-    source_counts: np.ndarray,
-) -> np.ndarray:
+    scores: Array,
+    seed_counts: Array,
+    source_counts: Array,
+) -> Array:
     """Return (N, R), each statistic in each resampling.
 
     Draws that hold the same seeds have the same truth, and are worked out together.
@@ -146,9 +147,7 @@ def _pool(
     return pool.reshape(len(pool), -1)
 
 
-def _averaged(
-    scores: np.ndarray, seed_counts: np.ndarray, truth: np.ndarray, weights: np.ndarray
-) -> np.ndarray:
+def _averaged(scores: Array, seed_counts: Array, truth: Array, weights: Array) -> Array:
     """Return (N, B), the statistics averaged over the seeds drawn; seeds with equal scores are worked out once."""
     total = np.zeros((len(STATISTICS), len(weights)))
     for of_seed, count in _distinct(scores, seed_counts):
@@ -157,7 +156,7 @@ def _averaged(
     return total / seed_counts.sum()
 
 
-def _distinct(scores: np.ndarray, seed_counts: np.ndarray) -> Iterator[tuple[np.ndarray, float]]:
+def _distinct(scores: Array, seed_counts: Array) -> Iterator[tuple[Array, float]]:
     """Yield each distinct row of scores that was drawn, and how often."""
     distinct, numbers = np.unique(scores, axis=0, return_inverse=True)
     for number, of_seed in enumerate(distinct):
@@ -165,7 +164,7 @@ def _distinct(scores: np.ndarray, seed_counts: np.ndarray) -> Iterator[tuple[np.
             yield of_seed, count
 
 
-def _mean(values: np.ndarray) -> np.ndarray:
+def _mean(values: Array) -> Array:
     """Return the mean over the first axis of what is a number; NaN where nothing is."""
     is_number = ~np.isnan(values)
     counts = is_number.sum(axis=0)

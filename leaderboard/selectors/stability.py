@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+from numpy import ndarray as Array
 
 from headwater.leaderboard.selectors.history import TargetSetting
 from headwater.leaderboard.statistics.agreement import kendall_tau_b, weighted_tau
@@ -29,7 +30,7 @@ class Ranking:
     position: int
     setting: TargetSetting
     seed: int | None
-    scores: np.ndarray
+    scores: Array
 
     @property
     def components(self) -> dict[str, object]:
@@ -84,7 +85,7 @@ def _agreement(first: Ranking, second: Ranking) -> float:
     return _tau(of_first, of_second)
 
 
-def _tau(first: np.ndarray, second: np.ndarray) -> float:
+def _tau(first: Array, second: Array) -> float:
     """Return Kendall's tau_b of two orders (S,)."""
     return float(kendall_tau_b(first, second, np.ones((1, len(first))))[0])
 
@@ -132,7 +133,7 @@ def order_stability(
     return means
 
 
-def _mark(ranking: Ranking, among: np.ndarray | None = None) -> float:
+def _mark(ranking: Ranking, among: Array | None = None) -> float:
     """Return the weighted tau of a ranking with the truth, on these of its sources; 0 where it has no order."""
     truth = ranking.setting.quality.mean(axis=0)
     among = np.arange(len(truth)) if among is None else among

@@ -25,25 +25,26 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
+from numpy import ndarray as Array
 from scipy.special import comb, digamma
 
 ROUNDING = 1e-14
 """Share of the largest value by which the mean of equal values may miss them."""
 
 
-def pearson(scores: np.ndarray, truth: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def pearson(scores: Array, truth: Array, weights: Array) -> Array:
     """Return Pearson's correlation of each resampling, (B,) in [-1, 1]."""
     scaled_scores = np.broadcast_to(_scaled(scores), weights.shape)
     scaled_truth = np.broadcast_to(_scaled(truth), weights.shape)
     return _correlation(scaled_scores, scaled_truth, weights)
 
 
-def spearman(scores: np.ndarray, truth: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def spearman(scores: Array, truth: Array, weights: Array) -> Array:
     """Return Spearman's rank correlation of each resampling, (B,): Pearson's of mid-ranks."""
     return _correlation(_midranks(scores, weights), _midranks(truth, weights), weights)
 
 
-def kendall_tau_b(scores: np.ndarray, truth: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def kendall_tau_b(scores: Array, truth: Array, weights: Array) -> Array:
     """Return Kendall's tau_b of each resampling, (B,).
 
     It is (concordant - discordant pairs) / sqrt(pairs not tied in scores * pairs not tied in truth).
@@ -51,7 +52,7 @@ def kendall_tau_b(scores: np.ndarray, truth: np.ndarray, weights: np.ndarray) ->
     return _tau(_signs(scores), _signs(truth), weights, np.ones_like(weights, float))
 
 
-def weighted_tau(scores: np.ndarray, truth: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def weighted_tau(scores: Array, truth: Array, weights: Array) -> Array:
     """Return the weighted tau of each resampling, (B,), as ``scipy.stats.weightedtau`` does by default.
 
     A pair counts 1/(r+1) + 1/(s+1), where r and s are its sources' places from 0 at the top. The result is the mean of
@@ -68,7 +69,7 @@ def weighted_tau(scores: np.ndarray, truth: np.ndarray, weights: np.ndarray) -> 
     return np.mean(taus, axis=0)
 
 
-def rel(scores: np.ndarray, truth: np.ndarray, weights: np.ndarray, k: int = 1) -> np.ndarray:
+def rel(scores: Array, truth: Array, weights: Array, k: int = 1) -> Array:
     """Return Rel@k of each resampling, (B,): 1 - regret@k, also where truths are negative.
 
     For positive truths it is the best truth among the k highest scores over the best truth.
@@ -76,7 +77,7 @@ def rel(scores: np.ndarray, truth: np.ndarray, weights: np.ndarray, k: int = 1) 
     return 1 - regret(scores, truth, weights, k)
 
 
-def regret(scores: np.ndarray, truth: np.ndarray, weights: np.ndarray, k: int = 1) -> np.ndarray:
+def regret(scores: Array, truth: Array, weights: Array, k: int = 1) -> Array:
     """Return regret@k of each resampling, (B,); NaN where the best truth is 0.
 
     It is (best truth - best truth among the k highest scores) / |best truth|.
@@ -89,7 +90,7 @@ def regret(scores: np.ndarray, truth: np.ndarray, weights: np.ndarray, k: int = 
     return np.divide(best - chosen, np.abs(best), out=undefined, where=is_defined)
 
 
-def recall(scores: np.ndarray, truth: np.ndarray, weights: np.ndarray, k: int = 1) -> np.ndarray:
+def recall(scores: Array, truth: Array, weights: Array, k: int = 1) -> Array:
     """Return the top-k recall of each resampling, (B,).
 
     It is the share of the k best sources that are among the k highest scores; ties at both cuts are left to chance.
@@ -104,14 +105,12 @@ def recall(scores: np.ndarray, truth: np.ndarray, weights: np.ndarray, k: int = 
 # -- pairs -----------------------------------------------------------------------------------------
 
 
-def _signs(values: np.ndarray) -> np.ndarray:
+def _signs(values: Array) -> Array:
     """Return (S, S), the sign of each difference."""
     return np.sign(values[:, None] - values[None, :])
 
 
-def _tau(
-    score_signs: np.ndarray, truth_signs: np.ndarray, weights: np.ndarray, places: np.ndarray
-) -> np.ndarray:
+def _tau(score_signs: Array, truth_signs: Array, weights: Array, places: Array) -> Array:
     """Return the tau of each resampling, (B,), whose pairs count by ``places`` (B, S)."""
     agreeing = _sum_over_pairs(score_signs * truth_signs, weights, places)
     by_scores = _sum_over_pairs(np.abs(score_signs), weights, places)
@@ -121,12 +120,12 @@ def _tau(
     return np.where(by_truth > 0, taus, np.nan)
 
 
-def _sum_over_pairs(signs: np.ndarray, weights: np.ndarray, places: np.ndarray) -> np.ndarray:
+def _sum_over_pairs(signs: Array, weights: Array, places: Array) -> Array:
     """Return (B,), the sum over i, j of w_i w_j (p_i + p_j) s_ij / 2 for a symmetric s: each pair once."""
     return ((weights * places) @ signs * weights).sum(axis=1)
 
 
-def _place_weights(order: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def _place_weights(order: Array, weights: Array) -> Array:
     """Return (B, S), the mean of 1/(r+1) over the places r of a source's copies, best first in ``order``.
 
     The copies of a source stand at places b .. b+h-1, with b copies before them, and the sum of 1/(r+1) over these is
@@ -143,20 +142,20 @@ def _place_weights(order: np.ndarray, weights: np.ndarray) -> np.ndarray:
 # -- products --------------------------------------------------------------------------------------
 
 
-def _scaled(values: np.ndarray) -> np.ndarray:
+def _scaled(values: Array) -> Array:
     """Scale values to [0, 1]: correlations stay, and sums of squares cannot overflow."""
     span = np.ptp(values)
     return (values - values.min()) / span if span > 0 else np.zeros_like(values, float)
 
 
-def _midranks(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def _midranks(values: Array, weights: Array) -> Array:
     """Return (B, S), the mean place, counted from below, of the copies of each source."""
     below = (values[:, None] < values[None, :]).astype(float)
     level = (values[:, None] == values[None, :]).astype(float)
     return weights @ below + (weights @ level + 1) / 2
 
 
-def _correlation(scores: np.ndarray, truth: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def _correlation(scores: Array, truth: Array, weights: Array) -> Array:
     """Return the weighted correlation of each row, (B,), from values of shape (B, S)."""
     total = weights.sum(axis=1, keepdims=True)
     share = np.divide(weights, total, out=np.zeros_like(weights, float), where=total > 0)
@@ -172,7 +171,7 @@ def _correlation(scores: np.ndarray, truth: np.ndarray, weights: np.ndarray) -> 
     return np.where(truth_variance > 0, np.clip(correlations, -1, 1), np.nan)
 
 
-def _centred(values: np.ndarray, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _centred(values: Array, share: Array) -> tuple[Array, Array]:
     """Return values less their mean, and their variance: 0 where it is no more than rounding."""
     centred = values - (share * values).sum(axis=1, keepdims=True)
     variance = (share * centred**2).sum(axis=1)
@@ -183,7 +182,7 @@ def _centred(values: np.ndarray, share: np.ndarray) -> tuple[np.ndarray, np.ndar
 # -- choices ---------------------------------------------------------------------------------------
 
 
-def _chance_in_top(values: np.ndarray, held: np.ndarray, k: int) -> np.ndarray:
+def _chance_in_top(values: Array, held: Array, k: int) -> Array:
     """Return (B, S), the probability that a source is among the k highest, ties at the cut left to chance."""
     above = held @ (values[:, None] > values[None, :]).astype(float)
     level = held @ (values[:, None] == values[None, :]).astype(float)
@@ -191,7 +190,7 @@ def _chance_in_top(values: np.ndarray, held: np.ndarray, k: int) -> np.ndarray:
     return np.where(held, np.clip(share_of_cut, 0, 1), 0.0)
 
 
-def _expected_best(scores: np.ndarray, truth: np.ndarray, held: np.ndarray, k: int) -> np.ndarray:
+def _expected_best(scores: Array, truth: Array, held: Array, k: int) -> Array:
     """Return (B,), the expectation of the best truth among the k highest scores.
 
     Go from the best truth downwards and keep the probability that none so far was chosen. It falls to 0 at a source
@@ -212,7 +211,7 @@ def _expected_best(scores: np.ndarray, truth: np.ndarray, held: np.ndarray, k: i
     return ((before - none_yet) * truth[order]).sum(axis=1)
 
 
-Statistic = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+Statistic = Callable[[Array, Array, Array], Array]
 
 STATISTICS: dict[str, Statistic] = {
     "pearson": pearson,

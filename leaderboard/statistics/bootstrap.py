@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy import ndarray as Array
 from scipy.special import ndtri, stdtrit
 
 LEVEL = 0.95
@@ -49,38 +50,38 @@ class Comparison:
         level: The confidence level of every interval.
     """
 
-    gains: np.ndarray
-    tasks: np.ndarray
-    seeds: np.ndarray
+    gains: Array
+    tasks: Array
+    seeds: Array
     draws: int = DRAWS
     level: float = LEVEL
 
-    def units_of(self, present: np.ndarray) -> int:
+    def units_of(self, present: Array) -> int:
         """Count the units that are resampled first among the cells ``present`` (C,) bool: tasks, or seeds of one task."""
         tasks = len(np.unique(self.tasks[present]))
         return tasks if tasks > 1 else len(np.unique(self.seeds[present]))
 
     @cached_property
-    def mean(self) -> np.ndarray:
+    def mean(self) -> Array:
         """Return (S,), the mean gain over the cells that a source has; NaN for none."""
         return _ratio(np.nansum(self.gains, axis=1), np.sum(~np.isnan(self.gains), axis=1))
 
     @cached_property
-    def negative(self) -> np.ndarray:
+    def negative(self) -> Array:
         """Return (S,), the share of gains below 0: an estimate of P(negative transfer)."""
         return _ratio(np.sum(self.gains < 0, axis=1), np.sum(~np.isnan(self.gains), axis=1))
 
     @cached_property
-    def weights(self) -> np.ndarray:
+    def weights(self) -> Array:
         """Return (draws, C), how often each draw holds each cell; the same draws every time."""
         return cell_weights(self.tasks, self.seeds, self.draws)
 
     @cached_property
-    def interval(self) -> np.ndarray:
+    def interval(self) -> Array:
         """Return (S, 2), the bounds of the mean gain; NaN where there is nothing to resample."""
         return self._bounds(self.gains)
 
-    def _bounds(self, values: np.ndarray) -> np.ndarray:
+    def _bounds(self, values: Array) -> Array:
         """Return (N, 2), bounds of the means of rows (N, C).
 
         Each mean is over the cells that its row has, and widened by how many units those are.
@@ -96,7 +97,7 @@ class Comparison:
         return (centre + factors * _quantiles(deviations, tails)).T
 
     @cached_property
-    def better(self) -> np.ndarray:
+    def better(self) -> Array:
         """Return (S, S) bool: whether the row's gain exceeds the column's at the level, on the cells both have."""
         count = len(self.gains)
         better = np.zeros((count, count), dtype=bool)
@@ -107,7 +108,7 @@ class Comparison:
         return better
 
     @cached_property
-    def ranks(self) -> np.ndarray:
+    def ranks(self) -> Array:
         """Return (S, 2), the best and the worst rank that the measurements allow.
 
         A source stands behind all that are better, and before all that are worse.
@@ -140,7 +141,7 @@ class Comparison:
             return More(seeds=int(enough[0]) - seeds)
         return More(tasks=_more_tasks(task_means, distance))
 
-    def _errors(self, cells: np.ndarray, seeds: int, counts: np.ndarray) -> np.ndarray:
+    def _errors(self, cells: Array, seeds: int, counts: Array) -> Array:
         """Return half the interval of the mean of ``cells`` (T, K) at each number of seeds a task."""
         tail = (1 + self.level) / 2
         within = float(np.mean(np.nanvar(cells, axis=1, ddof=1)))
@@ -151,7 +152,7 @@ class Comparison:
         return stdtrit(len(cells) - 1, tail) * np.sqrt((between + within / counts) / len(cells))
 
 
-def cell_weights(tasks: np.ndarray, seeds: np.ndarray, draws: int) -> np.ndarray:
+def cell_weights(tasks: Array, seeds: Array, draws: int) -> Array:
     """Return (draws, C), how often a bootstrap of tasks, then of seeds within each, holds each cell.
 
     Args:
@@ -166,7 +167,7 @@ def cell_weights(tasks: np.ndarray, seeds: np.ndarray, draws: int) -> np.ndarray
     return counts[:, pair_of_cell.reshape(-1)]
 
 
-def place_weights(tasks: np.ndarray, draws: int) -> Iterator[np.ndarray]:
+def place_weights(tasks: Array, draws: int) -> Iterator[Array]:
     """Yield, for each place of a drawn task, how often the task drawn there holds each of its seeds, drawn anew.
 
     A statistic that is no mean of cells is computed at each place, then averaged over places.
@@ -199,7 +200,7 @@ def widening(units: int, level: float) -> float:
 
 
 def interval_of(
-    estimate: float, drawn: np.ndarray, units: int, level: float = LEVEL
+    estimate: float, drawn: Array, units: int, level: float = LEVEL
 ) -> tuple[float, float]:
     """Return the bounds of any statistic from its value in each draw, widened as those of means are.
 
@@ -244,7 +245,7 @@ def more_to_settle(hits: int, units: int, against: float = 0.5, level: float = L
     return None
 
 
-def _more_tasks(means: np.ndarray, distance: float) -> int | None:
+def _more_tasks(means: Array, distance: float) -> int | None:
     """Return how many more tasks would bring the mean's interval below ``distance``, from (T,) task means."""
     if len(means) < 2:
         return None
@@ -254,7 +255,7 @@ def _more_tasks(means: np.ndarray, distance: float) -> int | None:
     return int(enough[0]) - len(means) if len(enough) else None
 
 
-def _cell_means(values: np.ndarray, tasks: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+def _cell_means(values: Array, tasks: Array, seeds: Array) -> Array:
     """Return (T, K), the means of each task's seeds; NaN where a task lacks one."""
     task_names, task = np.unique(tasks, return_inverse=True)
     seed_names, seed = np.unique(seeds, return_inverse=True)
@@ -265,12 +266,12 @@ def _cell_means(values: np.ndarray, tasks: np.ndarray, seeds: np.ndarray) -> np.
     return _ratio(sums, counts)
 
 
-def _ratio(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def _ratio(sums: Array, counts: Array) -> Array:
     """Return sums over counts; NaN where nothing was counted."""
     return np.divide(sums, counts, out=np.full(np.shape(sums), np.nan), where=counts > 0)
 
 
-def _quantiles(values: np.ndarray, shares: tuple[float, ...]) -> np.ndarray:
+def _quantiles(values: Array, shares: tuple[float, ...]) -> Array:
     """Return (shares, N), quantiles down the columns of (draws, N).
 
     Draws that hold none of a source's cells (NaN) do not count.

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy import ndarray as Array
 from scipy.stats import rankdata
 
 COLLINEAR = 1 - 1e-9
 """Correlation from which two factors count as ordering all groups alike."""
 
 
-def kendall(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+def kendall(first: Array, second: Array) -> Array:
     """Return Kendall's tau_b of (..., S) with (..., S), along the last axis; NaN where either is constant."""
     left, right = np.triu_indices(first.shape[-1], 1)
     first_signs = np.sign(first[..., left] - first[..., right])
@@ -38,12 +39,12 @@ class PartialRanks:
         groups: (N,) the group of each row.
     """
 
-    outcome: np.ndarray
-    first: np.ndarray
-    second: np.ndarray
-    groups: np.ndarray
+    outcome: Array
+    first: Array
+    second: Array
+    groups: Array
 
-    def correlations(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def correlations(self, weights: Array) -> tuple[Array, Array]:
         """Return the partial correlations with the first and with the second factor.
 
         Args:
@@ -65,7 +66,7 @@ class PartialRanks:
         )
 
 
-def _ranks_within(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
+def _ranks_within(values: Array, groups: Array) -> Array:
     """Return (N,), each value's rank in its group as a share of the group's size, less the mean."""
     ranks = np.zeros(len(values))
     for group in np.unique(groups):
@@ -75,14 +76,14 @@ def _ranks_within(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
     return ranks
 
 
-def _correlation(weights: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+def _correlation(weights: Array, first: Array, second: Array) -> Array:
     """Return (draws,), the weighted correlation of centred values; NaN where one never varies."""
     scale = np.sqrt((weights @ first**2) * (weights @ second**2))
     undefined = np.full(len(weights), np.nan)
     return np.divide(weights @ (first * second), scale, out=undefined, where=scale > 0)
 
 
-def _partial(wanted: np.ndarray, control: np.ndarray, between: np.ndarray) -> np.ndarray:
+def _partial(wanted: Array, control: Array, between: Array) -> Array:
     """Return (draws,), the correlation ``wanted`` once the controlled factor is held fixed."""
     scale = np.sqrt(np.clip((1 - control**2) * (1 - between**2), 0, None))
     is_defined = (np.abs(between) < COLLINEAR) & (scale > 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy import ndarray as Array
 
 from headwater.leaderboard.statistics.bootstrap import LEVEL
 
@@ -23,9 +24,7 @@ def wilson(share: float, images: int, level: float = LEVEL) -> tuple[float, floa
     return float(interval.low), float(interval.high)
 
 
-def resampled(
-    measure: Callable[[np.ndarray], float], images: int, draws: int = IMAGE_DRAWS
-) -> np.ndarray:
+def resampled(measure: Callable[[Array], float], images: int, draws: int = IMAGE_DRAWS) -> Array:
     """Return (draws,), a metric on images that are drawn with replacement.
 
     The rows drawn depend on the number of images only, so that what two networks got on them can be compared.
@@ -39,7 +38,7 @@ def resampled(
     return np.array([measure(random.integers(images, size=images)) for _ in range(draws)])
 
 
-def between(drawn: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
+def between(drawn: Array, level: float = LEVEL) -> tuple[float, float]:
     """Return percentile bounds of the draws (draws,); NaN where none gives a number.
 
     A draw that gives no number (a class that nobody drew) does not count.

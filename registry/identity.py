@@ -1,4 +1,4 @@
-"""Identities: a hash of everything that decides a result, and nothing else."""
+"""Hash everything that decides a result, and nothing else: the identities of jobs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import hashlib
 import inspect
 import json
 import os
+import textwrap
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import lru_cache
@@ -16,140 +17,182 @@ from typing import Any
 from headwater.registry.cache import cache_folder, write_atomically
 from headwater.registry.errors import HeadwaterError
 
-_LENGTH = 20  # hex digits: 80 bits, no collision among billions of jobs
+_HEX_DIGITS = 20
+"""Length of a hash: 80 bits, no collision among billions of jobs."""
+
+_HOUSE = "headwater"
+"""The package whose rooms (``headwater.plugins``, ``headwater.harness``) count as packages."""
 
 
 def digest(*parts: Any) -> str:
-    """A short stable hash of JSON-able parts; the order of keys in mappings does not matter."""
+    """Return a short, stable hash of JSON-able parts; the order of keys in mappings is ignored."""
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"), default=str)
-    return hashlib.blake2b(text.encode(), digest_size=_LENGTH // 2).hexdigest()
+    return hashlib.blake2b(text.encode(), digest_size=_HEX_DIGITS // 2).hexdigest()
 
 
 def code_of(function: Callable[..., Any], without: tuple[str, ...] = ()) -> str:
-    """A fingerprint of the module a plugin's function stands in, comments and docstrings stripped.
+    """Return a fingerprint of the module in which a plugin's function is defined.
 
-    The whole module counts, and so do those of its own package that it imports, and theirs (of a file in no package: those beside
-    it), since a plugin's helpers decide its result as much as its entry point. Where there is no file (a notebook), the function's own
-    source, or else its bytecode, stands in. Functions and classes named in ``without``, and what only they import, decide nothing.
+    The whole module counts, and so does every module of its own package that it imports, and their
+    imports in turn: a plugin's helpers decide its result as much as its entry point. The package of
+    a bundled plugin is ``headwater.plugins``; of a file in no package it is the files beside it.
+    Modules go by their names within the package, not by where their files lie. Comments,
+    docstrings and import statements do not count, except for the real name of what is used under
+    another one (``import x as y``). Without a file (a notebook) the function's own source stands
+    in, or else its bytecode.
+
+    Args:
+        function: A function or class of the plugin.
+        without: Names of functions and classes that decide nothing, nor does what only they import.
     """
     function = inspect.unwrap(function)
     try:
         path = inspect.getsourcefile(function)
         if path and Path(path).is_file():
             return _fingerprint(path, Path(path).stat().st_mtime_ns, without)
-        source = inspect.getsource(function)
-        return digest(ast.dump(_stripped("\n".join(_dedent(source.splitlines())), without)))
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+        _leave_out(tree, without)
+        return _hash(tree)
     except (OSError, TypeError, SyntaxError):
         code = getattr(function, "__code__", None)
         return digest(code.co_code.hex(), repr(code.co_consts)) if code else digest(repr(function))
 
 
-def _dedent(lines: list[str]) -> list[str]:
-    margin = len(lines[0]) - len(lines[0].lstrip())
-    return [line[margin:] for line in lines]
-
-
 @lru_cache
 def _fingerprint(path: str, mtime_ns: int, without: tuple[str, ...]) -> str:
-    """Of a module and of what it imports from its own package."""
-    own, *others = _modules(path, without)
-    return digest(own[1], *(fingerprint for _, fingerprint in sorted(others))) if others else own[1]
+    """Return the fingerprint of a module with all that it imports from its own package.
 
-
-def _modules(path: str, without: tuple[str, ...]) -> list[tuple[str, str]]:
-    """(name relative to the first, fingerprint) of a module and all that it imports from its package, itself first."""
-    found: dict[str, str] = {}
+    ``mtime_ns`` is there for the cache: a file that was written again is read again.
+    """
+    fingerprints: dict[str, str] = {}
     waiting = [path]
     while waiting:
-        if (one := waiting.pop()) not in found:
-            found[one], imported = _read(one, Path(one).stat().st_mtime_ns, without)
+        file = waiting.pop()
+        if file not in fingerprints:
+            fingerprints[file], imported = _read(file, Path(file).stat().st_mtime_ns, without)
             waiting += imported
-    return [
-        (os.path.relpath(one, Path(path).parent), fingerprint) for one, fingerprint in found.items()
-    ]
+    first = fingerprints.pop(path)
+    if not fingerprints:
+        return first
+    by_name = {".".join(_place(Path(file))[2]): code for file, code in fingerprints.items()}
+    return digest(first, sorted(by_name.items()))
 
 
 @lru_cache
 def _read(path: str, mtime_ns: int, without: tuple[str, ...]) -> tuple[str, list[str]]:
-    """A module's fingerprint, and the files of those that it imports from its package."""
-    # Kept, since parsing every plugin would cost more than all the rest of ``headwater list``.
-    try:
-        kept = cache_folder("code") / digest("with imports", path, mtime_ns, without)
-        if kept.is_file():
-            fingerprint, *imported = kept.read_text().split("\n")
-            if all(Path(one).is_file() for one in imported):
+    """Return a module's own fingerprint, and the files that it imports from its package."""
+    # Both are kept on disk: parsing every plugin would cost more than the rest of headwater list.
+    cached = None
+    with suppress(OSError, HeadwaterError):
+        cached = cache_folder("code") / digest("without imports", path, mtime_ns, without)
+        if cached.is_file():
+            fingerprint, *imported = cached.read_text().split("\n")
+            if all(Path(file).is_file() for file in imported):
                 return fingerprint, imported
-    except (OSError, HeadwaterError):
-        kept = None
-    tree = _stripped(Path(path).read_text(encoding="utf-8"), without)
-    fingerprint, imported = digest(ast.dump(tree)), _imported(tree, Path(path))
-    if kept:
+    tree = ast.parse(Path(path).read_text(encoding="utf-8"))
+    _leave_out(tree, without)
+    imported = _imported_files(tree, Path(path))
+    fingerprint = _hash(tree)
+    if cached:
+        text = "\n".join([fingerprint, *imported])
         with suppress(OSError):  # a cache that cannot be written only costs time
-            write_atomically(
-                kept, lambda temporary: temporary.write_text("\n".join([fingerprint, *imported]))
-            )
+            write_atomically(cached, lambda temporary: temporary.write_text(text))
     return fingerprint, imported
 
 
-def _imported(tree: ast.Module, path: Path) -> list[str]:
-    """The files of its own package that a module imports, wherever in it."""
-    package = path.parent
-    while (package / "__init__.py").is_file():
-        package = package.parent
-    within = path.parent.relative_to(package).parts[:1]  # the package's name, or nothing
+def _place(path: Path) -> tuple[Path, tuple[str, ...], tuple[str, ...]]:
+    """Return where a file stands: a root folder, its package below it, its module in the package.
+
+    ``/x/lab/nets/a.py`` with ``__init__.py`` in ``lab`` and ``nets``: (``/x``, (``lab``,),
+    (``nets``, ``a``)). A file in no package: (its folder, (), (its stem,)).
+    """
+    root = path.parent
+    while (root / "__init__.py").is_file():
+        root = root.parent
+    parts = path.relative_to(root).with_suffix("").parts
+    if parts[-1] == "__init__":
+        parts = parts[:-1]
+    depth = 0 if path.parent == root else 2 if parts[0] == _HOUSE else 1
+    return root, parts[:depth], parts[depth:]
+
+
+def _imported_files(tree: ast.Module, path: Path) -> list[str]:
+    """Return the files of its own package that a module imports, wherever in it."""
+    root, package, _ = _place(path)
     names: set[tuple[str, ...]] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {tuple(alias.name.split(".")) for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            above = (
-                path.parents[node.level - 1].relative_to(package).parts
-                if node.level and package in path.parents
-                else ()
-            )
-            module = (*above, *(node.module or "").split(".")) if node.module else above
+            module = tuple(node.module.split(".")) if node.module else ()
+            if node.level and root in path.parents[node.level - 1 :]:
+                module = (*path.parents[node.level - 1].relative_to(root).parts, *module)
             names |= {module, *((*module, alias.name) for alias in node.names)}
-    files = {
-        package.joinpath(*name).with_suffix(".py")
-        for name in names
-        if name and name[: len(within)] == within and len(name) > len(within)
-    }
+    files: set[Path] = set()
+    for name in names:
+        if name[: len(package)] == package and len(name) > len(package):
+            target = root.joinpath(*name)
+            files |= {target.with_suffix(".py"), target / "__init__.py"}
     return sorted(str(file) for file in files if file.is_file() and file != path)
 
 
-def _stripped(source: str, without: tuple[str, ...]) -> ast.Module:
-    """Without docstrings, and without functions of these names, of a module or of its classes."""
-    tree = ast.parse(source)
+def _hash(tree: ast.Module) -> str:
+    """Return the hash of a module's statements without its imports, which are removed from it."""
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    renamed = {
+        (alias.asname, alias.name)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+        if alias.asname in used and alias.asname != alias.name
+    }
     for node in ast.walk(tree):
-        if without and isinstance(node, ast.Module | ast.ClassDef):
-            node.body = [
-                one
-                for one in node.body
-                if not (isinstance(one, ast.FunctionDef | ast.ClassDef) and one.name in without)
-            ]
-        if (
-            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-            and ast.get_docstring(node, clean=False) is not None
-        ):
+        for block in ("body", "orelse", "finalbody"):
+            statements = getattr(node, block, None)
+            if isinstance(statements, list):
+                kept = [each for each in statements if not _is_import(each)]
+                setattr(node, block, kept or [ast.Pass()] if block == "body" else kept)
+    return digest(ast.dump(tree), sorted(renamed))
+
+
+def _is_import(node: ast.AST) -> bool:
+    return isinstance(node, ast.Import | ast.ImportFrom)
+
+
+def _leave_out(tree: ast.Module, without: tuple[str, ...]) -> None:
+    """Remove docstrings, what is only there for type checkers, and what is called so."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        if ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:]
-    return tree
+        if isinstance(node, ast.Module | ast.ClassDef):
+            node.body = [each for each in node.body if not _decides_nothing(each, without)]
+
+
+def _decides_nothing(node: ast.stmt, without: tuple[str, ...]) -> bool:
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return node.name in without
+    if not isinstance(node, ast.If) or node.orelse:
+        return False
+    return ast.unparse(node.test).endswith("TYPE_CHECKING")
 
 
 def digest_files(files: Iterable[Path]) -> str:
-    """A fingerprint of files' contents and of their paths below the folder that holds all of them.
+    """Return a fingerprint of files' contents and of their paths below the folder that holds all.
 
     Contents are read once: the result is kept under the files' sizes and modification times.
     """
     files = sorted(files)
     stats = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    kept = cache_folder("digests") / digest("paths", stats)
-    if kept.is_file():
-        return kept.read_text()
-    whole = hashlib.blake2b(digest_size=_LENGTH // 2)
+    cached = cache_folder("digests") / digest("paths", stats)
+    if cached.is_file():
+        return cached.read_text()
+    whole = hashlib.blake2b(digest_size=_HEX_DIGITS // 2)
     folder = os.path.commonpath([file.parent for file in files])
     for file in files:
         whole.update(os.path.relpath(file, folder).encode())
         with file.open("rb") as stream:
             whole.update(hashlib.file_digest(stream, "blake2b").digest())
-    write_atomically(kept, lambda path: path.write_text(whole.hexdigest()))
+    write_atomically(cached, lambda path: path.write_text(whole.hexdigest()))
     return whole.hexdigest()

@@ -7,7 +7,7 @@ import os
 import pytest
 
 import headwater as hw
-from headwater.registry.identity import _modules, code_of, digest, digest_files
+from headwater.registry.identity import code_of, digest, digest_files
 
 CODE = '''"""{doc}"""
 import headwater as hw
@@ -81,14 +81,88 @@ def test_what_a_task_type_draws_is_no_other_measurement(tmp_path):
     assert first != code("other_loss", "return red", "red = 1", "loss = 2")
 
 
-def test_modules_that_import_each_other_have_a_fingerprint(tmp_path):
-    package = tmp_path / "lab"
-    package.mkdir()
-    (package / "__init__.py").write_text("")
-    (package / "one.py").write_text("from lab import two\ndef f():\n    return 1\n")
-    (package / "two.py").write_text("from . import one\nimport json\n")
-    names = {name for name, _ in _modules(str(package / "one.py"), ())}
-    assert names == {"one.py", "two.py"}
+def write_package(root, files):
+    """Write files by path, and an ``__init__.py`` in every folder between them and the root."""
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        for folder in path.parents:
+            if folder == root:
+                break
+            if not (folder / "__init__.py").exists():
+                (folder / "__init__.py").write_text("")
+
+
+def code_in(path, function="f"):
+    space: dict = {}
+    exec(compile(path.read_text().replace("from . ", "pass #"), str(path), "exec"), space)
+    return code_of(space[function])
+
+
+F = "def f():\n    return 1\n"
+
+
+def test_modules_that_import_each_other_both_count(tmp_path):
+    def code(name, other):
+        two = f"from . import one\nimport json\nX = {other}\n"
+        write_package(
+            tmp_path / name,
+            {
+                "lab/one.py": "def f():\n    from lab import two\n    return two\n",
+                "lab/two.py": two,
+            },
+        )
+        return code_in(tmp_path / name / "lab/one.py")
+
+    assert code("a", 1) == code("b", 1) != code("c", 2)
+
+
+def test_imports_do_not_count_but_for_the_real_names_of_what_is_used(tmp_path):
+    def code(text):
+        path = tmp_path / f"{digest(text)}.py"
+        path.write_text(text)
+        return code_in(path)
+
+    assert code(F) == code(f"import json\nfrom math import pi as p\n{F}")
+    for_types = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import json\n"
+    assert code(F) == code(for_types + F)
+    uses = "def f():\n    return g(1)\n"
+    first = code("from math import sin as g\n" + uses)
+    assert first == code("import json\nfrom cmath import sin as g\n" + uses)
+    assert first != code("from math import cos as g\n" + uses)
+
+
+def test_modules_go_by_their_names_wherever_their_files_lie(tmp_path):
+    plugins = {
+        "plugins/own/helper.py": "X = 1\n",
+        "plugins/a.py": "def f():\n    from headwater.plugins.own import helper\n    return helper\n",
+    }
+    site, checkout = tmp_path / "site", tmp_path / "checkout"
+    write_package(site, {f"headwater/{name}": text for name, text in plugins.items()})
+    write_package(checkout, plugins | {"headwater/registry.py": "Y = 1\n"})
+    (checkout / "headwater/plugins").symlink_to("../plugins")
+    installed = code_in(site / "headwater/plugins/a.py")
+    assert installed == code_in(checkout / "headwater/plugins/a.py")
+    helper = checkout / "plugins/own/helper.py"
+    (checkout / "plugins/own/helper").mkdir()
+    helper.rename(checkout / "plugins/own/helper/__init__.py")  # the same module, another file
+    path = checkout / "headwater/plugins/a.py"
+    os.utime(path, ns=(1, 1))
+    assert installed == code_in(path)
+    (checkout / "plugins/own/helper/__init__.py").write_text("X = 2\n")
+    os.utime(path, ns=(2, 2))
+    assert installed != code_in(path)
+
+
+def test_a_plugin_does_not_change_with_the_rest_of_the_house(tmp_path):
+    def code(name, room):
+        own = "def f():\n    from headwater.registry import names\n    return names\n"
+        files = {"headwater/plugins/a.py": own, "headwater/registry/names.py": room}
+        write_package(tmp_path / name, files)
+        return code_in(tmp_path / name / "headwater/plugins/a.py")
+
+    assert code("one", "X = 1\n") == code("two", "X = 2\n")
 
 
 def test_a_function_without_a_file_has_a_fingerprint_too():

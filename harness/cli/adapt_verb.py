@@ -101,29 +101,28 @@ def command(
 
 
 def values_table(saved: SavedNetwork) -> Table:
-    """Validation and test with their intervals; notes on the file and how to load it."""
+    """Return the metric on validation and test with intervals; notes say how to load the file."""
     from headwater.leaderboard.show.tables import Column, Table
     from headwater.registry import directed
 
-    facts = saved.facts
+    def interval(bounds: tuple[float | None, float | None]) -> str:
+        low, high = bounds
+        return "" if low is None or high is None else f"[{low:.3f}, {high:.3f}]"
+
     columns = [
         Column("split", rank=0),
         Column("metric", show=lambda metric: directed(metric, saved.values[0].sign), rank=0),
         Column("value", show=".3f", rank=0),
-        Column(
-            "between",
-            "95 %",
-            lambda pair: f"[{pair[0]:.3f}, {pair[1]:.3f}]" if None not in pair else "",
-            rank=0,
-            only="text",
-        ),
+        Column("between", "95 %", interval, rank=0, only="text"),
         Column("low", only="data"),
         Column("high", only="data"),
         Column("images", show=",d", rank=0),
     ]
     rows = [
-        [v.split, v.metric, v.value, (v.low, v.high), v.low, v.high, v.images] for v in saved.values
+        [row.split, row.metric, row.value, (row.low, row.high), row.low, row.high, row.images]
+        for row in saved.values
     ]
+    facts = saved.facts
     title = f"{facts.adaptation} · {facts.train_images:,} images · seed {facts.seed}"
     return Table(title, columns, rows, list(_notes(saved)))
 
@@ -135,10 +134,11 @@ def _notes(saved: SavedNetwork) -> Iterator[str]:
         took = f", trained in {saved.seconds:.0f} s" if saved.seconds else ""
         yield f"{epochs}{took}; it was chosen on validation, whose value is therefore a little high"
     yield from saved.flaws
-    what = f"{f'{saved.width}, ' if saved.width else ''}{facts.image_size} px, {saved.path.stat().st_size / 1e6:.1f} MB"
-    yield (
-        f"saved {saved.path} ({what}), read back and checked on test images"
-        if saved.new
-        else f"{saved.path} ({what}) was there already"
-    )
+    megabytes = saved.path.stat().st_size / 1e6
+    parts = [saved.width, f"{facts.image_size} px", f"{megabytes:.1f} MB"]
+    size = ", ".join(part for part in parts if part)
+    if saved.new:
+        yield f"saved {saved.path} ({size}), read back and checked on test images"
+    else:
+        yield f"{saved.path} ({size}) was there already"
     yield f'use: model = headwater.load_adapted("{saved.path}"); model.predict(["photo.jpg"])'

@@ -10,8 +10,8 @@ import click
 
 from headwater.harness.cli.cards import cards_named, report_problems, type_and_metric
 from headwater.harness.cli.options import format_option, plugin_option
-from headwater.harness.cli.recorded_job import draw_jobs, is_job, print_job
 from headwater.harness.cli.store_option import store_option, store_to_read
+from headwater.harness.cli.stored_jobs import draw_jobs, is_job, print_job
 from headwater.harness.cli.verb import option, verb
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def command(
     if picture is not None:
         file = _picture_file(picture)
         _check_jobs(names)
-        draw_jobs(Store(store_to_read(store)), names, plugins, file, images)
+        draw_jobs(Store(store_to_read(store)), names, plugins, file=file, images=images)
         return
     registry = None
     for name in names:

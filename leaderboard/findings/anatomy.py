@@ -1,4 +1,4 @@
-"""F10 to F12: what the analyses of trained networks show (headwater analyse)."""
+"""Findings F10 to F12, on the analyses of trained networks (``headwater analyse``)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _COORDINATES = [*SETTING, "seed", "job"]
-_FEWEST = 3
+_MIN_POINTS = 3
 """A rank correlation of two points is 1 or -1 whatever they are."""
 
 
@@ -48,7 +48,7 @@ def _f10(evidence: FindingRows) -> list[FindingPart]:
             lacking=lacking,
         ),
         mean_part(
-            _rank_correlations(shuffle, ["block"], "advantage_abs"),
+            _rank_correlations(shuffle, "block", "advantage_abs"),
             "rho",
             "the coarser, the larger",
             "ρ(block size, advantage)",
@@ -59,7 +59,11 @@ def _f10(evidence: FindingRows) -> list[FindingPart]:
 
 
 def _by_job(rows: pd.DataFrame) -> pd.DataFrame:
-    """One row an analysis: its mean advantage over block sizes smaller than the image, and what the intact image has beyond that."""
+    """Return one row an analysis: its mean advantage on shuffled images, and what goes with shape.
+
+    ``shuffled`` is the mean over block sizes smaller than the image, ``shrinkage`` the advantage on
+    the intact image less that.
+    """
     intact = rows["intact"].astype(bool)
     shuffled = (
         rows[~intact].groupby(_COORDINATES, dropna=False)[["advantage_abs", "advantage_rel"]].mean()
@@ -76,18 +80,23 @@ def _by_job(rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _rank_correlations(rows: pd.DataFrame, along: list[str], value: str) -> pd.DataFrame:
-    """One row an analysis: Spearman's ``rho`` of a value with what it goes along; NaN for fewer than three points or a constant."""
+def _rank_correlations(rows: pd.DataFrame, along: str, value: str) -> pd.DataFrame:
+    """Return one row an analysis: Spearman's ``rho`` of a value with a coordinate.
+
+    NaN for fewer than three points, or where either is constant.
+    """
     import pandas as pd
     from scipy.stats import spearmanr
 
-    found = []
+    correlations = []
     for key, part in rows.groupby(_COORDINATES, dropna=False):
-        told = len(part) >= _FEWEST and part[along[0]].nunique() > 1 and part[value].nunique() > 1
-        found.append(
-            [*key, float(spearmanr(part[along[0]], part[value]).statistic) if told else np.nan]
-        )
-    return pd.DataFrame(found, columns=[*_COORDINATES, "rho"])
+        places, values = part[along], part[value]
+        varies = places.nunique() > 1 and values.nunique() > 1
+        rho = np.nan
+        if varies and len(part) >= _MIN_POINTS:
+            rho = float(spearmanr(places, values).statistic)
+        correlations.append([*key, rho])
+    return pd.DataFrame(correlations, columns=[*_COORDINATES, "rho"])
 
 
 def _f11(evidence: FindingRows) -> list[FindingPart]:
@@ -136,7 +145,7 @@ def _f12(evidence: FindingRows) -> list[FindingPart]:
     depth = "ρ(depth, drop) in {}"
     return [
         mean_part(
-            _rank_correlations(transferred, ["depth"], "drop"),
+            _rank_correlations(transferred, "depth", "drop"),
             "rho",
             "the later the module, the more critical",
             depth.format("P-T"),
@@ -152,7 +161,7 @@ def _f12(evidence: FindingRows) -> list[FindingPart]:
             above=HALF,
         ),
         mean_part(
-            _rank_correlations(scratch, ["depth"], "drop"),
+            _rank_correlations(scratch, "depth", "drop"),
             "rho",
             "in the scratch network",
             depth.format("RI-T"),
@@ -163,7 +172,10 @@ def _f12(evidence: FindingRows) -> list[FindingPart]:
 
 
 def _head_first(rows: pd.DataFrame) -> pd.Series:
-    """For each target the share of its settings where the head's drop, seeds averaged, is larger than every other module's."""
+    """Return for each target the share of its settings in which the head is the most critical.
+
+    Drops are averaged over seeds first.
+    """
     keys = [*SETTING, "source"]
     drops = rows.groupby([*keys, "module", "head"], dropna=False)["drop"].mean().reset_index()
     head = drops[drops["head"].astype(bool)].groupby(keys, dropna=False)["drop"].max()

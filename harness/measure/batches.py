@@ -1,4 +1,4 @@
-"""Batches: rows of mapped uint8 images become normalised float tensors on the device."""
+"""Turn rows of mapped uint8 images into normalised float batches on the device."""
 
 from __future__ import annotations
 
@@ -17,49 +17,62 @@ from headwater.registry import Batch, SourceModel
 Augment = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
 """(images (B, 3, S, S), targets (B, ...), generator) -> both, of the same shapes."""
 
+MAX_CHANNEL = 255
+"""White in uint8; means and deviations of sources are given on a scale from 0 to 1."""
+
 
 @dataclass(frozen=True)
 class Batches:
-    """Serves one split to one source: its own mean and standard deviation, the device's memory layout."""
+    """Serves one split to one source: normalised by the source's mean and deviation, in the device's memory layout."""
 
     split: PreparedSplit
     source: SourceModel
     device: Device
 
     def images(self, rows: np.ndarray) -> Tensor:
-        """(B, 3, S, S) float32, normalised; channels-last, which is how the cache lies on disk."""
-        pixels = torch.from_numpy(self.split.images[rows]).to(self.device.name, non_blocking=True)
-        mean, std = (
-            torch.tensor(values, device=self.device.name) * 255
-            for values in (self.source.mean, self.source.std)
-        )
+        """Return normalised images (B, 3, S, S) float32; channels-last, which is how the cache lies on disk."""
+        device = self.device.name
+        pixels = torch.from_numpy(self.split.images[rows]).to(device, non_blocking=True)
+        mean = torch.tensor(self.source.mean, device=device) * MAX_CHANNEL
+        std = torch.tensor(self.source.std, device=device) * MAX_CHANNEL
         return pixels.float().sub_(mean).div_(std).permute(0, 3, 1, 2)
 
     def targets(self, rows: np.ndarray) -> Tensor:
+        """Return encoded targets (B, ...)."""
         return torch.from_numpy(self.split.targets[rows]).to(self.device.name, non_blocking=True)
 
     def shuffled(
         self, rows: np.ndarray, size: int, generator: torch.Generator, augment: Augment | None
     ) -> Iterator[Batch]:
-        """One epoch in random order. A last batch of one joins the one before: batch norm needs two."""
-        order = rows[torch.randperm(len(rows), generator=generator).numpy()]
-        for chunk in _chunks(order, size):
-            images, targets = self.images(chunk), self.targets(chunk)
+        """Yield one epoch of batches in random order.
+
+        A last batch of one image joins the batch before it: batch norm needs two.
+
+        Args:
+            rows: The images, by row of the split.
+            size: Images in a batch.
+            generator: Draws the order, then the augmentation of each batch in turn.
+            augment: Applied to each batch; None for none.
+        """
+        permutation = torch.randperm(len(rows), generator=generator)
+        order = rows[permutation.numpy()]
+        steps = steps_per_epoch(len(order), size)
+        for step in range(steps):
+            is_last = step == steps - 1
+            chunk = order[step * size :] if is_last else order[step * size : (step + 1) * size]
+            images = self.images(chunk)
+            targets = self.targets(chunk)
             if augment:
                 images, targets = augment(images, targets, generator)
             yield Batch(images, targets, torch.from_numpy(chunk))
 
     def in_order(self, rows: np.ndarray, size: int) -> Iterator[Tensor]:
+        """Yield the images of these rows, ``size`` at once, in their order."""
         for start in range(0, len(rows), size):
             yield self.images(rows[start : start + size])
 
 
 def steps_per_epoch(count: int, size: int) -> int:
-    return max(1, math.ceil(count / size) - (count % size == 1 and count > 1))
-
-
-def _chunks(order: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    steps = steps_per_epoch(len(order), size)
-    for step in range(steps):
-        end = len(order) if step == steps - 1 else (step + 1) * size
-        yield order[step * size : end]
+    """Return the number of batches that ``shuffled`` makes of ``count`` images."""
+    ends_on_a_single = count % size == 1 and count > 1
+    return max(1, math.ceil(count / size) - ends_on_a_single)

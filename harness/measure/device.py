@@ -1,4 +1,4 @@
-"""Devices: where a job runs, and what that device does best."""
+"""Choose the device that a job runs on, and set it up."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ class Device:
 
     @classmethod
     def pick(cls, threads: int) -> Device:
+        """Return the GPU where there is one, else the CPU with so many threads."""
         return cls("cuda" if torch.cuda.is_available() else "cpu", threads)
 
     def apply_settings(self) -> None:
-        """Apply process-wide settings. Bits depend on the number of threads, so it is fixed per cell."""
+        """Apply process-wide settings. Results depend on the number of threads bit by bit, so it is fixed per cell."""
         torch.set_num_threads(self.threads)
         if self.name == "cpu":
             torch.use_deterministic_algorithms(True, warn_only=True)
@@ -34,25 +35,27 @@ class Device:
             torch.set_float32_matmul_precision("high")
 
     def place(self, network: nn.Module) -> nn.Module:
-        """On the device, weights channels-last: convolutions are up to twice as fast so, on CPUs too."""
+        """Move a network to the device, weights channels-last.
+
+        Convolutions are up to twice as fast in this layout, on CPUs too.
+        """
         return network.to(self.name, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @contextlib.contextmanager
     def precision(self) -> Iterator[None]:
-        """bfloat16 where the device has it; float32 on a CPU, whose bits are to be the same everywhere."""
-        with torch.autocast(
-            self.name,
-            dtype=torch.bfloat16,
-            enabled=self.name == "cuda" and torch.cuda.is_bf16_supported(),
-        ):
+        """Compute in bfloat16 where the device has it; in float32 on a CPU, whose bits are to be the same everywhere."""
+        has_bfloat16 = self.name == "cuda" and torch.cuda.is_bf16_supported()
+        with torch.autocast(self.name, dtype=torch.bfloat16, enabled=has_bfloat16):
             yield
 
     def peak_memory_mb(self) -> float:
+        """Return the most memory in use since the last reset, in MiB: of the GPU, or of the whole process."""
         if self.name == "cuda":
             return torch.cuda.max_memory_allocated() / 2**20
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
     def reset_peak_memory(self) -> None:
+        """Start the GPU's peak anew; the process's cannot be reset."""
         if self.name == "cuda":
             torch.cuda.reset_peak_memory_stats()
 

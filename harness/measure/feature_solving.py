@@ -1,9 +1,14 @@
-"""Cells on frozen features: a file read, and one solve for all the sizes and seeds of a source and a task."""
+"""Solve cells on frozen features: one read of the features and one call for all sizes and seeds of a source and a task.
+
+The cells of a bundle share the pool of features (N, D) and differ in the rows that they train and validate on. So the
+adaptation is called once with all of them and can solve them in step. The solutions come back in the order of the
+cells; each predicts on the test features and on its own validation rows.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,50 +22,67 @@ from headwater.registry import Features, Solution
 from headwater.registry.errors import BadPlugin, NotApplicable
 
 
+@dataclass(frozen=True)
+class _FeatureArrays:
+    """The features of all training images (N, D) and of all test images, float32, mapped."""
+
+    pool: np.ndarray
+    test: np.ndarray
+
+
 def solve(bundle: Bundle, bench: Workbench, report: ReportProgress) -> list[JobResult | Exception]:
-    """What became of each of a bundle's cells, in its order. A subset that the task cannot fill concerns its cell alone, and so
-    does a solution that cannot be measured; what the adaptation raises is raised, and concerns them all."""
-    cells = [_cell(job, bench) for job in bundle]
-    there = [cell for cell in cells if isinstance(cell, LoadedCell)]
-    if not there:
+    """Solve a bundle's cells; return the result or the error of each, in the bundle's order.
+
+    A subset that the task cannot fill is the error of its cell alone, and so is a solution that cannot be measured.
+
+    Raises:
+        Exception: What the adaptation raises: it concerns all cells.
+    """
+    cells = [_load_or_error(job, bench) for job in bundle]
+    loaded = [cell for cell in cells if isinstance(cell, LoadedCell)]
+    if not loaded:
         return [cell for cell in cells if isinstance(cell, NotApplicable)]
-    pool, test = (_features(there[0], split, bench) for split in ("train", "test"))
-    solved = iter(_solutions(there, pool))
-
-    def settled(cell: LoadedCell | NotApplicable) -> JobResult | Exception:
+    features = _FeatureArrays(
+        pool=_load_features(loaded[0], "train", bench),
+        test=_load_features(loaded[0], "test", bench),
+    )
+    solutions = iter(_solutions(loaded, features.pool))
+    results: list[JobResult | Exception] = []
+    for cell in cells:
         if isinstance(cell, NotApplicable):
-            return cell
-        report(0, 0, float("nan"), 0)  # a run that is being ended is heeded here
+            results.append(cell)
+            continue
+        # There is nothing to report; this is where a run that is being ended is noticed.
+        report(0, 0, float("nan"), 0)
         try:
-            return _measured(cell, next(solved), pool, test, bench)
+            results.append(_measure(cell, next(solutions), features, bench))
         except Exception as error:
-            return error
+            results.append(error)
+    return results
 
-    return [settled(cell) for cell in cells]
 
-
-def _cell(job: Job, bench: Workbench) -> LoadedCell | NotApplicable:
+def _load_or_error(job: Job, bench: Workbench) -> LoadedCell | NotApplicable:
     try:
         return load_cell(job, bench)
     except NotApplicable as error:
         return error
 
 
-def _features(cell: LoadedCell, split: str, bench: Workbench) -> np.ndarray:
-    """(N, D) float32, mapped."""
+def _load_features(cell: LoadedCell, split: str, bench: Workbench) -> np.ndarray:
     assert cell.job.features is not None, (
         "the planner gives every cell on features a job that extracts them"
     )
-    features: np.ndarray = np.load(bench.files.features(cell.job.features, split), mmap_mode="r")
+    path = bench.files.features(cell.job.features, split)
+    features: np.ndarray = np.load(path, mmap_mode="r")
     return features.view(np.ndarray)
 
 
 def _solutions(cells: Sequence[LoadedCell], pool: np.ndarray) -> Sequence[Solution]:
+    """Call the adaptation with all cells; raises BadPlugin where it does not return a solution for each."""
     card = cells[0].card
-    solutions = card.solutions([_shown(cell, pool) for cell in cells], **cells[0].options)
-    if not isinstance(solutions, Sequence) or not all(
-        isinstance(solution, Solution) for solution in solutions
-    ):
+    solutions = card.solutions([_features_of(cell, pool) for cell in cells], **cells[0].options)
+    is_list = isinstance(solutions, Sequence)
+    if not is_list or not all(isinstance(solution, Solution) for solution in solutions):
         raise BadPlugin(
             f"{card.name} returned a {type(solutions).__name__}, not a list of Solutions",
             subject=card.name,
@@ -73,40 +95,43 @@ def _solutions(cells: Sequence[LoadedCell], pool: np.ndarray) -> Sequence[Soluti
     return solutions
 
 
-def _shown(cell: LoadedCell, pool: np.ndarray) -> Features:
+def _features_of(cell: LoadedCell, pool: np.ndarray) -> Features:
+    """Return a cell as the adaptation sees it."""
     record = cell.job.record
+
+    def quality(scores: np.ndarray, targets: np.ndarray) -> float:
+        return record.sign * _metrics(cell, scores, targets)[record.metric]
+
     return Features(
         pool=pool,
         targets=cell.prepared.train.targets,
         train_rows=cell.chosen.train,
         validation_rows=cell.chosen.validation,
         outputs=cell.prepared.outputs,
-        measure=lambda scores, targets: record.sign * _values(cell, scores, targets)[record.metric],
+        measure=quality,
         task_type=cell.task.type,
     )
 
 
-def _values(cell: LoadedCell, scores: np.ndarray, targets: np.ndarray) -> Mapping[str, float]:
-    return cell.task_type.methods.measure(
-        torch.from_numpy(np.ascontiguousarray(scores)).float(), torch.from_numpy(targets)
-    )
+def _metrics(cell: LoadedCell, scores: np.ndarray, targets: np.ndarray) -> Mapping[str, float]:
+    outputs = torch.from_numpy(np.ascontiguousarray(scores)).float()
+    return cell.task_type.methods.measure(outputs, torch.from_numpy(targets))
 
 
-def _measured(
-    cell: LoadedCell, solution: Solution, pool: np.ndarray, test: np.ndarray, bench: Workbench
+def _measure(
+    cell: LoadedCell, solution: Solution, features: _FeatureArrays, bench: Workbench
 ) -> JobResult:
-    rows, targets = cell.chosen.validation, cell.prepared.train.targets
-    on_test, on_validation = solution.predict(test), solution.predict(pool[rows])
-    validated, tested = (
-        _values(cell, on_validation, targets[rows]),
-        _values(cell, on_test, cell.prepared.test.targets),
-    )
-    choice: dict[str, Any] = dict(solution.choice)
+    """Measure a solution on validation and test, and keep its predictions."""
+    rows = cell.chosen.validation
+    on_test = solution.predict(features.test)
+    on_validation = solution.predict(features.pool[rows])
+    validated = _metrics(cell, on_validation, cell.prepared.train.targets[rows])
+    tested = _metrics(cell, on_test, cell.prepared.test.targets)
     return JobResult(
         metrics=(*measurements("validation", validated), *measurements("test", tested)),
         train_images=len(cell.chosen),
         artifacts=keep_predictions(
             cell.job, bench, torch.from_numpy(on_test), torch.from_numpy(on_validation)
         ),
-        choice=choice,
+        choice=dict(solution.choice),
     )

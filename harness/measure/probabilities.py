@@ -1,4 +1,4 @@
-"""Source probabilities: what a source's own classifier says of another task's images."""
+"""Get source probabilities: the outputs of a source's own classifier on another task's images."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from headwater.registry import SourceModel
 
 
 class SourceWithClassifier(nn.Module):
-    """(B, 3, H, W) images -> (B, D + Cs): features, and beside them the probabilities of the source's own classes.
+    """Maps images (B, 3, H, W) to features and, beside them, the probabilities of the source's own classes: (B, D + Cs).
 
-    ``heads``: linear classifiers on the features, each given the same weight, so that a joint chain's classes are those of all its
-    tasks; none: the classifier is the network's own, or there is none.
+    Args:
+        network: The source's network. Its own classifier is used where ``heads`` is empty and it has one.
+        heads: Linear classifiers on the features, each given the same weight, so that a joint chain's classes are
+            those of all its tasks.
     """
 
     def __init__(self, network: nn.Module, heads: list[nn.Linear] | None = None) -> None:
@@ -26,7 +28,7 @@ class SourceWithClassifier(nn.Module):
         self.network = network
         self.heads = nn.ModuleList(heads or [])
         self.width = 0
-        """D, known once it has looked."""
+        """D; known after the first batch."""
 
     def forward(self, images: Tensor) -> Tensor:
         maps = self.network.forward_features(images)  # type: ignore[operator]
@@ -42,23 +44,33 @@ class SourceWithClassifier(nn.Module):
         return []
 
 
-def looking(source: SourceModel, job: Job, bench: Workbench) -> SourceWithClassifier:
-    """The source with its classifier, where it has one: for a chain those that its own training left.
+def load_with_classifier(source: SourceModel, job: Job, bench: Workbench) -> SourceWithClassifier:
+    """Load a job's source with its classifier, where it has one.
 
-    Any other source has one where ``build(head=True)`` builds it. That of a random network has learned nothing, and is left out.
+    A chain's classifiers are those that its own training left. Any other source has one where ``build(head=True)``
+    builds it. The classifier of a random network has learned nothing, and is left out.
     """
-    if job.checkpoint or source.random or "head" not in inspect.signature(source.build).parameters:
-        heads = classifiers(bench.files.heads(job.checkpoint)) if job.checkpoint else []
+    if job.checkpoint:
+        heads = classifiers(bench.files.heads(job.checkpoint))
         return SourceWithClassifier(bench.backbone(source, job)[0].network, heads)
+    if source.random or "head" not in inspect.signature(source.build).parameters:
+        return SourceWithClassifier(bench.backbone(source, job)[0].network)
     return SourceWithClassifier(source.network(job.image_size, head=True))
 
 
 def classifiers(path: Path) -> list[nn.Linear]:
-    """The linear classifiers of a chain's tasks, in the order of the tasks; those of other types are left out."""
+    """Read the linear classifiers of a chain's tasks, in the order of the tasks.
+
+    Heads of tasks of other types are left out.
+
+    Args:
+        path: The heads' safetensors file, with the type of each task in its header.
+    """
     from safetensors import safe_open
 
     with safe_open(path, "pt") as file:
-        state = {name: cast(Tensor, file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
+        names = list(file.keys())
+        state = {name: cast(Tensor, file.get_tensor(name)) for name in names}
         types = file.metadata() or {}
     heads = []
     for index in range(len(types)):

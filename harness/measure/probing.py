@@ -1,4 +1,13 @@
-"""Probes: the places of a dense task's images whose features are scored, few enough, and the same for every source."""
+"""Choose the places of a dense task's images whose features are scored, the same for every source.
+
+Places are thinned twice, by fixed draws, so that every source is asked the same:
+
+1. At most one place in each cell of the deepest map. Places in one cell have the same features: repeated rows count
+   as evidence that is not there, and a cross-validation would find its test rows among its training rows. It is one a
+   cell and not one a class and cell, or a row's nearest neighbour would be itself, of another class. That an image's
+   classes are probed alike already gives each of them its share of the cells.
+2. At most so many of each class, or in all where labels are no classes, so that estimators take seconds.
+"""
 
 from __future__ import annotations
 
@@ -18,15 +27,22 @@ MAX_PLACES = 4000
 
 
 def probe_of(task: Task, task_type: TaskType, prepared: Prepared, rows: np.ndarray) -> Probe:
-    """What is scored of these rows of the train split, ``image`` counting from the first of them.
+    """Return what is scored of some images: labels and, where the task type names any, places.
 
-    Of places, one in each cell of the deepest map, of these at most ``MAX_PIXELS_PER_CLASS`` of each class, or ``MAX_PLACES`` where labels are no classes,
-    drawn by a seed of their own, so that every source is asked the same. Raises NotApplicable where no place has a label, BadPlugin for
-    what is no probe of these images.
+    Args:
+        task: The task.
+        task_type: Its type; ``probed_as`` says what its labels are.
+        prepared: Its data.
+        rows: Rows of the train split; ``image`` of the probe counts from the first of them.
+
+    Raises:
+        NotApplicable: None of the images has a label.
+        BadPlugin: The task type returned no probe of these images.
     """
     targets = prepared.train.targets
-    given = task_type.methods.probe(targets if len(rows) == len(targets) else targets[rows])
-    probe = _checked(given, task_type, len(rows))
+    is_all = len(rows) == len(targets)
+    probe = task_type.methods.probe(targets if is_all else targets[rows])
+    probe = _checked(probe, task_type, len(rows))
     if not len(probe.labels):
         raise NotApplicable(
             f"{task.name}: none of its {len(rows):,} images has anything to score",
@@ -34,28 +50,28 @@ def probe_of(task: Task, task_type: TaskType, prepared: Prepared, rows: np.ndarr
         )
     if probe.places is None:
         return probe
-    return _few(
-        _apart(probe, prepared.train.images.shape[1] // STRIDES[-1]),
-        task_type.probed_as == "classification",
-    )
+    cells = prepared.train.images.shape[1] // STRIDES[-1]
+    has_classes = task_type.probed_as == "classification"
+    return _limited(_one_per_cell(probe, cells), has_classes)
 
 
 def _checked(probe: Probe | None, task_type: TaskType, images: int) -> Probe:
-    def broken(what: str) -> BadPlugin:
-        return BadPlugin(
-            f"{task_type.name}.probe {what}", subject=task_type.name, hint="See hw.Probe."
-        )
+    """Return a plugin's probe of so many images; raises BadPlugin where it breaks the contract."""
+
+    def broken(problem: str) -> BadPlugin:
+        message = f"{task_type.name}.probe {problem}"
+        return BadPlugin(message, subject=task_type.name, hint="See hw.Probe.")
 
     if not isinstance(probe, Probe):
         raise broken(
-            f"returned a {type(probe).__name__}, though its card says probed_as={task_type.probed_as!r}"
+            f"returned a {type(probe).__name__}, "
+            f"though its card says probed_as={task_type.probed_as!r}"
         )
-    count, image = len(probe.labels), np.asarray(probe.image)
-    if image.shape != (count,) or (
-        count and not (image[0] >= 0 and image[-1] < images and (np.diff(image) >= 0).all())
-    ):
+    count = len(probe.labels)
+    if not _is_ascending(np.asarray(probe.image), count, images):
         raise broken(
-            f"does not say in ascending order which of {images:,} images each of its {count:,} labels is of"
+            f"does not say in ascending order which of {images:,} images "
+            f"each of its {count:,} labels is of"
         )
     if probe.places is None:
         return probe
@@ -64,56 +80,65 @@ def _checked(probe: Probe | None, task_type: TaskType, images: int) -> Probe:
     places = np.asarray(probe.places)
     if places.shape != (count, 2) or not ((places >= 0) & (places <= 1)).all():
         raise broken(
-            f"has places of shape {places.shape}, or outside of the image; wanted are {count:,} (x, y) from 0 to 1"
+            f"has places of shape {places.shape}, or outside of the image; "
+            f"wanted are {count:,} (x, y) from 0 to 1"
         )
     return probe
 
 
-def _apart(probe: Probe, cells: int) -> Probe:
-    """One of the places in each of an image's ``cells`` × ``cells``, any of them.
+def _is_ascending(image: np.ndarray, count: int, images: int) -> bool:
+    """Return whether there is an image for each label, in ascending order and none out of range."""
+    if image.shape != (count,):
+        return False
+    if not count:
+        return True
+    return bool(image[0] >= 0 and image[-1] < images and (np.diff(image) >= 0).all())
 
-    Places in one cell have the same features: rows that are repeated count as evidence that is not there, and a cross-validation finds
-    them again among those that it learned from. Nor is there one for each class: a row's nearest neighbour would be itself, of another
-    class. That an image's classes are probed alike already gives each of them its share of the cells.
-    """
+
+def _one_per_cell(probe: Probe, cells: int) -> Probe:
+    """Keep one random place in each of an image's ``cells`` × ``cells``."""
     assert probe.places is not None, "only places share cells"
     order = np.random.default_rng(0).permutation(len(probe.labels))
     rows, columns = cells_at(probe.places, cells, cells)
-    at = (probe.image * cells + rows) * cells + columns
-    return _only(probe, np.sort(order[np.unique(at[order], return_index=True)[1]]))
+    cell = (probe.image * cells + rows) * cells + columns
+    # Of each cell, unique returns the first place in the random order.
+    _, first = np.unique(cell[order], return_index=True)
+    return _rows_of_probe(probe, np.sort(order[first]))
 
 
-def _few(probe: Probe, has_classes: bool) -> Probe:
-    random, everything = np.random.default_rng(0), np.arange(len(probe.labels))
-    if has_classes:
-        labels = np.asarray(probe.labels).reshape(-1)
-        kept = np.sort(
-            np.concatenate(
-                [
-                    draw(np.flatnonzero(labels == label), MAX_PIXELS_PER_CLASS, random)
-                    for label in np.unique(labels)
-                ]
-            )
-        )
-    else:
-        kept = draw(everything, MAX_PLACES, random)
-    return _only(probe, kept)
+def _limited(probe: Probe, has_classes: bool) -> Probe:
+    """Keep at most ``MAX_PIXELS_PER_CLASS`` places of each class, or ``MAX_PLACES`` where labels are no classes."""
+    random = np.random.default_rng(0)
+    if not has_classes:
+        return _rows_of_probe(probe, draw(np.arange(len(probe.labels)), MAX_PLACES, random))
+    labels = np.asarray(probe.labels).reshape(-1)
+    drawn = [
+        draw(np.flatnonzero(labels == label), MAX_PIXELS_PER_CLASS, random)
+        for label in np.unique(labels)
+    ]
+    return _rows_of_probe(probe, np.sort(np.concatenate(drawn)))
 
 
-def _only(probe: Probe, kept: np.ndarray) -> Probe:
-    places = None if probe.places is None else probe.places[kept]
-    return replace(probe, labels=probe.labels[kept], image=probe.image[kept], places=places)
+def _rows_of_probe(probe: Probe, rows: np.ndarray) -> Probe:
+    places = None if probe.places is None else probe.places[rows]
+    return replace(probe, labels=probe.labels[rows], image=probe.image[rows], places=places)
 
 
 def features_at(probe: Probe, looks: Iterable[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-    """(M, D) features of a probe's places: of each the cell that it lies in.
+    """Return the features of a probe's places: of each place those of the cell that it lies in.
 
-    ``looks``: batches of (B,) images, ascending and with all that the probe names, and their maps (B, D, h, w).
+    Args:
+        probe: With M places.
+        looks: Batches of images (B,), ascending and with all that the probe names, and their maps (B, D, h, w).
+
+    Returns:
+        (M, D).
     """
     assert probe.places is not None, "else features are pooled"
-    found = []
+    features = []
     for images, maps in looks:
         first, last = np.searchsorted(probe.image, [images[0], images[-1] + 1])
         rows, columns = cells_at(probe.places[first:last], *maps.shape[2:])
-        found.append(maps[np.searchsorted(images, probe.image[first:last]), :, rows, columns])
-    return np.concatenate(found)
+        position = np.searchsorted(images, probe.image[first:last])
+        features.append(maps[position, :, rows, columns])
+    return np.concatenate(features)

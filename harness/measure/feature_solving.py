@@ -7,7 +7,7 @@ cells; each predicts on the test features and on its own validation rows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,7 @@ from headwater.harness.measure.workbench import JobResult, ReportProgress, Workb
 from headwater.harness.planning.bundle import Bundle
 from headwater.harness.planning.job import Job
 from headwater.registry import Features, Solution
-from headwater.registry.errors import BadPlugin, NotApplicable
+from headwater.registry.errors import NotApplicable
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,8 @@ def solve(bundle: Bundle, bench: Workbench, report: ReportProgress) -> list[JobR
     A subset that the task cannot fill is the error of its cell alone, and so is a solution that cannot be measured.
 
     Raises:
-        Exception: What the adaptation raises: it concerns all cells.
+        BadPlugin: The adaptation does not return a solution for each cell.
+        Exception: What the adaptation itself raises: it concerns all cells.
     """
     cells = [_load_or_error(job, bench) for job in bundle]
     loaded = [cell for cell in cells if isinstance(cell, LoadedCell)]
@@ -46,7 +47,8 @@ def solve(bundle: Bundle, bench: Workbench, report: ReportProgress) -> list[JobR
         pool=_load_features(loaded[0], "train", bench),
         test=_load_features(loaded[0], "test", bench),
     )
-    solutions = iter(_solutions(loaded, features.pool))
+    visible = [_features_of(cell, features.pool) for cell in loaded]
+    solutions = iter(loaded[0].card.solutions(visible, **loaded[0].options))
     results: list[JobResult | Exception] = []
     for cell in cells:
         if isinstance(cell, NotApplicable):
@@ -75,24 +77,6 @@ def _load_features(cell: LoadedCell, split: str, bench: Workbench) -> np.ndarray
     path = bench.files.features(cell.job.features, split)
     features: np.ndarray = np.load(path, mmap_mode="r")
     return features.view(np.ndarray)
-
-
-def _solutions(cells: Sequence[LoadedCell], pool: np.ndarray) -> Sequence[Solution]:
-    """Call the adaptation with all cells; raises BadPlugin where it does not return a solution for each."""
-    card = cells[0].card
-    solutions = card.solutions([_features_of(cell, pool) for cell in cells], **cells[0].options)
-    is_list = isinstance(solutions, Sequence)
-    if not is_list or not all(isinstance(solution, Solution) for solution in solutions):
-        raise BadPlugin(
-            f"{card.name} returned a {type(solutions).__name__}, not a list of Solutions",
-            subject=card.name,
-        )
-    if len(solutions) != len(cells):
-        raise BadPlugin(
-            f"{card.name} returned {len(solutions)} solutions for {len(cells)} cells",
-            subject=card.name,
-        )
-    return solutions
 
 
 def _features_of(cell: LoadedCell, pool: np.ndarray) -> Features:

@@ -139,14 +139,14 @@ def shuffle_blocks(images: np.ndarray, block: int, seed: int) -> np.ndarray:
 
     count, side, _, channels = images.shape
     grid = side // block
+    covered = slice(grid * block)
     order = np.random.default_rng([seed, block]).permutation(grid * grid)
-    whole = images[:, : grid * block, : grid * block]
-    squares = (
-        whole.reshape(count, grid, block, grid, block, channels)
-        .swapaxes(2, 3)
-        .reshape(count, grid * grid, block, block, channels)
-    )
-    shuffled = squares[:, order].reshape(count, grid, grid, block, block, channels)
+    # (row, y in block, column, x in block) -> (row, column, y, x): a block is then one entry.
+    in_rows = (count, grid, block, grid, block, channels)
+    in_blocks = (count, grid, grid, block, block, channels)
+    blocks = images[:, covered, covered].reshape(in_rows).swapaxes(2, 3)
+    in_line = blocks.reshape(count, grid * grid, -1)
+    shuffled = in_line[:, order].reshape(in_blocks).swapaxes(2, 3)
     result = np.array(images)
-    result[:, : grid * block, : grid * block] = shuffled.swapaxes(2, 3).reshape(whole.shape)
+    result[:, covered, covered] = shuffled.reshape(images[:, covered, covered].shape)
     return result

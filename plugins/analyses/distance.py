@@ -56,16 +56,22 @@ def distance(networks: hw.Networks) -> list[hw.Reading]:
     """
     readings = []
     for pair, first, second in networks.pairs_on_a_line(initial=True):
-        states = first.state, second.state
-        everything = [name for part in first.parts.values() for name in part.parameters]
-        readings.append(hw.Reading(pair, "l2", l2(*states, everything)))
+        start, end = first.state, second.state
+        everything: list[str] = []
+        for part in first.parts.values():
+            everything += part.parameters
+        whole = l2(start, end, everything)
+        readings.append(hw.Reading(pair, "l2", whole))
         for module, part in first.parts.items():
-            value = l2(*states, part.parameters)
+            value = l2(start, end, part.parameters)
             readings.append(hw.Reading(pair, "l2", value, module=module, x=part.depth))
     return readings
 
 
 def l2(first: Mapping[str, Tensor], second: Mapping[str, Tensor], names: Iterable[str]) -> float:
     """Return ‖θ₁ − θ₂‖₂ over the tensors of these names, summed in float64."""
-    squares = ((first[name].double() - second[name].double()).square().sum() for name in names)
+    squares = []
+    for name in names:
+        difference = first[name].double() - second[name].double()
+        squares.append(difference.square().sum())
     return float(sum(squares)) ** 0.5

@@ -15,12 +15,13 @@ features far from 0 would cancel. So the value is exact whatever the batches.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import headwater as hw
 
 if TYPE_CHECKING:
+    import numpy as np
     from matplotlib.figure import Figure
     from torch import Tensor
 
@@ -65,26 +66,50 @@ def similarity(networks: hw.Networks, *, images: int = 512) -> list[hw.Reading]:
     Reads ``cka`` of each pair at each stage that both have, on test images; at the head only where
     both networks were trained, since the head of an untrained one is random.
     """
-    pairs = {name: (first, second) for name, first, second in networks.pairs(initial=True)}
-    compared = {id(network): network for pair in pairs.values() for network in pair}
-    keys = [(id(first), id(second)) for first, second in pairs.values()]
-    rows = networks.trained("P-T").test_rows(images)
-    stages: dict[str, Cka] = {}
-    # All networks go through the images side by side, so that each batch is held once.
-    for batch in zip(*(network.features(rows) for network in compared.values()), strict=True):
-        by_network = dict(zip(compared, batch, strict=True))
-        for stage in batch[0]:
-            features = {key: seen[stage] for key, seen in by_network.items() if stage in seen}
-            stages.setdefault(stage, Cka(keys)).add(features)
+    pairs = list(networks.pairs(initial=True))
+    stages = cka_by_stage(pairs, networks.trained("P-T").test_rows(images))
     depths = networks.trained("P-T").depths
     readings = []
-    for pair, (first, second) in pairs.items():
-        untrained = pair.partition("/")[0] in ("P", "RI")
-        for stage, sums in stages.items():
-            value = None if stage == "head" and untrained else sums.value(id(first), id(second))
+    for pair, first, second in pairs:
+        is_untrained = pair.startswith(("P/", "RI/"))
+        for stage, cka in stages.items():
+            if stage == "head" and is_untrained:
+                continue
+            value = cka.value(id(first), id(second))
             if value is not None:
                 readings.append(hw.Reading(pair, "cka", value, module=stage, x=depths[stage]))
     return readings
+
+
+def cka_by_stage(
+    pairs: Sequence[tuple[str, hw.AnalysedNetwork, hw.AnalysedNetwork]], rows: np.ndarray
+) -> dict[str, Cka]:
+    """Gather the features of all networks on these test images, stage by stage.
+
+    Args:
+        pairs: The pairs to compare: name and networks.
+        rows: Rows of test images.
+
+    Returns:
+        Stage -> the sums of its features, by the ``id`` of the network.
+    """
+    compared = {}
+    keys = []
+    for _, first, second in pairs:
+        compared[id(first)] = first
+        compared[id(second)] = second
+        keys.append((id(first), id(second)))
+    stages: dict[str, Cka] = {}
+    # All networks go through the images side by side, so that one batch of each is in memory.
+    feeds = [network.features(rows) for network in compared.values()]
+    for batch in zip(*feeds, strict=True):
+        by_network = dict(zip(compared, batch, strict=True))
+        for stage in batch[0]:
+            features = {key: seen[stage] for key, seen in by_network.items() if stage in seen}
+            if stage not in stages:
+                stages[stage] = Cka(keys)
+            stages[stage].add(features)
+    return stages
 
 
 class Cka:
@@ -106,13 +131,16 @@ class Cka:
         shifted = {}
         for key, values in features.items():
             wide = values.double()
-            self.shift.setdefault(key, wide.mean(0))
+            if key not in self.shift:
+                self.shift[key] = wide.mean(0)
             shifted[key] = wide - self.shift[key]
             self.sums[key] = self.sums.get(key, 0) + shifted[key].sum(0)
-        for first, second in self.pairs | {(key, key) for key in shifted}:
+        # A matrix with itself gives the two norms under the fraction.
+        for pair in self.pairs | {(key, key) for key in shifted}:
+            first, second = pair
             if first in shifted and second in shifted:
                 product = shifted[first].T @ shifted[second]
-                self.products[first, second] = self.products.get((first, second), 0) + product
+                self.products[pair] = self.products.get(pair, 0) + product
         self.count += len(next(iter(shifted.values())))
 
     def value(self, first: int, second: int) -> float | None:
@@ -124,8 +152,12 @@ class Cka:
         if first not in self.sums or second not in self.sums:
             return None
         crossed = self._centred(first, second)
-        scale = float(self._centred(first, first).norm() * self._centred(second, second).norm())
-        return float(crossed.norm() ** 2) / scale if scale > 0 else None
+        own_first = self._centred(first, first)
+        own_second = self._centred(second, second)
+        scale = float(own_first.norm() * own_second.norm())
+        if not scale > 0:  # nor where it is no number
+            return None
+        return float(crossed.norm() ** 2) / scale
 
     def _centred(self, first: int, second: int) -> Tensor:
         import torch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -90,10 +91,11 @@ class SourceModel(Card):
             return self.parameters
         if self.parameter_counter is not None:
             return self.parameter_counter()
-        import torch
-
         try:
-            with torch.device("meta"):
+            import torch
+
+            # A plugin that loads weights would warn once a tensor that they do not reach the meta device.
+            with torch.device("meta"), warnings.catch_warnings(action="ignore"):
                 network = self.network(self.input_size)
         except Exception:  # foreign code that cannot be built, or not without weights in memory
             return None

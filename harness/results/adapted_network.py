@@ -31,7 +31,7 @@ BATCH_SIZE = 64
 
 @dataclass(frozen=True)
 class AdaptedFacts:
-    """What the header of the file says.
+    """The header of the file.
 
     Attributes:
         source: The source model.

@@ -104,13 +104,12 @@ def panels_of(cells: Sequence[CellPredictions], tags: Sequence[str], row: int) -
     by_cell = [_drawn(cell, row) for cell in cells]
     if len(cells) == 1:
         return by_cell[0]
-    shared = [panel for panel in by_cell[0] if all(_has(panels, panel) for panels in by_cell[1:])]
-    distinct = [
-        Panel(f"{tag}  {panel.title}", panel.image)
-        for tag, panels in zip(tags, by_cell, strict=True)
-        for panel in panels
-        if not _has(shared, panel)
-    ]
+    shared = [panel for panel in by_cell[0] if all(_has(panels, panel) for panels in by_cell)]
+    distinct = []
+    for tag, panels in zip(tags, by_cell, strict=True):
+        for title, image in panels:
+            if not _has(shared, Panel(title, image)):
+                distinct.append(Panel(f"{tag}  {title}", image))
     return shared + distinct
 
 
@@ -142,16 +141,16 @@ def compose(titles: Sequence[str], shown: Sequence[ShownImage]) -> Image.Image:
     width = max(block.width for block in blocks) + MARGIN
     height = max(block.height for block in blocks) + MARGIN
     across = _blocks_across(len(blocks), width, height)
-    longest = max(math.ceil(font_of(HEADING).getlength(legible(title))) for title in titles)
-    inside = max(across * width, min(MAX_WIDTH, longest + MARGIN))
-    heading = [
-        line
-        for title in titles
-        for line in wrapped(title, HEADING, inside - MARGIN, lines=MAX_HEADING_LINES)
-    ]
+    down = math.ceil(len(blocks) / across)
+    # A page of few blocks is widened for its titles, which are broken beyond the widest page.
+    longest_title = max(font_of(HEADING).getlength(legible(title)) for title in titles)
+    for_titles = min(MAX_WIDTH, math.ceil(longest_title) + MARGIN)
+    inside = max(across * width, for_titles)
+    heading: list[str] = []
+    for title in titles:
+        heading += wrapped(title, HEADING, inside - MARGIN, lines=MAX_HEADING_LINES)
     top = MARGIN + len(heading) * _leading(HEADING) + MARGIN // 2
-    size = MARGIN + inside, top + math.ceil(len(blocks) / across) * height
-    page = Image.new("RGB", size, PAPER)
+    page = Image.new("RGB", (MARGIN + inside, top + down * height), PAPER)
     _Text(HEADING, INK).write(page, heading, (MARGIN, MARGIN))
     for place, block in enumerate(blocks):
         row, column = divmod(place, across)
@@ -176,15 +175,18 @@ def _blocks_across(count: int, width: int, height: int) -> int:
 
 def _block(shown: ShownImage) -> Image.Image:
     """Draw one test image's panels side by side, titles above."""
-    images = [_enlarged(panel.image) for panel in shown.panels]
-    titles = [
-        wrapped(panel.title, TEXT, image.width)
-        for panel, image in zip(shown.panels, images, strict=True)
-    ]
-    top = _leading(TEXT) * (1 + max(map(len, titles)))
+    images, titles = [], []
+    for panel in shown.panels:
+        image = _enlarged(panel.image)
+        images.append(image)
+        titles.append(wrapped(panel.title, TEXT, image.width))
+    above = 1 + max(len(title) for title in titles)  # the row of the image, then titles
+    top = _leading(TEXT) * above
     width = sum(image.width + GAP for image in images) - GAP
-    block = Image.new("RGB", (width, top + max(image.height for image in images)), PAPER)
-    _Text(TEXT, PALE).write(block, wrapped(f"test image {shown.row}", TEXT, width), (0, 0))
+    height = max(image.height for image in images)
+    block = Image.new("RGB", (width, top + height), PAPER)
+    row = wrapped(f"test image {shown.row}", TEXT, width)
+    _Text(TEXT, PALE).write(block, row, (0, 0))
     left = 0
     for image, title in zip(images, titles, strict=True):
         _Text(TEXT, INK).write(block, title, (left, top - len(title) * _leading(TEXT)))

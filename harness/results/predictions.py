@@ -21,7 +21,7 @@ ACCURACY = ("classification", "accuracy")
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a cell's network predicted, image by image in the task's own order.
+    """The outputs of a cell's network, image by image in the task's own order.
 
     Attributes:
         outputs: (N, ...) float32.

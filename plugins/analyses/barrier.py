@@ -57,7 +57,7 @@ class BarrierView(hw.AnalysisView):
 
 @hw.analysis("barrier", view=BarrierView)
 def barrier(networks: hw.Networks, *, points: int = 11, images: int = 512) -> list[hw.Reading]:
-    """What is lost on the straight line between two networks.
+    """Measure what is lost on the straight line between two networks.
 
     Reads ``metric`` along the line by λ, and ``barrier``, its height, of each pair.
     """

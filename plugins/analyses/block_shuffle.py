@@ -87,7 +87,7 @@ def trainings(options: Mapping[str, Any], image_size: int) -> int:
 def block_shuffle(
     networks: hw.Networks, *, blocks: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
 ) -> list[hw.Reading]:
-    """The advantage of transfer on images whose blocks are shuffled, by block size.
+    """Measure the advantage of transfer on images with shuffled blocks, by block size.
 
     Reads ``metric`` of P-T and RI-T, and ``relative_drop`` = 100 · s · (A_PT − A_RIT) / |A_PT|.
     The largest block size is the image's side: the networks as they are.

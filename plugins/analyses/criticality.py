@@ -89,7 +89,7 @@ class CriticalityView(hw.AnalysisView):
 
 @hw.analysis("criticality", looks_at="one seed", view=CriticalityView)
 def criticality(networks: hw.Networks, *, points: int = 11, images: int = 512) -> list[hw.Reading]:
-    """What a network loses where one module goes back to before its training.
+    """Measure what a network loses where one module goes back to before its training.
 
     Reads ``drop`` = s · (A − A(module rewound)) of each stage and the head, and the metric on the
     module's ``path``. A module is rewound to the parameters that training found; the rest of the

@@ -50,7 +50,7 @@ class DistanceView(hw.AnalysisView):
 
 @hw.analysis("distance", view=DistanceView)
 def distance(networks: hw.Networks) -> list[hw.Reading]:
-    """Distance between the parameters of two networks, whole and by module.
+    """Measure how far apart the parameters of two networks are, whole and by module.
 
     Reads ``l2`` of each pair. Statistics of normalisation are no parameters and are left out.
     """

@@ -68,8 +68,10 @@ class MistakesView(hw.AnalysisView):
             first, second = (role.replace("'", ", other seed") for role in COMPARED[pair])
             panel.set_xticks([0, 1], [f"{second}\nright", f"{second}\nwrong"])
             panel.set_yticks([0, 1], [f"{first}\nright", f"{first}\nwrong"])
-            known = pair in kappas.index
-            panel.set_title(f"{pair}\nkappa {self._mean(kappas.loc[pair])}" if known else pair)
+            title = pair
+            if pair in kappas.index:
+                title += f"\nkappa {self._mean(kappas.loc[pair])}"
+            panel.set_title(title)
             panel.grid(visible=False)
         if len(ambiguity):
             figure.colorbar(image, ax=axes, label="ambiguity (nats)", shrink=0.85)
@@ -122,7 +124,7 @@ COMPARED = {
 
 @hw.analysis("mistakes", looks_at="predictions", view=MistakesView)
 def mistakes(networks: hw.Networks) -> list[hw.Reading]:
-    """Which test images two networks get right and wrong, and how ambiguous those images are.
+    """Count which test images two networks get right and wrong, and how ambiguous these are.
 
     Reads ``share`` and ``images`` of test images that both, one or neither got right, their mean
     ``ambiguity``, and ``kappa``.
@@ -141,10 +143,12 @@ def mistakes(networks: hw.Networks) -> list[hw.Reading]:
     correct = {role: values.argmax(1) == targets for role, values in logits.items()}
     readings = []
     for pair, (first, second) in COMPARED.items():
-        if first in correct and second in correct:
-            ensemble = [values for role, values in logits.items() if role not in (first, second)]
-            ambiguity = entropy(ensemble) if len(ensemble) > 1 else None
-            readings += table(pair, correct[first], correct[second], ambiguity)
+        if first not in correct or second not in correct:
+            continue
+        # The two compared would find clear whatever they agree on.
+        ensemble = [values for role, values in logits.items() if role not in (first, second)]
+        ambiguity = entropy(ensemble) if len(ensemble) > 1 else None
+        readings += table(pair, correct[first], correct[second], ambiguity)
     return readings
 
 
@@ -186,9 +190,12 @@ def kappa(first: np.ndarray, second: np.ndarray) -> float | None:
     Returns:
         Kappa; None where agreement by chance is certain (both right, or both wrong, everywhere).
     """
+    accuracy, other_accuracy = first.mean(), second.mean()
     observed = float((first == second).mean())
-    expected = float(first.mean() * second.mean() + (1 - first.mean()) * (1 - second.mean()))
-    return (observed - expected) / (1 - expected) if expected < 1 else None
+    expected = float(accuracy * other_accuracy + (1 - accuracy) * (1 - other_accuracy))
+    if expected == 1:
+        return None
+    return (observed - expected) / (1 - expected)
 
 
 def entropy(logits: Sequence[np.ndarray]) -> np.ndarray:
@@ -196,4 +203,6 @@ def entropy(logits: Sequence[np.ndarray]) -> np.ndarray:
     import numpy as np
     from scipy.special import entr, softmax
 
-    return entr(np.mean([softmax(values, axis=1) for values in logits], axis=0)).sum(1)
+    probabilities = [softmax(values, axis=1) for values in logits]
+    mean = np.mean(probabilities, axis=0)
+    return entr(mean).sum(1)

@@ -61,7 +61,7 @@ class SimilarityView(hw.AnalysisView):
 
 @hw.analysis("similarity", view=SimilarityView)
 def similarity(networks: hw.Networks, *, images: int = 512) -> list[hw.Reading]:
-    """Linear CKA of two networks' features, stage by stage.
+    """Compare the features of two networks by linear CKA, stage by stage.
 
     Reads ``cka`` of each pair at each stage that both have, on test images; at the head only where
     both networks were trained, since the head of an untrained one is random.

@@ -169,30 +169,31 @@ def test_the_same_command_again_trains_nothing_and_a_lost_network_is_trained_aga
 
 def test_another_file_is_never_overwritten_without_force(tmp_path):
     (tmp_path / "m.safetensors").write_text("my thesis")
-    with pytest.raises(HeadwaterError, match="is there already"):
+    with pytest.raises(HeadwaterError, match=r"m\.safetensors") as caught:
         adapt(tmp_path)
+    assert "--force" in caught.value.hint
     assert (tmp_path / "m.safetensors").read_text() == "my thesis"
     assert not (tmp_path / "s.duckdb").exists()  # said before anything was trained
     adapt(tmp_path, force=True)
-    with pytest.raises(HeadwaterError, match="is there already"):
+    with pytest.raises(HeadwaterError, match=r"m\.safetensors"):
         adapt(tmp_path, seed=1)  # another network
-    with pytest.raises(HeadwaterError, match="is a folder"):
+    with pytest.raises(HeadwaterError, match="folder"):
         adapt(tmp_path, name=".")
 
 
 def test_what_leaves_no_network_is_refused_and_what_fails_says_why(tmp_path):
-    with pytest.raises(BadSpec, match="solves on frozen features"):
+    with pytest.raises(BadSpec, match="linear_probe"):
         adapt(tmp_path, adaptation="linear_probe")
     with pytest.raises(BadSpec, match="dann") as caught:
         adapt(tmp_path, adaptation="dann")
     assert "--adaptation NAME" in caught.value.hint
-    with pytest.raises(BadSpec, match="one source and one task"):
+    with pytest.raises(BadSpec, match="toy/random"):
         adapt(tmp_path, "toy/fixed,toy/random")
-    with pytest.raises(BadSpec, match="trained on nothing but that target"):
+    with pytest.raises(BadSpec, match="chain"):
         adapt(tmp_path, "chain[base=toy/random,on=toy/shades]")
-    with pytest.raises(TrainingError, match="the loss became nan"):
+    with pytest.raises(TrainingError, match="nan"):
         adapt(tmp_path, adaptation="toy/explodes")
-    with pytest.raises(TrainingError, match="only 60 training images, 500 asked for"):
+    with pytest.raises(TrainingError, match=r"60 .*500"):
         adapt(tmp_path, size=500)
     assert not (tmp_path / "m.safetensors").exists()
 
@@ -242,15 +243,15 @@ def test_files_that_are_not_adapted_networks_are_refused(tmp_path):
         ("cut", adapt(tmp_path).path.read_bytes()[:-10]),
     ):
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(WeightsError, match="is no network that headwater adapt saved"):
+        with pytest.raises(WeightsError, match=name):
             hw.load_adapted(tmp_path / name)
     save_file({"a": torch.zeros(2)}, tmp_path / "bare")
-    with pytest.raises(WeightsError, match="is no network"):
+    with pytest.raises(WeightsError, match="bare"):
         hw.load_adapted(tmp_path / "bare")
     save_file({"a": torch.zeros(2)}, tmp_path / "new", {"headwater": json.dumps({"format": 99})})
-    with pytest.raises(WeightsError, match="newer Headwater"):
+    with pytest.raises(WeightsError, match="newer"):
         hw.load_adapted(tmp_path / "new")
-    with pytest.raises(WeightsError, match="there is no adapted network"):
+    with pytest.raises(WeightsError, match="gone"):
         hw.load_adapted(tmp_path / "gone")
 
 

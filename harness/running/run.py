@@ -1,4 +1,4 @@
-"""Running: plan, see what is done, run the rest, record every outcome."""
+"""Runs a plan: see what is done, run the rest, record every outcome."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -27,8 +27,8 @@ from headwater.registry import Registry
 from headwater.registry.discovery import PluginLike
 from headwater.registry.errors import StoreError, StoreMissing
 
-ANY = 2**20
-"""Jobs at once that no machine has room for: as many as fit."""
+NO_LIMIT = 2**20
+"""More jobs at once than any machine has room for: an executor opens as many slots as fit."""
 
 Rerun = Literal["missing", "failed", "all", "none"]
 
@@ -44,7 +44,7 @@ class Watcher(Protocol):
 
 
 class NullWatcher:
-    """Nobody looks."""
+    """Watcher that shows nothing (the default)."""
 
     def begin(self, jobs: Sequence[Job], slots: int) -> None: ...
 
@@ -55,28 +55,45 @@ class NullWatcher:
 
 @dataclass(frozen=True)
 class Control:
-    """How a run goes about its jobs; none of it decides a result."""
+    """How a run goes about its jobs; none of it decides a result.
+
+    Attributes:
+        rerun: Which jobs run again, by their state in the store.
+        executor: Where jobs run: on Ray, or one after another in this process.
+        address: The Ray cluster to connect to; None: one on this machine.
+        fail_fast: End at the first failure.
+        max_failures: End after more failures: a count from 1, or a share of the cells below 1.
+        timeout: Seconds that one job may take; on Ray only.
+        retries: How often a job is tried again after its worker was lost.
+        limit: Run at most so many of the jobs that were asked for.
+        kind: The verb that the run is part of.
+        networks: Run a done cell again if its network was to be kept and is gone.
+        deadline: When to end, on the clock of ``time.monotonic``.
+    """
 
     rerun: Rerun = "missing"
     executor: Literal["ray", "inline"] = "ray"
     address: str | None = None
     fail_fast: bool = False
     max_failures: float | None = None
-    """A count from 1, or a share of the planned cells below 1."""
     timeout: float | None = None
     retries: int = 1
     limit: int | None = None
     kind: Literal["run", "select", "adapt"] = "run"
-    """Which verb it is part of."""
     networks: bool = False
-    """A done cell whose network was to be kept, and is not there, runs again."""
     deadline: float | None = None
-    """When to end, on ``time.monotonic``'s clock."""
 
 
 @dataclass(frozen=True)
 class PlanStatus:
-    """A plan held against the store: what is done, what is left, and what it may cost."""
+    """A plan compared with the store.
+
+    Attributes:
+        plan: The plan.
+        before: The states of those of its jobs that the store has.
+        todo: The jobs to run, in the order of the plan.
+        cost: A forecast of what they take.
+    """
 
     plan: Plan
     before: Mapping[str, State]
@@ -85,35 +102,47 @@ class PlanStatus:
 
     @property
     def cells(self) -> Counter[str]:
-        """How many cells are new, done, failed, ...; skipped ones as the planner sees them."""
-        count: Counter[str] = Counter()
+        """Count the cells that are new, done, failed, ...; the plan says which are skipped."""
+        counts: Counter[str] = Counter()
         for job in self.plan.cells:
             state = self.before.get(job.id, State.PLANNED)
-            left = state in (State.PLANNED, State.RUNNING)
-            count["skipped" if job.id in self.plan.skipped else "new" if left else state.value] += 1
-        return count
+            if job.id in self.plan.skipped:
+                counts["skipped"] += 1
+            elif state in (State.PLANNED, State.RUNNING):
+                counts["new"] += 1
+            else:
+                counts[state.value] += 1
+        return counts
 
 
 @dataclass
 class Report:
-    """What a run came to."""
+    """What came of a run.
+
+    Attributes:
+        store: Where its outcomes are.
+        run: The identity of the run.
+        outcomes: The outcome of each job, in the order of their ends.
+        stopped: Why the run ended early; "" if it did not.
+    """
 
     store: Store
     run: str
     outcomes: list[Outcome] = field(default_factory=list)
     stopped: str = ""
-    """Why it ended early, if it did."""
 
     def count(self, state: State) -> int:
+        """Count the outcomes of a state."""
         return sum(outcome.state is state for outcome in self.outcomes)
 
     @property
     def flaws(self) -> list[str]:
-        """Of each task whose annotations have some, how many."""
+        """Return one sentence for each task whose annotations have flaws."""
         return list(dict.fromkeys(flaw for outcome in self.outcomes for flaw in outcome.flaws))
 
     @property
     def failures(self) -> list[Outcome]:
+        """Return the outcomes of the jobs that failed."""
         return [outcome for outcome in self.outcomes if outcome.state is State.FAILED]
 
 
@@ -126,38 +155,52 @@ def run(
     watcher: Watcher | None = None,
     **overrides: Any,
 ) -> Report:
-    """Run a benchmark, or what is left of it, and return what came of each job.
+    """Run a benchmark, or what is left of it.
 
-    ``spec`` is a Spec, its keys, or the path of a TOML file; ``overrides`` win over it. Raises HeadwaterError
-    for a spec that cannot be planned and for a store that cannot be opened; a job that fails raises nothing.
+    Args:
+        spec: A Spec, its keys, or the path of a TOML file.
+        store: The DuckDB file of outcomes; default: the spec's.
+        plugins: Files, folders, modules or cards, besides those of the spec.
+        control: How to go about it.
+        watcher: Shows the run to somebody.
+        **overrides: Keys that win over the spec's.
+
+    Returns:
+        What came of each job. A job that fails raises nothing.
+
+    Raises:
+        HeadwaterError: The spec cannot be planned, or the store cannot be opened.
     """
     if store is not None:
         overrides["store"] = store
-    spec = _spec(spec, overrides)
-    everything = (*spec.plugins, *plugins)
-    standing = compare_with_store(plan(spec, Registry.discover(everything)), control or Control())
-    return execute(standing, control or Control(), watcher or NullWatcher())
+    control = control or Control()
+    spec = _read_spec(spec, overrides)
+    registry = Registry.discover((*spec.plugins, *plugins))
+    status = compare_with_store(plan(spec, registry), control)
+    return execute(status, control, watcher or NullWatcher())
 
 
-def _spec(spec: Spec | Mapping[str, Any] | str | Path, overrides: Mapping[str, Any]) -> Spec:
+def _read_spec(spec: Spec | Mapping[str, Any] | str | Path, overrides: Mapping[str, Any]) -> Spec:
     if isinstance(spec, str | Path):
         return Spec.read(spec, **overrides)
-    return Spec.of(spec.model_dump() if isinstance(spec, Spec) else spec, **overrides)
+    keys = spec.model_dump() if isinstance(spec, Spec) else spec
+    return Spec.of(keys, **overrides)
 
 
 # -- before -----------------------------------------------------------------------------------------------
 
 
 def compare_with_store(plan: Plan, control: Control) -> PlanStatus:
-    """Hold a plan against its store; nothing is written."""
+    """Compare a plan with its store: what is done, what is left. Nothing is written."""
     store = Store(plan.spec.store)
     try:
-        states = {job: found.state for job, found in store.states().items()}
+        states = {job: stored.state for job, stored in store.states().items()}
         history = store.history()
     except StoreMissing:
-        states, history = {}, []
+        states = {}
+        history = []
     before = {job: states[job] for job in plan.jobs if job in states}
-    todo = tuple(_todo(plan, before, control, _has_files(plan, store)))
+    todo = _todo(plan, before, control, _has_files(plan, store))
     return PlanStatus(plan, before, todo, forecast(todo, history, plan.sources))
 
 
@@ -172,54 +215,59 @@ def _has_files(plan: Plan, store: Store) -> Callable[[Job], bool]:
     return has_files
 
 
-_AGAIN: dict[Rerun, frozenset[State]] = {
+_UNFINISHED = frozenset({State.PLANNED, State.RUNNING, State.INTERRUPTED, State.SKIPPED})
+
+STATES_TO_RUN: Mapping[Rerun, frozenset[State]] = {
     "none": frozenset(),
-    "missing": frozenset({State.PLANNED, State.RUNNING, State.INTERRUPTED, State.SKIPPED}),
-    "failed": frozenset(
-        {State.PLANNED, State.RUNNING, State.INTERRUPTED, State.SKIPPED, State.FAILED}
-    ),
+    "missing": _UNFINISHED,
+    "failed": _UNFINISHED | {State.FAILED},
     "all": frozenset(State),
 }
+"""The states of a job that ``--rerun`` runs."""
 
 
 def _todo(
-    plan: Plan, before: Mapping[str, State], control: Control, present: Callable[[Job], bool]
-) -> Iterator[Job]:
-    """The cells and analyses to run, limited as asked, and of the other jobs only those that these need."""
-    again = _AGAIN[control.rerun]
+    plan: Plan, before: Mapping[str, State], control: Control, has_files: Callable[[Job], bool]
+) -> tuple[Job, ...]:
+    """Return the jobs to run in the order of the plan.
 
-    def lost(job: Job) -> bool:
-        return (
-            control.networks and job.keep and before.get(job.id) is State.DONE and not present(job)
+    These are the goals to run, limited as asked, and of the other jobs only those that they need.
+    """
+
+    def is_wanted(job: Job) -> bool:
+        if job.id in plan.skipped:
+            return False
+        state = before.get(job.id, State.PLANNED)
+        network_is_gone = (
+            control.networks and job.keep and state is State.DONE and not has_files(job)
         )
+        if state not in STATES_TO_RUN[control.rerun] and not network_is_gone:
+            return False
+        return control.rerun != "missing" or not _is_blocked(job, plan, before)
 
-    goals = [job for job in plan.goals if job.id not in plan.skipped]
-    wanted = [job for job in goals if before.get(job.id, State.PLANNED) in again or lost(job)]
-    if control.rerun == "missing":
-        wanted = [job for job in wanted if not _blocked(job, plan, before)]
-    wanted = wanted[: control.limit]
-    needed: set[str] = set()
+    wanted = [job for job in plan.goals if is_wanted(job)]
+    to_run: set[str] = set()
 
     def add(job: Job) -> None:
-        needed.add(job.id)
-        for need in job.needs:
-            other = plan.jobs[need]
-            stale = (
-                before.get(need) is not State.DONE or control.rerun == "all" or not present(other)
-            )
-            if need not in needed and stale:
-                add(other)
+        to_run.add(job.id)
+        for needed in job.needs:
+            if needed in to_run:
+                continue
+            dependency = plan.jobs[needed]
+            is_done = before.get(needed) is State.DONE and control.rerun != "all"
+            if not is_done or not has_files(dependency):
+                add(dependency)
 
-    for job in wanted:
+    for job in wanted[: control.limit]:
         add(job)
-    return (job for job in plan.jobs.values() if job.id in needed)
+    return tuple(job for job in plan.jobs.values() if job.id in to_run)
 
 
-def _blocked(job: Job, plan: Plan, before: Mapping[str, State]) -> bool:
-    """Skipped because what it needs failed, and that failure is not to be tried again."""
+def _is_blocked(job: Job, plan: Plan, before: Mapping[str, State]) -> bool:
+    """Tell that a dependency of the job failed: with ``--rerun missing`` it is not tried again."""
     return any(
-        before.get(need) is State.FAILED or _blocked(plan.jobs[need], plan, before)
-        for need in job.needs
+        before.get(needed) is State.FAILED or _is_blocked(plan.jobs[needed], plan, before)
+        for needed in job.needs
     )
 
 
@@ -227,7 +275,7 @@ def _blocked(job: Job, plan: Plan, before: Mapping[str, State]) -> bool:
 
 
 class Session:
-    """One executor for several runs on one store: what it takes to start Ray and its workers is paid once."""
+    """One executor for several runs on one store: Ray and its workers are started once."""
 
     def __init__(self) -> None:
         self._executor: Executor | None = None
@@ -238,114 +286,28 @@ class Session:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def executor(self, standing: PlanStatus, control: Control, most: int | None = None) -> Executor:
-        """The warm one, or a new one with room for ``most`` jobs at once, or for as many as fit."""
+    def executor(self, status: PlanStatus, control: Control, max_jobs: int = NO_LIMIT) -> Executor:
+        """Return the warm executor, or a new one.
+
+        Args:
+            status: Its plan says which plugins and resources a new executor has.
+            control: Where jobs run.
+            max_jobs: A new executor opens at most so many slots.
+        """
         if self._executor is None:
-            self._executor = _executor(standing, control, ANY if most is None else most)
+            self._executor = _new_executor(status.plan, control, max_jobs)
         return self._executor
 
     def close(self) -> None:
-        """End what is running; the next run starts a new one."""
+        """End what is running; the next run starts a new executor."""
         executor, self._executor = self._executor, None
         if executor is not None:
             executor.close()
 
 
-def execute(
-    standing: PlanStatus, control: Control, watcher: Watcher, session: Session | None = None
-) -> Report:
-    """Run what is left and record it; an interrupt is recorded too, then raised again.
-
-    In a ``session`` the executor is that of the runs before, and is kept for those to come.
-    """
-    plan, todo = standing.plan, standing.todo
-    store = Store(plan.spec.store)
-    run = new_run(plan.spec, control.kind)
-    report = Report(store, run.run)
-    news = [job for job in plan.jobs.values() if job.id not in standing.before]
-    if not todo and not news:
-        return report
-    store.begin_run(run)
-    store.put_cards(plan.sources.values(), plan.tasks.values(), plan.registry.domain_parents())
-    store.plan(run.run, [job.record for job in plan.jobs.values()], reset={job.id for job in todo})
-    recorder = Recorder(store)
-    for job, reason in plan.skipped.items():
-        _note(Outcome(job, State.SKIPPED, reason, "NotApplicable"), report, recorder)
-    state = State.INTERRUPTED
-    try:
-        if todo:
-            _drive(standing, control, watcher, report, recorder, session)
-        state = State.INTERRUPTED if report.stopped else State.DONE
-    finally:
-        with contextlib.suppress(
-            StoreError
-        ):  # what close says of the same disk tells where the outcomes lie
-            store.end_run(run.run, state)
-        recorder.close()
-    return report
-
-
-def _drive(
-    standing: PlanStatus,
-    control: Control,
-    watcher: Watcher,
-    report: Report,
-    recorder: Recorder,
-    session: Session | None,
-) -> None:
-    todo = standing.todo
-    here = {job.id for job in todo}
-    schedule = Schedule(todo, done=(job for job in standing.plan.jobs if job not in here))
-    crew = session or Session()
-    executor = crew.executor(standing, control, None if session else len(todo))
-    watcher.begin(todo, executor.slots)
-    running: dict[str, Job] = {}
-    try:
-        _heed_termination()
-        for event in executor.events(schedule):
-            if isinstance(event, Finished):
-                for outcome in event.outcomes:
-                    for settled in (outcome, *schedule.settle(outcome)):
-                        _note(settled, report, recorder)
-                    running.pop(outcome.job, None)
-            elif isinstance(event, Started):
-                running |= {job.id: job for job in event.bundle}
-            recorder.tick()
-            watcher.see(event)
-            report.stopped = _why_stop(report, control, len(standing.plan.cells))
-            if report.stopped:
-                break
-    except KeyboardInterrupt:
-        report.stopped = "interrupted"
-        raise
-    finally:
-        watcher.end()
-        if session is None or running:
-            with contextlib.suppress(
-                KeyboardInterrupt
-            ):  # a second Ctrl-C must not cost the bookkeeping
-                crew.close()
-        for job in running.values():
-            _note(
-                Outcome(job.id, State.INTERRUPTED, report.stopped or "the run was ended"),
-                report,
-                recorder,
-            )
-
-
-def _heed_termination() -> None:
-    """SIGTERM ends a run as Ctrl-C does; set after Ray has set its own, and only where signals can be set."""
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-
-
-def _note(outcome: Outcome, report: Report, recorder: Recorder) -> None:
-    report.outcomes.append(outcome)
-    recorder.add(outcome)
-
-
-def _executor(standing: PlanStatus, control: Control, most: int) -> Executor:
-    spec, plugins = standing.plan.spec, standing.plan.registry.plugins
+def _new_executor(plan: Plan, control: Control, max_jobs: int) -> Executor:
+    spec = plan.spec
+    plugins = plan.registry.plugins
     files = Store(spec.store).files
     if control.executor == "inline":
         from headwater.harness.running.executors.inline import InlineExecutor
@@ -353,17 +315,141 @@ def _executor(standing: PlanStatus, control: Control, most: int) -> Executor:
         return InlineExecutor(files, plugins, spec.resources.cpus_per_cell)
     from headwater.harness.running.executors.ray import RayExecutor
 
-    limits = Limits(control.timeout, control.retries)
-    return RayExecutor(files, plugins, spec.resources, limits, most, control.address)
+    return RayExecutor(
+        files,
+        plugins,
+        resources=spec.resources,
+        limits=Limits(control.timeout, control.retries),
+        max_jobs=max_jobs,
+        address=control.address,
+    )
 
 
-def _why_stop(report: Report, control: Control, cells: int) -> str:
-    failures = len(report.failures)
-    if failures and control.fail_fast:
-        return "a job failed (--fail-fast)"
-    if control.deadline is not None and time.monotonic() > control.deadline:
-        return "its time is spent"
-    most = control.max_failures
-    if most is not None and failures > (most * cells if most < 1 else most):
-        return f"{failures} jobs failed (--max-failures {most:g})"
-    return ""
+def execute(
+    status: PlanStatus, control: Control, watcher: Watcher, session: Session | None = None
+) -> Report:
+    """Run what is left of a plan and record it.
+
+    Args:
+        status: The plan, and which of its jobs to run.
+        control: How to go about it.
+        watcher: Shows the run to somebody.
+        session: Its executor is used, and kept for the runs to come; None: an executor of its own.
+
+    Raises:
+        KeyboardInterrupt: The run was interrupted; that is recorded first.
+    """
+    plan = status.plan
+    store = Store(plan.spec.store)
+    run = new_run(plan.spec, control.kind)
+    report = Report(store, run.run)
+    is_known = all(job in status.before for job in plan.jobs)
+    if not status.todo and is_known:
+        return report
+    store.begin_run(run)
+    store.put_cards(plan.sources.values(), plan.tasks.values(), plan.registry.domain_parents())
+    records = [job.record for job in plan.jobs.values()]
+    store.plan(run.run, records, reset={job.id for job in status.todo})
+    recorder = Recorder(store)
+    execution = _Execution(status, control, report, recorder)
+    for job, reason in plan.skipped.items():
+        execution.record(Outcome(job, State.SKIPPED, reason, "NotApplicable"))
+    state = State.INTERRUPTED
+    try:
+        if status.todo:
+            execution.drive(watcher, session)
+        if not report.stopped:
+            state = State.DONE
+    finally:
+        # What close raises of the same disk tells where the outcomes are.
+        with contextlib.suppress(StoreError):
+            store.end_run(run.run, state)
+        recorder.close()
+    return report
+
+
+class _Execution:
+    """One run: passes the events of an executor on to the schedule, the store and the watcher."""
+
+    def __init__(
+        self, status: PlanStatus, control: Control, report: Report, recorder: Recorder
+    ) -> None:
+        self.status = status
+        self.control = control
+        self.report = report
+        self.recorder = recorder
+        self.failures = 0
+        self.cells = len(status.plan.cells)
+        self.running: dict[str, Job] = {}
+
+    def record(self, outcome: Outcome) -> None:
+        """Put an outcome into the report and the store."""
+        self.failures += outcome.state is State.FAILED
+        self.report.outcomes.append(outcome)
+        self.recorder.add(outcome)
+
+    def drive(self, watcher: Watcher, session: Session | None) -> None:
+        """Run the jobs until all are settled, or a reason to stop comes up."""
+        todo = self.status.todo
+        to_run = {job.id for job in todo}
+        schedule = Schedule(todo, done=(job for job in self.status.plan.jobs if job not in to_run))
+        warm = session or Session()
+        max_jobs = NO_LIMIT if session else len(todo)
+        executor = warm.executor(self.status, self.control, max_jobs)
+        watcher.begin(todo, executor.slots)
+        report = self.report
+        try:
+            _end_on_termination()
+            for event in executor.events(schedule):
+                self._settle(event, schedule)
+                self.recorder.tick()
+                watcher.see(event)
+                report.stopped = self._why_stop()
+                if report.stopped:
+                    break
+        except KeyboardInterrupt:
+            report.stopped = "interrupted"
+            raise
+        finally:
+            watcher.end()
+            if session is None or self.running:
+                # A second Ctrl-C must not cost the bookkeeping.
+                with contextlib.suppress(KeyboardInterrupt):
+                    warm.close()
+            reason = report.stopped or "the run was ended"
+            for job in self.running.values():
+                self.record(Outcome(job.id, State.INTERRUPTED, reason))
+
+    def _settle(self, event: Event, schedule: Schedule) -> None:
+        if isinstance(event, Started):
+            self.running |= {job.id: job for job in event.bundle}
+        elif isinstance(event, Finished):
+            for outcome in event.outcomes:
+                self.record(outcome)
+                for lost in schedule.settle(outcome):
+                    self.record(lost)
+                self.running.pop(outcome.job, None)
+
+    def _why_stop(self) -> str:
+        """Return why the run is to end now; "" if it is not."""
+        control = self.control
+        if self.failures and control.fail_fast:
+            return "a job failed (--fail-fast)"
+        if control.deadline is not None and time.monotonic() > control.deadline:
+            return "the time budget is used up"
+        if control.max_failures is not None:
+            allowed = control.max_failures
+            if allowed < 1:
+                allowed *= self.cells
+            if self.failures > allowed:
+                return f"{self.failures} jobs failed (--max-failures {control.max_failures:g})"
+        return ""
+
+
+def _end_on_termination() -> None:
+    """Let SIGTERM end a run as Ctrl-C does.
+
+    Called after Ray has set its own handler, and only where signals can be set.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)

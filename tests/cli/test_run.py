@@ -138,7 +138,7 @@ def test_where_nothing_applied_nothing_is_said_to_be_next(tmp_path, capsys):
         tmp_path / "s.duckdb",
     )
     assert (answer.status, "next:" in answer.err) == (1, False)
-    assert "toy/fixed has no registered data" in answer.err
+    assert "dann needs a chain as source: toy/fixed" in answer.err
 
 
 def test_an_option_wins_over_the_environment_and_that_over_the_file(tmp_path):

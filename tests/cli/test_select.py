@@ -133,4 +133,4 @@ def test_one_executor_serves_all_rungs_and_ends_what_the_budget_does_not_reach(
         .sql("SELECT state, reason FROM jobs WHERE adaptation = 'toy/sleeps'")
         .rows
     )
-    assert ("interrupted", "its time is spent") in states
+    assert ("interrupted", "the time budget is used up") in states

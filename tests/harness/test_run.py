@@ -89,7 +89,7 @@ def test_fail_fast_and_max_failures_end_the_run_early(tmp_path):
 
 def test_a_run_past_its_deadline_ends_and_the_next_one_continues(tmp_path):
     stopped = run(tmp_path, control=Control(executor="inline", deadline=0.0), seeds=2)
-    assert (stopped.stopped, stopped.count(State.DONE)) == ("its time is spent", 0)
+    assert (stopped.stopped, stopped.count(State.DONE)) == ("the time budget is used up", 0)
     assert run(tmp_path, seeds=2).count(State.DONE) == 4
 
 

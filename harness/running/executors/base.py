@@ -14,8 +14,14 @@ from headwater.leaderboard.store.records import Outcome
 
 @dataclass(frozen=True)
 class Limits:
-    """``timeout`` seconds a job may take, a bundle that long for each of its jobs; ``retries`` after infrastructure errors
-    (a killed worker, a lost node). A bundle that is late or lost is put back, and its jobs run alone."""
+    """What a job may take before it fails.
+
+    A bundle that is late or lost is put back, and its jobs run alone.
+
+    Attributes:
+        timeout: Seconds for a job; a bundle may take as long for each of its jobs.
+        retries: How often a job runs again after its worker was lost (killed, or its node lost).
+    """
 
     timeout: float | None = None
     retries: int = 1
@@ -23,13 +29,15 @@ class Limits:
 
 @dataclass(frozen=True)
 class Started:
+    """Jobs began on a slot."""
+
     bundle: Bundle
     slot: int
 
 
 @dataclass(frozen=True)
 class Finished:
-    """``outcomes`` are those of the bundle's jobs, in its order."""
+    """Jobs ended: ``outcomes`` has one for each, in the order of the bundle."""
 
     bundle: Bundle
     slot: int
@@ -38,7 +46,10 @@ class Finished:
 
 @dataclass(frozen=True)
 class Running:
-    """A sign of life: where each busy slot stands. Also sent when nothing changed, so that the caller can tick."""
+    """A sign of life: the jobs and the progress of each busy slot.
+
+    Also sent if nothing changed, so that the caller can do what is due from time to time.
+    """
 
     slots: dict[int, tuple[Bundle, JobProgress]]
 
@@ -47,11 +58,17 @@ Event = Started | Finished | Running
 
 
 class Executor(Protocol):
-    """Runs a schedule's jobs. ``events`` yields as things happen; the caller settles each Finished before
-    asking for the next event. ``close`` ends what is running and gives everything back."""
+    """Runs the jobs of a schedule, ``slots`` at once."""
 
     slots: int
 
-    def events(self, schedule: Schedule) -> Iterator[Event]: ...
+    def events(self, schedule: Schedule) -> Iterator[Event]:
+        """Yield events as they happen.
 
-    def close(self) -> None: ...
+        The caller settles the outcomes of each Finished before it asks for the next event.
+        """
+        ...
+
+    def close(self) -> None:
+        """End what is running and give everything back."""
+        ...

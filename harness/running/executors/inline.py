@@ -1,4 +1,4 @@
-"""The inline executor: jobs one after another in this process, for debugging and profiling."""
+"""Runs jobs one after another in this process, for debugging and profiling."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from headwater.registry.discovery import PluginLike
 
 
 class InlineExecutor:
-    """Runs jobs where it is called; a time limit cannot be enforced here, and is not."""
+    """Runs jobs where it is called. A job in this process cannot be ended, so it has no time limit."""
 
     slots = 1
 
@@ -20,11 +20,12 @@ class InlineExecutor:
         self.worker = Worker(files, plugins, threads)
 
     def events(self, schedule: Schedule) -> Iterator[Event]:
-        near = None
-        while bundle := schedule.take_bundle(near):
-            near = bundle[-1]
+        """Run the jobs of a schedule; see ``Executor``."""
+        bundle = schedule.take_bundle()
+        while bundle:
             yield Started(bundle, 0)
             yield Finished(bundle, 0, self.worker.run_bundle(bundle))
+            bundle = schedule.take_bundle(near=bundle[-1])
 
     def close(self) -> None:
         self.worker.stopping.set()

@@ -1,4 +1,4 @@
-"""What runs in a Ray worker process. Imported only once Ray is needed."""
+"""The actor that runs in a Ray worker process. Imported only once Ray is needed."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from headwater.registry.discovery import PluginLike
 
 
 class WorkerActor:
-    """A warm worker; ``progress`` and ``stop`` have a thread of their own, so that they answer during a job."""
+    """A warm worker. ``progress`` and ``stop`` have their own thread, so they answer during a job."""
 
     def __init__(
         self, folder: str, files: str, plugins: Sequence[PluginLike], threads: int
     ) -> None:
-        # Paths in names are relative to where the user typed them. A node of a cluster may not have that folder.
+        # Paths in names are relative to the folder in which the user typed them. A node of a
+        # cluster may not have that folder.
         with contextlib.suppress(FileNotFoundError):
             os.chdir(folder)
         self.worker = Worker(Path(files), plugins, threads)

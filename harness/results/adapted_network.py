@@ -187,15 +187,15 @@ class AdaptedNetwork(nn.Module):
             yield outputs.float().cpu().numpy()
 
     def probabilities(self, images: Any) -> np.ndarray:
-        """Return the probability of each class, for classification.
+        """Return the probability of each class, for task types that have an accuracy.
 
         Returns:
             (N, C) float32, rows adding up to 1.
 
         Raises:
-            NotApplicable: The task is of another type.
+            NotApplicable: The task's type has no accuracy: an image is not of one class.
         """
-        if self.facts.task_type != "classification":
+        if not any(metric.is_accuracy for metric in self.task_type.metrics):
             raise NotApplicable(
                 f"{self.facts.task} is a {self.facts.task_type} task: "
                 "its images have no probabilities of one class each",

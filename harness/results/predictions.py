@@ -15,9 +15,6 @@ from headwater.harness.planning.job import Job
 from headwater.leaderboard.statistics.precision import between, resampled, wilson
 from headwater.registry import Registry, TaskType
 
-ACCURACY = ("classification", "accuracy")
-"""The task type and the metric that is a share of images: its interval is Wilson's."""
-
 
 @dataclass(frozen=True)
 class Predictions:
@@ -44,7 +41,7 @@ class Predictions:
     @property
     def is_accuracy(self) -> bool:
         """True where the metric is the share of images whose prediction is correct."""
-        return (self.task_type.name, self.metric) == ACCURACY
+        return self.task_type.metric(self.metric).is_accuracy
 
     @cached_property
     def correct(self) -> np.ndarray:

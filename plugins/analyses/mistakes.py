@@ -193,7 +193,7 @@ def kappa(first: np.ndarray, second: np.ndarray) -> float | None:
     accuracy, other_accuracy = first.mean(), second.mean()
     observed = float((first == second).mean())
     expected = float(accuracy * other_accuracy + (1 - accuracy) * (1 - other_accuracy))
-    if expected == 1:
+    if expected >= 1:
         return None
     return (observed - expected) / (1 - expected)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 METRICS = (
-    Metric("accuracy", low=0, high=1),
+    Metric("accuracy", low=0, high=1, is_accuracy=True),
     Metric("balanced_accuracy", low=0, high=1),
     Metric("f1", low=0, high=1),
     Metric("auroc", low=0, high=1),

@@ -30,12 +30,23 @@ def directed(metric: str, sign: int) -> str:
 
 @dataclass(frozen=True)
 class Metric:
-    """A measure of success; ``higher_is_better`` decides the sign of a gain. It lies between ``low`` and ``high``, whatever is measured."""
+    """A measure of success.
+
+    Attributes:
+        name: The name of the metric.
+        higher_is_better: Whether a high value is a success; decides the sign of a gain.
+        low: The least value that it can have.
+        high: The largest value.
+        is_accuracy: True for the share of images whose largest prediction is their class:
+            predictions (N, C), targets (N,) int. Its interval is Wilson's, and two networks are
+            compared image by image; intervals of other metrics are bootstrapped.
+    """
 
     name: str
     higher_is_better: bool = True
     low: float = -math.inf
     high: float = math.inf
+    is_accuracy: bool = False
 
     @property
     def sign(self) -> int:

@@ -91,6 +91,20 @@ def test_an_analysis_from_outside_is_run_stored_printed_and_drawn(tmp_path, caps
     assert "lab/size" in {row["name"] for row in json.loads(listed.out)}
 
 
+def test_how_an_analysis_is_shown_does_not_count_in_its_identity(tmp_path):
+    def code_with(old: str, new: str) -> str:
+        file = tmp_path / str(abs(hash(new))) / "mine.py"
+        file.parent.mkdir()
+        file.write_text(ANALYSIS.replace(old, new))
+        card, _ = hw.Registry.discover([file]).analysis("lab/size")
+        return card.code
+
+    code = code_with("hw", "hw")
+    assert code_with("A long bar: large weights.", "Look at the bars.") == code
+    assert code_with("hw.plotting.panels()", "hw.plotting.panels(2)") == code
+    assert code_with(".abs().sum()", ".square().sum()") != code
+
+
 def test_an_analysis_from_outside_conforms(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text(ANALYSIS.replace("images == 10", "images"))

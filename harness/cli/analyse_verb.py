@@ -52,7 +52,7 @@ def command(
     if spec is None and set(overrides) <= _FILTERS:
         store = Store(store_to_read(overrides.get("store")))
         stored = _stored(store, overrides)
-        _show(stored, store, Registry.discover(plugins), format_, out)
+        _show(stored, store, Registry.discover(plugins), format_=format_, out=out)
         return 0
     read = _with_analyses(spec, overrides)
     status, plan = run_spec(read, plugins, dry_run, values, then="")
@@ -61,10 +61,12 @@ def command(
     sources = {job.record.source for job in plan.cells}
     protocols = {job.record.protocol for job in plan.cells}
     store = Store(read.store)
-    of_plan = [
-        anatomy.under(protocols) for anatomy in anatomies(store) if anatomy.source in sources
-    ]
-    _show([anatomy for anatomy in of_plan if len(anatomy.rows)], store, plan.registry, format_, out)
+    of_plan = []
+    for anatomy in anatomies(store):
+        measured = anatomy.under(protocols)
+        if anatomy.source in sources and len(measured.rows):
+            of_plan.append(measured)
+    _show(of_plan, store, plan.registry, format_=format_, out=out)
     return status
 
 
@@ -94,6 +96,7 @@ def _show(
     anatomies: Sequence[AnatomyReadings],
     store: Store,
     registry: Registry,
+    *,
     format_: str,
     out: Path | None,
 ) -> None:

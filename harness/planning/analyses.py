@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from headwater.harness.planning.cell import Cell
-from headwater.harness.planning.job import Job
 from headwater.harness.planning.jobs import MEASURE_VERSION, Jobs
 from headwater.harness.planning.plan import Plan
 from headwater.harness.planning.spec import Anatomy
+from headwater.leaderboard.store.records import JobRecord
 from headwater.registry import Name
 from headwater.registry.cards.analysis import Analysis
 from headwater.registry.identity import digest
@@ -55,26 +55,30 @@ class AnalysisPlanner:
             roles = roles | self._of_other_seed(cell)
         if card.looks_at == "predictions":
             further = self._of_every_seed(cell)
-            roles = roles | {
-                role: job for role, job in further.items() if job not in roles.values()
+            compared = set(roles.values())
+            roles |= {
+                role: identity for role, identity in further.items() if identity not in compared
             }
-            cells = {role: self.plan.jobs[job] for role, job in roles.items()}
         else:
-            cells = {role: self._keep_network(job) for role, job in roles.items()}
-        options = options_of(card, analysis, self.spec.anatomy)
-        jobs_by_role = {role: job.id for role, job in cells.items()}
-        identity = digest("analyse", MEASURE_VERSION, card.code, analysis, options, jobs_by_role)
+            for identity in roles.values():
+                self._keep_network(identity)
+        cells = {role: self.plan.jobs[identity] for role, identity in roles.items()}
         about = cells["P-T"]
+        options = options_of(card, analysis, self.spec.anatomy)
+        identity = digest("analyse", MEASURE_VERSION, card.code, analysis, options, roles)
         record = replace(
             about.record, job=identity, kind="analyse", analysis=analysis, options=options
         )
-        images = about.images
-        trainings = card.trainings(options, self.spec.image_size)
-        if trainings:
-            per_training = self.jobs.images(record, [cell.task], self.spec.training)
-            images = per_training and per_training * trainings
+        images = self._images(record, cell, card.trainings(options, self.spec.image_size))
         job = replace(about, record=record, cells=cells, keep=False, tuning=None, images=images)
         self.plan.add(job)
+
+    def _images(self, record: JobRecord, cell: Cell, trainings: int) -> int | None:
+        """Return how many images an analysis will about process, for forecasts."""
+        if not trainings:
+            return self.plan.jobs[self.pairs[cell][0]].images
+        per_training = self.jobs.images(record, [cell.task], self.spec.training)
+        return per_training and per_training * trainings
 
     def _of_other_seed(self, cell: Cell) -> dict[str, str]:
         """Return the jobs P-T' and RI-T' of the seed that the cell is compared with, if any."""
@@ -98,10 +102,9 @@ class AnalysisPlanner:
             if job and job not in self.plan.skipped
         }
 
-    def _keep_network(self, job: str) -> Job:
-        """Tell a job to leave its network as a file, and return it."""
+    def _keep_network(self, job: str) -> None:
+        """Tell a job to leave its network as a file."""
         self.plan.jobs[job] = replace(self.plan.jobs[job], keep=True)
-        return self.plan.jobs[job]
 
 
 def options_of(card: Analysis, name: str, anatomy: Anatomy) -> dict[str, Any]:

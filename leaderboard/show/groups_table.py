@@ -1,4 +1,4 @@
-"""Groups of gains as people read them: a table by scenario, adaptation or domain, and notes on what it cannot tell."""
+"""Show groups of gains as a table by scenario, adaptation or domain, with notes on what it cannot tell."""
 
 from __future__ import annotations
 
@@ -17,89 +17,87 @@ _SORTS: dict[str, Callable[[Group, Reference], Any]] = {
     "failed": lambda group, reference: -group.failed,
     "seconds": lambda group, reference: group.seconds,
 }
-_LISTED = 8
+MAX_NAMES = 8
+"""Groups that a note names one by one."""
 
 
 def groups_table(groups: Groups, sort: str = "rank") -> Table:
-    """Mean gains with their intervals; ``sort`` "rank" leaves groups, which have none, in their own order."""
+    """Build the table: mean gains with their intervals.
+
+    Args:
+        groups: The groups.
+        sort: "gain", "name", "failed" or "seconds"; "rank" leaves groups, which have none, in their own order.
+    """
     references = [
         reference
         for reference in _REFERENCES
         if reference == groups.reference or reference in groups.others
     ]
+    rows = groups.rows
+    if sort in _SORTS:
+        rows = sorted(rows, key=lambda row: _SORTS[sort](row, groups.reference))
+    lines = [_line(row, groups, references) for row in rows]
+    return Table(heading(groups.gains), _columns(groups, references), lines, list(_notes(groups)))
+
+
+def _columns(groups: Groups, references: list[Reference]) -> list[Column]:
+    """Return the columns; each reference has its own."""
     kind = " (relative)" if groups.relative else ""
-    columns = [
+    estimates = []
+    for reference in references:
+        estimates += _estimated(reference, f"gain over {reference}{kind} ↑")
+    if groups.by == "adaptation":
+        estimates += _estimated("difference", f"against {BASELINE}{kind} ↑")
+    return [
         Column(groups.by, rank=0),
-        *(
-            column
-            for reference in references
-            for column in _estimated(reference, f"gain over {reference}{kind} ↑")
-        ),
-        *(
-            _estimated("difference", f"against {BASELINE}{kind} ↑")
-            if groups.by == "adaptation"
-            else ()
-        ),
+        *estimates,
         Column("reference", only="data"),
         Column("relative", only="data"),
         Column("verdict", only="data"),
         Column("negative", "P(neg)", ".2f", rank=1),
-        Column(
-            "gaining", "best gains", lambda pair: f"{pair[0]} of {pair[1]}", rank=2, only="text"
-        ),
-        *(Column(f"gaining{part}", only="data") for part in ("", "_share_low", "_share_high")),
+        Column("gaining", "best gains", _one_of, rank=2, only="text"),
+        Column("gaining", only="data"),
+        Column("gaining_share_low", only="data"),
+        Column("gaining_share_high", only="data"),
         Column("tasks", rank=4),
         Column("sources", rank=3),
         Column("cells", rank=2),
         Column("failed", rank=1),
         Column("seconds", "s/cell", ".1f", rank=3),
     ]
-    rows = (
-        sorted(groups.rows, key=lambda row: _SORTS[sort](row, groups.reference))
-        if sort in _SORTS
-        else groups.rows
-    )
-    return Table(
-        heading(groups.gains),
-        columns,
-        [_line(row, groups, references) for row in rows],
-        list(_notes(groups)),
-    )
+
+
+def _one_of(pair: tuple[int, int]) -> str:
+    return f"{pair[0]} of {pair[1]}"
 
 
 def _estimated(name: str, title: str) -> list[Column]:
-    """One column for people, and the raw numbers for programs."""
-    raw = [Column(f"{name}{part}", only="data") for part in ("", "_low", "_high", "_cells")]
+    """Return a column for people, and the raw numbers for programs."""
     return [
-        Column(
-            name,
-            title,
-            lambda found: interval((found.mean, found.low, found.high)) if found else "",
-            rank=0,
-            only="text",
-        ),
-        *raw,
+        Column(name, title, _interval, rank=0, only="text"),
+        Column(name, only="data"),
+        Column(f"{name}_low", only="data"),
+        Column(f"{name}_high", only="data"),
+        Column(f"{name}_cells", only="data"),
     ]
+
+
+def _interval(found: GainEstimate | None) -> str:
+    return interval((found.mean, found.low, found.high)) if found else ""
 
 
 def _line(row: Group, groups: Groups, references: list[Reference]) -> list[Any]:
-    estimates = [row.gains.get(reference) for reference in references] + (
-        [row.difference] if groups.by == "adaptation" else []
-    )
-    raw = [value for found in estimates for value in (found, *_raw(found))]
-    facts = [groups.reference, groups.relative, row.gains[groups.reference].verdict, row.negative]
-    gaining = [(row.gaining, row.tasks), row.gaining, *row.gaining_between]
-    return [
-        row.name,
-        *raw,
-        *facts,
-        *gaining,
-        row.tasks,
-        row.sources,
-        row.cells,
-        row.failed,
-        row.seconds,
-    ]
+    """Return a group's values, in the order of the columns."""
+    estimates = [row.gains.get(reference) for reference in references]
+    if groups.by == "adaptation":
+        estimates.append(row.difference)
+    values: list[Any] = [row.name]
+    for found in estimates:
+        values += [found, *_raw(found)]
+    values += [groups.reference, groups.relative, row.gains[groups.reference].verdict]
+    values += [row.negative, (row.gaining, row.tasks), row.gaining, *row.gaining_between]
+    values += [row.tasks, row.sources, row.cells, row.failed, row.seconds]
+    return values
 
 
 def _raw(found: GainEstimate | None) -> tuple[float | None, ...]:
@@ -107,34 +105,43 @@ def _raw(found: GainEstimate | None) -> tuple[float | None, ...]:
 
 
 def _notes(groups: Groups) -> Iterator[str]:
-    tasks, seeds = groups.gains["task"].nunique(), groups.gains["seed"].nunique()
+    is_repeated = groups.gains["task"].nunique() > 1 or groups.gains["seed"].nunique() > 1
     if groups.by == "adaptation":
-        yield f"against {BASELINE}: the difference in the metric on the cells that both have, paired by source, task, size and seed"
-        if all(row.difference is None for row in groups.rows) and {
-            row.name for row in groups.rows
-        } != {BASELINE}:
-            yield f"no cell has {BASELINE} beside another adaptation: nothing to compare with"
+        yield from _comparison_notes(groups)
     else:
-        yield f"rows are not ranked: they hold different {'sources and targets' if groups.by == 'scenario' else 'targets'}"
-    if tasks == seeds == 1:
+        different = "sources and targets" if groups.by == "scenario" else "targets"
+        yield f"rows are not ranked: they hold different {different}"
+    if not is_repeated:
         yield "one task and one seed: no interval (headwater run … --seeds 5)"
     doubtful = [
         row.name for row in groups.rows if row.gains[groups.reference].verdict == "cannot tell"
     ]
-    if doubtful and not tasks == seeds == 1:
-        yield f"cannot tell whether these gain over {groups.reference}, their intervals hold 0: {_listed(doubtful)}"
-    if others := {
-        name: int(rows["source"].nunique()) for name, rows in groups.others.items() if len(rows)
-    }:
-        yield from (
-            f"over {name}: {sources} source{'s have' if sources != 1 else ' has'} that reference"
-            for name, sources in others.items()
+    if doubtful and is_repeated:
+        yield (
+            f"cannot tell whether these gain over {groups.reference}, their intervals hold 0: "
+            f"{_listed(doubtful)}"
         )
-    if lost := len(groups.gains) - len(groups.defined):
-        yield f"{lost} cells have no relative gain: their reference is 0"
+    for name, rows in groups.others.items():
+        if sources := rows["source"].nunique():
+            verb = "source has" if sources == 1 else "sources have"
+            yield f"over {name}: {sources} {verb} that reference"
+    if undefined := len(groups.gains) - len(groups.defined):
+        yield f"{undefined} cells have no relative gain: their reference is 0"
+
+
+def _comparison_notes(groups: Groups) -> Iterator[str]:
+    """Say how adaptations are compared with fine_tune."""
+    yield (
+        f"against {BASELINE}: the difference in the metric on the cells that both have, paired by "
+        "source, task, size and seed"
+    )
+    is_alone = all(row.name == BASELINE for row in groups.rows)
+    if not is_alone and all(row.difference is None for row in groups.rows):
+        yield f"no cell has {BASELINE} beside another adaptation: nothing to compare with"
 
 
 def _listed(names: list[str]) -> str:
-    return ", ".join(names[:_LISTED]) + (
-        f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    )
+    """List names, at most ``MAX_NAMES`` one by one."""
+    others = len(names) - MAX_NAMES
+    more = f" and {others} more" if others > 0 else ""
+    return ", ".join(names[:MAX_NAMES]) + more

@@ -1,4 +1,4 @@
-"""The standings as people read them: a table, and notes on what it cannot tell."""
+"""Show standings as a table, with notes on what it cannot tell."""
 
 from __future__ import annotations
 
@@ -14,6 +14,12 @@ from headwater.registry import directed
 if TYPE_CHECKING:
     import pandas as pd
 
+MAX_TIES = 5
+"""Pairs of neighbours that the notes name one by one."""
+
+MAX_SOURCES = 4
+"""Sources that a note names one by one."""
+
 SORTS: dict[str, Callable[[Row], Any]] = {
     "rank": lambda row: (*row.ranks, -row.gain),
     "gain": lambda row: -row.gain,
@@ -24,15 +30,36 @@ SORTS: dict[str, Callable[[Row], Any]] = {
 
 
 def standings_table(standings: Standings, sort: str = "rank") -> Table:
-    """Ranks, gains with their intervals, and each task's mean gain; the reference itself is the line at zero."""
+    """Build the table: ranks, gains with their intervals, and each task's mean gain.
+
+    The reference itself is the line at zero.
+
+    Args:
+        standings: The sources.
+        sort: A key of ``SORTS``.
+    """
     names = shortened([row.source for row in standings.rows])
-    over = f"gain over {standings.reference}" + (" (relative)" if standings.relative else "")
-    columns = [
+    ordered = sorted(standings.rows, key=SORTS[sort])
+    lines = [_line(row, standings) for row in ordered]
+    if standings.reference == "scratch":
+        lines.insert(_place_of_zero(ordered, sort), _reference_line(standings))
+    columns = _columns(standings, names)
+    return Table(heading(standings.gains), columns, lines, list(_notes(standings, names)))
+
+
+def _columns(standings: Standings, names: dict[str, str]) -> list[Column]:
+    """Return the columns; ``names`` are the sources' short names."""
+    kind = " (relative)" if standings.relative else ""
+    by_task = [
+        Column(task, short, "+.3f", rank=5)
+        for task, short in shortened_tasks(standings.tasks).items()
+    ]
+    return [
         Column("rank", show=lambda ranks: _span(ranks) if ranks else "", rank=0, only="text"),
         Column("rank_best", only="data"),
         Column("rank_worst", only="data"),
         Column("source", show=lambda name: names.get(name, name), rank=0),
-        Column("gain", f"{over} ↑", interval, rank=0, only="text"),
+        Column("gain", f"gain over {standings.reference}{kind} ↑", interval, rank=0, only="text"),
         Column("gain", only="data"),
         Column("low", only="data"),
         Column("high", only="data"),
@@ -44,26 +71,16 @@ def standings_table(standings: Standings, sort: str = "rank") -> Table:
         Column("failed", rank=1),
         Column("unpaired", only="data"),
         Column("seconds", "s/cell", ".1f", rank=3),
-        *(
-            Column(task, short, "+.3f", rank=5)
-            for task, short in shortened_tasks(standings.tasks).items()
-        ),
+        *by_task,
     ]
-    ordered = sorted(standings.rows, key=SORTS[sort])
-    lines = [_line(row, standings) for row in ordered]
-    if standings.reference == "scratch":
-        place = (
-            next((at for at, row in enumerate(ordered) if row.gain < 0), len(lines))
-            if sort in ("rank", "gain")
-            else len(lines)
-        )
-        lines.insert(place, _reference_line(standings))
-    return Table(heading(standings.gains), columns, lines, list(_notes(standings, names)))
 
 
 def _line(row: Row, standings: Standings) -> list[Any]:
+    """Return a source's values, in the order of the columns."""
     gain = (row.gain, row.low, row.high)
-    head = [
+    counts = [row.tasks, row.cells, row.missing, row.failed, row.unpaired]
+    by_task = [row.by_task.get(task) for task in standings.tasks]
+    return [
         row.ranks,
         *row.ranks,
         row.source,
@@ -71,58 +88,56 @@ def _line(row: Row, standings: Standings) -> list[Any]:
         *gain,
         standings.relative,
         row.negative,
-        row.tasks,
-        row.cells,
-        row.missing,
-    ]
-    return [
-        *head,
-        row.failed,
-        row.unpaired,
+        *counts,
         row.seconds,
-        *(row.by_task.get(task) for task in standings.tasks),
+        *by_task,
     ]
+
+
+def _place_of_zero(ordered: list[Row], sort: str) -> int:
+    """Return the place of the reference's line: before the first source that loses, or at the end."""
+    if sort in ("rank", "gain"):
+        for place, row in enumerate(ordered):
+            if row.gain < 0:
+                return place
+    return len(ordered)
 
 
 def _reference_line(standings: Standings) -> list[Any]:
-    """What zero is. It has no rank: it is not among the sources compared."""
-    cells = standings.gains["reference_job"].nunique()
+    """Return the values of the reference's line. It has no rank: it is not among the sources compared."""
+    ranks = [None, None, None]
+    gain = [(0.0, None, None), 0.0, None, None]
+    negative = None
+    missing = failed = unpaired = seconds = None
     zeros = [0.0 for _ in standings.tasks]
-    nothing = [None, None, None]
     return [
-        *nothing,
+        *ranks,
         f"({standings.reference})",
-        (0.0, None, None),
-        0.0,
-        None,
-        None,
+        *gain,
         standings.relative,
-        None,
-        len(zeros),
-        cells,
-        *nothing,
-        None,
+        negative,
+        len(standings.tasks),
+        standings.gains["reference_job"].nunique(),
+        missing,
+        failed,
+        unpaired,
+        seconds,
         *zeros,
     ]
 
 
 def heading(gains: pd.DataFrame) -> str:
-    """What gains are of: adaptations, sizes, seeds, metrics."""
-    metrics = sorted(
-        {
-            directed(metric, sign)
-            for metric, sign in zip(gains["metric"], gains["sign"], strict=True)
-        }
-    )
-    parts = [
-        ", ".join(sorted(gains["adaptation"].unique())),
-        f"size {', '.join(sorted(gains['size'].unique(), key=_by_size))}",
-    ]
+    """Say what gains are of: adaptations, sizes, seeds, metrics."""
+    adaptations = ", ".join(sorted(gains["adaptation"].unique()))
+    sizes = ", ".join(sorted(gains["size"].unique(), key=_by_size))
+    pairs = zip(gains["metric"], gains["sign"], strict=True)
+    metrics = ", ".join(sorted({directed(metric, sign) for metric, sign in pairs}))
     seeds = gains["seed"].nunique()
-    return f"{' · '.join(parts)} · {seeds} seed{'s' * (seeds != 1)} · {', '.join(metrics)}"
+    return f"{adaptations} · size {sizes} · {seeds} seed{'s' * (seeds != 1)} · {metrics}"
 
 
 def _by_size(size: str) -> tuple[bool, int]:
+    """Sort sizes by number, ``full`` last."""
     return (not size.isdigit(), int(size) if size.isdigit() else 0)
 
 
@@ -131,73 +146,105 @@ def _span(ranks: tuple[int, int]) -> str:
 
 
 def interval(gain: tuple[float, float | None, float | None]) -> str:
+    """Write a mean with half the width of its interval, if it has one."""
     mean, low, high = gain
-    return (
-        f"{mean:+.3f}" if low is None or high is None else f"{mean:+.3f} ± {(high - low) / 2:.3f}"
-    )
+    if low is None or high is None:
+        return f"{mean:+.3f}"
+    return f"{mean:+.3f} ± {(high - low) / 2:.3f}"
 
 
-# -- notes ------------------------------------------------------------------------------------------------
+# -- notes -----------------------------------------------------------------------------------------
 
 
 def _notes(standings: Standings, names: dict[str, str]) -> Iterator[str]:
-    tasks = shortened_tasks(standings.tasks)
-    of = (
-        {row.task: f" {directed(row.metric, row.sign)}" for row in standings.gains.itertuples()}
-        if standings.relative
-        else {}
-    )
-    values = ", ".join(
-        f"{tasks.get(task, task)}{of.get(task, '')} {value:.3f}"
-        for task, value in standings.reference_value.items()
-    )
-    yield f"{standings.reference} itself: {values}"
+    yield f"{standings.reference} itself: {_reference_values(standings)}"
     yield from _ties(standings, names)
-    lacking = [row for row in standings.rows if row.missing]
-    if lacking:
-        shown = ", ".join(
-            f"{names[row.source]} {row.missing} of {row.cells + row.missing}" for row in lacking[:4]
+    yield from _missing(standings, names)
+    if protocols := _most_protocols(standings):
+        yield (
+            f"{protocols} protocols of one task and adaptation are mixed: cells under different "
+            "training budgets, image sizes or data are averaged here"
         )
-        more = f" and {len(lacking) - 4} other sources" if len(lacking) > 4 else ""
-        yield f"averages are not over the same cells: missing are {shown}{more}; ranks compare the cells that both have"
-    if protocols := _mixed_setups(standings):
-        yield f"{protocols} mixed: cells under different training budgets, image sizes or data are averaged here"
-    if unpaired := int((standings.absent["why"] == "unpaired").sum()):
-        yield f'{unpaired} cells lack a {standings.reference} reference: headwater query "FROM unpaired"'
-    if failed := int((standings.absent["why"] == "failed").sum()):
+    unpaired = int((standings.absent["why"] == "unpaired").sum())
+    if unpaired:
+        yield (
+            f"{unpaired} cells lack a {standings.reference} reference: "
+            'headwater query "FROM unpaired"'
+        )
+    failed = int((standings.absent["why"] == "failed").sum())
+    if failed:
         yield f"{failed} cells failed: headwater status --failed"
 
 
+def _reference_values(standings: Standings) -> str:
+    """Return the reference's own metric on each task; the metric's name where they differ."""
+    short = shortened_tasks(standings.tasks)
+    metrics = {}
+    if standings.relative:
+        for row in standings.gains.itertuples():
+            metrics[row.task] = f" {directed(row.metric, row.sign)}"
+    values = [
+        f"{short.get(task, task)}{metrics.get(task, '')} {value:.3f}"
+        for task, value in standings.reference_value.items()
+    ]
+    return ", ".join(values)
+
+
+def _missing(standings: Standings, names: dict[str, str]) -> Iterator[str]:
+    """Say which sources lack cells that others have."""
+    lacking = [row for row in standings.rows if row.missing]
+    if not lacking:
+        return
+    counts = [
+        f"{names[row.source]} {row.missing} of {row.cells + row.missing}"
+        for row in lacking[:MAX_SOURCES]
+    ]
+    others = len(lacking) - len(counts)
+    more = f" and {others} other sources" if others else ""
+    yield (
+        f"averages are not over the same cells: missing are {', '.join(counts)}{more}; "
+        "ranks compare the cells that both have"
+    )
+
+
 def _ties(standings: Standings, names: dict[str, str]) -> Iterator[str]:
+    """Say which neighbours cannot be told apart, and what would tell."""
     if len(standings.rows) < 2:
         return
-    tasks, seeds = standings.gains["task"].nunique(), standings.gains["seed"].nunique()
+    tasks = standings.gains["task"].nunique()
+    seeds = standings.gains["seed"].nunique()
     if tasks == seeds == 1:
-        yield "one task and one seed: no interval, and no telling which source is better (headwater run … --seeds 5)"
+        yield (
+            "one task and one seed: no interval, and no telling which source is better "
+            "(headwater run … --seeds 5)"
+        )
         return
-    of = f"{tasks} tasks" if tasks > 1 else f"{seeds} seeds"
+    units = f"{tasks} tasks" if tasks > 1 else f"{seeds} seeds"
     if not standings.tied:
-        yield f"every source can be told from its neighbours at {LEVEL:.0%}, from {of}"
-    for one, other in standings.tied[:5]:
-        more = standings.comparison.more_to_separate(one, other)
-        pair = " and ".join(names[str(standings.grid.index[index])] for index in (one, other))
-        yield f"{pair} cannot be told apart at {LEVEL:.0%} from {of}: {_remedy(more, seeds)}"
-    if len(standings.tied) > 5:
-        yield f"nor can {len(standings.tied) - 5} more pairs of neighbours"
+        yield f"every source can be told from its neighbours at {LEVEL:.0%}, from {units}"
+    for first, second in standings.tied[:MAX_TIES]:
+        more = standings.comparison.more_to_separate(first, second)
+        pair = " and ".join(names[str(standings.grid.index[at])] for at in (first, second))
+        yield f"{pair} cannot be told apart at {LEVEL:.0%} from {units}: {_remedy(more, seeds)}"
+    others = len(standings.tied) - MAX_TIES
+    if others > 0:
+        yield f"nor can {others} more pairs of neighbours"
 
 
 def _remedy(more: More, seeds: int) -> str:
+    """Say how many more seeds or tasks would separate two sources."""
     if more.seeds:
-        return f"about {more.seeds} more {'seed' if more.seeds == 1 else 'seeds'} would (headwater run … --seeds {seeds + more.seeds})"
+        noun = "seed" if more.seeds == 1 else "seeds"
+        command = f"headwater run … --seeds {seeds + more.seeds}"
+        return f"about {more.seeds} more {noun} would ({command})"
     if more.tasks:
-        return f"about {more.tasks} more {'task' if more.tasks == 1 else 'tasks'} would, more seeds would not"
+        noun = "task" if more.tasks == 1 else "tasks"
+        return f"about {more.tasks} more {noun} would, more seeds would not"
     return "how many more it takes cannot be told from these"
 
 
-def _mixed_setups(standings: Standings) -> str:
+def _most_protocols(standings: Standings) -> int:
+    """Return the most protocols that a task and adaptation were measured under; 0 where each has one."""
     protocols = standings.gains.groupby(["task", "adaptation"])["protocol"].nunique()
-    return (
-        f"{int(protocols.max())} protocols of one task and adaptation are"
-        if protocols.max() > 1
-        else ""
-    )
+    most = int(protocols.max())
+    return most if most > 1 else 0

@@ -1,4 +1,4 @@
-"""JudgedSelector selectors as people read them: regret against cost, with what the measurements cannot tell."""
+"""Show judged selectors as a table: regret against cost, with notes on what the measurements cannot tell."""
 
 from __future__ import annotations
 
@@ -16,8 +16,14 @@ from headwater.leaderboard.show.short_names import shortened_tasks
 from headwater.leaderboard.show.tables import Column, Table
 from headwater.leaderboard.statistics.bootstrap import LEVEL
 
-GOAL, GOAL_SHARE = 0.01, 0.1
-"""What a selector should reach: regret@1 of at most 1 % at a tenth of the cost of fine-tuning everything."""
+GOAL = 0.01
+"""The regret@1 that a selector should reach."""
+
+GOAL_SHARE = 0.1
+"""The share of the cost of fine-tuning everything at which it should."""
+
+MAX_TARGETS = 4
+"""Targets that a note names one by one."""
 
 _HEADINGS = {
     "regret1": ("regret@1 (%)", 0),
@@ -30,11 +36,11 @@ _HEADINGS = {
     "pearson": ("Pearson", 7),
     "recall3": ("recall@3", 8),
 }
-"""Of each statistic, its heading and how soon a narrow terminal leaves it out."""
+"""By statistic: its heading, and its rank among what a narrow terminal leaves out."""
 
 
 def judged_table(found: Judgement) -> Table:
-    """A row a selector, by regret@1; ``=`` marks those that cannot be told from the best."""
+    """Build the table: a row a selector, by regret@1. ``=`` marks those that cannot be told from the best."""
     columns = [
         Column("tied", " ", lambda tied: "=" if tied else "", rank=0),
         Column("selector", rank=0),
@@ -67,26 +73,15 @@ def _columns_of(key: str) -> Iterator[Column]:
 
 
 def _line(row: JudgedSelector) -> list[Any]:
-    figures = [cell for key in _HEADINGS for cell in (row.figures[key], *_parts(row.figures[key]))]
-    stable = dict(row.stability)
-    tail = [
-        row.uses_target,
-        *_parts(row.behind or Bounded(None)),
-        dict(row.refused),
-        row.regret_by_target,
-    ]
-    return [
-        row.tied,
-        row.name,
-        *figures,
-        row.share,
-        row.seconds,
-        stable,
-        stable,
-        row.targets,
-        row.unscored,
-        *tail,
-    ]
+    """Return a selector's values, in the order of the columns."""
+    values: list[Any] = [row.tied, row.name]
+    for key in _HEADINGS:
+        values += [row.figures[key], *_parts(row.figures[key])]
+    stability = dict(row.stability)
+    values += [row.share, row.seconds, stability, stability, row.targets, row.unscored]
+    values += [row.uses_target, *_parts(row.behind or Bounded(None))]
+    values += [dict(row.refused), row.regret_by_target]
+    return values
 
 
 def _parts(figure: Bounded) -> tuple[float | None, float | None, float | None]:
@@ -96,141 +91,165 @@ def _parts(figure: Bounded) -> tuple[float | None, float | None, float | None]:
 def _interval(figure: Bounded) -> str:
     if figure.value is None:
         return "–"
-    return (
-        f"{figure.value:.3f}"
-        if figure.low is None
-        else f"{figure.value:.3f} [{figure.low:.2f}, {figure.high:.2f}]"
-    )
+    if figure.low is None or figure.high is None:
+        return f"{figure.value:.3f}"
+    return f"{figure.value:.3f} [{figure.low:.2f}, {figure.high:.2f}]"
 
 
 def _percents(figure: Bounded) -> str:
     if figure.value is None:
         return "–"
     value = f"{100 * figure.value:.1f}"
-    return (
-        value
-        if figure.low is None or figure.high is None
-        else f"{value} [{100 * figure.low:.1f}, {100 * figure.high:.1f}]"
-    )
+    if figure.low is None or figure.high is None:
+        return value
+    return f"{value} [{100 * figure.low:.1f}, {100 * figure.high:.1f}]"
 
 
 def _percent(share: float | None) -> str:
-    return "?" if share is None else f"{100 * share:.1f}" if share else "0"
+    if share is None:
+        return "?"
+    return f"{100 * share:.1f}" if share else "0"
 
 
 def _seconds(seconds: float | None) -> str:
-    return "?" if seconds is None else f"{seconds:.1f}" if seconds else "0"
+    if seconds is None:
+        return "?"
+    return f"{seconds:.1f}" if seconds else "0"
 
 
 def _mean_shown(by_component: Mapping[str, float]) -> str:
-    return f"{sum(by_component.values()) / len(by_component):.2f}" if by_component else "–"
+    if not by_component:
+        return "–"
+    return f"{sum(by_component.values()) / len(by_component):.2f}"
 
 
-# -- what to know of it -----------------------------------------------------------------------------------
+# -- notes -----------------------------------------------------------------------------------------
 
 
 def _title(found: Judgement) -> str:
     cells = sum(setting.quality.size for setting in found.settings)
-    targets, most = len(found.targets), max(len(setting.sources) for setting in found.settings)
-    return f"selectors · judged by {cells} cells of {found.adaptation} on {_count(targets, 'target')}, up to {most} sources each"
+    targets = _count(len(found.targets), "target")
+    sources = max(len(setting.sources) for setting in found.settings)
+    return (
+        f"selectors · judged by {cells} cells of {found.adaptation} on {targets}, "
+        f"up to {sources} sources each"
+    )
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _notes(found: Judgement) -> Iterator[str]:
+    units = "targets" if len(found.targets) > 1 else "(one target only)"
     yield (
-        f"[…] {LEVEL:.0%} intervals from resampling {_units(found)}, sources and seeds; = cannot be told from {_best(found)} by regret@1; "
-        "ties are left to chance"
+        f"[…] {LEVEL:.0%} intervals from resampling {units}, sources and seeds; "
+        f"= cannot be told from {_best(found)} by regret@1; ties are left to chance"
     )
     if any(row.share is None for row in found.rows if row.targets):
         yield "cost ?: the store does not know what it took, as of imported scores"
     else:
-        yield f"cost: of fine-tuning every source once; 0: from metadata and records alone. A search may spend {found.budget:.0%}"
+        yield (
+            "cost: of fine-tuning every source once; 0: from metadata and records alone. "
+            f"A search may spend {found.budget:.0%}"
+        )
     yield from _against_static(found)
+    yield from _goal(found)
     yield from _left_out(found)
     yield from _refusals(found)
     if found.order_stability:
         parts = ", ".join(f"{key} {tau:.2f}" for key, tau in found.order_stability.items())
-        yield f"stable: mean τ_b of a selector's rankings where one component differs. The order of the selectors themselves: {parts}"
-
-
-def _units(found: Judgement) -> str:
-    return "targets" if len(found.targets) > 1 else "(one target only)"
+        yield (
+            "stable: mean τ_b of a selector's rankings where one component differs. "
+            f"The order of the selectors themselves: {parts}"
+        )
 
 
 def _best(found: Judgement) -> str:
     if found.best is None or found.best is found.rows[0]:
         return "the best"
-    return f"{found.best.name}, the best of those that answered for {_count(found.best.targets, 'target')},"
+    targets = _count(found.best.targets, "target")
+    return f"{found.best.name}, the best of those that answered for {targets},"
 
 
 def _against_static(found: Judgement) -> Iterator[str]:
-    """Whether what looks at the target beats the best rule that does not, and whether the goal is met."""
-    static, looking = found.best_static, found.best_looking
-    if static and looking:
-        gap = regret_difference(looking, static, found.resampling)
-        told = gap.low is not None and gap.high is not None and (gap.low > 0 or gap.high < 0)
-        both = f"{looking.name}, the best that looks at the target, against {static.name}, the best that does not"
-        yield f"{both}: regret@1 {_points(gap)} points{'' if told else ', cannot be told apart'}"
+    """Say whether what looks at the target beats the best rule that does not."""
+    static = found.best_static
+    looking = found.best_looking
+    if not static or not looking:
+        return
+    gap = regret_difference(looking, static, found.resampling)
+    doubt = "" if gap.excludes_zero else ", cannot be told apart"
+    yield (
+        f"{looking.name}, the best that looks at the target, against {static.name}, the best that "
+        f"does not: regret@1 {_points(gap)} points{doubt}"
+    )
+
+
+def _goal(found: Judgement) -> Iterator[str]:
+    """Say which selectors meet the goal, and what no choice by one training can better."""
     cheap = [
         row
         for row in found.rows
         if row.targets and row.share is not None and row.share <= GOAL_SHARE
     ]
-    met = [row.name for row in cheap if row.regret <= GOAL]
     if cheap:
-        yield f"regret@1 of at most {GOAL:.0%} at no more than {GOAL_SHARE:.0%} of the cost: {', '.join(met) or 'none'}"
+        met = ", ".join(row.name for row in cheap if row.regret <= GOAL) or "none"
+        yield f"regret@1 of at most {GOAL:.0%} at no more than {GOAL_SHARE:.0%} of the cost: {met}"
     if found.noise is not None:
-        yield f"noise: the source that the test values of one seed put first is {100 * found.noise:.1f} % behind the best by the others"
+        yield (
+            "noise: the source that the test values of one seed put first is "
+            f"{100 * found.noise:.1f} % behind the best by the others"
+        )
 
 
 def _points(gap: Bounded) -> str:
     if gap.value is None:
         return "unknown"
-    around = (
-        ""
-        if gap.low is None or gap.high is None
-        else f" [{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]"
-    )
-    return f"{100 * gap.value:+.1f}{around}"
+    value = f"{100 * gap.value:+.1f}"
+    if gap.low is None or gap.high is None:
+        return value
+    return f"{value} [{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]"
 
 
 def _left_out(found: Judgement) -> Iterator[str]:
+    """Say which sources, and how many settings, were left out."""
     lacking = {
         setting.task: len(setting.left_out) for setting in found.settings if setting.left_out
     }
     if lacking:
         names = shortened_tasks(list(lacking))
-        parts = ", ".join(f"{names[task]} {count}" for task, count in list(lacking.items())[:4])
-        yield f"sources without every seed are left out of a target: {parts}{' …' if len(lacking) > 4 else ''}"
+        counts = [f"{names[task]} {count}" for task, count in lacking.items()]
+        more = " …" if len(counts) > MAX_TARGETS else ""
+        shown = ", ".join(counts[:MAX_TARGETS])
+        yield f"sources without every seed are left out of a target: {shown}{more}"
     if found.too_few:
         yield f"{found.too_few} protocols have fewer than {MIN_SOURCES} sources and tell nothing"
 
 
 def _refusals(found: Judgement) -> Iterator[str]:
-    alike: dict[str, list[str]] = {}
+    """Say what selectors had no answer for, and why; those with the same reason together."""
+    partly: dict[str, list[str]] = {}
+    wholly: dict[str, list[str]] = {}
     for row in found.rows:
-        if row.refused and row.targets:
-            reason = next(iter(row.refused.values())).removeprefix(f"{row.name} ")
-            alike.setdefault(f"{_unanswered(row)} ({reason})", []).append(row.name)
-    for what, names in alike.items():
-        yield f"{', '.join(names)}: no answer for {what}"
-    silent = [row for row in found.rows if not row.targets]
-    reasons: dict[str, list[str]] = {}
-    for row in silent:
         reason = next(iter(row.refused.values()), "").removeprefix(f"{row.name} ")
-        reasons.setdefault(reason, []).append(row.name)
-    for reason, names in reasons.items():
+        if not row.targets:
+            wholly.setdefault(reason, []).append(row.name)
+        elif row.refused:
+            partly.setdefault(f"{_unanswered(row)} ({reason})", []).append(row.name)
+    for what, names in partly.items():
+        yield f"{', '.join(names)}: no answer for {what}"
+    for reason, names in wholly.items():
         yield f"not judged: {', '.join(names)} ({reason})"
 
 
 def _unanswered(row: JudgedSelector) -> str:
-    """Targets without an answer, and those that were answered for in some sizes or protocols only."""
+    """Count the targets without an answer, and those answered for in some sizes or protocols only."""
     partly = sum(task in row.by_task for task in row.refused)
     wholly = len(row.refused) - partly
-    parts = [_count(wholly, "target")] if wholly else []
-    return " and ".join(
-        [*parts, *([f"some sizes or protocols of {_count(partly, 'target')}"] if partly else [])]
-    )
+    parts = []
+    if wholly:
+        parts.append(_count(wholly, "target"))
+    if partly:
+        parts.append(f"some sizes or protocols of {_count(partly, 'target')}")
+    return " and ".join(parts)

@@ -1,174 +1,218 @@
-"""Boxes as data sets write them: read, checked, and scaled to shares of the image's side."""
+"""Boxes as data sets write them: read, checked, and scaled to shares of the image's sides; and the places to probe."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 
-from headwater import DataError
+from headwater import DataError, Probe
+from headwater.plugins.task_types._checks import is_index
 
-BOXES = ("bbox", "boxes", "bboxes")
-CATEGORIES = ("category", "categories", "category_id", "label", "labels", "class", "classes")
-"""What data sets call them."""
-SHARES = "_shares"
-"""After a form of boxes that is not in pixels."""
+BOX_KEYS = ("bbox", "boxes", "bboxes")
+"""What data sets call boxes."""
+CATEGORY_KEYS = ("category", "categories", "category_id", "label", "labels", "class", "classes")
+"""What data sets call the boxes' classes."""
+SHARES_SUFFIX = "_shares"
+"""Ends the name of a format whose boxes are not in pixels."""
+MAX_SILENT_CLIP = 1
+"""Pixels that a box may reach over the edge unreported: data sets count from 1, or to the last pixel."""
+PROBE_TRIES = 8
+"""Places drawn in each image to find some that lie in no box."""
 
 
 @dataclass(frozen=True)
-class Read:
-    """An image's boxes (n, 5) float32, x1, y1, x2, y2 as shares of its sides and the class, and its flaws: what and how handled.
+class ImageBoxes:
+    """The boxes of one image.
 
-    ``left_out``: the whole image is, as what is in it is not known. ``written``: all of its boxes (m, 4) in the data set's numbers.
+    Attributes:
+        encoded: (n, 5) float32: x1, y1, x2, y2 as shares of the image's sides, and the class.
+        flaws: for each, what is wrong and how it was handled.
+        left_out: the whole image is, as what is in it is not known.
+        written: all of its boxes, (m, 4), in the data set's numbers.
     """
 
-    boxes: np.ndarray
+    encoded: np.ndarray = field(default_factory=lambda: np.zeros((0, 5), np.float32))
     flaws: tuple[tuple[str, str], ...] = ()
     left_out: bool = False
     written: np.ndarray = field(default_factory=lambda: np.zeros((0, 4)))
 
 
 @dataclass(frozen=True)
-class Writing:
-    """How a data set writes its boxes: in a ``form`` such as xywh, in pixels or ``shares`` of the image's sides.
+class BoxFormat:
+    """How a data set writes its boxes.
 
-    ``classes``: name -> index.
+    Attributes:
+        corners: "xywh", "xyxy" or "cxcywh".
+        shares: the numbers are shares of the image's sides, not pixels.
+        classes: name -> index.
     """
 
-    form: str
+    corners: str
     shares: bool
     classes: Mapping[str, int]
 
-    @property
-    def other(self) -> str:
-        """The same form, shares in place of pixels or the other way round."""
-        return self.form if self.shares else f"{self.form}{SHARES} (YOLO: cxcywh{SHARES})"
-
-    def read(self, target: Any, shape: Callable[[], tuple[int, int]]) -> Read:
-        """An image's target; ``shape``: its (width, height), asked for only where there are boxes."""
-        if (found := fields_of(target)) is None:
-            return _without("has no boxes with categories", "image left out")
-        boxes, categories = found
-        if len(boxes) != len(categories):
-            return _without(
-                f"has {_count(len(boxes), 'box')} and {len(categories)} categories",
-                "image left out",
+    @classmethod
+    def parse(cls, text: Any, classes: Sequence[str]) -> BoxFormat:
+        """Return the format of the convention ``boxes=text``, such as "xywh" or "cxcywh_shares"; raise DataError."""
+        corners = str(text).removesuffix(SHARES_SUFFIX)
+        if corners not in _TO_CORNERS:
+            formats = [*_TO_CORNERS, *(f"{name}{SHARES_SUFFIX}" for name in _TO_CORNERS)]
+            raise DataError(
+                f"boxes={text} is not known",
+                subject=str(text),
+                hint=f"boxes is one of {', '.join(formats)}.",
             )
+        indices = {name: index for index, name in enumerate(classes)}
+        return cls(corners, shares=str(text) != corners, classes=indices)
+
+    @property
+    def in_other_unit(self) -> str:
+        """The same format, shares in place of pixels or the other way round, as a hint spells it."""
+        if self.shares:
+            return self.corners
+        return f"{self.corners}{SHARES_SUFFIX} (YOLO: cxcywh{SHARES_SUFFIX})"
+
+    def read(self, target: Any, shape: Callable[[], tuple[int, int]]) -> ImageBoxes:
+        """Return an image's boxes.
+
+        Args:
+            target: what the data set has for the image.
+            shape: returns the image's (width, height); called only if there are boxes.
+        """
+        fields = fields_of(target)
+        if fields is None:
+            return _left_out("has no boxes with categories")
+        boxes, categories = fields
+        if len(boxes) != len(categories):
+            counts = f"{_boxes(len(boxes))} and {len(categories)} categories"
+            return _left_out(f"has {counts}")
         if not len(boxes):
-            return Read(np.zeros((0, 5), np.float32))
+            return ImageBoxes()
         try:
             numbers = np.asarray(boxes, dtype=np.float64).reshape(len(boxes), 4)
         except (TypeError, ValueError):
-            return _without("has boxes that are not four numbers each", "image left out")
+            return _left_out("has boxes that are not four numbers each")
         return self._checked(numbers, categories, shape())
 
     def _checked(
         self, numbers: np.ndarray, categories: Sequence[Any], shape: tuple[int, int]
-    ) -> Read:
+    ) -> ImageBoxes:
         sides = np.array([*shape, *shape], dtype=np.float64)
-        corners = _CORNERS[self.form](numbers) * (sides if self.shares else 1.0)
-        labels = np.array([class_of(category, self.classes) for category in categories])
+        corners = _TO_CORNERS[self.corners](numbers) * (sides if self.shares else 1.0)
+        labels = np.array([class_index(category, self.classes) for category in categories])
         clipped = corners.clip(0, sides)
-        usual = np.isfinite(corners).all(1)
-        empty = ~usual | (corners[:, 2:] <= corners[:, :2]).any(1)
+        empty = ~np.isfinite(corners).all(1) | (corners[:, 2:] <= corners[:, :2]).any(1)
         outside = ~empty & (clipped[:, 2:] <= clipped[:, :2]).any(1)
         unknown = ~empty & ~outside & (labels < 0)
-        keep = ~(empty | outside | unknown)
-        over = keep & (np.abs(clipped - corners) > 1).any(
-            1
-        )  # up to a pixel: data sets that count from 1, or to the last pixel
-        named = ", ".join(
-            sorted({repr(categories[row]) for row in np.flatnonzero(unknown).tolist()})[:3]
+        usable = ~(empty | outside | unknown)
+        over_edge = usable & (np.abs(clipped - corners) > MAX_SILENT_CLIP).any(1)
+
+        strange = sorted({repr(categories[row]) for row in np.flatnonzero(unknown).tolist()})
+        problems = (
+            (empty, "empty box", "", "left out"),
+            (outside, "box", " outside the image", "left out"),
+            (unknown, "box", f" of no known category ({', '.join(strange[:3])})", "left out"),
+            (over_edge, "box", " partly outside the image", "clipped"),
         )
-        left, flaws = "left out", []
-        for which, what, where, handled in (
-            (empty, "empty box", "", left),
-            (outside, "box", " outside the image", left),
-            (unknown, "box", f" of no known category ({named})", left),
-            (over, "box", " partly outside the image", "clipped"),
-        ):
-            if number := int(which.sum()):
-                flaws.append(
-                    (
-                        f"has {_count(number, what)}{where}",
-                        f"{handled}{'' if keep.any() else ', and with it the image'}",
-                    )
-                )
-        if not keep.any():
-            return Read(np.zeros((0, 5), np.float32), tuple(flaws), left_out=True, written=numbers)
-        encoded = np.concatenate([clipped / sides, labels[:, None]], axis=1)[keep]
-        return Read(encoded.astype(np.float32), tuple(flaws), written=numbers)
+        image_too = "" if usable.any() else ", and with it the image"
+        flaws = [
+            (f"has {_boxes(int(rows.sum()), noun)}{where}", f"{handled}{image_too}")
+            for rows, noun, where, handled in problems
+            if rows.any()
+        ]
+        if not usable.any():
+            return ImageBoxes(flaws=tuple(flaws), left_out=True, written=numbers)
+        encoded = np.concatenate([clipped / sides, labels[:, None]], axis=1)[usable]
+        return ImageBoxes(encoded.astype(np.float32), tuple(flaws), written=numbers)
+
+
+def _left_out(problem: str) -> ImageBoxes:
+    return ImageBoxes(flaws=((problem, "image left out"),), left_out=True)
+
+
+def _boxes(count: int, noun: str = "box") -> str:
+    return f"{count} {noun if count == 1 else f'{noun}es'}"
 
 
 def fields_of(target: Any) -> tuple[Sequence[Any], Sequence[Any]] | None:
-    """Boxes and categories of ``{"bbox": [...], "category": [...]}``, or a list of ``{"bbox": ..., "category": ...}``; else None."""
+    """Return the boxes and the categories of a target; None if it has none.
+
+    Args:
+        target: ``{"bbox": [...], "category": [...]}``, or a list of ``{"bbox": ..., "category": ...}``.
+    """
     if isinstance(target, Mapping):
-        boxes = next((target[name] for name in BOXES if target.get(name) is not None), None)
-        categories = next(
-            (target[name] for name in CATEGORIES if target.get(name) is not None), None
-        )
-        return None if boxes is None or categories is None else (boxes, categories)
-    if isinstance(target, Sequence) and not isinstance(target, str | bytes):
-        both = [
-            fields_of({name: [value] for name, value in one.items()})
-            if isinstance(one, Mapping)
-            else None
-            for one in target
-        ]
-        known = [one for one in both if one is not None]
-        return (
-            ([boxes[0] for boxes, _ in known], [labels[0] for _, labels in known])
-            if len(known) == len(both)
-            else None
-        )
-    return None
+        lists = {key: value for key, value in target.items() if value is not None}
+        boxes, categories = _first(lists, BOX_KEYS), _first(lists, CATEGORY_KEYS)
+        return None if boxes is None or categories is None else (boxes[0], categories[0])
+    if not isinstance(target, Sequence) or isinstance(target, str | bytes):
+        return None
+    all_boxes, all_categories = [], []
+    for item in target:
+        if not isinstance(item, Mapping):
+            return None
+        box, category = _first(item, BOX_KEYS), _first(item, CATEGORY_KEYS)
+        if box is None or category is None:
+            return None
+        all_boxes += box
+        all_categories += category
+    return all_boxes, all_categories
 
 
-def class_of(category: Any, classes: Mapping[str, int]) -> int:
-    """The index of a class given as index or name; -1 for none."""
+def _first(values: Mapping[str, Any], keys: Sequence[str]) -> list[Any] | None:
+    """Return a list of the value of the first key that there is; None if there is none."""
+    return next(([values[key]] for key in keys if key in values), None)
+
+
+def class_index(category: Any, classes: Mapping[str, int]) -> int:
+    """Return the index of a class given as index or name; -1 if there is no such class."""
     if is_index(category):
         return int(category) if 0 <= int(category) < len(classes) else -1
     return classes.get(str(category), -1)
 
 
-def is_index(category: Any) -> bool:
-    return isinstance(category, Integral) and not isinstance(category, bool)
+def _from_xywh(numbers: np.ndarray) -> np.ndarray:
+    start, size = numbers[:, :2], numbers[:, 2:]
+    return np.concatenate([start, start + size], axis=1)
 
 
-def writing_of(boxes: Any, classes: Sequence[str]) -> Writing:
-    """Of ``xywh``, ``xyxy``, ``cxcywh``, in pixels, or with ``_shares`` after it; raises DataError for another."""
-    form = str(boxes).removesuffix(SHARES)
-    if form not in _CORNERS:
-        known = ", ".join([*_CORNERS, *(f"{name}{SHARES}" for name in _CORNERS)])
-        raise DataError(
-            f"boxes={boxes} is not known", subject=str(boxes), hint=f"boxes is one of {known}."
-        )
-    return Writing(form, str(boxes) != form, {name: index for index, name in enumerate(classes)})
+def _from_cxcywh(numbers: np.ndarray) -> np.ndarray:
+    centre, size = numbers[:, :2], numbers[:, 2:]
+    return np.concatenate([centre - size / 2, centre + size / 2], axis=1)
 
 
-def _xywh(numbers: np.ndarray) -> np.ndarray:
-    return np.concatenate([numbers[:, :2], numbers[:, :2] + numbers[:, 2:]], axis=1)
-
-
-def _cxcywh(numbers: np.ndarray) -> np.ndarray:
-    return np.concatenate(
-        [numbers[:, :2] - numbers[:, 2:] / 2, numbers[:, :2] + numbers[:, 2:] / 2], axis=1
-    )
-
-
-_CORNERS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
-    "xywh": _xywh,
+_TO_CORNERS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
+    "xywh": _from_xywh,
     "xyxy": lambda numbers: numbers,
-    "cxcywh": _cxcywh,
+    "cxcywh": _from_cxcywh,
 }
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what if number == 1 else f'{what}es'}"
+def probe_boxes(targets: np.ndarray) -> Probe:
+    """Return what estimators score of encoded boxes (N, K, 5).
+
+    The centre of every box with its class; and random places in no box, as the class after the last.
+    """
+    image, box = np.nonzero(targets[..., 4] >= 0)
+    corners = targets[image, box, :4]
+    labels = targets[image, box, 4].astype(np.int64)
+    background_image, background = _background_places(targets)
+    background_label = labels.max(initial=-1) + 1
+
+    images = np.concatenate([image, background_image])
+    all_labels = np.concatenate([labels, np.full(len(background), background_label)])
+    places = np.concatenate([(corners[:, :2] + corners[:, 2:]) / 2, background])
+    order = np.argsort(images, kind="stable")
+    return Probe(all_labels[order], images[order], places[order])
 
 
-def _without(what: str, handled: str) -> Read:
-    return Read(np.zeros((0, 5), np.float32), ((what, handled),), left_out=True)
+def _background_places(targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return images (m,) and places (m, 2) in none of their boxes, drawn from a fixed seed."""
+    places = np.random.default_rng(0).random((len(targets), PROBE_TRIES, 1, 2))
+    boxes = targets[:, None]
+    between = (places >= boxes[..., :2]) & (places <= boxes[..., 2:4])
+    inside = between.all(-1) & (boxes[..., 4] >= 0)
+    image, place = np.nonzero(~inside.any(-1))
+    return image, places[image, place, 0]

@@ -1,52 +1,53 @@
-"""Heat maps of points: their coordinates are the mean of the map, so that they fall between its cells.
+"""Points as means of heat maps, so that they fall between the maps' cells: predictions and loss.
 
-Integral regression (Sun et al. 2018, arXiv 1711.08229; Nibali et al. 2018, arXiv 1801.07372, "DSNT"): the softmax of a point's map is a
-distribution over cells, its mean the point. Both where it is and how it is spread are learned.
+Integral regression: X. Sun et al., "Integral Human Pose Regression", ECCV 2018 (arXiv 1711.08229); A. Nibali et al.,
+"Numerical Coordinate Regression with Convolutional Neural Networks", 2018 (arXiv 1801.07372, "DSNT").
+
+The softmax p of a point's map of n × n logits is a distribution over cells. With c_j = (j + ½) / n, the centre of cell j
+along a side, the predicted point is its mean,
+    x = Σ_ij p_ij c_j        y = Σ_ij p_ij c_i
+The loss of a visible point (u, v) is, with distances in half sides, as Nibali et al. have coordinates from -1 to 1,
+    2 |(x, y) - (u, v)|  +  JS(p, q)
+where q is a normal distribution around (u, v) with a deviation of ``SPREAD`` cells, cut at the border, and JS the
+Jensen-Shannon divergence in nats: both where p is and how it is spread are learned. A batch's loss is the mean over its
+visible points, 0 if there is none.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
-from torchvision.transforms import v2
-from torchvision.transforms.v2.functional import horizontal_flip
-from torchvision.tv_tensors import KeyPoints
 
 SPREAD = 1.0
 """Deviation of the distribution that is wanted, in cells."""
-REGULARISED = 1.0
+DIVERGENCE_WEIGHT = 1.0
 """Weight of the divergence from it."""
-NEAR = 2
+CONFIDENCE_REACH = 2
 """Cells each way of a point whose share of the map is the confidence in it."""
-SHIFT, SCALE = 0.1, (0.8, 1.2)
-"""Of augmentation: the largest shift, as a share of the side, and the range of zooms."""
 _TINY = 1e-12
 
 
 def distributions(maps: Tensor) -> Tensor:
-    """(B, K, n, n) float32 that add up to 1 over each map."""
+    """Return the softmax over each map, (B, K, n, n) float32, of logits (B, K, n, n)."""
     return maps.float().flatten(2).softmax(2).view_as(maps)
 
 
-def means(found: Tensor) -> Tensor:
-    """(B, K, 2): x and y of distributions (B, K, n, n), as shares of the side; a cell stands at its centre."""
-    at = centres(found)
-    return torch.stack([found.sum(2) @ at, found.sum(3) @ at], -1)
+def means(shares: Tensor) -> Tensor:
+    """Return x and y, (B, K, 2) as shares of the side, of distributions (B, K, n, n)."""
+    at = cell_centres(shares)
+    return torch.stack([shares.sum(2) @ at, shares.sum(3) @ at], -1)
 
 
-def centres(found: Tensor) -> Tensor:
-    """(n,) of the cells along a side."""
-    return (
-        torch.arange(found.shape[-1], device=found.device, dtype=found.dtype) + 0.5
-    ) / found.shape[-1]
+def cell_centres(maps: Tensor) -> Tensor:
+    """Return the centres of the cells along a side, (n,) as shares of the side, of maps (..., n)."""
+    cells = maps.shape[-1]
+    return (torch.arange(cells, device=maps.device, dtype=maps.dtype) + 0.5) / cells
 
 
-def gaussians(places: Tensor, found: Tensor) -> Tensor:
-    """The distributions (B, K, n, n) that are wanted of points (B, K, 2): normal around them, cut at the border."""
-    side, at = found.shape[-1], centres(found)
+def gaussians(places: Tensor, shares: Tensor) -> Tensor:
+    """Return the wanted distributions, in the shape (B, K, n, n) of ``shares``, around places (B, K, 2)."""
+    side, at = shares.shape[-1], cell_centres(shares)
     across, down = (
         ((at - places[..., axis, None]) * side / SPREAD).square().mul(-0.5).softmax(-1)
         for axis in (0, 1)
@@ -54,82 +55,41 @@ def gaussians(places: Tensor, found: Tensor) -> Tensor:
     return down[..., :, None] * across[..., None, :]
 
 
-def divergence(one: Tensor, other: Tensor) -> Tensor:
-    """(B, K) Jensen-Shannon divergence of distributions (B, K, n, n), in nats: 0 to log 2."""
-    middle = (one + other) / 2
-    kept = [
-        (side * ((side + _TINY).log() - (middle + _TINY).log())).sum((2, 3))
-        for side in (one, other)
-    ]
-    return (kept[0] + kept[1]) / 2
+def divergence(first: Tensor, second: Tensor) -> Tensor:
+    """Return the Jensen-Shannon divergence (B, K) of distributions (B, K, n, n), in nats: 0 to log 2."""
+    middle = (first + second) / 2
+    from_first, from_second = (
+        (shares * ((shares + _TINY).log() - (middle + _TINY).log())).sum((2, 3))
+        for shares in (first, second)
+    )
+    return (from_first + from_second) / 2
 
 
-def loss_of(maps: Tensor, places: Tensor, visible: Tensor) -> Tensor:
-    """The mean over visible points, 0 where none is, of the distance from the point and the divergence from its distribution.
-
-    ``maps`` (B, K, n, n); ``places`` (B, K, 2); ``visible`` (B, K). Distances are in half sides: Nibali et al. have coordinates of −1 to 1.
-    """
-    found = distributions(maps)
-    distance = 2 * (means(found) - places).norm(dim=-1)
-    each = distance + REGULARISED * divergence(found, gaussians(places, found))
+def heatmap_loss(maps: Tensor, places: Tensor, visible: Tensor) -> Tensor:
+    """Return the loss of maps (B, K, n, n) against places (B, K, 2), shares of the side, where visible (B, K) is 1."""
+    shares = distributions(maps)
+    distance = 2 * (means(shares) - places).norm(dim=-1)
+    each = distance + DIVERGENCE_WEIGHT * divergence(shares, gaussians(places, shares))
     return (each * visible).sum() / visible.sum().clamp(min=1)
 
 
-def decoded(maps: Tensor) -> Tensor:
-    """(B, K, 3): x, y as shares of the side, and the confidence: how much of the map lies within two cells each way of the point."""
-    found = distributions(maps)
-    places, side = means(found), found.shape[-1]
-    cell = (places * side).long().clamp(0, side - 1)
-    # Sums over windows of the padded map, from its sums over all cells above and to the left.
-    total = pad(found, (NEAR + 1, NEAR, NEAR + 1, NEAR)).cumsum(2).cumsum(3).flatten(2)
-    width, (column, row) = side + 2 * NEAR + 1, cell.unbind(-1)
-    corner = [
-        total.gather(2, ((row + below) * width + column + beside)[..., None])[..., 0]
-        for below, beside in (
-            (2 * NEAR + 1, 2 * NEAR + 1),
-            (0, 2 * NEAR + 1),
-            (2 * NEAR + 1, 0),
-            (0, 0),
-        )
-    ]
-    confidence = (corner[0] - corner[1] - corner[2] + corner[3]).clamp(0, 1)
-    return torch.cat([places, confidence[..., None]], -1)
+def decoded_points(maps: Tensor) -> Tensor:
+    """Return (B, K, 3) of logits (B, K, n, n): x, y as shares of the side, and the confidence.
 
-
-class MovedPoints(v2.Transform):
-    """Shifts, zooms and, where it may, mirrors an image with its points.
-
-    ``points`` are KeyPoints (K, 2) as shares of the side; ``visible`` (K,) and ``partner`` (K,) are theirs, by number: in a mirror a point
-    becomes its partner. Points without partners are never mirrored.
+    The confidence is how much of the map lies within ``CONFIDENCE_REACH`` cells each way of the point's cell.
     """
+    shares = distributions(maps)
+    places, side = means(shares), shares.shape[-1]
+    column, row = (places * side).long().clamp(0, side - 1).unbind(-1)
+    # Sums over windows of the padded map, from its sums over all cells above and to the left.
+    reach = CONFIDENCE_REACH
+    window = 2 * reach + 1
+    total = pad(shares, (reach + 1, reach, reach + 1, reach)).cumsum(2).cumsum(3).flatten(2)
+    width = side + window
 
-    def __init__(self, mirror: bool) -> None:
-        super().__init__()
-        self.mirror = mirror
-        self.move = v2.RandomAffine(
-            0, (SHIFT, SHIFT), SCALE, interpolation=v2.InterpolationMode.BILINEAR, fill=0
-        )
+    def total_at(below: int, right: int) -> Tensor:
+        index = (row + below) * width + column + right
+        return total.gather(2, index[..., None])[..., 0]
 
-    def forward(self, sample: dict[str, Any]) -> dict[str, Any]:
-        if self.mirror and bool((sample["partner"] >= 0).all()) and bool(torch.rand(()) < 0.5):
-            sample = _mirrored(sample)
-        height, width = sample["image"].shape[-2:]
-        size = torch.tensor((width, height), device=sample["points"].device)
-        given = KeyPoints(sample["points"].as_subclass(Tensor) * size, canvas_size=(height, width))
-        moved = self.move({"image": sample["image"], "points": given})
-        return sample | {
-            "image": moved["image"],
-            "points": KeyPoints(moved["points"].as_subclass(Tensor) / size, canvas_size=(1, 1)),
-        }
-
-
-def _mirrored(sample: dict[str, Any]) -> dict[str, Any]:
-    # Not torchvision's own: it takes coordinates of pixels, from which its affine maps, of corners, differ by half a pixel.
-    order, points = sample["partner"].long(), sample["points"].as_subclass(Tensor)
-    flipped = torch.stack([1 - points[:, 0], points[:, 1]], 1)[order]
-    points = KeyPoints(flipped, canvas_size=(1, 1))
-    return sample | {
-        "image": horizontal_flip(sample["image"]),
-        "points": points,
-        "visible": sample["visible"][order],
-    }
+    inside = total_at(window, window) - total_at(0, window) - total_at(window, 0) + total_at(0, 0)
+    return torch.cat([places, inside.clamp(0, 1)[..., None]], -1)

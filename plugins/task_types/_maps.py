@@ -1,9 +1,11 @@
-"""Maps: targets that have a value for each pixel. How they are opened and squeezed, and the head that predicts them."""
+"""Maps, targets that have a value for each pixel: how they are opened and encoded, and the head that predicts them."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,99 +15,125 @@ from numpy.typing import DTypeLike
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
-from torchvision import tv_tensors
-from torchvision.transforms import v2
 
 from headwater import Annotations, DataError, Encoded, Flaw, Pyramid
 
 GROUPS = 32
 """Groups of the decoder's group norm."""
-SHIFT = 0.1
-"""Largest shift in augmentation, as a share of the side."""
-SCALE = (0.8, 1.2)
-"""Range of zooms."""
 
 
-def opened(target: Any, what: str, name: str) -> np.ndarray | None:
-    """(H, W) numbers as they are stored, of a palette image its indices; None where the data have none for this image.
+@dataclass(frozen=True)
+class MapKind:
+    """How the maps of a task type are encoded, and what messages call them.
 
-    Takes a path (.npy too), encoded bytes, a ``datasets`` image dict, a PIL image or an array. ``what`` it is and the ``name`` of its
-    image are for the DataError that is raised for what cannot be read, or has several channels.
+    Attributes:
+        noun: such as "mask".
+        dtype: of encoded maps.
+        nothing: value of a pixel that has none.
+        empty: how messages call a map that is ``nothing`` in every pixel.
+    """
+
+    noun: str
+    dtype: DTypeLike
+    nothing: float
+    empty: str
+
+
+def open_map(target: Any, noun: str, name: str) -> np.ndarray | None:
+    """Return the map of an image as it is stored, (H, W); of a palette image its indices.
+
+    Args:
+        target: a path (.npy too), encoded bytes, a ``datasets`` image dict, a PIL image or an array.
+        noun: what messages call it.
+        name: the image, in messages.
+
+    Returns:
+        None if the data set has no map for this image.
+
+    Raises:
+        DataError: the map cannot be read, or has several channels.
     """
     if isinstance(target, dict):
         target = target["bytes"] if target.get("bytes") is not None else target.get("path")
     if target is None:
         return None
     try:
-        found = np.asarray(_opened(target))
+        values = np.asarray(_load(target))
     except Exception as error:  # PIL raises a different class for every way a file can be broken
-        hint = f"Repair that {what}, or remove it and its image."
         raise DataError(
-            f"the {what} of {name} cannot be read: {error}", subject=name, hint=hint
-        ) from None
-    if found.ndim == 3 and found.shape[2] == 1:
-        found = found[:, :, 0]
-    if found.ndim != 2:
-        what_it_is = (
-            f"has shape {'×'.join(map(str, found.shape))}"
-            if found.ndim
-            else f"is of type {type(target).__name__}"
-        )
-        hint = f"A {what} has one number a pixel: turn colours into numbers first, and save it as a grey or palette PNG."
-        raise DataError(
-            f"the {what} of {name} {what_it_is}, (H, W) numbers were expected",
+            f"the {noun} of {name} cannot be read: {error}",
             subject=name,
-            hint=hint,
+            hint=f"Repair that {noun}, or remove it and its image.",
+        ) from None
+    if values.ndim == 3 and values.shape[2] == 1:
+        values = values[:, :, 0]
+    if values.ndim != 2:
+        sides = "×".join(map(str, values.shape))
+        problem = f"has shape {sides}" if sides else f"is of type {type(target).__name__}"
+        raise DataError(
+            f"the {noun} of {name} {problem}, (H, W) numbers were expected",
+            subject=name,
+            hint=f"A {noun} has one number a pixel: turn colours into numbers first, and save it as a grey or palette PNG.",
         )
-    return found
+    return values
 
 
-def _opened(target: Any) -> Any:
-    if isinstance(target, str | Path):
-        return (
-            np.load(target, allow_pickle=False)
-            if Path(target).suffix == ".npy"
-            else Image.open(target)
-        )
-    return Image.open(io.BytesIO(target)) if isinstance(target, bytes) else target
+def _load(target: Any) -> Any:
+    if isinstance(target, bytes):
+        return Image.open(io.BytesIO(target))
+    if not isinstance(target, str | Path):
+        return target
+    if Path(target).suffix == ".npy":
+        return np.load(target, allow_pickle=False)
+    return Image.open(target)
 
 
-def resized(found: np.ndarray, width: int, height: int) -> np.ndarray:
-    """(h, w) -> (height, width): of each pixel the value at its centre. No value is a mixture, so nothing bleeds across an edge."""
-    rows, columns = (
-        ((np.arange(now) + 0.5) * was / now).astype(np.int64)
-        for now, was in zip((height, width), found.shape, strict=True)
-    )
-    return found[rows[:, None], columns]
+def resize_map(values: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Return (h, w) values as (height, width): for each pixel the value at its centre.
+
+    No value is a mixture, so nothing bleeds across an edge.
+    """
+    rows = _nearest(values.shape[0], height)
+    columns = _nearest(values.shape[1], width)
+    return values[rows[:, None], columns]
+
+
+def _nearest(before: int, after: int) -> np.ndarray:
+    return ((np.arange(after) + 0.5) * before / after).astype(np.int64)
 
 
 def encode_maps(
     given: Annotations,
-    what: str,
-    dtype: DTypeLike,
-    nothing: float,
-    empty: str,
+    kind: MapKind,
     read: Callable[[np.ndarray, str], tuple[np.ndarray, Flaw | None]],
 ) -> Encoded:
-    """Maps (n, S, S) of ``dtype``, and what is wrong with them.
+    """Return maps (n, S, S), squeezed into the square, and what is wrong with them.
 
-    ``read(found, name)``: the values as they are encoded, and the flaw for which some had to become ``nothing``. An image is left
-    out that has no map, one of another size, or ``empty``: ``nothing`` in every pixel.
+    An image is left out if it has no map, one of another size, or one that is ``kind.nothing`` in every pixel.
+
+    Args:
+        given: the annotations of a split.
+        kind: how its maps are encoded.
+        read: returns the encoded values of a map (H, W) of the image of that name, and the flaw for which some had to
+            become ``kind.nothing``.
     """
-    encoded = np.full((len(given.targets), given.image_size, given.image_size), nothing, dtype)
+    side = given.image_size
+    encoded = np.full((len(given.targets), side, side), kind.nothing, kind.dtype)
     rows: list[int] = []
     flaws: list[Flaw] = []
-    for row in range(len(given.targets)):
+    for row, target in enumerate(given.targets):
         name = given.names[row]
-        found = opened(given.targets[row], what, name)
-        wrong = f"has no {what}" if found is None else _other_size(found, what, given.shape(row))
-        if found is not None and not wrong:
-            values, flaw = read(found, name)
-            flaws += [flaw] if flaw else []
-            encoded[row] = resized(values, given.image_size, given.image_size)
-            wrong = f"has {empty}" if (encoded[row] == nothing).all() else ""
-        if wrong:
-            flaws.append(Flaw(name, wrong, "left out"))
+        stored = open_map(target, kind.noun, name)
+        problem = _size_problem(stored, kind.noun, partial(given.shape, row))
+        if stored is not None and not problem:
+            values, flaw = read(stored, name)
+            if flaw:
+                flaws.append(flaw)
+            encoded[row] = resize_map(values, side, side)
+            if (encoded[row] == kind.nothing).all():
+                problem = f"has {kind.empty}"
+        if problem:
+            flaws.append(Flaw(name, problem, "left out"))
         else:
             rows.append(row)
     if len(rows) == len(encoded):
@@ -113,13 +141,16 @@ def encode_maps(
     return Encoded(encoded[rows], np.array(rows, dtype=np.int64), tuple(flaws))
 
 
-def _other_size(found: np.ndarray, what: str, size: tuple[int, int]) -> str:
-    height, width = found.shape
-    return (
-        ""
-        if (width, height) == size
-        else f"has a {what} of {width}×{height}, the image is {size[0]}×{size[1]}"
-    )
+def _size_problem(
+    stored: np.ndarray | None, noun: str, shape: Callable[[], tuple[int, int]]
+) -> str:
+    if stored is None:
+        return f"has no {noun}"
+    height, width = stored.shape
+    image_width, image_height = shape()
+    if (width, height) == (image_width, image_height):
+        return ""
+    return f"has a {noun} of {width}×{height}, the image is {image_width}×{image_height}"
 
 
 class MapHead(nn.Module):
@@ -247,34 +278,6 @@ class MapConvolution(nn.Module):
         return self.block(level)
 
 
-def at_full_size(found: Tensor) -> Tensor:
-    """(B, C, S / 4, S / 4) -> (B, C, S, S)."""
-    return interpolate(found, scale_factor=4, mode="bilinear", align_corners=False)
-
-
-def moving(
-    mirror: bool, nothing: float, affine: type[v2.RandomAffine] = v2.RandomAffine
-) -> v2.Transform:
-    """Shift, zoom and mirror an image with its map; what comes in from outside is the mean colour, and ``nothing``."""
-    fill: Mapping[Any, float] = {tv_tensors.Image: 0.0, tv_tensors.Mask: nothing}
-    move = affine(
-        degrees=0,
-        translate=(SHIFT, SHIFT),
-        scale=SCALE,
-        interpolation=v2.InterpolationMode.BILINEAR,
-        fill=dict(fill),
-    )
-    return v2.Compose([v2.RandomHorizontalFlip(), move]) if mirror else move
-
-
-class ZoomedDepth(v2.RandomAffine):
-    """Zooming in by s brings everything s times nearer, if the camera stays the same: depths are divided by s (Eigen et al. 2014,
-    arXiv 1406.2283, on data augmentation)."""
-
-    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        moved = super().transform(inpt, params)
-        return (
-            tv_tensors.wrap(moved / params["scale"], like=moved)
-            if isinstance(inpt, tv_tensors.Mask)
-            else moved
-        )
+def at_full_size(values: Tensor) -> Tensor:
+    """Return (B, C, S / 4, S / 4) enlarged to (B, C, S, S), bilinearly."""
+    return interpolate(values, scale_factor=4, mode="bilinear", align_corners=False)

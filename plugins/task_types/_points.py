@@ -11,66 +11,88 @@ import numpy as np
 from headwater import DataError, Task
 
 X, Y, VISIBLE, ASPECT, PARTNER = range(5)
-"""Columns of an encoded point: where it is, as shares of the image's width and height; 1 where it is visible, else 0; the image's
-width over its height, which squeezed images do not tell; the point that it becomes in a mirror, or ``UNMIRRORED``."""
+"""Columns of an encoded point: where it is, as shares of the image's width and height; 1 where it is visible, else 0; the
+image's width over its height, which squeezed images do not tell; the point that it becomes in a mirror, or
+``UNMIRRORED``."""
 UNMIRRORED = -1.0
 PIXELS, SHARES = "pixels", "shares"
-"""In what points are written: of the image, or of its width and height."""
+"""In what points are written: pixels of the image, or shares of its width and height."""
 
 
-class Placed(NamedTuple):
-    """One image's points: ``places`` (K, 2) shares, 0 where not visible; ``visible`` (K,) bool; ``off``: points outside of the image;
-    ``corner``: those at exactly (0, 0), of which it is not said whether they are visible."""
+class ImagePoints(NamedTuple):
+    """The K points of one image.
+
+    Attributes:
+        places: (K, 2) shares of width and height, 0 where not visible.
+        visible: (K,) bool.
+        outside: numbers of the points outside of the image.
+        in_corner: those at exactly (0, 0), of which the data set does not say whether they are visible.
+    """
 
     places: np.ndarray
     visible: np.ndarray
-    off: tuple[int, ...]
-    corner: tuple[int, ...]
+    outside: tuple[int, ...]
+    in_corner: tuple[int, ...]
 
 
-def read(target: Any, name: str) -> np.ndarray | None:
-    """(K, 3) x, y, and whether visible, NaN where that is not said; None where an image has none. Raises DataError for what are no points.
+def read_points(target: Any, name: str) -> np.ndarray | None:
+    """Return an image's points as they are written.
 
-    Takes (x, y) or (x, y, visible) for each point, None or NaN for one that is not labelled; or all of that in one flat list, as COCO
-    writes its triples.
+    Args:
+        target: (x, y) or (x, y, visible) for each point, None or NaN for one that is not labelled; or all of that in
+            one flat list, as COCO writes its triples.
+        name: the image, in messages.
+
+    Returns:
+        (K, 3) x, y, and whether visible, NaN if that is not said; None if the image has no points.
+
+    Raises:
+        DataError: the target is none of that.
     """
     if target is None or (isinstance(target, float) and math.isnan(target)):
         return None
     try:
-        points = [_point(point) for point in _paired(_listed(target))]
+        points = [_point(point) for point in _grouped(_as_list(target))]
     except (TypeError, ValueError):
-        hint = "Give (x, y) or (x, y, visible) for each point."
         raise DataError(
-            f"{name} has {_short(target)}, which are no points", subject=name, hint=hint
+            f"{name} has {_short(target)}, which are no points",
+            subject=name,
+            hint="Give (x, y) or (x, y, visible) for each point.",
         ) from None
     return np.array(points, dtype=np.float64).reshape(len(points), 3)
 
 
-def labelled(points: np.ndarray) -> np.ndarray:
-    """(K,) bool: which of the points (K, 3) the data set says to be somewhere."""
-    known: np.ndarray = np.isfinite(points[:, :2]).all(1) & (points[:, 2] != 0)
-    return known
+def is_labelled(points: np.ndarray) -> np.ndarray:
+    """Return (K,) bool: which of the points (K, 3) the data set says to be somewhere."""
+    labelled: np.ndarray = np.isfinite(points[:, :2]).all(1) & (points[:, 2] != 0)
+    return labelled
 
 
-def placed(points: np.ndarray, size: tuple[int, int]) -> Placed:
-    """Points (K, 3) of an image, from its left and upper edge, and the ``size`` (width, height) that it has in their unit.
+def place_points(points: np.ndarray, size: tuple[int, int]) -> ImagePoints:
+    """Return the points of an image as shares of its sides.
 
-    Not visible are those off the image, and those in its corner of which it is not said: data sets write so what is not labelled.
+    Not visible are those off the image, and those in its corner of which it is not said: data sets write so what is not
+    labelled.
+
+    Args:
+        points: (K, 3), from the image's left and upper edge.
+        size: the image's (width, height) in the points' unit.
     """
-    there = labelled(points)
-    corner = there & np.isnan(points[:, 2]) & (points[:, :2] == 0).all(1)
-    shares = np.where(there[:, None], points[:, :2], 0.0) / size
-    off = there & ~((shares >= 0) & (shares <= 1)).all(1)
-    visible = there & ~off & ~corner
-    return Placed(
-        np.where(visible[:, None], shares, 0.0),
-        visible,
-        *(tuple(np.flatnonzero(which).tolist()) for which in (off, corner)),
+    labelled = is_labelled(points)
+    corner = labelled & np.isnan(points[:, 2]) & (points[:, :2] == 0).all(1)
+    shares = np.where(labelled[:, None], points[:, :2], 0.0) / size
+    outside = labelled & ~((shares >= 0) & (shares <= 1)).all(1)
+    visible = labelled & ~outside & ~corner
+    return ImagePoints(
+        places=np.where(visible[:, None], shares, 0.0),
+        visible=visible,
+        outside=tuple(np.flatnonzero(outside).tolist()),
+        in_corner=tuple(np.flatnonzero(corner).tolist()),
     )
 
 
 def in_shares(task: Task) -> bool:
-    """Whether its convention ``points`` is shares, not pixels; raises DataError for another."""
+    """Return True if the task's convention ``points`` is shares, False if it is pixels; raise DataError for another."""
     written = str(task.conventions.get("points", PIXELS))
     if written not in (PIXELS, SHARES):
         raise DataError(
@@ -82,11 +104,18 @@ def in_shares(task: Task) -> bool:
 
 
 def partners(task: Task, points: int) -> np.ndarray:
-    """(K,) what each point becomes in a mirror, from the task's convention ``mirrored``; raises DataError for what swaps no points."""
+    """Return (K,) float32: the point that each point becomes in a mirror, from the task's convention ``mirrored``.
+
+    Raises:
+        DataError: ``mirrored`` does not swap points.
+    """
     written = str(task.conventions.get("mirrored", ""))
     if not written:
         return np.full(points, UNMIRRORED, dtype=np.float32)
-    hint = f"mirrored=1+0+2 would swap the first two of three points; it has {points} here, numbered from 0."
+    hint = (
+        "mirrored=1+0+2 would swap the first two of three points; "
+        f"it has {points} here, numbered from 0."
+    )
     try:
         order = np.array([int(number) for number in written.split("+")])
     except ValueError:
@@ -101,24 +130,27 @@ def partners(task: Task, points: int) -> np.ndarray:
             subject=task.name,
             hint=hint,
         )
-    if wrong := np.flatnonzero(order[order] != np.arange(points)).tolist():
-        swapped = (
-            f"point {wrong[0]} becomes {order[wrong[0]]}, but that becomes {order[order[wrong[0]]]}"
-        )
+    wrong = np.flatnonzero(order[order] != np.arange(points)).tolist()
+    if wrong:
+        first, partner = wrong[0], order[wrong[0]]
+        swapped = f"point {first} becomes {partner}, but that becomes {order[partner]}"
         raise DataError(
             f"{task.name}: mirrored does not swap points: {swapped}", subject=task.name, hint=hint
         )
     return order.astype(np.float32)
 
 
-def _listed(target: Any) -> list[Any]:
+def _as_list(target: Any) -> list[Any]:
     if isinstance(target, str | bytes | dict) or not isinstance(target, Iterable):
         raise TypeError
     return list(target.tolist() if hasattr(target, "tolist") else target)
 
 
-def _paired(points: Sequence[Any]) -> Sequence[Any]:
-    """A flat list in pairs; in triples where its length allows and every third number is one of COCO's 0, 1 and 2."""
+def _grouped(points: Sequence[Any]) -> Sequence[Any]:
+    """Return a flat list of numbers in pairs, other lists as they are.
+
+    In triples where the length allows it and every third number is one of COCO's 0, 1 and 2.
+    """
     if not points or not all(isinstance(value, int | float) for value in points):
         return points
     if len(points) % 3 == 0 and all(value in (0, 1, 2) for value in points[2::3]):
@@ -131,10 +163,12 @@ def _paired(points: Sequence[Any]) -> Sequence[Any]:
 def _point(point: Any) -> list[float]:
     if point is None:
         return [math.nan, math.nan, 0.0]
-    values = [math.nan if value is None else float(value) for value in _listed(point)]
-    if len(values) not in (2, 3):
-        raise ValueError
-    return [*values[:2], math.nan if len(values) == 2 else float(values[2] > 0)]
+    values = [math.nan if value is None else float(value) for value in _as_list(point)]
+    if len(values) == 2:
+        return [*values, math.nan]
+    if len(values) == 3:
+        return [*values[:2], float(values[2] > 0)]
+    raise ValueError
 
 
 def _short(target: Any) -> str:

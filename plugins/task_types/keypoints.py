@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from headwater import (
@@ -19,11 +19,14 @@ from headwater import (
     TaskTypeMethods,
     task_type,
 )
+from headwater.plugins.task_types._checks import check_unit, float_predictions
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
     from torchvision.transforms.v2 import Transform
+
+    from headwater.plugins.task_types._points import ImagePoints
 
 METRICS = (
     Metric("nme", higher_is_better=False, low=0),
@@ -31,13 +34,13 @@ METRICS = (
     Metric("auc", low=0, high=1),
 )
 
-WITHIN = 0.1
-"""Of the normaliser: a point is found where it is no further off."""
-LEAST = 0.05
+FOUND_WITHIN = 0.1
+"""Largest error, over the normaliser, of a point that counts as found."""
+MIN_BOX_SHARE = 0.05
 """Share of the image's larger side below which the box around its points is no measure of them: of a lone point, say."""
 WIDTH = 64
 """Channels of the head: what two CPU cores bear."""
-NAMED = 5
+POINTS_NAMED = 5
 """Points named in a flaw."""
 
 
@@ -50,17 +53,23 @@ NAMED = 5
     noun="points",
 )
 class keypoints(TaskTypeMethods):
-    """Where K points of one subject are. Targets are K (x, y) or (x, y, visible); predictions (N, K, 3) shares and confidence.
+    """Where K points of one subject are.
 
-    The metric of choice is the mean error: it tells networks apart where all find no point, and where all find most.
+    Targets as data sets write them: K (x, y) or (x, y, visible). Encoded: (N, K, 5) float32; their columns are those of
+    ``_points``. Predictions: (N, K, 3): x, y as shares of the side, and the confidence.
+
+    The default metric is the mean error: it tells networks apart where all find no point, and where all find most.
     """
 
     def encode(self, given: Annotations) -> Encoded:
-        """Points, (n, K, 5) float32; their columns are those of ``_points``.
+        """Return points, (n, K, 5) float32.
 
-        Points off the image, and those at (0, 0) of which it is not said, are taken as not visible; an image with another number of
-        points than the others, or with none that is visible, is left out. Raises DataError for what are no points, for shares read as
-        pixels or the other way round, and for a ``mirrored`` that swaps none.
+        Points off the image, and those at (0, 0) of which it is not said, are taken as not visible. An image with another
+        number of points than the others, or with none that is visible, is left out.
+
+        Raises:
+            DataError: a target is no list of points, shares are read as pixels or the other way round, or ``mirrored``
+                does not swap points.
         """
         import numpy as np
 
@@ -68,86 +77,69 @@ class keypoints(TaskTypeMethods):
             PIXELS,
             SHARES,
             in_shares,
-            labelled,
+            is_labelled,
             partners,
-            placed,
-            read,
+            place_points,
+            read_points,
         )
-        from headwater.plugins.task_types._shares import refuse_misread
 
-        names = [
-            str(given.names[row] if given.names else f"image {row}")
-            for row in range(len(given.targets))
+        count = len(given.targets)
+        names = [str(given.names[row] if given.names else f"image {row}") for row in range(count)]
+        images = [
+            read_points(target, name) for target, name in zip(given.targets, names, strict=True)
         ]
-        found = [read(target, name) for target, name in zip(given.targets, names, strict=True)]
         shares = in_shares(given.task)
-        told = [points[labelled(points), :2] for points in found if points is not None]
-        refuse_misread(told, shares, given.task, "points", f"points={PIXELS if shares else SHARES}")
-        wanted = len(given.classes) or _usual(len(points) for points in found if points is not None)
+        check_unit(
+            [points[is_labelled(points), :2] for points in images if points is not None],
+            given.task,
+            shares=shares,
+            noun="points",
+            otherwise=f"points={PIXELS if shares else SHARES}",
+        )
+        wanted = len(given.classes) or _usual_count(images)
         partner = partners(given.task, wanted)
         rows: list[int] = []
         encoded: list[np.ndarray] = []
         flaws: list[Flaw] = []
-        for row, points in enumerate(found):
+        for row, points in enumerate(images):
             if points is None or len(points) != wanted:
-                what = (
-                    "has no points"
-                    if points is None
-                    else f"has {len(points)} points, {wanted} are wanted"
-                )
-                flaws.append(Flaw(names[row], what, "left out"))
+                flaws.append(Flaw(names[row], _count_problem(points, wanted), "left out"))
                 continue
             width, height = given.shape(row)
-            there = placed(points, (1, 1) if shares else (width, height))
-            for unseen, where in (
-                (there.off, "off the image"),
-                (there.corner, "in the upper left corner"),
-            ):
-                if unseen:
-                    flaws.append(
-                        Flaw(
-                            names[row],
-                            f"has {_named(unseen, given.classes)} {where}",
-                            "taken as not visible",
-                        )
-                    )
-            if not there.visible.any():
+            placed = place_points(points, (1, 1) if shares else (width, height))
+            for problem in _place_problems(placed, given.classes):
+                flaws.append(Flaw(names[row], problem, "taken as not visible"))
+            if not placed.visible.any():
                 flaws.append(Flaw(names[row], "has no visible point", "left out"))
                 continue
+            aspect = np.full(wanted, width / height)
             rows.append(row)
-            encoded.append(
-                np.column_stack(
-                    [there.places, there.visible, np.full(wanted, width / height), partner]
-                )
-            )
+            encoded.append(np.column_stack([placed.places, placed.visible, aspect, partner]))
         targets = np.array(encoded, dtype=np.float32).reshape(len(rows), wanted, 5)
-        return Encoded(
-            targets,
-            None if len(rows) == len(found) else np.array(rows, dtype=np.int64),
-            tuple(flaws),
-        )
+        if len(rows) == len(images):
+            return Encoded(targets, None, tuple(flaws))
+        return Encoded(targets, np.array(rows, dtype=np.int64), tuple(flaws))
 
     def classes(self, targets: Sequence[Any], task: Task) -> tuple[str, ...]:
-        """ "0" to K − 1, with K the number of points that most images have; of what cannot be read, ``encode`` will tell."""
-        from headwater.plugins.task_types._points import read
+        """Return "0" to K − 1, with K the number of points that most images have."""
+        from headwater.plugins.task_types._points import read_points
 
-        found = (read(target, f"{task.name}: image {row}") for row, target in enumerate(targets))
-        return tuple(
-            str(point)
-            for point in range(_usual(len(points) for points in found if points is not None))
+        images = (
+            read_points(target, f"{task.name}: image {row}") for row, target in enumerate(targets)
         )
+        return tuple(str(point) for point in range(_usual_count(images)))
 
     def outputs(self, targets: np.ndarray, classes: Sequence[str]) -> int:
-        """K; raises DataError where there is no point. One that no training image shows is only never learned."""
+        """Return K; raise DataError if there is no point. A point that no training image shows is only never learned."""
         if not targets.shape[1]:
             raise DataError("its images have no points", hint="Give (x, y) for each point.")
         return int(targets.shape[1])
 
     def head(self, features: int | Pyramid, outputs: int) -> nn.Module:
-        """Logits (B, K, S/4, S/4) in training; x, y as shares of the side and the confidence, (B, K, 3), in evaluation."""
+        """Return a head of logits (B, K, S / 4, S / 4) in training, of predictions (B, K, 3) in evaluation."""
         from torch import nn
 
-        from headwater.plugins.task_types._heatmaps import decoded
+        from headwater.plugins.task_types._heatmaps import decoded_points
         from headwater.plugins.task_types._maps import MapHead
 
         assert isinstance(features, Pyramid), "the type is dense"
@@ -156,67 +148,78 @@ class keypoints(TaskTypeMethods):
             outputs,
             width=WIDTH,
             in_training=nn.Identity(),
-            in_evaluation=decoded,
+            in_evaluation=decoded_points,
         )
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Of visible points, their mean: the distance in half sides, and how far the map is from a normal distribution around them."""
-        from headwater.plugins.task_types._heatmaps import loss_of
+        """Return the mean over visible points of distance and divergence (see ``_heatmaps``).
+
+        Args:
+            outputs: logits (B, K, S / 4, S / 4).
+            targets: encoded points (B, K, 5).
+        """
+        from headwater.plugins.task_types._heatmaps import heatmap_loss
         from headwater.plugins.task_types._points import VISIBLE
 
-        return loss_of(outputs, targets[..., :2], targets[..., VISIBLE])
+        return heatmap_loss(outputs, targets[..., :2], targets[..., VISIBLE])
 
     def chance(self, outputs: int) -> float:
-        """That of maps that say nothing, for points anywhere: a mean distance of (√2 + asinh 1)/3 half sides from the middle, and a
-        divergence of log 2 at most."""
+        """Return the loss of uniform maps, for points anywhere.
+
+        The mean distance of a point of a square from its middle, (√2 + asinh 1)/3 half sides, and a divergence of log 2
+        at most.
+        """
         return (math.sqrt(2) + math.asinh(1)) / 3 + math.log(2)
 
     def measure(self, predictions: Tensor, targets: Tensor) -> Mapping[str, float]:
-        """Of visible points, the mean over an image's, and then over images: error (nme), share found within a tenth (pck), and the area
-        under the share found against the error allowed, from 0 to a tenth (auc).
+        """Return normalised mean error, share of points found and the area under its curve, of predictions (N, K, 3).
 
-        Errors are distances in the image as it is stored, not squeezed, over the larger side of the box around its visible points (as
-        Yang & Ramanan 2013 normalise); over the image's larger side where the box is less than a twentieth of that. Raises
-        TrainingError for predictions that are not numbers.
+        An error e is the distance between prediction and point in the image as it is stored, not squeezed, over the
+        larger side of the box around its visible points (Yang & Ramanan, "Articulated Human Detection with Flexible
+        Mixtures of Parts", PAMI 2013); over the image's larger side where the box is less than a twentieth of that.
+        nme is the mean of e, pck the share with e ≤ 0.1, auc the mean of max(0, 1 − e / 0.1): the area under the share
+        found against the error allowed, from 0 to 0.1. Means over an image's visible points, then over images.
+
+        Raises:
+            TrainingError: predictions are not numbers.
         """
         return self.tallied(self.tally(predictions, targets).sum(0))
 
     def tally(self, predictions: Tensor, targets: Tensor) -> Tensor:
-        """(N, 4): each image's metrics, and 1 where it has a visible point."""
+        """Return each image's metrics, and 1 where it has a visible point: (N, 4)."""
         import torch
 
-        from headwater.plugins.task_types._numbers import numbers
-
-        errors, visible = _errors(numbers(predictions), targets)
-        each = torch.stack([errors, *_within(errors)]).masked_fill(~visible, 0.0)
+        errors, visible = _errors(float_predictions(predictions), targets)
+        each = torch.stack([errors, _found(errors), _area(errors)]).masked_fill(~visible, 0.0)
         count = visible.sum(1)
         return torch.cat([each.sum(2) / count.clamp(min=1), (count > 0).double()[None]]).T
 
     def tallied(self, sums: Tensor) -> Mapping[str, float]:
-        """The mean of each metric over images that have a visible point."""
+        """Return the mean of each metric over the images that have a visible point."""
         means = (sums[:-1] / sums[-1].clamp(min=1)).tolist()
         return dict(zip((metric.name for metric in METRICS), means, strict=True))
 
     def by_class(
         self, predictions: Tensor, targets: Tensor, classes: Sequence[str]
     ) -> Mapping[str, Mapping[str, float]]:
-        """The mean error, and the share found, of each point that is visible in some image."""
+        """Return the mean error, and the share found, of each point that is visible in some image."""
         errors, visible = _errors(predictions.float(), targets)
-        found, shown = _within(errors)[0], visible.any(0).nonzero()[:, 0].tolist()
-        return {
-            name: {
-                classes[point]: float(values[visible[:, point], point].mean()) for point in shown
-            }
-            for name, values in (("nme", errors), ("pck", found))
-        }
+        found = _found(errors)
+        by_metric: dict[str, dict[str, float]] = {"nme": {}, "pck": {}}
+        for point in visible.any(0).nonzero()[:, 0].tolist():
+            images = visible[:, point]
+            by_metric["nme"][classes[point]] = float(errors[images, point].mean())
+            by_metric["pck"][classes[point]] = float(found[images, point].mean())
+        return by_metric
 
     def augmentation(self, mirror: bool) -> Transform | None:
-        from headwater.plugins.task_types._heatmaps import MovedPoints
+        """Return shift, zoom and, if ``mirror`` and the task says ``mirrored``, mirroring."""
+        from headwater.plugins.task_types._augmentation import MovedPoints
 
         return MovedPoints(mirror)
 
     def annotate(self, target: Tensor) -> dict[str, Any]:
-        """Points as shares of the side, on a canvas of 1 × 1, with what becomes of them in a mirror."""
+        """Return points as shares of the side, on a canvas of 1 × 1, with their partners in a mirror."""
         from torchvision.tv_tensors import KeyPoints
 
         from headwater.plugins.task_types._points import PARTNER, VISIBLE
@@ -228,7 +231,7 @@ class keypoints(TaskTypeMethods):
         }
 
     def annotated(self, annotations: Mapping[str, Any], target: Tensor) -> Tensor:
-        """Points that left the image are not visible."""
+        """Return the moved points, encoded; those that left the image are not visible."""
         import torch
 
         from headwater.plugins.task_types._points import VISIBLE
@@ -238,7 +241,10 @@ class keypoints(TaskTypeMethods):
         return torch.cat([places * visible[:, None], visible[:, None], target[:, VISIBLE + 1 :]], 1)
 
     def probe(self, targets: np.ndarray) -> Probe | None:
-        """The coordinates of all points, (M, 2K), as a regression on the pooled features of the images in which all are visible."""
+        """Return the coordinates of all points, (M, 2K), of the M images in which all are visible.
+
+        A regression on the images' pooled features.
+        """
         import numpy as np
 
         from headwater.plugins.task_types._points import VISIBLE
@@ -249,7 +255,7 @@ class keypoints(TaskTypeMethods):
     def answer(
         self, prediction: np.ndarray, classes: Sequence[str], shape: tuple[int, int]
     ) -> np.ndarray:
-        """(K, 3): x and y in pixels, and the confidence."""
+        """Return (K, 3): x and y in pixels, and the confidence."""
         import numpy as np
 
         return np.asarray(prediction * (*shape, 1), dtype=np.float32)
@@ -257,54 +263,75 @@ class keypoints(TaskTypeMethods):
     def picture(
         self, image: np.ndarray, target: np.ndarray, prediction: np.ndarray, classes: Sequence[str]
     ) -> list[tuple[str, np.ndarray]]:
-        """The image with the points that are visible, and with those predicted, under their mean error."""
+        """Return the image with the points that are visible, and with the predicted ones under their mean error."""
         import torch
 
+        from headwater.plugins.task_types._drawing import PREDICTED_POINT, TRUE_POINT, draw_points
         from headwater.plugins.task_types._points import VISIBLE
-        from headwater.plugins.task_types._points_drawn import PREDICTED, TRUE, drawn
 
-        nme = self.measure(torch.from_numpy(prediction[None]), torch.from_numpy(target[None]))[
-            "nme"
-        ]
+        metrics = self.measure(torch.from_numpy(prediction[None]), torch.from_numpy(target[None]))
         visible = target[:, VISIBLE] > 0
-        truth = drawn(image, target[visible, :2], TRUE)
+        title = f"prediction, nme {metrics['nme']:.3f}"
         return [
-            ("truth", truth),
-            (f"prediction, nme {nme:.3f}", drawn(image, prediction[:, :2], PREDICTED)),
+            ("truth", draw_points(image, target[visible, :2], TRUE_POINT)),
+            (title, draw_points(image, prediction[:, :2], PREDICTED_POINT)),
         ]
 
 
 def _errors(predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Errors over the normaliser (N, K) float64, and which points are visible (N, K) bool."""
+    """Return errors over the normaliser (N, K) float64, and which points are visible (N, K) bool."""
     import torch
 
     from headwater.plugins.task_types._points import ASPECT, VISIBLE
 
     visible, aspect = targets[..., VISIBLE] > 0, targets[..., :1, ASPECT].double()
-    stretch = torch.stack([aspect, torch.ones_like(aspect)], -1)  # in heights of the image
-    true = targets[..., :2].double() * stretch
-    low, high = (true.masked_fill(~visible[..., None], bound) for bound in (math.inf, -math.inf))
-    box = (high.amax(1) - low.amin(1)).amax(1)  # -inf where none is visible
+    # In heights of the image as it is stored.
+    stretch = torch.stack([aspect, torch.ones_like(aspect)], -1)
+    truth = targets[..., :2].double() * stretch
+    hidden = ~visible[..., None]
+    low, high = truth.masked_fill(hidden, math.inf), truth.masked_fill(hidden, -math.inf)
+    # -inf where no point is visible.
+    box = (high.amax(1) - low.amin(1)).amax(1)
     side = aspect[:, 0].clamp(min=1)
-    normaliser = torch.where(box < LEAST * side, side, box)
-    return (predictions[..., :2].double() * stretch - true).norm(dim=-1) / normaliser[
-        :, None
-    ], visible
+    normaliser = torch.where(box < MIN_BOX_SHARE * side, side, box)
+    distances = (predictions[..., :2].double() * stretch - truth).norm(dim=-1)
+    return distances / normaliser[:, None], visible
 
 
-def _within(errors: Tensor) -> tuple[Tensor, Tensor]:
-    """Of each point whether it is found, and the share of allowed errors, from 0 to ``WITHIN``, at which it is."""
-    return (errors <= WITHIN).double(), (1 - errors / WITHIN).clamp(min=0)
+def _found(errors: Tensor) -> Tensor:
+    """Return 1 where the error of a point is small enough, else 0."""
+    return (errors <= FOUND_WITHIN).double()
 
 
-def _usual(counts: Any) -> int:
-    """The commonest number of points, the largest among equals; 0 of none."""
-    counted = Counter(counts)
-    return max(counted, key=lambda count: (counted[count], count), default=0)
+def _area(errors: Tensor) -> Tensor:
+    """Return the share of allowed errors, from 0 to ``FOUND_WITHIN``, with which each point is found."""
+    return (1 - errors / FOUND_WITHIN).clamp(min=0)
 
 
-def _named(points: Sequence[int], classes: Sequence[str]) -> str:
-    named = ", ".join(
-        classes[point] if classes else str(point) for point in points[:NAMED]
-    ) + ", …" * (len(points) > NAMED)
-    return f"{len(points)} point{'s' * (len(points) > 1)} ({named})"
+def _usual_count(images: Iterable[np.ndarray | None]) -> int:
+    """Return the commonest number of points, the largest among equals; 0 if no image has points."""
+    counts = Counter(len(points) for points in images if points is not None)
+    return max(counts, key=lambda count: (counts[count], count), default=0)
+
+
+def _count_problem(points: np.ndarray | None, wanted: int) -> str:
+    if points is None:
+        return "has no points"
+    return f"has {len(points)} points, {wanted} are wanted"
+
+
+def _place_problems(placed: ImagePoints, classes: Sequence[str]) -> list[str]:
+    """Return what is wrong with where the points of an image are."""
+    problems = []
+    if placed.outside:
+        problems.append(f"has {_named_points(placed.outside, classes)} off the image")
+    if placed.in_corner:
+        problems.append(f"has {_named_points(placed.in_corner, classes)} in the upper left corner")
+    return problems
+
+
+def _named_points(points: Sequence[int], classes: Sequence[str]) -> str:
+    """Return how many points these are, and the names of the first, such as ``2 points (nose, tail)``."""
+    names = [classes[point] if classes else str(point) for point in points[:POINTS_NAMED]]
+    listed = ", ".join(names) + ", …" * (len(points) > POINTS_NAMED)
+    return f"{len(points)} point{'s' * (len(points) > 1)} ({listed})"

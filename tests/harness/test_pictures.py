@@ -22,9 +22,12 @@ from headwater.harness.results.pictures import (
 )
 from headwater.harness.results.stored_job import stored_job, stored_predictions
 from headwater.harness.running.run import Control
-from headwater.plugins.task_types._boxes_drawn import COLOURS, drawn
-from headwater.plugins.task_types._maps_drawn import colour
-from headwater.plugins.task_types._points_drawn import TRUE
+from headwater.plugins.task_types._drawing import (
+    BOX_COLOURS,
+    TRUE_POINT,
+    draw_boxes,
+    mask_colour,
+)
 from headwater.registry import Registry
 from headwater.registry.errors import BadSpec, HeadwaterError
 from tests.harness.toy import keys
@@ -91,7 +94,7 @@ def test_every_class_of_a_mask_is_in_its_key_at_a_legible_size(classes, side):
     )[-1]
     assert (title, max(key.shape) >= pictures.MIN_SIDE) == ("classes", True)
     for number in range(classes):
-        down, across = np.nonzero((key == colour(number)).all(2))
+        down, across = np.nonzero((key == mask_colour(number)).all(2))
         assert np.ptp(down) >= 11 and np.ptp(across) >= 11
         beside = key[down.min() : down.max(), across.max() + 1 : across.max() + 60]
         assert (beside.max(2) < 60).sum() > 60  # dark letters on white
@@ -99,9 +102,10 @@ def test_every_class_of_a_mask_is_in_its_key_at_a_legible_size(classes, side):
 
 @pytest.mark.parametrize("box", [(0.0, 0.0, 0.2, 0.2), (0.4, 0.4, 0.6, 0.6), (0.9, 0.0, 1.0, 1.0)])
 def test_a_boxes_class_stands_in_white_on_its_colour_within_the_image(box):
-    ground, blank = ImageColor.getrgb(COLOURS[1]), np.zeros((96, 96, 3), np.uint8)
+    ground, blank = ImageColor.getrgb(BOX_COLOURS[1]), np.zeros((96, 96, 3), np.uint8)
     plain, named = (
-        drawn(blank, np.array([box]), np.array([1]), ["", name]) for name in ("", "a long name")
+        draw_boxes(blank, np.array([box]), np.array([1]), classes=["", name])
+        for name in ("", "a long name")
     )
     new = (plain != named).any(2)
     assert (named[new] == (255, 255, 255)).all(1).sum() > 50  # letters
@@ -110,32 +114,32 @@ def test_a_boxes_class_stands_in_white_on_its_colour_within_the_image(box):
 
 
 def test_boxes_in_one_place_all_have_their_names():
-    grounds = [ImageColor.getrgb(COLOURS[label]) for label in (1, 2, 3)]
-    page = drawn(
+    grounds = [ImageColor.getrgb(BOX_COLOURS[label]) for label in (1, 2, 3)]
+    page = draw_boxes(
         np.zeros((96, 96, 3), np.uint8),
         np.array([(0.3, 0.3, 0.6, 0.6)] * 3),
         np.array([1, 2, 3]),
-        ["", "one", "two", "three"],
+        classes=["", "one", "two", "three"],
     )
     assert all((page == ground).all(2).sum() > 200 for ground in grounds)
 
 
 def test_a_thousand_boxes_in_one_place_are_drawn_with_the_names_that_there_is_room_for():
-    page = drawn(
+    page = draw_boxes(
         np.zeros((96, 96, 3), np.uint8),
         np.array([(0.3, 0.3, 0.6, 0.6)] * 1100),
         np.arange(1100) % 2,
-        ["one", "two"],
+        classes=["one", "two"],
     )
     assert page.shape == (480, 480, 3) and all(
-        (page[-40:] == ImageColor.getrgb(COLOURS[label])).all(2).sum() > 200 for label in (0, 1)
+        (page[-40:] == ImageColor.getrgb(BOX_COLOURS[label])).all(2).sum() > 200 for label in (0, 1)
     )
 
 
 def test_points_show_on_their_own_colour():
     methods, blank = (
         Registry.discover().task_type("keypoints").methods,
-        np.full((96, 96, 3), TRUE, np.uint8),
+        np.full((96, 96, 3), TRUE_POINT, np.uint8),
     )
     (_, truth), _ = methods.picture(
         blank, np.array([[0.5, 0.5, 1, 1, -1]], np.float32), np.full((1, 3), 0.5, np.float32), ["a"]

@@ -13,7 +13,7 @@ from PIL import Image
 
 from headwater.harness.measure.augmentation import PairedTransform
 from headwater.harness.measure.backbone import Backbone, width_of
-from headwater.plugins.task_types.depth import LAMBDA, PROBED, depth
+from headwater.plugins.task_types.depth import LAMBDA, PROBED_PIXELS, depth
 from headwater.registry import Flaw, Pyramid
 from headwater.registry.errors import DataError, TrainingError
 from tests.plugins.given import given
@@ -352,11 +352,11 @@ def test_a_probe_takes_readings_of_every_image_and_their_log_depths():
     targets[1] = 0
     targets[1][0, :5] = 2
     probe = METHODS.probe(targets)
-    assert np.bincount(probe.image).tolist() == [PROBED, 5]
+    assert np.bincount(probe.image).tolist() == [PROBED_PIXELS, 5]
     assert (np.diff(probe.image) >= 0).all()
     x, y = (probe.places * 32 - 0.5).round().astype(int).T
     assert np.allclose(probe.places, (np.stack([x, y], 1) + 0.5) / 32)
-    assert probe.labels.shape == (PROBED + 5, 1)
+    assert probe.labels.shape == (PROBED_PIXELS + 5, 1)
     assert np.allclose(np.exp(probe.labels[:, 0]), targets[probe.image, y, x])
     assert (targets[probe.image, y, x] > 0).all()
     assert (METHODS.probe(targets[1:]).places == probe.places[probe.image == 1]).all()

@@ -18,7 +18,7 @@ from torchvision.ops import FeaturePyramidNetwork
 from headwater.harness.data.subset import draw_subset
 from headwater.harness.measure.augmentation import PairedTransform
 from headwater.harness.measure.backbone import Backbone, width_of
-from headwater.plugins.task_types import _boxes_moved, _fcos
+from headwater.plugins.task_types import _augmentation, _fcos
 from headwater.plugins.task_types.detection import detection
 from headwater.registry import Pyramid, Task
 from headwater.registry.errors import DataError, TrainingError
@@ -270,7 +270,7 @@ def test_augmentation_moves_boxes_with_their_pixels():
 
 def test_a_box_that_leaves_the_image_goes_and_one_that_stays_in_part_is_clamped():
     """Shifted 8 pixels to the left: of the first box an eighth is left, of the second half, the third moves."""
-    affine = _boxes_moved._Affine(0, translate=(0.1, 0.1))
+    affine = _augmentation.ClampedBoxesAffine(0, translate=(0.1, 0.1))
     boxes = tv_tensors.BoundingBoxes(
         torch.tensor([[0.0, 10, 8.5, 20], [0, 10, 16, 20], [20, 10, 30, 20]]),
         format="XYXY",

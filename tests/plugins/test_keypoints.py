@@ -266,7 +266,7 @@ def test_points_that_leave_the_image_are_not_visible():
 
 def test_a_points_place_is_the_mean_of_its_map():
     maps = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    found = heatmaps.decoded(maps)
+    found = heatmaps.decoded_points(maps)
     for image in range(2):
         for point in range(3):
             shares = np.exp(maps[image, point].double().numpy())
@@ -285,10 +285,10 @@ def test_a_points_place_is_the_mean_of_its_map():
 def test_places_fall_between_cells_and_sure_maps_are_confident():
     places = torch.tensor([[[0.4, 0.6], [0.512, 0.33]]])
     wanted = heatmaps.gaussians(places, torch.zeros(1, 2, 16, 16))
-    found = heatmaps.decoded(wanted.log())
+    found = heatmaps.decoded_points(wanted.log())
     torch.testing.assert_close(found[..., :2], places, atol=1e-3, rtol=0)
     assert (found[..., 2] > 0.95).all()
-    assert heatmaps.decoded(torch.zeros(1, 1, 16, 16))[0, 0, 2] == pytest.approx(25 / 256)
+    assert heatmaps.decoded_points(torch.zeros(1, 1, 16, 16))[0, 0, 2] == pytest.approx(25 / 256)
 
 
 def test_the_loss_is_its_definition_on_visible_points():

@@ -197,7 +197,7 @@ def test_the_head_learns_in_deviations_and_predicts_in_the_targets_units():
         rtol=1e-4,
         atol=1e-4,
     )
-    assert torch.equal(head.train()(features).found, standard)
+    assert torch.equal(head.train()(features).values, standard)
 
 
 def test_the_loss_is_smooth_l1_of_standardised_errors():

@@ -13,7 +13,7 @@ from PIL import Image
 
 from headwater.harness.measure.augmentation import PairedTransform
 from headwater.harness.measure.backbone import Backbone, width_of
-from headwater.plugins.task_types.segmentation import PROBED, VOID, segmentation
+from headwater.plugins.task_types.segmentation import PROBED_PIXELS, VOID, segmentation
 from headwater.registry import Flaw, Pyramid
 from headwater.registry.errors import DataError, TrainingError
 from tests.plugins.given import given
@@ -443,11 +443,11 @@ def test_a_probe_takes_as_many_pixels_of_every_class_of_an_image():
         for number in range(3)
     }
     assert counts == {
-        (0, 0): PROBED,
-        (0, 1): PROBED,
-        (0, 2): PROBED,
-        (1, 0): PROBED,
-        (1, 1): PROBED,
+        (0, 0): PROBED_PIXELS,
+        (0, 1): PROBED_PIXELS,
+        (0, 2): PROBED_PIXELS,
+        (1, 0): PROBED_PIXELS,
+        (1, 1): PROBED_PIXELS,
         (1, 2): 5,
     }
     assert (np.diff(probe.image) >= 0).all()

@@ -1,11 +1,11 @@
-"""Two domains: what adaptations share that go on learning from the source's images beside the target's.
+"""Training on two domains: what the adaptations share that go on learning from the source's images along with the target's.
 
 One backbone serves both. Where source and target have the same classes, one head does too, and starts as the chain's own; elsewhere
-the chain's own head learns the source's task beside the fresh head of the target.
+the chain's own head learns the source's task, and a fresh head the target's.
 
-Batch norm: the two batches pass one after the other, each normalised by its own statistics, and only the target's move the running
-ones, which the network is tested with. So statistics are the domain's own (Li et al. 2017, arXiv 1603.04779; Chang et al. 2019,
-arXiv 1906.03950), and neither small batch is measured by what lies in the other.
+Batch norm: the two batches pass one after the other, each normalised by its own statistics, and only the target's batch changes the
+running statistics, which the network is tested with. So statistics are the domain's own (Li et al. 2017, arXiv 1603.04779; Chang et
+al. 2019, arXiv 1906.03950), and neither small batch is normalised by what lies in the other.
 """
 
 from __future__ import annotations
@@ -15,19 +15,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from headwater.registry import Batch, Context, Objective, ParameterGroup, SourceData
-from headwater.registry.errors import NotApplicable
+from headwater import Batch, Context, NotApplicable, Objective, ParameterGroup, SourceData
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-Penalty = Callable[["Tensor", "Tensor", int], "Tensor"]
-"""(source features (B, D), target features (B', D), both float32; step) -> what is added to the tasks' losses."""
+AlignmentPenalty = Callable[["Tensor", "Tensor", int], "Tensor"]
+"""(source features (B, D), target features (B', D), both float32; step) -> the term that is added to the losses of the tasks."""
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A step's two batches and their features, (B, D) and (B', D)."""
+class DomainBatches:
+    """The two batches of a step, and their features.
+
+    Attributes:
+        source: Batch of the source's images.
+        target: Batch of the target's images.
+        source_features: (B, D).
+        target_features: (B', D).
+    """
 
     source: Batch
     target: Batch
@@ -36,83 +42,99 @@ class Seen:
 
 
 class TwoDomains:
-    """A chain's own task and the target over one backbone; raises NotApplicable where there is no source data."""
+    """A chain's own task and the target over one backbone.
 
-    def __init__(self, context: Context, name: str) -> None:
+    Attributes:
+        context: What the adaptation is given.
+        data: The source's images, head and loss.
+        head: The head of the target: the chain's own where the classes are the same, else a fresh one.
+        network: Backbone and head of the target.
+
+    Raises:
+        NotApplicable: The source has no registered data.
+    """
+
+    def __init__(self, context: Context, adaptation: str) -> None:
         from torch import nn
 
+        if context.source_data is None:
+            raise NotApplicable(
+                f"{adaptation}: {context.source.name} has no registered data; only chains have it",
+                subject=context.source.name,
+            )
         self.context = context
-        self.data = source_data(context, name)
+        self.data: SourceData = context.source_data
         self.head = self.data.head if self.data.shares_classes else context.head
         self.network: nn.Module = nn.Sequential(context.backbone, self.head)
 
     @property
     def width(self) -> int:
-        """D, which a chain's own classifier, a linear layer, is made for."""
-        return next(
-            parameter.shape[1] for parameter in self.data.head.parameters() if parameter.ndim > 1
-        )
+        """Return D, which the chain's own classifier, a linear layer, is made for."""
+        matrices = (weight for weight in self.data.head.parameters() if weight.ndim > 1)
+        return next(matrices).shape[1]
 
     def groups(self, *others: nn.Module) -> Sequence[ParameterGroup]:
-        """Everything trained, each parameter once."""
-        modules = [self.network, *([] if self.data.shares_classes else [self.data.head]), *others]
-        return [
-            ParameterGroup([parameter for module in modules for parameter in module.parameters()])
-        ]
+        """Return one group of all parameters, each once, those of ``others`` last."""
+        modules = [self.network]
+        if not self.data.shares_classes:
+            modules.append(self.data.head)
+        modules.extend(others)
+        parameters = [parameter for module in modules for parameter in module.parameters()]
+        return [ParameterGroup(parameters)]
 
-    def look(self, target: Batch) -> Seen:
-        """Take the source's next batch, and pass both."""
+    def pass_both(self, target: Batch) -> DomainBatches:
+        """Take the source's next batch, and pass it and the target's batch through the backbone."""
+        backbone = self.context.backbone
         source = next(self.data.batches)
-        with statistics_kept(self.context.backbone):
-            source_features = self.context.backbone(source.images)
-        return Seen(source, target, source_features, self.context.backbone(target.images))
+        with running_statistics_fixed(backbone):
+            source_features = backbone(source.images)
+        target_features = backbone(target.images)
+        return DomainBatches(source, target, source_features, target_features)
 
-    def task_loss(self, seen: Seen, labelled: bool) -> Tensor:
-        """The source's, and where the target's labels are known, the target's too."""
-        loss = self.data.loss(self.data.head(seen.source_features), seen.source.targets)
-        return (
-            loss + self.context.loss(self.head(seen.target_features), seen.target.targets)
-            if labelled
-            else loss
-        )
+    def task_loss(self, batches: DomainBatches, labelled: bool) -> Tensor:
+        """Return the loss of the source's task, plus that of the target's where its labels are used."""
+        predicted = self.data.head(batches.source_features)
+        loss = self.data.loss(predicted, batches.source.targets)
+        if labelled:
+            predicted = self.head(batches.target_features)
+            loss = loss + self.context.loss(predicted, batches.target.targets)
+        return loss
 
     def aligned(
-        self, labelled: bool, penalty: Penalty, others: Iterable[nn.Module] = ()
+        self, labelled: bool, penalty: AlignmentPenalty, others: Iterable[nn.Module] = ()
     ) -> Objective:
-        """Both tasks learned, and a penalty on how the two domains' features differ; it is computed in float32."""
+        """Return the objective of learning both tasks under a penalty on how the features of the two domains differ.
+
+        Args:
+            labelled: Whether the target's labels are used.
+            penalty: The penalty, computed in float32.
+            others: Further modules to train.
+        """
         import torch
 
         def loss(batch: Batch, step: int) -> Tensor:
-            seen = self.look(batch)
-            tasks = self.task_loss(seen, labelled)
+            batches = self.pass_both(batch)
+            of_tasks = self.task_loss(batches, labelled)
             with torch.autocast(batch.images.device.type, enabled=False):
-                return tasks + penalty(
-                    seen.source_features.float(), seen.target_features.float(), step
-                )
+                source = batches.source_features.float()
+                target = batches.target_features.float()
+                return of_tasks + penalty(source, target, step)
 
         return Objective(self.network, self.groups(*others), loss=loss)
 
 
-def source_data(context: Context, name: str) -> SourceData:
-    if context.source_data is None:
-        raise NotApplicable(
-            f"{name}: {context.source.name} has no registered data, as a chain has",
-            subject=context.source.name,
-        )
-    return context.source_data
-
-
 @contextmanager
-def statistics_kept(network: nn.Module) -> Iterator[None]:
-    """Batch norm normalises by the batch as ever, but its running statistics stay."""
-    from torch.nn.modules.batchnorm import _BatchNorm
+def running_statistics_fixed(network: nn.Module) -> Iterator[None]:
+    """Let batch norm normalise by the batch as ever, but leave its running statistics as they are."""
+    from torch import nn
 
-    norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
-    before = [norm.momentum for norm in norms]
+    kinds = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+    norms = [module for module in network.modules() if isinstance(module, kinds)]
+    momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.momentum = 0.0
     try:
         yield
     finally:
-        for norm, momentum in zip(norms, before, strict=True):
+        for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum

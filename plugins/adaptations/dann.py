@@ -1,12 +1,15 @@
-"""DANN: features from which a discriminator cannot tell the domain, by gradient reversal (Ganin et al. 2016, JMLR 17:59)."""
+"""DANN: features from which a discriminator cannot tell the domain, by gradient reversal.
+
+Source: Ganin et al., Domain-Adversarial Training of Neural Networks (2016, JMLR 17:59).
+"""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING, Any
 
+from headwater import Context, Objective, adaptation
 from headwater.plugins.two_domains import TwoDomains
-from headwater.registry import Context, Objective, adaptation
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -26,7 +29,20 @@ STEEPNESS = 10.0
 def dann(
     context: Context, *, labelled: bool = True, strength: float = 1.0, width: int = 256
 ) -> Objective:
-    """Features that serve the source's task (and the target's) while a discriminator tells their domain as badly as it can."""
+    """Features that serve the source's task (and the target's) while a discriminator tells their domain as badly as it can.
+
+    Args:
+        context: Source and target.
+        labelled: Whether the target's labels are used.
+        strength: Weight of the discriminator's gradient in the features.
+        width: Units of the discriminator's layers.
+
+    Returns:
+        The objective.
+
+    Raises:
+        NotApplicable: The source has no registered data.
+    """
     domains = TwoDomains(context, "dann")
     discriminator = context.to_device(discriminator_of(domains.width, width))
 
@@ -37,7 +53,7 @@ def dann(
 
 
 def discriminator_of(features: int, width: int) -> nn.Module:
-    """(B, D) -> (B, 1) logits of "from the source"."""
+    """Return a network from features (B, D) to logits (B, 1) of "from the source"."""
     from torch import nn
 
     return nn.Sequential(
@@ -50,30 +66,38 @@ def discriminator_of(features: int, width: int) -> nn.Module:
 
 
 def reversal(step: int, steps: int) -> float:
-    """λ_p = 2/(1 + e^(−10p)) − 1 at p = step/steps: noise of the young discriminator hardly reaches the features."""
+    """Return λ_p = 2/(1 + e^(−γp)) − 1 at p = step/steps: little noise of the young discriminator reaches the features."""
     return 2 / (1 + math.exp(-STEEPNESS * step / steps)) - 1
 
 
 def domain_loss(
     discriminator: nn.Module, source: Tensor, target: Tensor, reversed_by: float
 ) -> Tensor:
-    """Cross entropy of the domain, one mean for each domain (equation 9); its gradient reaches the features times −λ."""
+    """Return the cross entropy of the domain, one mean for each domain (equation 9).
+
+    Args:
+        discriminator: The discriminator.
+        source: (B, D) features.
+        target: (B', D) features.
+        reversed_by: λ; the gradient reaches the features times −λ.
+    """
     import torch
     from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
-    reverse = _reversal()
-    logits = discriminator(reverse.apply(torch.cat([source, target]), reversed_by)).squeeze(1)
+    features = _gradient_reversal().apply(torch.cat([source, target]), reversed_by)
+    logits = discriminator(features).squeeze(1)
     of_source, of_target = logits[: len(source)], logits[len(source) :]
-    return cross_entropy(of_source, torch.ones_like(of_source)) + cross_entropy(
-        of_target, torch.zeros_like(of_target)
-    )
+    loss_of_source = cross_entropy(of_source, torch.ones_like(of_source))
+    loss_of_target = cross_entropy(of_target, torch.zeros_like(of_target))
+    return loss_of_source + loss_of_target
 
 
-def _reversal() -> Any:
+def _gradient_reversal() -> Any:
+    """Return the autograd function; it is made here so that importing this file needs no torch."""
     import torch
 
     class Reversal(torch.autograd.Function):
-        """The identity, whose gradient is turned around and scaled."""
+        """The identity, whose gradient is reversed and scaled."""
 
         @staticmethod
         def forward(context: Any, features: Tensor, scale: float) -> Tensor:

@@ -1,11 +1,15 @@
-"""MMD: source and target features of one distribution, as kernels see it (DAN: Long et al. 2015, arXiv 1502.02791)."""
+"""MMD: source and target features of one distribution, as kernels see it.
+
+Source: Long et al., Learning Transferable Features with Deep Adaptation Networks (DAN, 2015, arXiv 1502.02791); the statistic is that
+of Gretton et al. 2012 (JMLR 13:723), equation 4.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from headwater import Context, Objective, adaptation
 from headwater.plugins.two_domains import TwoDomains
-from headwater.registry import Context, Objective, adaptation
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,19 +27,36 @@ WIDTHS = tuple(2.0**k for k in range(-2, 3))
     pooled=True,
 )
 def mmd(context: Context, *, labelled: bool = True, strength: float = 1.0) -> Objective:
-    """The source's task (and the target's), plus the maximum mean discrepancy between the features of both."""
-    domains = TwoDomains(context, "mmd")
-    return domains.aligned(
-        labelled, lambda source, target, step: strength * discrepancy(source, target)
-    )
+    """The source's task (and the target's), plus the maximum mean discrepancy between the features of both.
+
+    Args:
+        context: Source and target.
+        labelled: Whether the target's labels are used.
+        strength: Weight of the discrepancy.
+
+    Returns:
+        The objective.
+
+    Raises:
+        NotApplicable: The source has no registered data.
+    """
+
+    def penalty(source: Tensor, target: Tensor, step: int) -> Tensor:
+        return strength * discrepancy(source, target)
+
+    return TwoDomains(context, "mmd").aligned(labelled, penalty)
 
 
 def discrepancy(source: Tensor, target: Tensor) -> Tensor:
-    """Squared MMD of (n, D) and (n', D) features, of which the first min(n, n') count: the unbiased U-statistic.
+    """Return the squared MMD of features: the unbiased U-statistic.
 
-    Gretton et al. 2012 (JMLR 13:723), equation 4: the mean over i ≠ j of k(s_i, s_j) + k(t_i, t_j) − k(s_i, t_j) − k(s_j, t_i).
-    k is the mean of five Gaussian kernels exp(−‖x − y‖²/(2^k γ)), k = −2..2, γ the mean squared distance of two different
-    features of both batches, a constant to the gradient. Below 0 by chance where the distributions are alike.
+    It is the mean over i ≠ j of k(s_i, s_j) + k(t_i, t_j) − k(s_i, t_j) − k(s_j, t_i), where k is the mean of five Gaussian
+    kernels exp(−‖x − y‖²/(2^m γ)), m = −2..2, and γ the mean squared distance of two different features of both batches, a
+    constant to the gradient. It is below 0 by chance where the distributions are alike.
+
+    Args:
+        source: (n, D), of which the first min(n, n') count.
+        target: (n', D), of which the first min(n, n') count.
     """
     import torch
 
@@ -43,8 +64,8 @@ def discrepancy(source: Tensor, target: Tensor) -> Tensor:
     if count < 2:
         return source.new_zeros(())
     squared = _squared_distances(torch.cat([source[:count], target[:count]]))
-    bandwidth = squared.detach().sum() / (2 * count * (2 * count - 1))
-    scaled = squared / bandwidth.clamp(min=torch.finfo(squared.dtype).tiny)
+    gamma = squared.detach().sum() / (2 * count * (2 * count - 1))
+    scaled = squared / gamma.clamp(min=torch.finfo(squared.dtype).tiny)
     kernel = torch.stack([torch.exp(-scaled / width) for width in WIDTHS]).mean(0)
     cross = kernel[:count, count:]
     terms = kernel[:count, :count] + kernel[count:, count:] - cross - cross.T
@@ -52,7 +73,7 @@ def discrepancy(source: Tensor, target: Tensor) -> Tensor:
 
 
 def _squared_distances(features: Tensor) -> Tensor:
-    """(N, D) -> (N, N). Around their mean, so that little cancels."""
+    """Return the squared distances (N, N) of features (N, D), which are centred first so that little cancels."""
     centred = features - features.detach().mean(0)
     norms = (centred**2).sum(1)
     return (norms[:, None] + norms[None] - 2 * centred @ centred.T).clamp(min=0)

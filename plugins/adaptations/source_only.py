@@ -1,11 +1,11 @@
-"""Source only: the control of an unlabelled target: the same further steps on the source's images, none on the target's."""
+"""Source only: the control of an unlabelled target, with the same further steps on the source's images and none on the target's."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from headwater import Batch, Context, Objective, adaptation
 from headwater.plugins.two_domains import TwoDomains
-from headwater.registry import Batch, Context, Objective, adaptation
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,12 +20,23 @@ if TYPE_CHECKING:
     pooled=True,
 )
 def source_only(context: Context) -> Objective:
-    """As many steps more on the source's labelled images, none on the target's; tested by the source's own head."""
+    """As many steps more on the source's labelled images, none on the target's; tested by the source's own head.
+
+    Args:
+        context: Source and target.
+
+    Returns:
+        The objective.
+
+    Raises:
+        NotApplicable: The source has no registered data.
+    """
     domains = TwoDomains(context, "source_only")
-    backbone, data = context.backbone, domains.data
+    data = domains.data
 
     def loss(batch: Batch, step: int) -> Tensor:
         source = next(data.batches)
-        return data.loss(data.head(backbone(source.images)), source.targets)
+        predicted = data.head(context.backbone(source.images))
+        return data.loss(predicted, source.targets)
 
     return Objective(domains.network, domains.groups(), loss=loss)

@@ -5,7 +5,10 @@ import math
 import pytest
 import torch
 
-from headwater.plugins.adaptations.instance_weighting import Weights, instance_weighting
+from headwater.plugins.adaptations.instance_weighting import (
+    TrAdaBoostWeights,
+    instance_weighting,
+)
 from headwater.registry.errors import NotApplicable
 from tests.plugins.two_domains import context, endless, noise
 
@@ -18,17 +21,13 @@ def logits_for(errors):
 
 def run(rounds, source_images, share=0.5):
     """Rounds of one target batch and one source batch: [(target errors, source rows, source errors)]."""
-    weights = Weights(source_images, len(rounds), share)
+    weights = TrAdaBoostWeights(source_images, len(rounds), share)
     for step, (target, rows, source) in enumerate(rounds):
         targets = list(range(len(target)))
-        weights.step(step, targets)
-        weights.weighed(
-            weights.target, targets, logits_for(target), torch.zeros(len(target), dtype=torch.long)
-        )
-        weights.weighed(
-            weights.source, rows, logits_for(source), torch.zeros(len(rows), dtype=torch.long)
-        )
-    weights.step(len(rounds), [0])
+        weights.begin_step(step, targets)
+        weights.target.loss(targets, logits_for(target), torch.zeros(len(target), dtype=torch.long))
+        weights.source.loss(rows, logits_for(source), torch.zeros(len(rows), dtype=torch.long))
+    weights.begin_step(len(rounds), [0])
     return weights
 
 
@@ -51,8 +50,8 @@ def test_weights_follow_the_published_formulas_over_several_rounds():
         for row, error in zip(rows, source_errors, strict=True):
             source[row] *= beta**error
     found = run(ROUNDS, n_s)
-    assert [found.source.of(row) / n_s for row in range(n_s)] == pytest.approx(source)
-    assert [found.target.of(row) / 3 for row in range(3)] == pytest.approx(target)
+    assert [found.source.weight_of(row) / n_s for row in range(n_s)] == pytest.approx(source)
+    assert [found.target.weight_of(row) / 3 for row in range(3)] == pytest.approx(target)
     assert found.total == pytest.approx(sum(source) + sum(target))
     assert source[0] < source[2] < share / n_s < (1 - share) / 3 < max(target)
 
@@ -60,13 +59,15 @@ def test_weights_follow_the_published_formulas_over_several_rounds():
 @pytest.mark.parametrize("error", [0.5, 0.8])
 def test_targets_stand_still_where_half_of_them_or_more_are_wrong(error):
     found = run([([error] * 3, [0], [0.9])], 4)
-    assert [found.target.of(row) for row in range(3)] == [0.5] * 3
-    assert found.source.of(0) < 0.5  # the source's are weighed all the same
+    assert [found.target.weight_of(row) for row in range(3)] == [0.5] * 3
+    assert found.source.weight_of(0) < 0.5  # the source's are weighed all the same
 
 
 def test_targets_stand_still_where_all_are_right():
     found = run([([0.0] * 3, [0], [0.0])], 4)
-    assert [found.target.of(row) for row in range(3)] == [0.5] * 3 and found.source.of(0) == 0.5
+    assert [found.target.weight_of(row) for row in range(3)] == [
+        0.5
+    ] * 3 and found.source.weight_of(0) == 0.5
 
 
 def test_the_first_loss_weighs_the_domains_by_their_share():
@@ -81,7 +82,7 @@ def test_the_first_loss_weighs_the_domains_by_their_share():
 def test_a_round_ends_with_the_targets_epoch_and_their_number_is_known_after_the_first(monkeypatch):
     ended = []
     monkeypatch.setattr(
-        Weights, "end_round", lambda self: ended.append((self.rounds, self.target.images))
+        TrAdaBoostWeights, "end_round", lambda self: ended.append((self.rounds, self.target.images))
     )
     objective = instance_weighting.method(context(steps=6, source=endless(3)))
     for step in range(6):

@@ -5,7 +5,7 @@ import torch
 
 from headwater.plugins.adaptations.mmd import mmd
 from headwater.plugins.adaptations.source_only import source_only
-from headwater.plugins.two_domains import statistics_kept
+from headwater.plugins.two_domains import running_statistics_fixed
 from headwater.registry import Batch
 from tests.plugins.two_domains import context, hidden, noise
 
@@ -65,6 +65,6 @@ def test_each_domain_is_normalised_by_its_own_batch_and_only_the_target_moves_th
 
 def test_the_momentum_comes_back_after_an_error():
     given = context()
-    with pytest.raises(RuntimeError), statistics_kept(given.backbone):
+    with pytest.raises(RuntimeError), running_statistics_fixed(given.backbone):
         raise RuntimeError
     assert given.backbone.network.norm.momentum == 0.1

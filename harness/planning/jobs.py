@@ -18,7 +18,7 @@ from headwater.registry.identity import digest
 from headwater.registry.names import Value, split_list
 from headwater.registry.options import spelled
 
-MEASURE_VERSION = 3
+MEASURE_VERSION = 4
 """Part of every identity; raised when the harness itself measures differently."""
 
 FEATURES_VERSION = 2

@@ -63,7 +63,7 @@ class TaskChecks(CardChecks[Task]):
         from headwater.harness.data.prepared import load_usable
 
         kept = load_usable(self.card, self.type, THUMBNAIL_SIDE)
-        self.type.methods.outputs(kept.found["train"].targets, kept.classes)
+        self.type.methods.outputs(kept.encoded["train"].targets, kept.classes)
         fits = self.type.counted(kept.classes) or "targets fit"
         return Observation(f"{fits} · {kept.flawed}" if kept.flaws else fits, kept.flaws)
 

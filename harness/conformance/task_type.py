@@ -144,7 +144,7 @@ class TaskTypeChecks(CardChecks[TaskType]):
 
         usable = load_usable(self.task, self.card, SIDE)
         split = usable.splits["train"]
-        targets = usable.found["train"].targets
+        targets = usable.encoded["train"].targets
         rows = np.sort(chosen(self.methods.strata(targets), IMAGES))
         images = [decode(split.images[int(row)], SIDE, whole=self.card.dense) for row in rows]
         return _Example(

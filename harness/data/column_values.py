@@ -1,4 +1,4 @@
-"""Values: what the columns of a data set hold, in the forms that ``registry.Split`` says, read when they are asked for."""
+"""Read the columns of a data set in the forms that ``headwater.Split`` wants, each value when it is asked for."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAMES = ("image_id", "file_name", "filename", "image_path", "path")
 
 @dataclass(frozen=True)
 class LazyColumn(Sequence[Any]):
-    """A column's values, read when asked for: images undecoded, so that decoding can run in threads."""
+    """A column's values, read when they are asked for: images undecoded, so that decoding can run in threads."""
 
     dataset: Dataset
     name: str
@@ -30,16 +30,18 @@ class LazyColumn(Sequence[Any]):
 
 
 def images_of(dataset: Dataset, column: str) -> LazyColumn:
-    """A column of images, or of what can be read as them (paths, encoded bytes), undecoded."""
+    """Return a column of images, or of what can be read as images (paths, encoded bytes), undecoded."""
     import datasets
 
-    return LazyColumn(
-        dataset.select_columns([column]).cast_column(column, datasets.Image(decode=False)), column
-    )
+    alone = dataset.select_columns([column])
+    return LazyColumn(alone.cast_column(column, datasets.Image(decode=False)), column)
 
 
 def targets_of(dataset: Dataset, column: str) -> Sequence[Any]:
-    """A column of targets in the form that ``registry.Split`` says: masks undecoded and lazy, objects by ``bbox`` and ``category``."""
+    """Return a column of targets in the form that ``headwater.Split`` wants.
+
+    Masks stay undecoded and lazy; objects come by ``bbox`` and ``category``.
+    """
     feature = dataset.features[column]
     if is_a(feature, "Image"):
         return images_of(dataset, column)
@@ -47,11 +49,14 @@ def targets_of(dataset: Dataset, column: str) -> Sequence[Any]:
         return LazyColumn(dataset.select_columns([column]).with_format("numpy"), column)
     values = list(dataset[column])
     keys = object_keys(feature)
-    return [_boxes(value, *keys) for value in values] if keys else values
+    return [_objects(value, *keys) for value in values] if keys else values
 
 
-def _boxes(value: Any, boxes: str, categories: str) -> dict[str, Any] | None:
-    """Objects, as a list of them or as lists of their parts, by ``bbox`` and ``category``; None, which is not no objects, stays None."""
+def _objects(value: Any, boxes: str, categories: str) -> dict[str, Any] | None:
+    """Return an image's objects, a list of them or lists of their parts, by ``bbox`` and ``category``.
+
+    None stays None: it means that nobody looked, not that there are no objects.
+    """
     if value is None:
         return None
     if isinstance(value, Mapping):
@@ -63,13 +68,16 @@ def _boxes(value: Any, boxes: str, categories: str) -> dict[str, Any] | None:
 
 
 def names_of(dataset: Dataset, split: str) -> Sequence[str]:
-    """What each row is called: its place, and its file's name or identifier where a column has them; () where none has."""
+    """Return each row's name: its place, with the file name or identifier in ``NAMES``; () where no column has one."""
     import datasets
 
-    for name in NAMES:
-        if isinstance(feature := dataset.features.get(name), datasets.Value) and feature.dtype in (
+    for column in NAMES:
+        feature = dataset.features.get(column)
+        is_text = isinstance(feature, datasets.Value) and feature.dtype in (
             "string",
             "large_string",
-        ):
-            return [f"{split} image {row} ({value})" for row, value in enumerate(dataset[name])]
+        )
+        if is_text:
+            values = enumerate(dataset[column])
+            return [f"{split} image {row} ({value})" for row, value in values]
     return ()

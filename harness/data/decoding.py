@@ -1,9 +1,9 @@
-"""Decoding: whatever stands for an image becomes a square of uint8 RGB."""
+"""Decode whatever stands for an image into a square of uint8 RGB."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,39 +13,49 @@ from PIL import Image
 
 from headwater.registry.errors import DataError
 
-_CHUNK = 1024
+IMAGES_PER_CHUNK = 1024
+"""Images handed to the threads at once, so that a broken image ends the decoding soon."""
 
 
 def decode(image: Any, size: int, *, whole: bool = False) -> np.ndarray:
-    """(size, size, 3) uint8: the shorter side scaled to ``size``, the centre kept; or the ``whole`` image squeezed into the square.
+    """Decode an image into a square: the shorter side scaled to ``size`` pixels, the centre cut out.
 
-    Takes a path, encoded bytes, a ``datasets`` image dict, a PIL image, or a uint8 array (H, W) or (H, W, 3).
+    Images shrink by averaging over boxes and grow by bicubic interpolation.
+
+    Args:
+        image: A path, encoded bytes, a ``datasets`` image dict, a PIL image, or a uint8 array (H, W) or (H, W, 3).
+        size: Side of the square, in pixels.
+        whole: Squeeze the whole image into the square in place of cutting out its centre.
+
+    Returns:
+        (size, size, 3) uint8.
     """
     opened = _open(image).convert("RGB")
     if whole:
-        finer = min(opened.size) < size
-        return np.asarray(
-            opened.resize(
-                (size, size),
-                Image.Resampling.BICUBIC if finer else Image.Resampling.BOX,
-                reducing_gap=None,
-            )
-        )
+        grows = min(opened.size) < size
+        return np.asarray(_resize(opened, (size, size), grows=grows))
     scale = size / min(opened.size)
     width, height = (max(size, round(side * scale)) for side in opened.size)
     if opened.size != (width, height):
-        opened = opened.resize(
-            (width, height),
-            Image.Resampling.BICUBIC if scale > 1 else Image.Resampling.BOX,
-            reducing_gap=None,
-        )
-    left, top = (width - size) // 2, (height - size) // 2
+        opened = _resize(opened, (width, height), grows=scale > 1)
+    left = (width - size) // 2
+    top = (height - size) // 2
     return np.asarray(opened.crop((left, top, left + size, top + size)))
 
 
+def _resize(image: Image.Image, size: tuple[int, int], *, grows: bool) -> Image.Image:
+    method = Image.Resampling.BICUBIC if grows else Image.Resampling.BOX
+    return image.resize(size, method, reducing_gap=None)
+
+
 def shape_of(image: Any, name: str) -> tuple[int, int]:
-    """(width, height) as it is stored, from its header; raises DataError naming the image for what is none."""
-    if isinstance(size := getattr(image, "size", None), tuple):  # it knows without being opened
+    """Return an image's (width, height) as it is stored, from its header.
+
+    Raises:
+        DataError: It is no image; the message has its ``name``.
+    """
+    size = getattr(image, "size", None)
+    if isinstance(size, tuple):  # a PIL image knows its size without being opened
         return size
     try:
         return _open(image).size
@@ -81,23 +91,23 @@ def decode_all(
     names: Sequence[str],
     size: int,
     out: np.ndarray,
-    threads: int,
     *,
+    threads: int,
     whole: bool = False,
 ) -> None:
-    """Decode every image into ``out`` (N, size, size, 3); raises DataError naming the first that is broken."""
+    """Decode every image into ``out`` (N, size, size, 3), in threads.
 
-    def one(row: int) -> None:
+    Raises:
+        DataError: An image is broken; names the first that is.
+    """
+
+    def decode_row(row: int) -> None:
         try:
             out[row] = decode(images[row], size, whole=whole)
         except Exception as error:
             raise _undecodable(names[row], error) from None
 
     with ThreadPoolExecutor(max(1, threads)) as pool:
-        for chunk in _chunks(len(images)):
-            list(pool.map(one, chunk))
-
-
-def _chunks(count: int) -> Iterator[range]:
-    for start in range(0, count, _CHUNK):
-        yield range(start, min(start + _CHUNK, count))
+        for start in range(0, len(images), IMAGES_PER_CHUNK):
+            chunk = range(start, min(start + IMAGES_PER_CHUNK, len(images)))
+            list(pool.map(decode_row, chunk))

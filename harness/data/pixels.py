@@ -15,7 +15,7 @@ IGNORE = 255
 MAX_PIXELS_PER_CLASS = 200
 """Pixels of each class, at most: more of one image's pixels hardly tell more."""
 
-_ROUNDING = 1e-9
+ROUNDING = 1e-9
 """Of a cell's side: what float arithmetic may be off by, where a place lies on a border."""
 
 
@@ -69,7 +69,7 @@ def cells_at(places: np.ndarray, height: int, width: int) -> tuple[np.ndarray, n
 
     sides = np.array([width, height])
     cells = (
-        np.floor(np.asarray(places, dtype=np.float64) * sides + _ROUNDING)
+        np.floor(np.asarray(places, dtype=np.float64) * sides + ROUNDING)
         .astype(np.int64)
         .clip(0, sides - 1)
     )

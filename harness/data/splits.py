@@ -1,4 +1,4 @@
-"""Splits: what a task's ``load`` returns, in any of its forms, becomes {"train": Split, "test": Split}."""
+"""Turn what a task's ``load`` returns, in any of its forms, into {"train": Split, "test": Split}."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ TEST_SHARE = 0.3
 
 
 def splits_of(task: Task) -> tuple[dict[str, Split], tuple[str, ...]]:
-    """The task's train and test splits, and class names where the data say them.
+    """Load a task's train and test splits, and the class names where the data has them.
 
-    Held out is the test split, else the validation split, else a fixed share of train. A validation split
+    The test split is the data set's own, else its validation split, else a fixed share of train. A validation split
     beside a test split joins train: every choice is made on images of the same budget (SCIENCE §1).
     """
     loaded = _load(task)
@@ -50,28 +50,28 @@ def _load(task: Task) -> Any:
 
 
 def _named(split: Split, name: str, task: Task) -> Split:
+    """Name each row and each flaw after its task, and count the images before any were dropped."""
     if len(split.images) != len(split.targets):
-        message = (
-            f"{task.name}: {name} has {len(split.images)} images and {len(split.targets)} targets"
+        raise DataError(
+            f"{task.name}: {name} has {len(split.images)} images and {len(split.targets)} targets",
+            subject=task.name,
         )
-        raise DataError(message, subject=task.name)
-    labels = split.names or _RowNames(name, len(split.images))
-    total = (
-        len(split.images) + len({flaw.name for flaw in split.flaws} - set(labels))
-        if split.total is None
-        else split.total
-    )
+    row_names = split.names or _RowNames(name, len(split.images))
+    total = split.total
+    if total is None:
+        # Images that only a flaw names were dropped before they came here.
+        dropped = {flaw.name for flaw in split.flaws} - set(row_names)
+        total = len(split.images) + len(dropped)
     flaws = [replace(flaw, name=f"{task.name}: {flaw.name}") for flaw in split.flaws]
-    return replace(
-        split, names=[f"{task.name}: {label}" for label in labels], flaws=flaws, total=total
-    )
+    names = [f"{task.name}: {row_name}" for row_name in row_names]
+    return replace(split, names=names, flaws=flaws, total=total)
 
 
 def _train_and_test(splits: dict[str, Split], task: Task) -> dict[str, Split]:
     if "train" not in splits:
-        have = ", ".join(splits) or "none"
+        available = ", ".join(splits) or "none"
         raise DataError(
-            f"{task.name} has no train split (it has: {have})",
+            f"{task.name} has no train split (it has: {available})",
             subject=task.name,
             hint="Name one of its splits train.",
         )
@@ -88,10 +88,11 @@ def _train_and_test(splits: dict[str, Split], task: Task) -> dict[str, Split]:
 
 
 def _carve(split: Split) -> dict[str, Split]:
-    """What loading left out counts as left out of train."""
+    """Hold out a fixed share of a split for test; images that loading dropped count as dropped from train."""
     order = np.random.default_rng(0).permutation(len(split.images))
     cut = round(len(order) * TEST_SHARE)
-    train, test = rows_of(split, order[cut:]), rows_of(split, order[:cut])
+    train = rows_of(split, order[cut:])
+    test = rows_of(split, order[:cut])
     return {
         "train": replace(train, total=total_of(split) - cut),
         "test": replace(test, flaws=(), total=cut),
@@ -99,19 +100,20 @@ def _carve(split: Split) -> dict[str, Split]:
 
 
 def total_of(split: Split) -> int:
-    """How many images the data set has of it."""
+    """Return the number of images that the data set has in a split, before any were dropped."""
     return len(split.images) if split.total is None else split.total
 
 
 def rows_of(split: Split, rows: np.ndarray) -> Split:
-    """These rows of a split, in its order."""
+    """Return some rows of a split, in its order."""
     rows = np.sort(rows)
-    images, targets = _View(split.images, rows), _picked(split.targets, rows)
-    return replace(split, images=images, targets=targets, names=[split.names[row] for row in rows])
+    names = [split.names[row] for row in rows]
+    images = _View(split.images, rows)
+    return replace(split, images=images, targets=_picked(split.targets, rows), names=names)
 
 
 def _picked(values: Sequence[Any], rows: np.ndarray) -> Sequence[Any]:
-    """These of some targets: at once where they are in memory, else (masks in files) when asked for."""
+    """Return some rows of targets: at once where they are in memory, else (masks in files) when they are asked for."""
     return [values[row] for row in rows] if _in_memory(values) else _View(values, rows)
 
 
@@ -119,37 +121,47 @@ def _in_memory(values: Sequence[Any]) -> bool:
     return isinstance(values, list | tuple | np.ndarray)
 
 
-def _joined(one: Split, two: Split) -> Split:
-    in_memory = _in_memory(one.targets) and _in_memory(two.targets)
-    targets = [*one.targets, *two.targets] if in_memory else _Joined(one.targets, two.targets)
-    images, names, flaws = (
-        _Joined(one.images, two.images),
-        [*one.names, *two.names],
-        [*one.flaws, *two.flaws],
-    )
+def _joined(first: Split, second: Split) -> Split:
+    """Return two splits as one, the second after the first."""
+    targets: Sequence[Any]
+    if _in_memory(first.targets) and _in_memory(second.targets):
+        targets = [*first.targets, *second.targets]
+    else:
+        targets = _Joined(first.targets, second.targets)
     return Split(
-        images, targets, names, flaws, one.classes or two.classes, total_of(one) + total_of(two)
+        images=_Joined(first.images, second.images),
+        targets=targets,
+        names=[*first.names, *second.names],
+        flaws=[*first.flaws, *second.flaws],
+        classes=first.classes or second.classes,
+        total=total_of(first) + total_of(second),
     )
 
 
 def _from_dataset(dataset: Any, task: Task, split: str) -> Split:
-    """A ``datasets.Dataset``: its images and masks undecoded, so that decoding can run in threads."""
+    """Turn a ``datasets.Dataset`` into a split; images and masks stay undecoded, so that decoding can run in threads."""
     import datasets
 
-    datasets.disable_progress_bars()  # ours is the bar that counts
+    datasets.disable_progress_bars()  # the run shows a progress of its own
 
     if not isinstance(dataset, datasets.Dataset):
         raise DataError(
             f"{task.name}: {split} is of type {type(dataset).__name__}, not a Dataset or a Split",
             subject=task.name,
         )
-    found = choose_columns(dataset.features, task)
-    images, targets = images_of(dataset, found.image), targets_of(dataset, found.target)
-    return Split(images, targets, names_of(dataset, split), classes=found.classes)
+    columns = choose_columns(dataset.features, task)
+    return Split(
+        images=images_of(dataset, columns.image),
+        targets=targets_of(dataset, columns.target),
+        names=names_of(dataset, split),
+        classes=columns.classes,
+    )
 
 
 @dataclass(frozen=True)
 class _RowNames(Sequence[str]):
+    """Names rows by their place, where a data set has no names."""
+
     split: str
     length: int
 
@@ -164,23 +176,29 @@ class _RowNames(Sequence[str]):
 
 @dataclass(frozen=True)
 class _View(Sequence[Any]):
-    images: Sequence[Any]
+    """Some rows of a sequence, read when they are asked for."""
+
+    values: Sequence[Any]
     rows: np.ndarray
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, row: Any) -> Any:
-        return self.images[int(self.rows[row])]
+        return self.values[int(self.rows[row])]
 
 
 @dataclass(frozen=True)
 class _Joined(Sequence[Any]):
-    one: Sequence[Any]
-    two: Sequence[Any]
+    """One sequence after another, read when they are asked for."""
+
+    first: Sequence[Any]
+    second: Sequence[Any]
 
     def __len__(self) -> int:
-        return len(self.one) + len(self.two)
+        return len(self.first) + len(self.second)
 
     def __getitem__(self, row: Any) -> Any:
-        return self.one[row] if row < len(self.one) else self.two[row - len(self.one)]
+        if row < len(self.first):
+            return self.first[row]
+        return self.second[row - len(self.first)]

@@ -79,7 +79,7 @@ def test_boxes_in_shares_end_with_what_to_type_and_typing_it_helps(registry, roo
     assert "boxes=xywh_shares" in raised.value.hint
     shares = load_usable(registry.task(f"coco/{root}[boxes=xywh_shares]"), detection, 32)
     assert all(
-        np.allclose(shares.found[split].targets, pixels.found[split].targets)
+        np.allclose(shares.encoded[split].targets, pixels.encoded[split].targets)
         for split in ("train", "test")
     )
 

@@ -15,19 +15,27 @@ from headwater import SPLITS, DataError, Flaw, split_list
 OTHER_KINDS = ("captions", "panoptic", "stuff", "image_info")
 """Annotation files that hold no objects."""
 
-LARGEST = 1e9
+MAX_COORDINATE = 1e9
 """No coordinate is that large; of larger ones, sums and whole numbers would overflow."""
 
-NAMED = 3
+MAX_IDS_NAMED = 3
 """Ids named in a flaw."""
 
-LISTED = 6
+MAX_FILES_NAMED = 6
 """Annotation files named in an error."""
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What an annotation file lists: images by id, each one's annotations, categories by id; and the flaws of annotations of none."""
+    """What an annotation file lists.
+
+    Attributes:
+        file: the annotation file.
+        images: by id.
+        annotations: of each image, by its id.
+        categories: by id.
+        flaws: of annotations that belong to no image, or come twice.
+    """
 
     file: Path
     images: Mapping[Any, Mapping[str, Any]]
@@ -36,7 +44,7 @@ class Listing:
     flaws: tuple[Flaw, ...]
 
     def names(self) -> tuple[str, ...]:
-        """Category names in the order of their ids, without those that only stand above others (as Roboflow writes them)."""
+        """Return category names in the order of their ids, without those that are only above others (as Roboflow writes them)."""
         above = {str(each.get("supercategory")) for each in self.categories.values()}
         used = {id_of(each, "category_id") for found in self.annotations.values() for each in found}
         ordered = sorted(self.categories.items(), key=lambda item: (str(type(item[0])), item[0]))
@@ -49,26 +57,25 @@ class Listing:
         )
 
     def objects(self, image: Any) -> Objects:
-        found = Objects(str(self.images[image]["file_name"]), [], [], [])
-        for each in self.annotations.get(image, []):
-            known = id_of(each, "category_id") in self.categories
-            (
-                found.strange
-                if not known
-                else found.crowds
-                if each.get("iscrowd")
-                else found.single
-            ).append(each)
-        return found
+        """Return the annotations of an image by what they are of."""
+        objects = Objects(str(self.images[image]["file_name"]), [], [], [])
+        for annotation in self.annotations.get(image, []):
+            if id_of(annotation, "category_id") not in self.categories:
+                objects.strange.append(annotation)
+            elif annotation.get("iscrowd"):
+                objects.crowds.append(annotation)
+            else:
+                objects.single.append(annotation)
+        return objects
 
-    def name(self, annotation: Mapping[str, Any]) -> str:
-        """The name of its category."""
+    def category_name(self, annotation: Mapping[str, Any]) -> str:
+        """Return the name of an annotation's category."""
         return str(self.categories[annotation["category_id"]]["name"])
 
 
 @dataclass(frozen=True)
 class Objects:
-    """An image's annotations: of single objects, of regions with many (``iscrowd``), and of categories that are not listed."""
+    """An image's annotations: of single objects, of regions with many (``iscrowd``), and of categories not listed."""
 
     image: str
     single: list[Mapping[str, Any]]
@@ -76,7 +83,7 @@ class Objects:
     strange: list[Mapping[str, Any]]
 
     def strangers(self, handled: str) -> list[Flaw]:
-        """The flaw of categories that are not listed, if there are any."""
+        """Return the flaw of categories that are not listed, if there are any."""
         if not self.strange:
             return []
         ids = named(each.get("category_id") for each in self.strange)
@@ -89,7 +96,7 @@ class Objects:
         ]
 
     def left_out(self) -> list[Flaw]:
-        """The flaws where only single objects count."""
+        """Return the flaws of a type for which only single objects count."""
         handled = "left out" if self.single else "left out, and with it the image"
         crowds = (
             [Flaw(self.image, f"has {counted(len(self.crowds), 'crowd region')}", handled)]
@@ -105,28 +112,28 @@ def counted(number: int, what: str) -> str:
 
 def named(ids: Iterable[Any]) -> str:
     distinct = list(dict.fromkeys("no id" if each is None else str(each) for each in ids))
-    return ", ".join(distinct[:NAMED]) + ", …" * (len(distinct) > NAMED)
+    return ", ".join(distinct[:MAX_IDS_NAMED]) + ", …" * (len(distinct) > MAX_IDS_NAMED)
 
 
 def id_of(entry: Mapping[str, Any], key: str) -> Any:
-    """What it refers to by number or text; None for anything else, which nothing is called."""
+    """Return the number or text that an entry refers to; None for anything else, which nothing is called."""
     return value if isinstance(value := entry.get(key), int | float | str) else None
 
 
-def four(box: Any) -> list[float] | None:
-    """x, y, width, height; None for what is no box."""
+def box_numbers(box: Any) -> list[float] | None:
+    """Return x, y, width, height; None for what is no box."""
     return [float(value) for value in box] if are_numbers(box) and len(box) == 4 else None
 
 
-def are_numbers(values: Any, low: float = -LARGEST, high: float = LARGEST) -> bool:
-    """Whether it is a list of numbers between the two; NaN is none."""
+def are_numbers(values: Any, low: float = -MAX_COORDINATE, high: float = MAX_COORDINATE) -> bool:
+    """Return True for a list of numbers between the two; NaN is none."""
     return isinstance(values, list) and all(
         isinstance(value, int | float) and low <= value <= high for value in values
     )
 
 
-def read(file: Path) -> Listing:
-    """Raises DataError naming the file, and the entry, for what is no COCO file."""
+def read_listing(file: Path) -> Listing:
+    """Return what an annotation file lists; raise DataError, naming file and entry, if it is no COCO file."""
     content = _content(file)
     images = _by_id(file, content, "images", "file_name")
     categories = _by_id(file, content, "categories", "name")
@@ -203,9 +210,16 @@ def _no_coco(file: Path, problem: str) -> DataError:
 
 
 def annotation_files(root: Path, task_type: str, prefix: str, name: str) -> dict[str, Path]:
-    """Split -> annotation file, of those that start with ``prefix``, or one of several with ``+`` between them.
+    """Return the annotation file of each split.
 
-    Raises DataError where there is none, or several for a split.
+    Args:
+        root: the data set's folder.
+        task_type: decides between files of several kinds.
+        prefix: what the files' names start with, or several with ``+`` between them; "" for those of the type's kind.
+        name: of the task, in messages.
+
+    Raises:
+        DataError: there is none, or there are several for a split.
     """
     every = [
         file
@@ -219,7 +233,7 @@ def annotation_files(root: Path, task_type: str, prefix: str, name: str) -> dict
         else _of_kind(every, task_type)
     )
     if not chosen and every:
-        hint = f"There are: {', '.join(str(file.relative_to(root)) for file in every[:LISTED])}{', …' * (len(every) > LISTED)}."
+        hint = f"There are: {', '.join(str(file.relative_to(root)) for file in every[:MAX_FILES_NAMED])}{', …' * (len(every) > MAX_FILES_NAMED)}."
         raise DataError(
             f"{name}: {root} has no annotation file that starts with {' or '.join(prefixes)}",
             subject=name,
@@ -264,7 +278,7 @@ def _split_of(file: Path) -> str:
 
 
 def image_folders(root: Path, file: Path) -> Iterator[Path]:
-    """Where an annotation file's images may lie, the likeliest first; only folders that there are."""
+    """Yield the folders in which an annotation file's images may lie, the likeliest first; only those that exist."""
     tag = file.stem.rpartition("_")[2]
     beside = [file.parent] if file.parent.name != "annotations" else []
     for folder in dict.fromkeys(

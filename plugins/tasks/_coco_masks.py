@@ -1,4 +1,4 @@
-"""COCO's outlines as masks, drawn when they are asked for."""
+"""COCO's outlines as masks, drawn by pycocotools when they are asked for."""
 
 from __future__ import annotations
 
@@ -9,13 +9,20 @@ from typing import Any
 from headwater.plugins.tasks._coco_file import are_numbers
 
 VOID = 255
-FAR = 10
-"""Corners may lie so many image sides away."""
+MAX_DISTANCE = 10
+"""Largest coordinate of a corner, in image sides."""
 
 
 @dataclass(frozen=True)
 class Outlined:
-    """An object to be drawn as ``value``: its ``drawable`` outline, or its box where it has none, or all of the image without that too."""
+    """An object to be drawn.
+
+    Attributes:
+        value: class number, drawn where the object is.
+        outline: polygons or run lengths (see ``drawable``); None: the box is filled, all of the image without a box.
+        box: x, y, width, height; None if there is none.
+        crowd: it is a region of several objects.
+    """
 
     value: int
     outline: Any
@@ -23,54 +30,55 @@ class Outlined:
     crowd: bool = False
 
     def run_lengths(self, height: int, width: int) -> Any:
-        """pycocotools' run lengths, or None without an outline."""
+        """Return pycocotools' run lengths; None without an outline."""
         from pycocotools import mask
 
-        if isinstance(self.outline, Mapping):
-            packed = isinstance(self.outline["counts"], str)
-            return (
-                dict(self.outline)
-                if packed
-                else mask.frPyObjects(dict(self.outline), height, width)
-            )
-        return mask.merge(mask.frPyObjects(self.outline, height, width)) if self.outline else None
+        if not self.outline:
+            return None
+        if not isinstance(self.outline, Mapping):
+            return mask.merge(mask.frPyObjects(self.outline, height, width))
+        if isinstance(self.outline["counts"], str):
+            return dict(self.outline)
+        return mask.frPyObjects(dict(self.outline), height, width)
 
 
 def drawable(outline: Any, height: int, width: int) -> Any:
-    """An outline that can be drawn, polygons or run lengths of the image's size; None for anything else, and where a part of it cannot.
+    """Return the outline if it can be drawn: polygons, or run lengths of the image's size; else, also for a part, None.
 
-    pycocotools trusts what it is given: it would draw whatever is in the memory, or fill it.
+    pycocotools trusts its input: it would draw whatever is in the memory, or fill it.
     """
     if isinstance(outline, Mapping):
-        counts = outline.get("counts")
-        lengths: Any = unpacked(counts) if isinstance(counts, str) else counts
-        whole = are_numbers(lengths, 0, height * width) and all(
-            isinstance(length, int) for length in lengths
-        )
-        return (
-            outline
-            if whole and sum(lengths) == height * width and outline.get("size") == [height, width]
-            else None
-        )
-    far = FAR * max(height, width)
-    polygons = outline if isinstance(outline, list) else []
-    return (
-        polygons
-        if polygons and all(_is_polygon(each) and are_numbers(each, -far, far) for each in polygons)
-        else None
-    )
+        return outline if _are_run_lengths(outline, height, width) else None
+    if not isinstance(outline, list) or not outline:
+        return None
+    farthest = MAX_DISTANCE * max(height, width)
+    return outline if all(_is_polygon(polygon, farthest) for polygon in outline) else None
 
 
-def _is_polygon(polygon: Any) -> bool:
-    """At least three corners, x and y in turn."""
-    return isinstance(polygon, list) and len(polygon) >= 6 and len(polygon) % 2 == 0
+def _are_run_lengths(outline: Mapping[str, Any], height: int, width: int) -> bool:
+    """Return True for run lengths, packed or as numbers, that cover an image of that size exactly."""
+    counts = outline.get("counts")
+    lengths: Any = unpacked(counts) if isinstance(counts, str) else counts
+    if not are_numbers(lengths, 0, height * width):
+        return False
+    if not all(isinstance(length, int) for length in lengths):
+        return False
+    return sum(lengths) == height * width and outline.get("size") == [height, width]
+
+
+def _is_polygon(polygon: Any, farthest: float) -> bool:
+    """Return True for at least three corners, x and y in turn, none of them too far away."""
+    if not isinstance(polygon, list) or len(polygon) < 6 or len(polygon) % 2:
+        return False
+    return are_numbers(polygon, -farthest, farthest)
 
 
 def unpacked(text: str) -> list[int]:
-    """The run lengths in COCO's packed form; an impossible one, -1, at the end where it breaks off.
+    """Return the run lengths in COCO's packed form; if it breaks off, the last is an impossible one, -1.
 
-    A character says five bits of a number, the lowest first, and with a sixth whether there are more of it; a number is in two's
-    complement and, from the fourth on, what is to be added to the one before the last (maskApi.c, rleFrString).
+    A character holds five bits of a number, the lowest first, and a sixth that tells if more follow; a number is in
+    two's complement and, from the fourth on, is to be added to the one before the last (pycocotools' maskApi.c,
+    rleFrString).
     """
     lengths: list[int] = []
     value = shift = 0
@@ -89,10 +97,15 @@ def unpacked(text: str) -> list[int]:
 
 @dataclass(frozen=True)
 class Masks(Sequence[Any]):
-    """Of each image its (height, width) and objects -> (H, W) uint8; ``empty`` where no object is.
+    """The masks of images, (H, W) uint8.
 
-    At the bottom lie the boxes of objects without outlines, then crowd regions, then the objects from the largest to the smallest, so
-    that a small one is seen on a large one.
+    At the bottom lie the boxes of objects without outlines, then crowd regions, then the objects from the largest to the
+    smallest, so that a small one is seen on a large one.
+
+    Attributes:
+        sizes: (height, width) of each image.
+        objects: of each image.
+        empty: value where there is no object.
     """
 
     sizes: Sequence[tuple[int, int]]
@@ -108,15 +121,17 @@ class Masks(Sequence[Any]):
 
         height, width = self.sizes[row]
         drawn = np.full((height, width), self.empty, np.uint8)
-        found = [(each, each.run_lengths(height, width)) for each in self.objects[row]]
-        outlined = [(each, lengths) for each, lengths in found if lengths is not None]
-        for each in (each for each, lengths in found if lengths is None):
-            left, top, right, bottom = _corners(each.box) if each.box else (0, 0, width, height)
-            drawn[top:bottom, left:right] = each.value
-        for each, lengths in sorted(
-            outlined, key=lambda pair: (not pair[0].crowd, -int(mask.area(pair[1])))
-        ):
-            drawn[mask.decode(lengths).astype(bool)] = each.value
+        outlined = []
+        for item in self.objects[row]:
+            lengths = item.run_lengths(height, width)
+            if lengths is not None:
+                outlined.append((not item.crowd, -int(mask.area(lengths)), item.value, lengths))
+                continue
+            left, top, right, bottom = _corners(item.box) if item.box else (0, 0, width, height)
+            drawn[top:bottom, left:right] = item.value
+        outlined.sort(key=lambda entry: entry[:2])
+        for _, _, value, lengths in outlined:
+            drawn[mask.decode(lengths).astype(bool)] = value
         return drawn
 
 

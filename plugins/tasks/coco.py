@@ -27,19 +27,18 @@ from headwater import (
     Value,
     code_of,
 )
+from headwater.plugins.tasks._coco_crops import Crops, crop_box, points_in
 from headwater.plugins.tasks._coco_file import (
     Listing,
     annotation_files,
     are_numbers,
+    box_numbers,
     counted,
-    four,
     image_folders,
-    read,
+    read_listing,
 )
 from headwater.plugins.tasks._coco_masks import VOID, Masks, Outlined, drawable
-from headwater.plugins.tasks._coco_people import Crops, crop_of, points_in
-from headwater.plugins.tasks._facts import Form, facts_of
-from headwater.plugins.tasks._listed import (
+from headwater.plugins.tasks._image_files import (
     Size,
     image_files,
     missing,
@@ -48,6 +47,7 @@ from headwater.plugins.tasks._listed import (
     size_of,
     within,
 )
+from headwater.plugins.tasks._task_options import Form, facts_of
 
 OPTIONS: dict[str, Value] = {
     "annotations": "instances",
@@ -81,7 +81,7 @@ def load(
     root: Path, files: Mapping[str, Path], task_type: str, own: Mapping[str, Value]
 ) -> dict[str, Split]:
     """Every split's images as paths, with the targets of the task type. Raises DataError."""
-    listings = {split: read(file) for split, file in files.items()}
+    listings = {split: read_listing(file) for split, file in files.items()}
     classes = tuple(
         dict.fromkeys(name for listing in listings.values() for name in listing.names())
     )
@@ -154,10 +154,13 @@ def _detection(listing: Listing, images: Mapping[Any, Image], classes: tuple[str
             files.append(image.file)
             names.append(objects.image)
             boxes = [
-                four(each.get("bbox")) or [math.nan] * 4 for each in objects.single
+                box_numbers(each.get("bbox")) or [math.nan] * 4 for each in objects.single
             ]  # what is none is seen to be none
             targets.append(
-                {"bbox": boxes, "category": [listing.name(each) for each in objects.single]}
+                {
+                    "bbox": boxes,
+                    "category": [listing.category_name(each) for each in objects.single],
+                }
             )
     return Split(files, targets, names, flaws, classes, len(listing.images))
 
@@ -173,7 +176,7 @@ def _segmentation(
     for key, image in images.items():
         objects, (width, height) = listing.objects(key), image.size
         known = [
-            _outlined(each, values[listing.name(each)], height, width)
+            _outlined(each, values[listing.category_name(each)], height, width)
             for each in (*objects.single, *objects.crowds)
         ]
         bare = [each.box for each in known if each.outline is None]
@@ -216,7 +219,7 @@ def _outlined(each: Mapping[str, Any], value: int, height: int, width: int) -> O
     return Outlined(
         VOID if outline is None else value,
         outline,
-        four(each.get("bbox")),
+        box_numbers(each.get("bbox")),
         bool(each.get("iscrowd")),
     )
 
@@ -247,7 +250,7 @@ def _keypoints(
         for each in labelled:
             name, box = (
                 f"{objects.image} (annotation {each.get('id')})",
-                crop_of(each, images[key].size, margin),
+                crop_box(each, images[key].size, margin),
             )
             problem = _wrong(each["keypoints"], len(points))
             if problem or box is None:

@@ -19,7 +19,7 @@ from headwater import (
     code_of,
 )
 from headwater.plugins.hub import hub_or_cache
-from headwater.plugins.tasks._facts import COLUMNS, Form, facts_of
+from headwater.plugins.tasks._task_options import COLUMNS, Form, facts_of
 
 OPTIONS: dict[str, Value] = {"config": "default", "test": "test", "train": "train", **COLUMNS}
 FORM = Form(OPTIONS)

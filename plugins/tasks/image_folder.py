@@ -19,8 +19,8 @@ from headwater import (
     check_options,
     code_of,
 )
-from headwater.plugins.tasks._facts import FACTS
-from headwater.plugins.tasks._listed import image_files
+from headwater.plugins.tasks._image_files import image_files
+from headwater.plugins.tasks._task_options import FACTS
 
 OPTIONS: dict[str, Value] = {key: FACTS[key] for key in ("domain", "licence", "metric", "mirror")}
 

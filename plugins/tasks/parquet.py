@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from headwater import SPLITS, DataError, Kind, Name, Provider, Registry, Task, UnknownName, code_of
-from headwater.plugins.tasks._facts import COLUMNS, Form, facts_of
+from headwater.plugins.tasks._task_options import COLUMNS, Form, facts_of
 
 FORM = Form(COLUMNS)
 SUFFIXES = (".parquet", ".arrow")

@@ -26,8 +26,14 @@ from headwater import (
     Value,
     code_of,
 )
-from headwater.plugins.tasks._facts import Form, facts_of
-from headwater.plugins.tasks._listed import images_in, missing, none_there, of_another_size, size_of
+from headwater.plugins.tasks._image_files import (
+    images_in,
+    missing,
+    none_there,
+    of_another_size,
+    size_of,
+)
+from headwater.plugins.tasks._task_options import Form, facts_of
 
 OPTIONS: dict[str, Value] = {"difficult": False}
 FORM = Form(

@@ -11,8 +11,8 @@ from PIL import Image
 import headwater as hw
 from headwater.harness.data.prepared import load_usable, prepare
 from headwater.harness.data.splits import splits_of
+from headwater.plugins.tasks._coco_crops import crop_box, points_in
 from headwater.plugins.tasks._coco_masks import VOID
-from headwater.plugins.tasks._coco_people import crop_of, points_in
 from headwater.registry.errors import BadName, DataError, UnknownName
 from tests.rendered import HEIGHT, KINDS, TEST, TRAIN, WIDTH, coco, scene, write_coco
 
@@ -354,11 +354,11 @@ def test_the_box_of_an_object_without_outline_is_void_all_the_way(registry, root
 
 
 def test_a_crop_is_the_box_with_its_margin_within_the_image():
-    assert crop_of({"bbox": [10, 20, 20, 10]}, (80, 100), 0.1) == (8, 19, 32, 31)
-    assert crop_of({"bbox": [1, 2, 20.5, 10]}, (20, 20), 0.5) == (0, 0, 20, 17)
-    assert crop_of({"bbox": [30, 0, 5, 5]}, (20, 20), 0.1) is None
-    assert crop_of({"bbox": [1, 1, float("nan"), 5]}, (20, 20), 0.1) is None
-    assert crop_of({}, (20, 20), 0.1) is None
+    assert crop_box({"bbox": [10, 20, 20, 10]}, (80, 100), 0.1) == (8, 19, 32, 31)
+    assert crop_box({"bbox": [1, 2, 20.5, 10]}, (20, 20), 0.5) == (0, 0, 20, 17)
+    assert crop_box({"bbox": [30, 0, 5, 5]}, (20, 20), 0.1) is None
+    assert crop_box({"bbox": [1, 1, float("nan"), 5]}, (20, 20), 0.1) is None
+    assert crop_box({}, (20, 20), 0.1) is None
 
 
 def test_points_are_relative_to_the_crop_and_unlabelled_ones_are_zeros():

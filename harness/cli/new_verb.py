@@ -24,7 +24,9 @@ _NAME = re.compile(r"[A-Za-z0-9][\w.\-]*(/[A-Za-z0-9][\w.\-]*)*")
 )
 @click.argument(
     "kind",
-    type=click.Choice(["source", "task", "adaptation", "estimator", "selector", "task-type"]),
+    type=click.Choice(
+        ["source", "task", "adaptation", "estimator", "selector", "task-type", "analysis"]
+    ),
 )
 @click.argument("name")
 @option(
@@ -34,6 +36,7 @@ _NAME = re.compile(r"[A-Za-z0-9][\w.\-]*(/[A-Za-z0-9][\w.\-]*)*")
 )
 def command(kind: str, name: str, out: Path | None) -> None:
     from headwater.harness.conformance.templates import TEMPLATES
+    from headwater.registry import Kind
     from headwater.registry.names import command_line
 
     _check_name(kind, name)
@@ -41,7 +44,7 @@ def command(kind: str, name: str, out: Path | None) -> None:
     path = out or Path(f"{identifier}.py")
     _write_new(path, TEMPLATES[kind].replace("NAME", name).replace("FUNCTION", identifier))
     check = command_line("check", path)
-    listing = command_line("list", f"{kind}s", "--plugin", path)
+    listing = command_line("list", Kind(kind).plural, "--plugin", path)
     click.echo(f"wrote {path}\n next: {check} · {listing}")
 
 

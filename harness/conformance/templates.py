@@ -156,4 +156,28 @@ def drawn(count, seed):
             image[place // 4 * 8 + 2 : place // 4 * 8 + 6, place % 4 * 8 + 2 : place % 4 * 8 + 6] = 255
     return hw.Split(list(images), counts.tolist())
 ''',
+    "analysis": '''"""An analysis: something to measure on trained networks, and how people are shown it."""
+
+import headwater as hw
+
+
+class View(hw.AnalysisView):
+    title = "Norm of the weights"
+    how_to_read = "A long bar: training made the weights of this network large."
+    formula = "sqrt(sum of w²)"
+    tables = (hw.SummaryTable("norm", "norm of the weights", rows=""),)
+
+    def draw(self, readings):
+        figure, (axes,) = hw.plotting.panels()
+        hw.plotting.bars(axes, readings.of("norm").set_index("subject"), readings.values("norm"))
+        return figure
+
+
+@hw.analysis("NAME", looks_at="one seed", view=View)
+def FUNCTION(networks):
+    """The norm of the weights of the transferred network (P-T) and of the one from scratch (RI-T)."""
+    trained = {role: networks.trained(role).network for role in ("P-T", "RI-T")}
+    norms = {role: sum(float(w.detach().square().sum()) for w in net.parameters()) ** 0.5 for role, net in trained.items()}
+    return [hw.Reading(role, "norm", norm) for role, norm in norms.items()]
+''',
 }

@@ -19,7 +19,7 @@ def test_the_file_is_called_after_the_name_and_says_what_is_next(capsys, tmp_pat
 
 
 @pytest.mark.parametrize(
-    "kind", ["source", "task", "adaptation", "estimator", "selector", "task-type"]
+    "kind", ["source", "task", "adaptation", "estimator", "selector", "task-type", "analysis"]
 )
 def test_what_is_written_is_registered_under_its_name(capsys, tmp_path, kind):
     path = tmp_path / "mine.py"

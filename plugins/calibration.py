@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from math import log
 from typing import TYPE_CHECKING
 
-from headwater.registry import Record
+from headwater import Record
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,6 +1,6 @@
 """The appearance domains Headwater starts with: those of Mensink et al. 2022 (arXiv 2103.13318) and what users bring."""
 
-from headwater.registry import Domain
+from headwater import Domain
 
 web = Domain(
     name="web",

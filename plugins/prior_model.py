@@ -31,9 +31,9 @@ from math import log10, sqrt
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
+from headwater import Question, Record
 from headwater.plugins.calibration import Calibration
 from headwater.plugins.relative_rank import ranks_by_setting, relative_ranks
-from headwater.registry import Question, Record
 
 if TYPE_CHECKING:
     import numpy as np

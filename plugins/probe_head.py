@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from headwater.registry import Context
-from headwater.registry.errors import NotApplicable
+from headwater import Context, NotApplicable
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from headwater.registry import Record
+from headwater import Record
 
 
 def relative_ranks(values: Mapping[str, float]) -> dict[str, float]:

@@ -9,15 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from headwater.registry.errors import NotApplicable
-from headwater.registry.stages import called_modules, stages
+from headwater import NotApplicable, called_modules, stages
 
 REDUCTION = 4
 """How many times narrower an adapter is than the activations it adds to: so the laterals stay fewer than the column's own weights."""
-LEAST = 16
+MIN_ADAPTER_UNITS = 16
 """Rectified units of an adapter, however narrow the stage: of very few all may be off."""
-SMALL = 0.1
-"""Of the learned scales at the start, which are drawn between 0 and this."""
+MAX_INITIAL_ALPHA = 0.1
+"""Largest initial value of a learned scale α, which is drawn between 0 and this."""
 
 
 class Lateral(nn.Module):
@@ -26,16 +25,15 @@ class Lateral(nn.Module):
     U and V are matrices on channels: 1×1 convolutions of maps, linear layers of tokens. α makes up for other scales.
     """
 
-    def __init__(self, given: int, wanted: int, axis: int) -> None:
+    def __init__(self, inputs: int, outputs: int, axis: int) -> None:
         super().__init__()
-        inner = max(LEAST, wanted // REDUCTION)
+        inner = max(MIN_ADAPTER_UNITS, outputs // REDUCTION)
         self.axis = axis
-        self.alpha = nn.Parameter(SMALL * torch.rand(()))
-        self.reduce = nn.Linear(given, inner)
-        self.expand = nn.Linear(inner, wanted, bias=False)
-        nn.init.zeros_(
-            self.reduce.bias
-        )  # beside a small α h another start would decide for good which units are off
+        self.alpha = nn.Parameter(MAX_INITIAL_ALPHA * torch.rand(()))
+        self.reduce = nn.Linear(inputs, inner)
+        self.expand = nn.Linear(inner, outputs, bias=False)
+        # Beside a small α h another start of the bias would decide for good which units are off.
+        nn.init.zeros_(self.reduce.bias)
 
     def forward(self, activations: Tensor) -> Tensor:
         inner = self.reduce((self.alpha * activations).movedim(self.axis, -1)).relu()
@@ -43,7 +41,7 @@ class Lateral(nn.Module):
 
 
 class Progressive(nn.Module):
-    """(B, 3, H, W) -> outputs of a new column, to which the frozen ones contribute before each stage and before the head.
+    """A new column on images (B, 3, H, W), to which frozen columns contribute before each stage and before the head.
 
     Raises NotApplicable for a network that cannot be cut so, and for columns whose stages do not meet.
     """
@@ -87,7 +85,7 @@ class Progressive(nn.Module):
 
 
 def _entries(backbone: nn.Module) -> list[nn.Module]:
-    """The modules with which the stages after the first begin: what goes into them is h_{i−1}."""
+    """Return the modules with which the stages after the first begin: what goes into them is h_{i−1}."""
     return [next(called_modules(part)) for part in list(stages(backbone).values())[1:]]
 
 
@@ -97,7 +95,7 @@ def _through(
     entries: list[nn.Module],
     at: Callable[[int, Tensor], Tensor],
 ) -> Tensor:
-    """A backbone's features, where ``at(place, activations)`` stands before each of its later stages and, last, after the features."""
+    """Return a backbone's features, where ``at(place, activations)`` stands before each of its later stages and, last, after the features."""
 
     def hook(place: int) -> Callable[[nn.Module, tuple[Any, ...]], tuple[Any, ...]]:
         return lambda _, given: (at(place, given[0]), *given[1:])
@@ -112,7 +110,7 @@ def _through(
 def _activations(
     backbone: nn.Module, images: Tensor, entries: list[nn.Module]
 ) -> dict[int, Tensor]:
-    """Before each later stage, by its place, and last the features."""
+    """Return the activations before each later stage, by its place, and last the features."""
     found: dict[int, Tensor] = {}
 
     def keep(place: int, activations: Tensor) -> Tensor:
@@ -127,7 +125,7 @@ def _activations(
 def _shapes(
     name: str, backbone: nn.Module, entries: list[nn.Module], image_size: int
 ) -> list[tuple[int, ...]]:
-    """Of the activations, for one image; raises NotApplicable where a stage is not called with a tensor."""
+    """Return the shapes of the activations for one image; raise NotApplicable where a stage is not called with a tensor."""
     training, device = backbone.training, next(backbone.parameters()).device
     try:
         found = _activations(
@@ -144,7 +142,7 @@ def _shapes(
 
 
 def _axis(shape: tuple[int, ...], backbone: nn.Module) -> int:
-    """Which axis holds the channels: of maps (B, C, H, W) or (B, H, W, C), of tokens (B, N, C), of features (B, D)."""
+    """Return the axis of the channels: of maps (B, C, H, W) or (B, H, W, C), of tokens (B, N, C), of features (B, D)."""
     last = "NHWC" in {
         str(getattr(module, "output_fmt", "")) for module in (backbone, *backbone.children())
     }

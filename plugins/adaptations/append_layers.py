@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from headwater.registry import Context, Objective, ParameterGroup, adaptation
-from headwater.registry.errors import BadName
+from headwater import BadName, Context, Objective, ParameterGroup, adaptation
 
 
 @adaptation("append_layers", approach="network", pooled=True)
@@ -12,8 +11,20 @@ def append_layers(
 ) -> Objective:
     """The source frozen, normalisation statistics included; ``layers`` new ones on its features, and a fresh head, trained.
 
-    The features are normalised first (LayerNorm). Each new layer is linear and rectified, ``width`` wide; the last is as wide as the
-    features, so that the task's own head fits. Oquab et al. 2014, Learning and Transferring Mid-Level Image Representations.
+    The features are normalised first (LayerNorm). Each new layer is linear and rectified. Source: Oquab et al., Learning and
+    Transferring Mid-Level Image Representations (2014).
+
+    Args:
+        context: Source and target.
+        layers: New layers.
+        width: Units of a new layer; the last is as wide as the features, so that the task's own head fits.
+        head_scale: Learning rate of the head, as a multiple.
+
+    Returns:
+        The objective.
+
+    Raises:
+        BadName: There is no layer, or no unit in a layer.
     """
     from itertools import pairwise
 
@@ -25,12 +36,10 @@ def append_layers(
         )
     features = _width(context)
     widths = [features, *[width] * (layers - 1), features]
-    new = [
-        module
-        for given, wanted in pairwise(widths)
-        for module in (nn.Linear(given, wanted), nn.ReLU())
-    ]
-    top = context.to_device(nn.Sequential(nn.LayerNorm(features), *new))
+    modules: list[nn.Module] = [nn.LayerNorm(features)]
+    for inputs, outputs in pairwise(widths):
+        modules += [nn.Linear(inputs, outputs), nn.ReLU()]
+    top = context.to_device(nn.Sequential(*modules))
     context.backbone.requires_grad_(False)
     network = nn.Sequential(context.backbone, top, context.head)
     groups = [
@@ -41,14 +50,13 @@ def append_layers(
 
 
 def _width(context: Context) -> int:
-    """D, by a look at what comes out of the backbone."""
+    """Return the width D of the backbone's features, by passing an empty image."""
     import torch
 
-    training = context.backbone.training
+    was_training = context.backbone.training
     device = next(context.backbone.parameters()).device
+    image = torch.zeros(1, 3, context.image_size, context.image_size, device=device)
     with torch.no_grad():
-        features = context.backbone.eval()(
-            torch.zeros(1, 3, context.image_size, context.image_size, device=device)
-        )
-    context.backbone.train(training)
+        features = context.backbone.eval()(image)
+    context.backbone.train(was_training)
     return int(features.shape[1])

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from headwater.registry import Batch, Context, Objective, ParameterGroup, adaptation
-from headwater.registry.errors import BadName
-from headwater.registry.stages import stages
+from headwater import BadName, Batch, Context, Objective, ParameterGroup, adaptation, stages
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -25,9 +22,21 @@ def fine_tune(
 ) -> Objective:
     """All weights from the source, all trained, under a fresh head.
 
-    ``head_scale``: the head's learning rate, as a multiple. ``layer_decay``: that of the stage k below the head is its k-th power
-    (Howard & Ruder 2018, section 3.2). ``l2_sp``, ``l2_head``: ½α‖w − w₀‖² on the backbone and ½β‖w‖² on the head, in place of weight
-    decay (Li et al. 2018, equation 2). ``probe_first``: the head starts as the linear probe's solution (Kumar et al. 2022).
+    Args:
+        context: Source and target.
+        head_scale: Learning rate of the head, as a multiple.
+        layer_decay: The learning rate of the stage k below the head is multiplied by the k-th power of this (Howard and Ruder
+            2018, section 3.2).
+        l2_sp: α of ½α‖w − w₀‖² on the backbone, in place of weight decay (Li et al. 2018, equation 2).
+        l2_head: β of ½β‖w‖² on the head, in place of weight decay.
+        probe_first: Whether the head starts as the solution of the linear probe (Kumar et al. 2022).
+
+    Returns:
+        The objective.
+
+    Raises:
+        BadName: An option has a value that is not allowed.
+        NotApplicable: ``probe_first`` for a head that is no linear classifier.
     """
     if layer_decay <= 0 or l2_sp < 0 or l2_head < 0:
         hint = "layer_decay is above 0, l2_sp and l2_head are 0 or above."
@@ -41,7 +50,7 @@ def fine_tune(
 
         start_as_probe(context)
     objective = _train_all(context, head_scale, layer_decay)
-    return _held(context, objective, l2_sp, l2_head) if l2_sp or l2_head else objective
+    return _with_l2_sp(context, objective, l2_sp, l2_head) if l2_sp or l2_head else objective
 
 
 @adaptation("from_scratch", from_random=True)
@@ -64,7 +73,7 @@ def _train_all(context: Context, head_scale: float, layer_decay: float = 1.0) ->
 
 
 def _discriminative(backbone: nn.Module, decay: float) -> list[ParameterGroup]:
-    """A group for each stage, its rate the less the further it lies from the head: decay for the last one, decay² for that before."""
+    """Return a group for each stage, its rate the less the further it lies from the head: decay for the last, decay² for that before."""
     parts = list(stages(backbone).values())
     return [
         ParameterGroup(list(part.parameters()), scale=decay ** (len(parts) - place))
@@ -72,8 +81,8 @@ def _discriminative(backbone: nn.Module, decay: float) -> list[ParameterGroup]:
     ]
 
 
-def _held(context: Context, objective: Objective, alpha: float, beta: float) -> Objective:
-    """The same with L2-SP: a pull to where the backbone started, and of the head to zero. What is pulled does not decay besides."""
+def _with_l2_sp(context: Context, objective: Objective, alpha: float, beta: float) -> Objective:
+    """Return the objective with L2-SP: a pull of the backbone to its start, and of the head to zero, in place of weight decay."""
     backbone, head = list(context.backbone.parameters()), list(context.head.parameters())
     start = [parameter.detach().clone() for parameter in backbone]
     for groups, pull in ((objective.groups[:-1], alpha), (objective.groups[-1:], beta)):
@@ -81,20 +90,16 @@ def _held(context: Context, objective: Objective, alpha: float, beta: float) -> 
             group.weight_decay = 0.0 if pull else None
 
     def penalty() -> Tensor | float:
-        away = (
-            sum((w - w_0).square().sum() for w, w_0 in zip(backbone, start, strict=True))
-            if alpha
-            else 0.0
-        )
-        large = sum(w.square().sum() for w in head) if beta else 0.0
-        return alpha / 2 * away + beta / 2 * large
+        of_backbone: Tensor | float = 0.0
+        of_head: Tensor | float = 0.0
+        if alpha:
+            pairs = zip(backbone, start, strict=True)
+            of_backbone = sum((w - w_0).square().sum() for w, w_0 in pairs)
+        if beta:
+            of_head = sum(w.square().sum() for w in head)
+        return alpha / 2 * of_backbone + beta / 2 * of_head
 
-    return Objective(
-        objective.network, objective.groups, loss=_with(context, objective.network, penalty)
-    )
+    def loss(batch: Batch, step: int) -> Tensor:
+        return context.loss(objective.network(batch.images), batch.targets) + penalty()
 
-
-def _with(
-    context: Context, network: nn.Module, penalty: Callable[[], Tensor | float]
-) -> Callable[[Batch, int], Tensor]:
-    return lambda batch, step: context.loss(network(batch.images), batch.targets) + penalty()
+    return Objective(objective.network, objective.groups, loss=loss)

@@ -4,14 +4,33 @@ from __future__ import annotations
 
 from itertools import islice
 
-from headwater.registry import Context, Objective, ParameterGroup, adaptation
-from headwater.registry.errors import NotApplicable
-from headwater.registry.stages import stages as stages_of
+from headwater import (
+    Context,
+    NotApplicable,
+    Objective,
+    ParameterGroup,
+    adaptation,
+)
+from headwater import (
+    stages as stages_of,
+)
 
 
 @adaptation("freeze", control="from_scratch", approach="network")
 def freeze(context: Context, *, stages: int = 1, head_scale: float = 1.0) -> Objective:
-    """The stem and the first ``stages`` stages frozen, normalisation statistics included; the rest trained."""
+    """The stem and the first ``stages`` stages frozen, normalisation statistics included; the rest trained.
+
+    Args:
+        context: Source and target.
+        stages: Stages to freeze after the stem.
+        head_scale: Learning rate of the head, as a multiple.
+
+    Returns:
+        The objective.
+
+    Raises:
+        NotApplicable: The source has no stage that would be left to train.
+    """
     from torch import nn
 
     parts = stages_of(context.backbone)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from headwater.registry import Features, Solution, adaptation
-from headwater.registry.errors import BadName
+from headwater import BadName, Features, Solution, adaptation
 
 if TYPE_CHECKING:
     from headwater.plugins.linear_models.problems import LinearModel

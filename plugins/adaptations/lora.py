@@ -11,8 +11,15 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from headwater.registry import Context, Objective, ParameterGroup, adaptation
-from headwater.registry.errors import BadName, HeadwaterError, NotApplicable
+from headwater import (
+    BadName,
+    Context,
+    HeadwaterError,
+    NotApplicable,
+    Objective,
+    ParameterGroup,
+    adaptation,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,8 +36,21 @@ def lora(
 ) -> Objective:
     """Low-rank adapters on the backbone's linear and convolution layers, and a fresh head; all else stays the source's.
 
-    ``targets``: ``all`` of them, the ``pointwise`` ones (linear layers and 1×1 convolutions), or names with wildcards joined
-    by ``+``, such as ``*.qkv+*.fc1``. Grouped convolutions, depthwise ones among them, have none.
+    Args:
+        context: Source and target.
+        rank: r, the rank of an adapter.
+        alpha: α; an adapter is scaled by α/r.
+        targets: ``all`` layers, the ``pointwise`` ones (linear layers and 1×1 convolutions), or names with wildcards joined by
+            ``+``, such as ``*.qkv+*.fc1``. Grouped convolutions, depthwise ones among them, get no adapter.
+        head_scale: Learning rate of the head, as a multiple.
+
+    Returns:
+        The objective.
+
+    Raises:
+        BadName: The rank is below 1.
+        HeadwaterError: The peft library is not installed.
+        NotApplicable: The source has no such layer.
     """
     from torch import nn
 
@@ -61,7 +81,7 @@ def lora(
 
 
 def _adapted(backbone: nn.Module, names: list[str], rank: int, alpha: int) -> Any:
-    """Put adapters around those layers, all else frozen; returns peft's tuner. Raises HeadwaterError where peft is not installed."""
+    """Put adapters around the named layers, freeze all else, and return the tuner of peft."""
     try:
         from peft import LoraConfig, LoraModel
     except ImportError as error:
@@ -76,7 +96,7 @@ def _adapted(backbone: nn.Module, names: list[str], rank: int, alpha: int) -> An
 
 
 def _adaptable(backbone: nn.Module) -> Iterator[tuple[str, nn.Linear | nn.Conv2d]]:
-    """Layers whose output is linear in their weight. Subclasses may be otherwise: one that standardises its weight does not merge."""
+    """Yield the layers whose output is linear in their weight; a subclass may standardise its weight, which does not merge."""
     from torch import nn
 
     for name, layer in backbone.named_modules():

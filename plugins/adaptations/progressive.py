@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from headwater.registry import Context, Objective, ParameterGroup, adaptation
-from headwater.registry.errors import NotApplicable
-from headwater.registry.names import split_list
+from headwater import Context, NotApplicable, Objective, ParameterGroup, adaptation, split_list
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,8 +24,17 @@ if TYPE_CHECKING:
 def progressive(context: Context, *, columns: str = "", head_scale: float = 1.0) -> Objective:
     """A new column of random weights, with lateral adapters from the frozen source's stages to its own.
 
-    ``columns``: further sources, joined by ``+``, each a frozen column beside that of the cell's source. They must have as many
-    stages, and maps as large; they may be as wide as they like.
+    Args:
+        context: Source and target.
+        columns: Further sources, joined by ``+``, each a frozen column beside that of the cell's source. They must have as
+            many stages, and maps as large; they may be as wide as they like.
+        head_scale: Learning rate of the head, as a multiple.
+
+    Returns:
+        The objective.
+
+    Raises:
+        NotApplicable: The source names no random initialisation, or the columns do not meet.
     """
     from headwater.plugins.adaptations._columns import Progressive
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from headwater.registry.errors import DataError
+from headwater import DataError
 
 if TYPE_CHECKING:
     import numpy as np

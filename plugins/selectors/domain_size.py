@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from headwater.registry import Question, SourceModel, selector
-from headwater.registry.errors import NotApplicable
+from headwater import NotApplicable, Question, SourceModel, selector
 
 _TIER = 1e12
 """More images than any source has."""
@@ -28,14 +27,14 @@ def domain_size(question: Question) -> dict[str, float]:
 
 
 def _is_within(source: SourceModel, question: Question) -> bool:
-    """As the store sees it (a chain counts by all tasks of its last stage), or else by the card."""
+    """Return whether a source is within the target's domain: by the store (a chain counts by all tasks of its last stage), else by its card."""
     if source.name in question.relations:
         return question.relations[source.name] == "within-domain"
     return source.domain is not None and source.domain == question.task.domain
 
 
 def _broadest(question: Question) -> Sequence[str]:
-    """The domains, of those the sources have, that contain most others; none where none contains any."""
+    """Return the domains of the sources that contain most others; none where no domain contains any."""
     contained = [parent for parents in question.domain_parents.values() for parent in parents]
     counts = {
         source.domain: contained.count(source.domain)

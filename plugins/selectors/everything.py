@@ -1,7 +1,6 @@
-"""What a selector saves: fine-tune all and see."""
+"""The cost that a selector saves: fine-tune every source and choose the best."""
 
-from headwater.registry import Question, rank_rest_last, selector
-from headwater.registry.errors import NotApplicable
+from headwater import NotApplicable, Question, rank_rest_last, selector
 
 
 @selector("everything", share=1.0)

@@ -1,17 +1,16 @@
 """The largest pre-training set first."""
 
-from headwater.registry import Question, rank_rest_last, selector
-from headwater.registry.errors import NotApplicable
+from headwater import NotApplicable, Question, rank_rest_last, selector
 
 
 @selector("largest")
 def largest(question: Question) -> dict[str, float]:
     """The source that was last trained on the most images."""
-    known = {
+    scores = {
         source.name: float(source.images)
         for source in question.sources
         if source.images is not None
     }
-    if not known:
+    if not scores:
         raise NotApplicable("no source says how many images it was trained on", subject="largest")
-    return rank_rest_last(known, question)
+    return rank_rest_last(scores, question)

@@ -1,9 +1,8 @@
 """The prior that learns why: from domains, sizes and sources to standings."""
 
+from headwater import NotApplicable, Question, rank_rest_last, selector
 from headwater.plugins.prior_model import PriorModel
 from headwater.plugins.relative_rank import mean_relative_rank
-from headwater.registry import Question, rank_rest_last, selector
-from headwater.registry.errors import NotApplicable
 
 
 @selector("learned_prior")

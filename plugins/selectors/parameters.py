@@ -1,17 +1,16 @@
 """The largest network first."""
 
-from headwater.registry import Question, rank_rest_last, selector
-from headwater.registry.errors import NotApplicable
+from headwater import NotApplicable, Question, rank_rest_last, selector
 
 
 @selector("parameters")
 def parameters(question: Question) -> dict[str, float]:
     """The network with the most parameters."""
-    known = {
+    scores = {
         source.name: float(source.parameters)
         for source in question.sources
         if source.parameters is not None
     }
-    if not known:
+    if not scores:
         raise NotApplicable("no source says how many parameters it has", subject="parameters")
-    return rank_rest_last(known, question)
+    return rank_rest_last(scores, question)

@@ -1,8 +1,7 @@
 """The store's own prior: what did well elsewhere."""
 
+from headwater import NotApplicable, Question, rank_rest_last, selector
 from headwater.plugins.relative_rank import mean_relative_rank
-from headwater.registry import Question, rank_rest_last, selector
-from headwater.registry.errors import NotApplicable
 
 
 @selector("prior")

@@ -2,7 +2,7 @@
 
 from random import Random
 
-from headwater.registry import Question, selector
+from headwater import Question, selector
 
 
 @selector("random", chance=True)

@@ -17,11 +17,10 @@ from dataclasses import dataclass, field
 from math import log, sqrt
 from statistics import fmean, variance
 
+from headwater import NotApplicable, Question, selector
 from headwater.plugins.calibration import Calibration
 from headwater.plugins.prior_model import PriorModel
 from headwater.plugins.relative_rank import mean_relative_rank, relative_ranks
-from headwater.registry import Question, selector
-from headwater.registry.errors import NotApplicable
 
 DEFAULT_SIZES = (50, 150, 500)
 """Training images of the rungs below all images, where the question names none."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MAX_FILES = 6
 """Files that are listed one by one."""
 
-_CODE_FACTS = ("methods", "noun")
+_CODE_FACTS = ("methods", "noun", "singular")
 """Facts of a task type that are code, or a word that only sentences need."""
 
 

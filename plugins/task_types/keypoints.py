@@ -51,6 +51,7 @@ POINTS_NAMED = 5
     probed_as="regression",
     conventions={"mirrored": "", "points": "pixels"},
     noun="points",
+    singular="point",
 )
 class keypoints(TaskTypeMethods):
     """Where K points of one subject are.

@@ -29,7 +29,7 @@ METRICS = (
 )
 
 
-@task_type("multilabel", metrics=METRICS, noun="labels")
+@task_type("multilabel", metrics=METRICS, noun="labels", singular="label")
 class multilabel(TaskTypeMethods):
     """Any number of labels per image.
 

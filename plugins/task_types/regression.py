@@ -36,7 +36,7 @@ STRATA = 10
 """Strata of the first target, between its quantiles: subsets of any size span the range."""
 
 
-@task_type("regression", metrics=METRICS, noun="numbers")
+@task_type("regression", metrics=METRICS, noun="numbers", singular="number")
 class regression(TaskTypeMethods):
     """A number per image, or K numbers.
 

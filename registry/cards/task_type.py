@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -50,6 +49,7 @@ class Metric:
 
     @property
     def sign(self) -> int:
+        """1 if higher is better, -1 if lower is: a gain is multiplied by it."""
         return 1 if self.higher_is_better else -1
 
     @property
@@ -195,7 +195,7 @@ class TaskType(Card):
     (for others the centre is cut out); augmentation moves the target with the image. ``probed_as``: the task type that estimators take
     what ``methods.probe`` returns for; "" where they take the targets as they are, or not at all. ``conventions``: in how far data sets
     write such targets differently, as options of a task with their defaults (``void=11``): ``methods.encode`` finds them in the task.
-    ``noun``: what people call its classes, in the plural (points, labels).
+    ``noun``: what people call its classes, in the plural (points, labels); ``singular``: one of them.
     """
 
     kind: ClassVar[Kind] = Kind.TASK_TYPE
@@ -208,18 +208,13 @@ class TaskType(Card):
     probed_as: str = ""
     conventions: Mapping[str, Value] = field(default_factory=dict, hash=False)
     noun: str = "classes"
-
-    @property
-    def singular(self) -> str:
-        return re.sub(r"(?<=ss)es$|s$", "", self.noun)
+    singular: str = "class"
 
     def counted(self, classes: Sequence[str]) -> str:
-        """How many these are, in words: ``12 classes``, ``1 point``; "" for none."""
-        return (
-            f"{len(classes):,} {self.singular if len(classes) == 1 else self.noun}"
-            if classes
-            else ""
-        )
+        """Return how many classes these are, in words: ``12 classes``, ``1 point``; "" for none."""
+        if not classes:
+            return ""
+        return f"{len(classes):,} {self.singular if len(classes) == 1 else self.noun}"
 
     def metric(self, name: str) -> Metric:
         """The metric of that name, or the default for an empty name; raises KeyError."""
@@ -236,6 +231,7 @@ def task_type(
     probed_as: str = "",
     conventions: Mapping[str, Value] | None = None,
     noun: str = "classes",
+    singular: str = "class",
 ) -> Callable[[type[TaskTypeMethods]], TaskType]:
     """Register a task type: decorates the class that has its methods.
 
@@ -247,6 +243,7 @@ def task_type(
         probed_as: The task type that estimators take what ``probe`` returns for.
         conventions: The ways to write targets that data sets differ in, with their defaults.
         noun: What people call its classes, in the plural.
+        singular: What people call one of them.
 
     Raises:
         BadPlugin: An argument does not exist, the class does not inherit from TaskTypeMethods, or
@@ -277,6 +274,7 @@ def task_type(
             probed_as=probed_as,
             conventions=dict(conventions or {}),
             noun=noun,
+            singular=singular,
         )
 
     return make

@@ -1,4 +1,7 @@
-"""Columns: which of a data set's are its images and its targets, by their features, by the usual names, or as the task says."""
+"""Choose the columns of a data set that are its images and its targets.
+
+A task may name them. Else they are told by their features, then by the usual names.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +56,11 @@ class _Wanted:
 
 
 def choose_columns(features: Features, task: Task) -> TaskColumns:
-    """The image and the target column of a task. Raises DataError that lists the columns and says what to type."""
+    """Choose the image and the target column of a task.
+
+    Raises:
+        DataError: They cannot be told; it lists the columns and says what to type.
+    """
     if missing := [
         column for column in (task.image, task.label) if column and column not in features
     ]:
@@ -75,7 +82,7 @@ def choose_columns(features: Features, task: Task) -> TaskColumns:
 
 
 def _images(features: Features, label: str, wanted: _Wanted) -> list[str]:
-    """The columns that may be the image: those called like one come first."""
+    """Return the columns that may be the image: the one that is called like one, else those not called like a target."""
     import datasets
 
     found = [
@@ -92,7 +99,7 @@ def _images(features: Features, label: str, wanted: _Wanted) -> list[str]:
 
 
 def _targets(features: Features, image: str, wanted: _Wanted) -> list[str]:
-    """The columns that may be the target: the only one that can hardly be anything else, or the one that is called so."""
+    """Return the columns that may be the target: the one that is called so, else those that can hardly be anything else."""
     fitting = {
         column: feature
         for column, feature in features.items()
@@ -133,7 +140,7 @@ def _one(candidates: list[str], role: str, features: Features, task: Task) -> st
 
 
 def _another_type(features: Features, image: str, task: Task) -> str:
-    """What to type where the columns are plainly those of another task type; "" where they are not."""
+    """Return what to type if the columns are plainly those of another task type, else an empty text."""
     for name, wanted in WANTED.items():
         fitting = {
             column: feature
@@ -171,7 +178,7 @@ def _of_another_type(name: str) -> _Wanted:
 
 
 def _inside(feature: Any) -> Any:
-    """What a list is of, or None for what is no list."""
+    """Return the feature inside a list; None for anything else."""
     return getattr(feature, "feature", None)
 
 
@@ -180,6 +187,7 @@ def _number(feature: Any, kinds: str = "float|int|uint|decimal") -> bool:
 
 
 def is_a(feature: Any, *kinds: str) -> bool:
+    """Return whether a feature is of one of these classes of ``datasets``; spares the import of the library."""
     return type(feature).__name__ in kinds
 
 
@@ -202,7 +210,7 @@ def _objects(feature: Any) -> bool:
 
 
 def object_keys(feature: Any) -> tuple[str, str] | None:
-    """What boxes and classes are called in a column of objects; None where it is not one."""
+    """Return the names of the boxes and of the classes in a column of objects; None for any other column."""
     inside = feature if isinstance(feature, Mapping) else _inside(feature)
     if not isinstance(inside, Mapping):
         return None
@@ -257,7 +265,7 @@ WANTED: dict[str, _Wanted] = {
 
 
 def _class_names(feature: Any) -> tuple[str, ...]:
-    """The names that a ClassLabel inside a feature carries; () for none."""
+    """Return the names that a ClassLabel inside a feature carries; () for none."""
     if is_a(feature, "ClassLabel"):
         return tuple(feature.names or ())
     if keys := object_keys(feature):
@@ -267,7 +275,7 @@ def _class_names(feature: Any) -> tuple[str, ...]:
 
 
 def described(feature: Any) -> str:
-    """A feature in a word or two: ``Image``, ``list of ClassLabel``, ``bbox, category``."""
+    """Describe a feature in a word or two: ``Image``, ``list of ClassLabel``, ``bbox, category``."""
     if isinstance(feature, Mapping):
         return f"struct of {', '.join(feature)}"
     if (inside := _inside(feature)) is not None:
@@ -276,4 +284,5 @@ def described(feature: Any) -> str:
 
 
 def shown(features: Features) -> str:
+    """List columns with their features, for a message."""
     return ", ".join(f"{column} ({described(feature)})" for column, feature in features.items())

@@ -1,4 +1,4 @@
-"""Pixels of dense tasks as rows: what makes an estimator of classification one of segmentation."""
+"""Draw pixels of dense tasks as rows, so that an estimator of classification can score segmentation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_PIXELS_PER_CLASS = 200
 """Pixels of each class, at most: more of one image's pixels hardly tell more."""
 
 ROUNDING = 1e-9
-"""Of a cell's side: what float arithmetic may be off by, where a place lies on a border."""
+"""Share of a cell's side that float arithmetic may be off by, where a place lies on a border."""
 
 
 def sample_pixels(
@@ -27,12 +27,23 @@ def sample_pixels(
     seed: int = 0,
     ignore: int = IGNORE,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Class-balanced pixels: features (M, D) and labels (M,), ordered by class.
+    """Draw class-balanced pixels from all images together, without replacement.
 
-    ``features``: maps (N, D, h, w); ``masks``: (N, H, W) int, the class of each pixel, ``ignore`` where there is none. At most
-    ``per_class`` pixels of each class are drawn from all images together, without replacement; each has the features of the cell
-    that its centre lies in. The same seed draws the same pixels from the same masks, whatever the source.
-    Raises DataError where the arrays do not fit or no pixel has a class.
+    Each pixel has the features of the cell that its centre lies in. The same seed draws the same pixels from the same
+    masks, whatever the source.
+
+    Args:
+        features: Maps (N, D, h, w).
+        masks: (N, H, W) int, the class of each pixel.
+        per_class: Pixels of each class, at most.
+        seed: Seed of the draw.
+        ignore: The value of pixels of no class.
+
+    Returns:
+        Features (M, D) and labels (M,), ordered by class.
+
+    Raises:
+        DataError: The arrays do not fit, or no pixel has a class.
     """
     import numpy as np
 
@@ -55,15 +66,23 @@ def sample_pixels(
     image, row, column = np.unravel_index(np.concatenate(list(drawn.values())), masks.shape)
     places = np.stack([(column + 0.5) / masks.shape[2], (row + 0.5) / masks.shape[1]], axis=1)
     rows, columns = cells_at(places, *features.shape[2:])
-    return features[image, :, rows, columns], np.repeat(
-        np.array(classes, dtype=np.int64), [len(rows) for rows in drawn.values()]
-    )
+    counts = [len(pixels) for pixels in drawn.values()]
+    labels = np.repeat(np.array(classes, dtype=np.int64), counts)
+    return features[image, :, rows, columns], labels
 
 
 def cells_at(places: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """The row and the column, (M,) int each, of the cells of a map that (M, 2) places lie in: (x, y) from 0 to 1 across the image.
+    """Return the cells of a map that places lie in.
 
-    A place on the border of two cells belongs to the later one; one on the image's far edge to the last.
+    A place on the border of two cells belongs to the later one, a place on the image's far edge to the last.
+
+    Args:
+        places: (M, 2), (x, y) from 0 to 1 across the image.
+        height: Number of rows of the map.
+        width: Number of its columns.
+
+    Returns:
+        The row and the column of each cell, (M,) int each.
     """
     import numpy as np
 
@@ -77,7 +96,7 @@ def cells_at(places: np.ndarray, height: int, width: int) -> tuple[np.ndarray, n
 
 
 def draw(candidates: np.ndarray, most: int, random: np.random.Generator) -> np.ndarray:
-    """At most so many of (n,) candidates, without replacement, in their order."""
+    """Draw at most so many of (n,) candidates, without replacement, and return them in their order."""
     if len(candidates) <= most:
         return candidates
     chosen: np.ndarray = random.choice(candidates, most, replace=False)

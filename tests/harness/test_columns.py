@@ -104,24 +104,24 @@ def test_class_names_are_found_inside_the_target(features):
     assert found("depth", {"image": IMAGE, "depth": IMAGE, "label": KIND}).classes == ()
 
 
+def refused(type, features, **columns):
+    """The error of a data set whose columns cannot be told."""
+    with pytest.raises(DataError) as raised:
+        found(type, features, **columns)
+    assert raised.value.subject == "own/task"
+    return raised.value
+
+
 def test_columns_may_be_named_where_they_cannot_be_told():
     features = {"left": IMAGE, "right": IMAGE, "near": IMAGE}
-    with pytest.raises(
-        DataError, match=r"own/task has 3 image columns \(left, right, near\)"
-    ) as raised:
-        found("depth", features)
-    assert (
-        raised.value.hint
-        == 'Say which: [image=COLUMN] after its name, or image="COLUMN" in @hw.task.'
-    )
-    with pytest.raises(DataError, match=r"has 2 label columns \(right, near\) for depth"):
-        found("depth", features, image="left")
+    error = refused("depth", features)
+    assert "left, right, near" in error.message
+    assert "[image=COLUMN]" in error.hint
+    assert "right, near" in refused("depth", features, image="left").message
     assert found("depth", features, image="left", label="near").target == "near"
-    with pytest.raises(
-        DataError,
-        match=r"has no column 'nearest'\. It has: left \(Image\), right \(Image\), near \(Image\)",
-    ):
-        found("depth", features, label="nearest")
+    error = refused("depth", features, label="nearest")
+    assert "'nearest'" in error.message
+    assert all(f"{column} (Image)" in error.message for column in features)
 
 
 # -- the wrong type -----------------------------------------------------------------------------------------------
@@ -142,26 +142,16 @@ def test_columns_may_be_named_where_they_cannot_be_told():
         ("detection", "mask", IMAGE, "segmentation"),
     ],
 )
-def test_a_wrong_type_ends_in_a_sentence_with_what_to_type(read_as, column, feature, is_one_of):
-    with pytest.raises(
-        DataError, match=f"own/task has no label column for {read_as}. Its columns: "
-    ) as raised:
-        found(read_as, {"image": IMAGE, column: feature})
-    assert (
-        raised.value.hint.startswith(f"{column} (")
-        and f"looks like {is_one_of}: say [type={is_one_of}] after its name" in raised.value.hint
-    )
+def test_a_wrong_type_ends_in_what_to_type(read_as, column, feature, is_one_of):
+    error = refused(read_as, {"image": IMAGE, column: feature})
+    assert read_as in error.message and column in error.message
+    assert column in error.hint and f"[type={is_one_of}]" in error.hint
 
 
 def test_a_named_column_that_does_not_fit_the_type_says_which_type_it_fits():
-    with pytest.raises(
-        DataError,
-        match=r"its column kind \(ClassLabel\) cannot be the target of depth, which is a depth map",
-    ) as raised:
-        found("depth", {"image": IMAGE, "depth": IMAGE, "kind": KIND}, label="kind")
-    assert raised.value.hint.startswith(
-        "kind (ClassLabel) looks like classification: say [type=classification]"
-    )
+    error = refused("depth", {"image": IMAGE, "depth": IMAGE, "kind": KIND}, label="kind")
+    assert "kind (ClassLabel)" in error.message
+    assert "[type=classification]" in error.hint
     with pytest.raises(DataError) as raised:
         found(
             "depth",

@@ -352,20 +352,23 @@ def test_other_flaws_and_other_ends_are_apart_and_the_most_frequent_is_first():
 
 
 def test_many_images_and_kinds_are_cut_short_with_where_to_see_the_rest():
-    from headwater.harness.cli.check_verb import IMAGES, KINDS, _flaws
+    from headwater.harness.cli.check_verb import MAX_FLAW_KINDS, MAX_IMAGES, _flaw_lines
 
     card = Task(name="own/task", load=dict)
-    many = [Flaw(f"own/task: image {row}", "has no mask", "left out") for row in range(IMAGES + 3)]
-    kinds = [
-        Flaw("own/task: image 0", f"has no {chr(97 + row)}", "left out") for row in range(KINDS + 1)
+    many = [
+        Flaw(f"own/task: image {row}", "has no mask", "left out") for row in range(MAX_IMAGES + 3)
     ]
-    assert list(_flaws(card, many)) == [
+    kinds = [
+        Flaw("own/task: image 0", f"has no {chr(97 + row)}", "left out")
+        for row in range(MAX_FLAW_KINDS + 1)
+    ]
+    assert list(_flaw_lines(card, many)) == [
         "    7 × has no mask: left out",
         "      image 0, image 1, image 2, image 3, and 3 more",
         "    all of them: --format json",
     ]
-    lines = list(_flaws(card, kinds))
+    lines = list(_flaw_lines(card, kinds))
     assert (
         lines[-2:] == ["    and 1 more kind", "    all of them: --format json"]
-        and len(lines) == 2 * KINDS + 2
+        and len(lines) == 2 * MAX_FLAW_KINDS + 2
     )

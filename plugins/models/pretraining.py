@@ -1,4 +1,4 @@
-"""What a timm tag says about pre-training: ``laion2b_ft_in12k_in1k`` -> LAION-2B, then ImageNet-12k, then ImageNet-1k.
+"""Read pre-training data from a timm tag: ``laion2b_ft_in12k_in1k`` -> LAION-2B, ImageNet-12k, ImageNet-1k.
 
 Numbers of images are those the data sets' authors state; what they do not state stays None.
 """
@@ -72,7 +72,7 @@ _PATTERN = re.compile("|".join(f"(?<![a-z0-9])(?:{words})(?![a-z0-9])" for words
 
 @lru_cache
 def stages(tag: str) -> tuple[Corpus, ...]:
-    """The corpora of a tag, in the order of training; () where the tag names none that is known."""
+    """Return the corpora of a tag, in the order of training; () if the tag names none that is known."""
     found: list[Corpus] = []
     for match in _PATTERN.finditer(tag):
         corpus = next(

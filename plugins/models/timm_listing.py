@@ -1,4 +1,4 @@
-"""What timm offers, kept as JSON under timm's version, so that listing sources needs neither timm nor torch."""
+"""List timm's models, cached as JSON under timm's version, so that listing sources needs neither timm nor torch."""
 
 from __future__ import annotations
 
@@ -20,13 +20,16 @@ _FORMAT = 1  # rises when what is kept changes
 
 @lru_cache
 def listing() -> dict[str, dict[str, Facts]]:
-    """``architectures`` and ``tags``, each name -> input_size, mean, std, classes, licence, hub, fixed_size, interpolation."""
+    """Return ``architectures`` and ``tags``: each maps a name to its facts.
+
+    Facts are input_size, mean, std, classes, licence, hub, fixed_size and interpolation.
+    """
     return kept("listing", _ask_timm)
 
 
 @lru_cache
 def parameter_counts() -> dict[str, int]:
-    """Parameters without the classifier, of the architectures counted so far."""
+    """Return the parameters without the classifier, of the architectures counted so far."""
     path = _path("parameters")
     return json.loads(path.read_text()) if path.is_file() else {}
 
@@ -42,7 +45,7 @@ def keep_parameters(key: str, count: int) -> None:
 
 
 def kept(name: str, compute: Callable[[], Any]) -> Any:
-    """The JSON value kept under a name and timm's version; computed where it is not."""
+    """Return the JSON value cached under a name and timm's version; compute and cache it if there is none."""
     path = _path(name)
     if path.is_file():
         return json.loads(path.read_text())

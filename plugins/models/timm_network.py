@@ -1,4 +1,4 @@
-"""timm networks: made for any image size, their weights checked tensor by tensor before they are loaded."""
+"""Build timm networks for any image size; their weights are checked tensor by tensor before they are loaded."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SETTLED = (
 
 
 class Outline(TypedDict):
-    """What a weights file holds, seen against its architecture."""
+    """A weights file compared with its architecture."""
 
     classes: int
     """Outputs of the classifier in the file; 0 where it has none."""
@@ -92,7 +92,7 @@ def check_settled(architecture: str, options: Mapping[str, Value]) -> None:
 
 
 def create(architecture: str, **arguments: Any) -> nn.Module:
-    """timm.create_model; raises BadName saying which option timm does not take."""
+    """Return timm.create_model's network; raise BadName naming the option that timm does not take."""
     import timm
 
     try:
@@ -110,7 +110,7 @@ def create(architecture: str, **arguments: Any) -> nn.Module:
 
 
 def without(network: nn.Module, cut: list[str]) -> nn.Module:
-    """The network with those modules replaced by the identity; raises BadName for one it does not have."""
+    """Return the network with those modules replaced by the identity; raise BadName for one it does not have."""
     from torch import nn
 
     for name in cut:
@@ -126,12 +126,12 @@ def without(network: nn.Module, cut: list[str]) -> nn.Module:
 
 
 def count_parameters(architecture: str, cut: str = "", **options: Value) -> int:
-    """Parameters of an architecture without its classifier; nothing is allocated."""
+    """Return the number of parameters of an architecture without its classifier; nothing is allocated."""
     return _count(without(_on_meta(architecture, num_classes=0, **options), parts(cut)))
 
 
 def outline(architecture: str, path: Path, options: Mapping[str, Value]) -> Outline:
-    """Hold a file against its architecture; raises WeightsError naming the first tensor that does not belong."""
+    """Compare a file with its architecture; raise WeightsError naming the first tensor that does not belong."""
     shapes = {
         name: shape
         for name, shape in shapes_of(path).items()
@@ -188,7 +188,7 @@ def _check_shapes(shapes: Shapes, expected: Shapes, architecture: str, path: Pat
 
 
 def _cut(shapes: Shapes, expected: Shapes, children: list[str], path: Path) -> list[str]:
-    """The modules that the file lacks whole, if they are the network's last; raises WeightsError otherwise."""
+    """Return the modules that the file lacks whole, if they are the network's last; raise WeightsError otherwise."""
     missing = sorted(set(expected) - set(shapes))
     lacking = {name.partition(".")[0] for name in missing}
     with_tensors = [
@@ -206,7 +206,7 @@ def _cut(shapes: Shapes, expected: Shapes, children: list[str], path: Path) -> l
 
 
 def _size_option(architecture: str, image_size: int | None) -> dict[str, Any]:
-    """``img_size`` where the architecture is made for one size and another is wanted."""
+    """Return ``img_size`` if the architecture is made for one size and another is wanted."""
     known = listing()
     facts = known["tags"].get(architecture) or known["architectures"].get(architecture, {})
     wants = image_size is not None and facts.get("fixed_size") and facts["input_size"] != image_size
@@ -283,7 +283,7 @@ def _from_hub(tag: str, head: bool, options: Mapping[str, Any]) -> nn.Module:
 
 
 def _quietly(load: Callable[[], nn.Module]) -> nn.Module:
-    """Without the Hub client's progress bars and advice, which would break our own display."""
+    """Call ``load`` without the Hub client's progress bars and advice, which would break our own display."""
     from huggingface_hub.utils import disable_progress_bars
 
     disable_progress_bars()

@@ -1,4 +1,4 @@
-"""Weights files: safetensors, or torch files that hold nothing but tensors. Nothing read here can run code."""
+"""Read weights files: safetensors, or torch files that hold nothing but tensors. Nothing read here can run code."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PREFIXES = ("module.", "_orig_mod.")
 
 
 def shapes_of(path: Path) -> Shapes:
-    """Tensor names and shapes; of a safetensors file, only the header is read. Raises WeightsError."""
+    """Return tensor names and shapes; of a safetensors file, only the header is read. Raises WeightsError."""
     _check_present(path)
     if path.suffix != ".safetensors":
         return {name: tuple(tensor.shape) for name, tensor in tensors_of(path).items()}
@@ -37,7 +37,7 @@ def shapes_of(path: Path) -> Shapes:
 
 
 def tensors_of(path: Path) -> dict[str, Tensor]:
-    """The tensors by name, floating ones as float32. Raises WeightsError."""
+    """Return the tensors by name, floating ones as float32. Raises WeightsError."""
     _check_present(path)
     tensors = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
     return {

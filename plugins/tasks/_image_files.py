@@ -1,4 +1,4 @@
-"""Images that a data set lists: whether they are there, and of the size that is listed."""
+"""Find the image files that a data set lists, and check that they have the size that is listed."""
 
 from __future__ import annotations
 
@@ -22,25 +22,22 @@ Size = tuple[int, int]
 
 
 def image_files(folder: Path) -> list[Path]:
-    """Also in folders below; none where there is no folder."""
-    return (
-        sorted(
-            file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file()
-        )
-        if folder.is_dir()
-        else []
-    )
+    """Return the image files in a folder and those below it, sorted; none if there is no folder."""
+    if not folder.is_dir():
+        return []
+    files = (file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
+    return sorted(file for file in files if file.is_file())
 
 
 def images_in(folder: Path) -> dict[str, Path]:
-    """Image files by their path within the folder, without suffix: ``2007_000027``."""
+    """Return image files by their path within the folder, without suffix: ``2007_000027``."""
     return {
         file.relative_to(folder).with_suffix("").as_posix(): file for file in image_files(folder)
     }
 
 
 def within(folder: Path, name: str) -> Path | None:
-    """The image file of that name in a folder; None where there is none, or the name leads out of it."""
+    """Return the image file of that name in a folder; None if there is none, or the name leads out of the folder."""
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or path.suffix.lower() not in SUFFIXES:
         return None
@@ -51,13 +48,14 @@ def within(folder: Path, name: str) -> Path | None:
 
 
 def missing(names: Sequence[str]) -> list[Flaw]:
+    """Return the flaws of images that are listed but not there."""
     return [Flaw(name, MISSING, "left out") for name in names]
 
 
 def none_there(
     count: int, found: Mapping[str, object] | Sequence[object], where: str, subject: str
 ) -> None:
-    """Raises DataError where none of the images that are listed is there: the folder is another one, or was not fetched."""
+    """Raise DataError if none of the listed images is there: the folder is another one, or was not fetched."""
     if count and not found:
         raise DataError(
             f"{subject}: none of the {count:,} images that {where} lists is there",
@@ -67,7 +65,7 @@ def none_there(
 
 
 def size_of(file: Path) -> Size:
-    """As it is stored, from its header; raises DataError naming the file for what is no image."""
+    """Return (width, height) as stored, from the file's header; raise DataError naming a file that is no image."""
     from PIL import Image
 
     try:
@@ -82,9 +80,10 @@ def size_of(file: Path) -> Size:
 
 
 def of_another_size(image: str, file: Path, size: Size, width: Any, height: Any) -> list[Flaw]:
-    """The flaw of an image that is not of the size that is listed, which its annotations go by; none where no size is listed.
+    """Return the flaw of an image that has not the listed size, which its annotations go by; none if no size is listed.
 
-    Images are decoded as they are stored, while some tools list, and annotate, what is seen once the EXIF orientation has turned it.
+    Images are decoded as they are stored, while some tools list, and annotate, what is seen once the EXIF orientation
+    has turned it.
     """
     listed = _number(width), _number(height)
     if not (listed[0] > 0 and listed[1] > 0) or listed == size:

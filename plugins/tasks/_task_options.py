@@ -1,4 +1,4 @@
-"""What a user says of a data set in brackets after its name: facts for its card, how its targets are written, and the provider's own."""
+"""Options in brackets after a data set's name: facts for its card, how its targets are written, and the provider's own."""
 
 from __future__ import annotations
 
@@ -24,10 +24,13 @@ COLUMNS: dict[str, Value] = {"image": "image", "label": "label"}
 
 @dataclass(frozen=True)
 class Form:
-    """What may be said of a provider's tasks.
+    """The options of a provider's tasks.
 
-    ``own``: its options beside ``FACTS``. ``types``: the task types that it holds, the first of them where none is said, each with those
-    options that not all types have; none: it holds any. ``fixed``: conventions that the format decides.
+    Attributes:
+        own: the provider's options beside ``FACTS``, with an example each.
+        types: the task types that it holds, the first by default, each with those options that not all types have;
+            empty if it holds any type.
+        fixed: conventions that the format decides.
     """
 
     own: Mapping[str, Value]
@@ -35,28 +38,28 @@ class Form:
     fixed: Sequence[str] = ()
 
     def options(self, task_type: TaskType) -> dict[str, Value]:
-        """Those of its tasks of a type, with an example of each."""
-        conventions = {
-            key: value for key, value in task_type.conventions.items() if key not in self.fixed
-        }
-        some = {key for keys in self.types.values() for key in keys} - set(
-            self.types.get(task_type.name, ())
-        )
-        return {
-            key: value
-            for key, value in {**FACTS, **self.own, **conventions}.items()
-            if key not in some
-        }
+        """Return the options of its tasks of a type, with an example of each."""
+        of_some_types = {key for keys in self.types.values() for key in keys}
+        of_others = of_some_types - set(self.types.get(task_type.name, ()))
+        conventions = dict(task_type.conventions)
+        for key in self.fixed:
+            conventions.pop(key, None)
+        options = {**FACTS, **self.own, **conventions}
+        return {key: value for key, value in options.items() if key not in of_others}
 
 
 def facts_of(name: Name, registry: Registry, form: Form) -> tuple[dict[str, Any], dict[str, Value]]:
-    """(fields of a Task, the provider's own options), from a task's name; what is said to be none is not said.
+    """Return the fields of a Task, and the provider's own options, from a task's name.
 
-    Raises UnknownName for a type that does not exist, BadName for one that the provider does not hold, and for an option that its tasks
-    of that type do not have, with what was meant.
+    An option that is none counts as not given.
+
+    Raises:
+        UnknownName: the task type does not exist.
+        BadName: the provider does not hold the type, or its tasks of that type do not have an option.
     """
-    said = dict(name.options)
-    task_type = registry.task_type(str(said.get("type") or next(iter(form.types), FACTS["type"])))
+    options = {key: value for key, value in name.options if value is not None}
+    default = next(iter(form.types), FACTS["type"])
+    task_type = registry.task_type(str(options.get("type") or default))
     if form.types and task_type.name not in form.types:
         prefix = name.stem.partition("/")[0]
         raise BadName(
@@ -65,24 +68,21 @@ def facts_of(name: Name, registry: Registry, form: Form) -> tuple[dict[str, Any]
             hint=f"Its types: {', '.join(form.types)}.",
         )
     _check(name, registry, form, task_type)
-    facts: dict[str, Any] = {
-        key: value
-        for key, value in said.items()
-        if value is not None and (key in FACTS or key in COLUMNS)
-    }
+    facts: dict[str, Any] = {}
+    conventions: dict[str, Value] = {}
+    own: dict[str, Value] = {}
+    for key, value in options.items():
+        if key in FACTS or key in COLUMNS:
+            facts[key] = value
+        elif key in form.own:
+            own[key] = value
+        if key in task_type.conventions:
+            conventions[key] = value
     facts["type"] = task_type.name
-    facts["conventions"] = {
-        key: value
-        for key, value in said.items()
-        if value is not None and key in task_type.conventions
-    }
+    facts["conventions"] = conventions
     if "classes" in facts:
         facts["classes"] = tuple(split_list(str(facts["classes"]), "+"))
-    return facts, {
-        key: value
-        for key, value in said.items()
-        if value is not None and key in form.own and key not in COLUMNS
-    }
+    return facts, own
 
 
 def _check(name: Name, registry: Registry, form: Form, task_type: TaskType) -> None:

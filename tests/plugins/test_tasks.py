@@ -298,10 +298,16 @@ def test_a_folder_of_the_same_name_does_not_stand_in_for_the_hub(registry, tmp_p
 
 
 def test_every_option_of_a_data_set_is_documented():
-    from headwater.plugins.tasks import _facts, coco, hub_datasets, voc
+    from headwater.plugins.tasks import _task_options, coco, hub_datasets, voc
 
     page = (Path(__file__).resolve().parents[2] / "docs/tasks.md").read_text(encoding="utf-8")
-    options = {*_facts.FACTS, *_facts.COLUMNS, *coco.OPTIONS, *voc.OPTIONS, *hub_datasets.OPTIONS}
+    options = {
+        *_task_options.FACTS,
+        *_task_options.COLUMNS,
+        *coco.OPTIONS,
+        *voc.OPTIONS,
+        *hub_datasets.OPTIONS,
+    }
     assert {option for option in options if f"`{option}" not in page} == set()
     assert (
         f"| `margin` | {coco.OPTIONS['margin']} |" in page

@@ -1,4 +1,4 @@
-"""A cell's coordinates, before it has an identity."""
+"""A cell: the coordinates of one measurement, before it has an identity."""
 
 from __future__ import annotations
 

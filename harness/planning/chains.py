@@ -1,4 +1,4 @@
-"""Chains that a spec asks for: which source tasks together, and what is left of a chain for a target it was trained on."""
+"""Enumerates the chains of a spec, and leaves targets out of chains."""
 
 from __future__ import annotations
 
@@ -10,71 +10,94 @@ from itertools import combinations
 from headwater.harness.planning.spec import Chains
 from headwater.registry import Name, Registry, SourceModel, Task, chain_name
 
-MOST_SUBSETS = 31
-"""Shapley values are exact up to so many chains (five source tasks); beyond, orders of the tasks are sampled."""
+MAX_EXACT_CHAINS = 31
+"""Shapley values are exact up to so many chains (five source tasks). Beyond, orders of the tasks are
+sampled."""
 
 
 def groups(section: Chains, tasks: Sequence[str]) -> list[tuple[str, ...]]:
-    """The source tasks of each chain over one base, each group once: singles first, then the joint one, then what attribution needs."""
-    found: list[tuple[str, ...]] = [(task,) for task in tasks] if section.each else []
+    """Return the source tasks of each chain over one base.
+
+    Args:
+        section: The spec's [chains].
+        tasks: The names of the source tasks.
+
+    Returns:
+        Each group once, its tasks sorted: first single tasks, then all jointly, then what the
+        attribution needs.
+    """
+    task_groups: list[tuple[str, ...]] = []
+    if section.each:
+        task_groups += [(task,) for task in tasks]
     if len(tasks) > 1:
-        found += [tuple(tasks)] if section.joint or section.attribution != "none" else []
-        found += (
-            [tuple(task for task in tasks if task != left) for left in tasks]
-            if section.attribution == "leave-one-out"
-            else []
-        )
-        found += (
-            _for_shapley(tasks, section.permutations) if section.attribution == "shapley" else []
-        )
-    return list(dict.fromkeys(tuple(sorted(group)) for group in found))
+        if section.joint or section.attribution != "none":
+            task_groups.append(tuple(tasks))
+        if section.attribution == "leave-one-out":
+            for left_out in tasks:
+                task_groups.append(tuple(task for task in tasks if task != left_out))
+        if section.attribution == "shapley":
+            task_groups += _for_shapley(tasks, section.permutations)
+    return list(dict.fromkeys(tuple(sorted(group)) for group in task_groups))
 
 
 def _for_shapley(tasks: Sequence[str], permutations: int) -> Iterator[tuple[str, ...]]:
-    if 2 ** len(tasks) - 1 <= MOST_SUBSETS:
-        yield from (
-            group for count in range(1, len(tasks) + 1) for group in combinations(tasks, count)
-        )
+    """Yield all groups of the tasks; if they are too many, those along sampled orders.
+
+    The value of a task is its mean contribution to the tasks before it, over orders of all tasks
+    (Shapley 1953); the groups of one order are its beginnings.
+    """
+    if 2 ** len(tasks) - 1 <= MAX_EXACT_CHAINS:
+        for count in range(1, len(tasks) + 1):
+            yield from combinations(tasks, count)
         return
-    draw = random.Random(0)
+    random_orders = random.Random(0)
     for _ in range(min(permutations, math.factorial(len(tasks)))):
-        order = draw.sample(list(tasks), len(tasks))
-        yield from (tuple(order[:count]) for count in range(1, len(tasks) + 1))
+        order = random_orders.sample(list(tasks), len(tasks))
+        for count in range(1, len(tasks) + 1):
+            yield tuple(order[:count])
 
 
 def without_target(source: SourceModel, target: Task, registry: Registry) -> SourceModel | None:
-    """The source as if its chain had never seen the target (leave-target-out); None where nothing but the target made it.
+    """Return a source as if its chain had never been trained on the target (leave-target-out).
 
-    The same data under another name (other options, another revision, another way to write a path) is the target too.
+    The same data under another name (other options, another revision, another way to write a
+    path) counts as the target too.
+
+    Returns:
+        The source itself if it is no chain or was not trained on the target; None if it was
+        trained on nothing else.
     """
     if source.chain is None:
         return source
     base = registry.source(source.chain.base)
-    below = _below(base, target, registry)
+    reduced_base = _reduced_base(base, target, registry)
     tasks = tuple(
         task for task in source.chain.tasks if not _same_data(registry.task(task), target)
     )
     if not tasks:
         return None
-    if (below.name, tasks) == (source.chain.base, source.chain.tasks):
+    if (reduced_base.name, tasks) == (source.chain.base, source.chain.tasks):
         return source
-    return registry.source(chain_name(below.name, tasks))
+    return registry.source(chain_name(reduced_base.name, tasks))
 
 
-def _below(base: SourceModel, target: Task, registry: Registry) -> SourceModel:
-    """The base without the target; where nothing but the target made its last stage, what that stage began with."""
-    while (found := without_target(base, target, registry)) is None:
-        assert base.chain is not None, "only a chain was made by tasks"
+def _reduced_base(base: SourceModel, target: Task, registry: Registry) -> SourceModel:
+    """Return the base without the target, going down to what stages on the target alone began with."""
+    reduced = without_target(base, target, registry)
+    while reduced is None:
+        assert base.chain is not None, "only a chain is trained on tasks"
         base = registry.source(base.chain.base)
-    return found
+        reduced = without_target(base, target, registry)
+    return reduced
 
 
-def _same_data(one: Task, other: Task) -> bool:
-    by_files = bool(one.files) and (one.code, one.files) == (other.code, other.files)
-    return by_files or _stem(one.name) == _stem(other.name)
+def _same_data(task: Task, target: Task) -> bool:
+    if task.files and (task.code, task.files) == (target.code, target.files):
+        return True
+    return _stem(task.name) == _stem(target.name)
 
 
 def _stem(name: str) -> str:
-    """The name without options and revision."""
+    """Return a name without its options and revision."""
     folder, slash, last = Name.parse(name).stem.rpartition("/")
     return folder + slash + last.partition("@")[0]

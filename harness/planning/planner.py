@@ -1,4 +1,4 @@
-"""Planning: a spec becomes a graph of jobs, each with an identity, references included.
+"""Plans a spec: it becomes a graph of jobs, each with an identity, references included.
 
 Enumeration only: nothing is built, loaded or run here, and neither torch nor ray is imported.
 """
@@ -6,6 +6,7 @@ Enumeration only: nothing is built, loaded or run here, and neither torch nor ra
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cache
 from typing import cast
 
@@ -28,36 +29,46 @@ from headwater.registry import (
     Task,
     chain_name,
 )
-from headwater.registry.errors import BadSpec, HeadwaterError
+from headwater.registry.errors import BadPlugin, BadSpec, HeadwaterError
 from headwater.registry.names import is_glob
 from headwater.registry.options import spelled
 
 
 def plan(spec: Spec, registry: Registry | None = None) -> Plan:
-    """Enumerate a spec's jobs; raises UnknownName, BadName or BadSpec for what it cannot read."""
+    """Enumerate the jobs of a spec.
+
+    Args:
+        spec: The benchmark.
+        registry: Where its names are looked up; default: what is discovered with its plugins.
+
+    Raises:
+        UnknownName: A name of the spec is not known.
+        BadName: A name cannot be read, or has an option that its card does not have.
+        BadSpec: Keys of the spec do not go together.
+        BadPlugin: The plan of a job kind failed.
+    """
     registry = registry or Registry.discover(spec.plugins)
     with registry.remembering():
         return _Planner(Plan(spec, registry)).plan()
 
 
 class _Planner:
+    """Adds the jobs of a spec to a plan: cells and references, estimates, analyses, further kinds."""
+
     def __init__(self, plan: Plan) -> None:
         self.result = plan
         self.spec = plan.spec
         self.registry = plan.registry
         self.pairs: dict[Cell, tuple[str, str | None]] = {}
-        """Each cell asked for -> the jobs of itself and of its scratch reference."""
+        """Each cell that the spec asks for -> its job and the job of its scratch reference."""
         self.jobs = Jobs(plan)
         self._control = cache(self._control_of)
 
     def plan(self) -> Plan:
         tasks = cast(list[Task], self._find(Kind.TASK, "tasks", self.spec.tasks))
         sources = cast(list[SourceModel], self._find(Kind.SOURCE, "sources", self.spec.sources))
-        sources += [
-            chain
-            for chain in self._chains(tasks)
-            if chain.name not in {source.name for source in sources}
-        ]
+        named = {source.name for source in sources}
+        sources += [chain for chain in self._chains(tasks) if chain.name not in named]
         for index, text in enumerate(self.spec.adaptations):
             with _located(f"adaptations[{index}] = {text!r}"):
                 self.registry.adaptation(text)
@@ -65,10 +76,8 @@ class _Planner:
         analyses = self._spelled(Kind.ANALYSIS, "anatomy.analyses", self.spec.anatomy.analyses)
         kinds = self._kinds()
         if self.spec.tuning:
-            check_space(
-                self.spec.tuning,
-                [self.registry.adaptation(text)[0] for text in self.spec.adaptations],
-            )
+            cards = [self.registry.adaptation(text)[0] for text in self.spec.adaptations]
+            check_space(self.spec.tuning, cards)
         pairs = list(self._pairs(sources, tasks))
         for source, task in pairs:
             for cell in self._cells(source, task):
@@ -77,44 +86,50 @@ class _Planner:
                 self._add_estimates(source, task, estimator)
         AnalysisPlanner(self.result, self.jobs, self.pairs).add(analyses)
         for kind in kinds:
-            assert kind.plan is not None, "checked when the spec's names were looked up"
-            kind.plan(KindPlanning(kind, self.jobs, pairs))
+            self._plan_kind(kind, pairs)
         self._note_what_does_nothing()
         return self.result
 
     def _chains(self, tasks: list[Task]) -> list[SourceModel]:
-        """The sources of the spec's [chains]."""
+        """Return the sources of the spec's [chains]: every group of source tasks on every base."""
         section = self.spec.chains
         bases = cast(list[SourceModel], self._find(Kind.SOURCE, "chains.bases", section.bases))
-        on = cast(list[Task], self._find(Kind.TASK, "chains.tasks", section.tasks)) or tasks
-        chosen = groups(section, [task.name for task in on]) if bases else []
+        source_tasks = cast(list[Task], self._find(Kind.TASK, "chains.tasks", section.tasks))
+        if not bases:
+            return []
+        task_groups = groups(section, [task.name for task in source_tasks or tasks])
         return [
-            self.registry.source(chain_name(base.name, group)) for base in bases for group in chosen
+            self.registry.source(chain_name(base.name, group))
+            for base in bases
+            for group in task_groups
         ]
 
     def _find(self, kind: Kind, key: str, texts: Iterable[str]) -> list[object]:
-        found: dict[str, object] = {}
+        """Return the cards of the names and globs under a key of the spec, each once."""
+        cards: dict[str, object] = {}
         for index, text in enumerate(texts):
             with _located(f"{key}[{index}] = {text!r}"):
-                found |= {card.name: card for card in self.registry.find(kind, text)}
-        return list(found.values())
+                cards |= {card.name: card for card in self.registry.find(kind, text)}
+        return list(cards.values())
 
     def _pairs(
         self, sources: Iterable[SourceModel], tasks: Iterable[Task]
     ) -> Iterable[tuple[SourceModel, Task]]:
+        """Yield every source and target, the target left out of chains that were trained on it."""
         # Source and task outermost: neighbours in the plan share weights, images and features.
         left_out = 0
         for task in tasks:
             self.jobs.check_task(task)
-            for asked in sources:
-                source = without_target(asked, task, self.registry)
-                if source is None:
-                    left_out += asked.name in self.spec.sources
-                    continue
-                yield source, task
+            for source in sources:
+                source_without_target = without_target(source, task, self.registry)
+                if source_without_target is not None:
+                    yield source_without_target, task
+                elif source.name in self.spec.sources:
+                    left_out += 1
         if left_out:
             self.result.notes.append(
-                f"{left_out} pairs of chain and target are left out: the chain was trained on nothing but that target"
+                f"{left_out} pairs of chain and target are left out: "
+                "the chain was trained on nothing but that target"
             )
 
     def _cells(self, source: SourceModel, task: Task) -> Iterable[Cell]:
@@ -126,54 +141,55 @@ class _Planner:
     # -- cells and their references -----------------------------------------------------------------------
 
     def _add_with_references(self, cell: Cell) -> None:
+        """Plan a cell and the references that its gains are measured against."""
         card, _ = self.registry.adaptation(cell.adaptation)
         cell = self._normal(cell, card)
-        trained, reference = self._add(cell), None
-        wants_scratch = "scratch" in self.spec.references or (
-            self.spec.anatomy.analyses and card.on == "images"
-        )
-        if wants_scratch and (scratch := self._scratch_of(cell.source)):
-            reference = self._add(
-                self._normal(self._moved(cell, scratch, self._control(cell.adaptation)), card)
-            )
+        trained = self._add(cell)
+        reference = None
+        is_analysed = self.spec.anatomy.analyses and card.on == "images"
+        if "scratch" in self.spec.references or is_analysed:
+            scratch = self._scratch_of(cell.source)
+            if scratch is not None:
+                control = self._control(cell.adaptation)
+                from_scratch = replace(cell, source=scratch, adaptation=control)
+                reference = self._add(self._normal(from_scratch, card))
         self.pairs[cell] = trained, reference
         if "base" in self.spec.references and cell.source.chain:
-            self._add(
-                self._normal(
-                    self._moved(
-                        cell, self.registry.source(cell.source.chain.base), cell.adaptation
-                    ),
-                    card,
-                )
-            )
+            base = self.registry.source(cell.source.chain.base)
+            self._add(self._normal(replace(cell, source=base), card))
 
     def _add(self, cell: Cell) -> str:
         return self.jobs.add_cell(cell, self._control(cell.adaptation))
 
     def _normal(self, cell: Cell, card: Adaptation) -> Cell:
-        """One name for one thing: training all of a random network *is* from_scratch, whatever it was called."""
+        """Return a cell under the one name that it has.
+
+        Training all of a random network is from_scratch, whatever the spec calls it.
+        """
         if card.from_random and not cell.source.random:
             scratch = self._scratch_of(cell.source)
-            return self._moved(cell, scratch, cell.adaptation) if scratch else cell
+            return replace(cell, source=scratch) if scratch else cell
         if cell.source.random:
-            return self._moved(cell, cell.source, self._control(cell.adaptation))
+            return replace(cell, adaptation=self._control(cell.adaptation))
         return cell
 
-    def _moved(self, cell: Cell, source: SourceModel, adaptation: str) -> Cell:
-        return Cell(source, cell.task, adaptation, cell.size, cell.seed)
-
     def _control_of(self, adaptation: str) -> str:
-        """The adaptation that the scratch reference runs, with the options that both have."""
+        """Return the adaptation that the scratch reference runs, with the options that both have."""
         card, options = self.registry.adaptation(adaptation)
-        control, known = self.registry.adaptation(card.control)
+        control, defaults = self.registry.adaptation(card.control)
         shared = {
-            key: value for key, value in options.items() if key in known and value != known[key]
+            key: value
+            for key, value in options.items()
+            if key in defaults and value != defaults[key]
         }
         return str(Name.of(control.name, shared))
 
     def _scratch_of(self, source: SourceModel) -> SourceModel | None:
-        if source.random or not source.scratch:
-            return source if source.random else None
+        """Return the source's architecture with random weights; None if no plugin has it."""
+        if source.random:
+            return source
+        if not source.scratch:
+            return None
         try:
             return self.registry.source(source.scratch)
         except HeadwaterError as error:
@@ -195,9 +211,15 @@ class _Planner:
         return list(names)
 
     def _add_estimates(self, source: SourceModel, task: Task, estimator: str) -> None:
-        """A source's score for a task, for each size and seed; all images are the same whatever the seed."""
+        """Plan a source's score for a task, for each size and seed.
+
+        All images are the same whatever the seed, so that a fixed source has one score on them.
+        """
         for size in map(str, self.spec.sizes):
-            for seed in self.spec.seeds if size != "full" or source.random else (None,):
+            seeds: tuple[int | None, ...] = self.spec.seeds
+            if size == "full" and not source.random:
+                seeds = (None,)
+            for seed in seeds:
                 self.jobs.add_estimate(source, task, estimator, size=size, seed=seed)
 
     # -- kinds of jobs from plugins -----------------------------------------------------------------------
@@ -219,23 +241,44 @@ class _Planner:
                 )
         return kinds
 
+    def _plan_kind(self, kind: JobKind, pairs: list[tuple[SourceModel, Task]]) -> None:
+        """Let a job kind add its jobs; raises BadPlugin if it fails in a way of its own."""
+        assert kind.plan is not None, "checked when the spec's names were looked up"
+        try:
+            kind.plan(KindPlanning(kind, self.jobs, pairs))
+        except HeadwaterError:
+            raise
+        except Exception as error:
+            raise BadPlugin(
+                f"the job kind {kind.name} cannot be planned: {type(error).__name__}: {error}",
+                subject=kind.name,
+            ) from error
+
+    # -- notes --------------------------------------------------------------------------------------------
+
     def _note_what_does_nothing(self) -> None:
-        """Sections of the spec that nothing else in it lets work."""
-        spec, jobs = self.spec, self.result.jobs.values()
+        """Note the sections of the spec that have no effect with the rest of it."""
+        spec = self.spec
+        jobs = self.result.jobs.values()
         if spec.tuning and not any(job.tuning for job in jobs):
             self.result.note("[tuning] changes nothing: no adaptation here trains on images")
         if spec.anatomy.analyses and not any(job.kind == "analyse" for job in jobs):
             self.result.note(
-                "[anatomy] analyses nothing: it takes an adaptation that trains on images, and a source with a scratch reference"
+                "[anatomy] analyses nothing: it takes an adaptation that trains on images, "
+                "and a source with a scratch reference"
             )
         if spec.chains.attribution != "none" and "base" not in spec.references:
             self.result.note(
-                'chains.attribution tells nothing: its gains are over the base, and references lacks "base"'
+                "chains.attribution tells nothing: its gains are over the base, "
+                'and references lacks "base"'
             )
 
 
 class _located:
-    """Puts the spec's key before the message of an error in what it names. None of them lets the command begin."""
+    """Puts the key of the spec before the message of an error in what it names.
+
+    The exit status is that of a bad spec: none of these errors lets the command begin.
+    """
 
     def __init__(self, place: str) -> None:
         self.place = place

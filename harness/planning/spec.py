@@ -1,4 +1,4 @@
-"""The benchmark spec: what to measure, read from TOML and overridden by options."""
+"""Reads benchmark specs: what to measure, from TOML and options that override it."""
 
 from __future__ import annotations
 
@@ -28,16 +28,21 @@ Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
 def _names(value: object) -> object:
+    """Split a text of names at its commas."""
     return split_list(value) if isinstance(value, str) else value
 
 
 def _seeds(value: object) -> object:
-    return list(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
+    """Turn a count into that many seeds from 0."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return list(range(value))
+    return value
 
 
 SOURCE_SEED = 2**31 - 1
-"""The seed of every chain's own training. No cell may have it: a chain on a random network that began where the scratch reference
-begins would share its initial weights, and the two would lie closer together than two networks do."""
+"""The seed of the training of every chain. No cell may have it: a chain on a random network would
+share the initial weights of the scratch reference, and the two would lie closer together than two
+networks do."""
 
 Seeds = Annotated[tuple[Annotated[int, Field(ge=0, lt=SOURCE_SEED)], ...], BeforeValidator(_seeds)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
@@ -91,7 +96,8 @@ class Chains(_Section):
     )
     attribution: Literal["none", "leave-one-out", "shapley"] = Field(
         "none",
-        description="also the joint chains on fewer tasks that tell which source task carried the joint one",
+        description="also the joint chains on fewer tasks that tell which source task carried "
+        "the joint one",
     )
     permutations: Positive = Field(
         8,
@@ -126,7 +132,8 @@ class Tuning(_Section):
             "learning_rate": Range(low=1e-4, high=1e-2, log=True),
             "weight_decay": Range(low=1e-4, high=0.1, log=True),
         },
-        description="what is searched: keys of [training], or options of the adaptation; a list of values, or {low, high, log}",
+        description="what is searched: keys of [training], or options of the adaptation; "
+        "a list of values, or {low, high, log}",
     )
     search: Literal["random", "optuna"] = Field(
         "random", description="how trials are drawn; optuna needs headwater[optuna]"
@@ -209,7 +216,8 @@ class Spec(_Section):
         if not value and info.field_name in ("tasks", "sizes", "seeds"):
             raise ValueError("needs at least one entry")
         if len(set(value)) < len(value):
-            raise ValueError(f"names {next(v for v in value if value.count(v) > 1)!r} twice")
+            doubled = next(entry for entry in value if value.count(entry) > 1)
+            raise ValueError(f"names {doubled!r} twice")
         return value
 
     @model_validator(mode="after")
@@ -222,10 +230,16 @@ class Spec(_Section):
 
     @classmethod
     def read(cls, path: Path | str, **overrides: Any) -> Spec:
-        """Read a TOML spec; raises BadSpec naming the file, the key, the value and what is allowed.
+        """Read a TOML spec.
 
-        ``path`` may be the name of a benchmark that ships with the package, such as ``quickstart``. Plugins named in
-        the file are found beside it; the store is made where the command runs.
+        Plugins named in the file are found beside it; the store is made where the command runs.
+
+        Args:
+            path: The file, or the name of a benchmark that ships with the package (quickstart).
+            **overrides: Keys that win over the file's.
+
+        Raises:
+            BadSpec: Names the file, the key, the value and what is allowed.
         """
         typed = str(path)
         path = find_spec(path)
@@ -242,7 +256,16 @@ class Spec(_Section):
 
     @classmethod
     def of(cls, keys: Mapping[str, Any], *, where: str = "spec", **overrides: Any) -> Spec:
-        """Validate keys, ``overrides`` winning; a nested key is written ``training={"epochs": 3}``."""
+        """Validate the keys of a spec.
+
+        Args:
+            keys: The keys; a nested one is written ``{"training": {"epochs": 3}}``.
+            where: What errors call the place that the keys came from.
+            **overrides: Keys that win.
+
+        Raises:
+            BadSpec: Names the key, the value and what is allowed.
+        """
         return validated(cls, keys, overrides, where, _keys_at)
 
 

@@ -1,4 +1,4 @@
-"""What may be tuned: keys of [training] and options of adaptations trained on images, checked before anything runs."""
+"""Checks what may be tuned: keys of [training] and options of adaptations trained on images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Choices = Sequence[Value] | Range
 
 
 def check_space(tuning: Tuning, adaptations: Iterable[Adaptation]) -> None:
-    """Raise BadSpec for a key that nothing has, and for values that a key cannot take."""
+    """Raise BadSpec for a key that nothing has, or for values that a key cannot take."""
     cards = [card for card in adaptations if card.on == "images"]
     for key, choices in tuning.space.items():
         place = f"tuning.space.{key}"
@@ -30,37 +30,40 @@ def check_space(tuning: Tuning, adaptations: Iterable[Adaptation]) -> None:
 
 
 def keys_for(tuning: Tuning, options: Mapping[str, Value]) -> list[str]:
-    """The keys of the space that an adaptation with these options has; the others are dropped for it."""
+    """Return the keys of the space that an adaptation with these options has, sorted."""
     return sorted(key for key in tuning.space if key in Training.model_fields or key in options)
 
 
 def is_whole(key: str, options: Mapping[str, Value]) -> bool:
-    """Whether a key's values are whole numbers."""
+    """Tell that the values of a key are whole numbers: its default is one."""
     field = Training.model_fields.get(key)
-    return type(field.default if field else options.get(key)) is int
+    default = field.default if field else options.get(key)
+    return type(default) is int
 
 
 def longest(tuning: Tuning, epochs: int) -> int:
-    """The most epochs that a trial may have: the recipe's own, or the most in the space."""
+    """Return the most epochs that a trial may have: the recipe's, or the most in the space."""
     choices: Choices = tuning.space.get("epochs", ())
-    return max(
-        [epochs, *(int(value) for value in _extremes(choices) if isinstance(value, int | float))]
-    )
+    counts = [int(value) for value in _extremes(choices) if isinstance(value, int | float)]
+    return max([epochs, *counts])
 
 
 def _extremes(choices: Choices) -> list[Value]:
-    return [choices.low, choices.high] if isinstance(choices, Range) else list(choices)
+    """Return the ends of a range, or all values of a list."""
+    if isinstance(choices, Range):
+        return [choices.low, choices.high]
+    return list(choices)
 
 
 def _check_training(place: str, key: str, choices: Choices) -> None:
-    if isinstance(choices, Range) and not isinstance(
-        Training.model_fields[key].default, int | float
-    ):
+    is_number = isinstance(Training.model_fields[key].default, int | float)
+    if isinstance(choices, Range) and not is_number:
         raise BadSpec(
             f"{place}: {key} is not a number: a list of values was expected, not a range",
             subject=key,
         )
-    for value in _checked(place, key, choices, is_whole(key, {})):
+    whole = is_whole(key, {})
+    for value in _values_to_check(place, key, choices, whole=whole):
         try:
             Training.model_validate({key: value})
         except ValidationError as error:
@@ -72,20 +75,27 @@ def _check_training(place: str, key: str, choices: Choices) -> None:
 
 def _check_option(place: str, key: str, choices: Choices, card: Adaptation) -> None:
     default = card.options()[key]
-    if isinstance(choices, Range) and (isinstance(default, bool | str) or default is None):
+    is_number = default is not None and not isinstance(default, bool | str)
+    if isinstance(choices, Range) and not is_number:
         raise BadSpec(
-            f"{place}: {card.name}'s {key} is not a number: a list of values was expected, not a range",
+            f"{place}: {card.name}'s {key} is not a number: a list of values was expected, "
+            "not a range",
             subject=key,
         )
-    for value in _checked(place, key, choices, is_whole(key, card.options())):
+    whole = is_whole(key, card.options())
+    for value in _values_to_check(place, key, choices, whole=whole):
         try:
             check_options(card.name, {key: value}, card.options())
         except BadName as error:
             raise BadSpec(f"{place}: {error.message}", subject=key, hint=error.hint) from None
 
 
-def _checked(place: str, key: str, choices: Choices, whole: bool) -> list[Value]:
-    """The values to check; a range stands for its two ends."""
+def _values_to_check(place: str, key: str, choices: Choices, *, whole: bool) -> list[Value]:
+    """Return the values of a list, or the two ends of a range.
+
+    Raises:
+        BadSpec: There are none, or the ends of a range of whole numbers are not whole.
+    """
     values = _extremes(choices)
     if not values:
         raise BadSpec(
@@ -93,7 +103,7 @@ def _checked(place: str, key: str, choices: Choices, whole: bool) -> list[Value]
         )
     if not isinstance(choices, Range) or not whole:
         return values
-    if any(value != round(value) for value in (choices.low, choices.high)):
+    if choices.low != round(choices.low) or choices.high != round(choices.high):
         raise BadSpec(
             f"{place}: {key} takes whole numbers, not {choices.low:g} to {choices.high:g}",
             subject=key,
@@ -103,14 +113,11 @@ def _checked(place: str, key: str, choices: Choices, whole: bool) -> list[Value]
 
 def _unknown(place: str, key: str, cards: Sequence[Adaptation]) -> BadSpec:
     options = sorted({option for card in cards for option in card.options()})
-    known = [*Training.model_fields, *options]
-    of = (
-        f"an option of {', '.join(card.name for card in cards)}"
-        if cards
-        else "an option of an adaptation trained on images"
-    )
+    keys = [*Training.model_fields, *options]
+    owners = ", ".join(card.name for card in cards) or "an adaptation trained on images"
     return BadSpec(
-        f"{place} is neither a key of [training] nor {of}.{did_you_mean(key, known)}",
+        f"{place} is neither a key of [training] nor an option of {owners}."
+        f"{did_you_mean(key, keys)}",
         subject=key,
-        hint=f"Keys: {', '.join(known)}.",
+        hint=f"Keys: {', '.join(keys)}.",
     )

@@ -1,4 +1,4 @@
-"""Progress: what a person sees of a run, on stderr; plain lines where stderr is no terminal."""
+"""Shows a run on stderr: a live bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -23,17 +23,23 @@ from headwater.leaderboard.store.records import Outcome, State
 from headwater.registry.names import split_list
 
 WINDOW_SECONDS = 30.0
-"""Throughput is that of the last so many seconds."""
+"""Throughput is taken over the last seconds, this many."""
 
 
 class Tally:
-    """What has happened so far: counts, images, speed, time left."""
+    """Counts what has happened so far: states, images, speed, time left.
+
+    Attributes:
+        total: How many jobs the run has.
+        states: How many of them ended in each state.
+        running: The jobs and progress of each busy slot.
+    """
 
     def __init__(self, jobs: Sequence[Job]) -> None:
         self.total = len(jobs)
         self.work = {job.id: work_of(job.images, job.image_size) or 0.0 for job in jobs}
         self.began = time.monotonic()
-        self.done = 0.0
+        self.work_done = 0.0
         self.states: dict[State, int] = {}
         self.images = 0
         self.running: dict[int, tuple[Bundle, JobProgress]] = {}
@@ -41,14 +47,16 @@ class Tally:
 
     @property
     def settled(self) -> int:
+        """Return how many jobs have ended."""
         return sum(self.states.values())
 
     def see(self, event: Event) -> None:
+        """Count an event of the executor."""
         if isinstance(event, Finished):
             for outcome in event.outcomes:
                 self.states[outcome.state] = self.states.get(outcome.state, 0) + 1
                 self.images += outcome.images
-                self.done += self.work.get(outcome.job, 0.0)
+                self.work_done += self.work.get(outcome.job, 0.0)
             self.running.pop(event.slot, None)
         elif isinstance(event, Running):
             self.running = dict(event.slots)
@@ -58,40 +66,48 @@ class Tally:
 
     def _sample(self) -> None:
         now = time.monotonic()
-        self.samples.append(
-            (now, self.images + sum(step.images for _, step in self.running.values()))
-        )
+        under_way = sum(progress.images for _, progress in self.running.values())
+        self.samples.append((now, self.images + under_way))
         while len(self.samples) > 2 and now - self.samples[0][0] > WINDOW_SECONDS:
             self.samples.popleft()
 
     @property
     def images_per_second(self) -> float:
-        (then, before), (now, after) = self.samples[0], self.samples[-1]
-        return max(0.0, (after - before) / (now - then)) if now > then else 0.0
+        first_time, first_images = self.samples[0]
+        last_time, last_images = self.samples[-1]
+        if last_time <= first_time:
+            return 0.0
+        return max(0.0, (last_images - first_images) / (last_time - first_time))
 
     def summary(self) -> str:
-        words = [f"{self.settled}/{self.total} jobs"]
-        words += [
-            f"{self.states[state]} {state}"
-            for state in (State.FAILED, State.SKIPPED)
-            if self.states.get(state)
-        ]
-        if speed := round(self.images_per_second):
-            words.append(f"{speed:,} img/s")
-        if left := self.seconds_left():
-            words.append(f"{duration(left)} left")
-        return " · ".join(words)
+        """Return one line: jobs settled, failed and skipped, speed, time left."""
+        parts = [f"{self.settled}/{self.total} jobs"]
+        for state in (State.FAILED, State.SKIPPED):
+            if self.states.get(state):
+                parts.append(f"{self.states[state]} {state}")
+        speed = round(self.images_per_second)
+        if speed:
+            parts.append(f"{speed:,} img/s")
+        seconds_left = self.seconds_left()
+        if seconds_left:
+            parts.append(f"{duration(seconds_left)} left")
+        return " · ".join(parts)
 
     def seconds_left(self) -> float:
-        """By the work done and left, running jobs in part; 0 before anything is known."""
-        whole = sum(self.work.values())
-        under_way = sum(
-            self.work.get(job.id, 0.0) * _share(step)
-            for bundle, step in self.running.values()
+        """Return the time left by the work done and to do, running jobs in part; 0 if not known."""
+        work_under_way = sum(
+            self.work.get(job.id, 0.0) * _share_done(progress)
+            for bundle, progress in self.running.values()
             for job in bundle
         )
-        share = (self.done + under_way) / whole if whole else self.settled / max(1, self.total)
-        return (time.monotonic() - self.began) * (1 / share - 1) if share else 0.0
+        total_work = sum(self.work.values())
+        if total_work:
+            share = (self.work_done + work_under_way) / total_work
+        else:
+            share = self.settled / max(1, self.total)
+        if not share:
+            return 0.0
+        return (time.monotonic() - self.began) * (1 / share - 1)
 
 
 class Bars:
@@ -101,7 +117,9 @@ class Bars:
         self.console = console
 
     def begin(self, jobs: Sequence[Job], slots: int) -> None:
-        self.tally, self.labels, self.told = Tally(jobs), labels(jobs), Told()
+        self.tally = Tally(jobs)
+        self.labels = labels(jobs)
+        self.seen_reasons = SeenReasons()
         columns = (
             TextColumn(" measuring"),
             BarColumn(complete_style="green"),
@@ -117,39 +135,36 @@ class Bars:
     def see(self, event: Event) -> None:
         self.tally.see(event)
         for job, outcome in _failed(event):
-            self.live.console.print(
-                Text(f" failed  {job.label}{self.told.once(outcome.reason)}", style="red")
-            )
+            reason = self.seen_reasons.once(outcome.reason)
+            self.live.console.print(Text(f" failed  {job.label}{reason}", style="red"))
         self.bar.update(self.task, completed=self.tally.settled, words=escape(self.tally.summary()))
-        self.live.update(
-            Group(
-                self.bar,
-                *(self._slot(slot, *at) for slot, at in sorted(self.tally.running.items())),
-            )
-        )
+        slots = [
+            self._slot(slot, bundle, progress)
+            for slot, (bundle, progress) in sorted(self.tally.running.items())
+        ]
+        self.live.update(Group(self.bar, *slots))
 
-    def _slot(self, slot: int, bundle: Bundle, step: JobProgress) -> Text:
-        """What it does and where it stands; where both do not fit, the name gives way."""
-        line, standing = (
-            Text(f"   slot {slot}  {bundle_label(bundle, self.labels)}"),
-            _standing(step),
-        )
-        line.truncate(max(1, self.console.width - len(standing)), overflow="ellipsis")
-        return line.append(standing, style="dim")
+    def _slot(self, slot: int, bundle: Bundle, progress: JobProgress) -> Text:
+        """Return the line of a slot: its job and progress. The job is cut if both do not fit."""
+        line = Text(f"   slot {slot}  {bundle_label(bundle, self.labels)}")
+        position = _position(progress)
+        line.truncate(max(1, self.console.width - len(position)), overflow="ellipsis")
+        return line.append(position, style="dim")
 
     def end(self) -> None:
         self.live.stop()
 
 
 class Lines:
-    """At most a line a second, and one for each failure."""
+    """Prints at most one line a second, and one for each failure."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
         self.last = 0.0
 
     def begin(self, jobs: Sequence[Job], slots: int) -> None:
-        self.tally, self.told = Tally(jobs), Told()
+        self.tally = Tally(jobs)
+        self.seen_reasons = SeenReasons()
         self._print(
             f"measuring {len(jobs)} job{'s' * (len(jobs) != 1)} on {slots} slot{'s' * (slots != 1)}"
         )
@@ -160,16 +175,16 @@ class Lines:
             return
         failed = _failed(event)
         for job, outcome in failed:
-            self._tell(f"{outcome.state} {job.label}{self.told.once(outcome.reason)}")
-        if not failed and (
-            time.monotonic() - self.last > 1 or self.tally.settled == self.tally.total
-        ):
-            last, seconds = event.outcomes[-1], sum(outcome.seconds for outcome in event.outcomes)
-            self._tell(
-                f"{last.state} {bundle_label(event.bundle)}{self.told.once(last.reason) or f' in {seconds:.1f} s'}"
-            )
+            reason = self.seen_reasons.once(outcome.reason)
+            self._print_with_summary(f"{outcome.state} {job.label}{reason}")
+        is_due = time.monotonic() - self.last > 1 or self.tally.settled == self.tally.total
+        if not failed and is_due:
+            last = event.outcomes[-1]
+            seconds = sum(outcome.seconds for outcome in event.outcomes)
+            ending = self.seen_reasons.once(last.reason) or f" in {seconds:.1f} s"
+            self._print_with_summary(f"{last.state} {bundle_label(event.bundle)}{ending}")
 
-    def _tell(self, text: str) -> None:
+    def _print_with_summary(self, text: str) -> None:
         self.last = time.monotonic()
         self._print(f"{self.tally.summary()}  |  {text}")
 
@@ -181,72 +196,79 @@ class Lines:
 
 
 def watcher_for(console: Console) -> Bars | Lines:
+    """Return the watcher that suits a console: a live bar on a terminal, else lines."""
     return Bars(console) if console.is_terminal else Lines(console)
 
 
 def _failed(event: Event) -> list[tuple[Job, Outcome]]:
     if not isinstance(event, Finished):
         return []
-    return [
-        (job, outcome)
-        for job, outcome in zip(event.bundle, event.outcomes, strict=True)
-        if outcome.state is State.FAILED
-    ]
+    pairs = zip(event.bundle, event.outcomes, strict=True)
+    return [(job, outcome) for job, outcome in pairs if outcome.state is State.FAILED]
 
 
-class Told:
-    """Reasons that were given already: the next hundred cells that fail for one need not repeat it."""
+class SeenReasons:
+    """Suppresses repeated reasons: a hundred cells may fail for the same one."""
 
     def __init__(self) -> None:
         self.reasons: set[str] = set()
 
     def once(self, reason: str) -> str:
-        if not reason or reason in self.reasons:
-            return reason and ": for the same reason"
+        """Return what to print after a job: its reason the first time, then that it is the same."""
+        if not reason:
+            return ""
+        if reason in self.reasons:
+            return ": for the same reason"
         self.reasons.add(reason)
         return f": {reason}"
 
 
 def labels(jobs: Sequence[Job]) -> dict[str, str]:
-    """What to call each job on one line: its label, with sources and tasks as the leaderboard calls them."""
+    """Return the label of each job, with sources and tasks as the leaderboard calls them."""
     from headwater.leaderboard.show.short_names import shortened, shortened_tasks
 
     sources = shortened(sorted({job.record.source for job in jobs}))
     tasks = shortened_tasks(sorted({task for job in jobs for task in _tasks(job)}))
-    return {
-        job.id: replace(
-            job,
-            record=replace(
-                job.record,
-                source=sources[job.record.source],
-                task="+".join(tasks[task] for task in _tasks(job)),
-            ),
-        ).label
-        for job in jobs
-    }
+    labels_by_job: dict[str, str] = {}
+    for job in jobs:
+        source = sources[job.record.source]
+        task = "+".join(tasks[task] for task in _tasks(job))
+        record = replace(job.record, source=source, task=task)
+        labels_by_job[job.id] = replace(job, record=record).label
+    return labels_by_job
 
 
 def _tasks(job: Job) -> list[str]:
+    """Return the tasks of a job: several for the training of a joint chain."""
     return split_list(job.record.task, "+")
 
 
-def _standing(step: JobProgress) -> str:
-    if not step.epochs:
+def _position(progress: JobProgress) -> str:
+    """Return trial, epoch and validation metric of a running job."""
+    if not progress.epochs:
         return ""
-    trial = f" · trial {step.trial}/{step.trials}" if step.trials else ""
-    value = "" if math.isnan(step.value) else f" · val {step.value:.3f}"
-    return f"{trial} · epoch {step.epoch}/{step.epochs}{value}"
+    trial = f" · trial {progress.trial}/{progress.trials}" if progress.trials else ""
+    value = "" if math.isnan(progress.value) else f" · val {progress.value:.3f}"
+    return f"{trial} · epoch {progress.epoch}/{progress.epochs}{value}"
 
 
-def _share(step: JobProgress) -> float:
-    """How much of a job is done: epochs of a trial, trials of a tuned job."""
-    epochs = step.epoch / step.epochs if step.epochs else 0.0
-    return (max(0, step.trial - 1) + epochs) / step.trials if step.trials else epochs
+def _share_done(progress: JobProgress) -> float:
+    """Return the share of a job that is done: of its epochs, or of its trials and their epochs."""
+    epochs = progress.epoch / progress.epochs if progress.epochs else 0.0
+    if not progress.trials:
+        return epochs
+    return (max(0, progress.trial - 1) + epochs) / progress.trials
+
+
+SECONDS_SHOWN_AS_SUCH = 90
+MINUTES_SHOWN_AS_SUCH = 90
 
 
 def duration(seconds: float) -> str:
-    """``48 s``, ``14 min``, ``2 h 5 min``."""
-    if seconds < 90:
+    """Return a duration in words: ``48 s``, ``14 min``, ``2 h 5 min``."""
+    if seconds < SECONDS_SHOWN_AS_SUCH:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+    if minutes < MINUTES_SHOWN_AS_SUCH:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min"

@@ -1,4 +1,4 @@
-"""Provenance: which code, packages and machine a run used."""
+"""Records which code, packages and machine a run used."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PACKAGES = (
 
 
 def new_run(spec: Spec, kind: str = "run") -> RunRecord:
-    """A record of the run that begins now, by the verb ``kind``."""
+    """Return the record of a run that begins now; ``kind`` is the verb that it is part of."""
     now = datetime.now(UTC).replace(tzinfo=None)
     commit, dirty = _git()
     return RunRecord(
@@ -52,7 +52,7 @@ def new_run(spec: Spec, kind: str = "run") -> RunRecord:
 
 
 def _git() -> tuple[str | None, bool | None]:
-    """Headwater's own commit, where it runs from a checkout."""
+    """Return Headwater's commit and whether files differ from it; None, None outside a checkout."""
     home = Path(__file__).resolve().parents[2]
     if not (home / ".git").exists():
         return None, None
@@ -83,7 +83,7 @@ def _processor() -> str:
 
 
 def _gpu() -> str | None:
-    """The GPUs' names from the driver: torch is not imported in the driver process."""
+    """Return the names of the GPUs, from nvidia-smi: this process imports no torch; None without."""
     try:
         listed = subprocess.run(
             ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"],

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from headwater.harness.planning.forecast import FIXED, forecast
+from headwater.harness.planning.forecast import FIXED_IMAGES, forecast
 from headwater.harness.planning.planner import plan
 from headwater.harness.planning.spec import Spec
 from headwater.leaderboard import JobCost
@@ -46,17 +46,23 @@ def test_the_same_cell_with_another_seed_is_the_best_precedent(registry):
 
 def test_another_size_is_scaled_by_its_work_and_what_every_job_costs(registry):
     found = cost(registry, [spent(3.0, IMAGES)], sizes=[48])
-    assert found.seconds == pytest.approx(3.0 * (round(48 * 0.8 * 2) + FIXED) / (IMAGES + FIXED))
+    assert found.seconds == pytest.approx(
+        3.0 * (round(48 * 0.8 * 2) + FIXED_IMAGES) / (IMAGES + FIXED_IMAGES)
+    )
 
 
 def test_all_images_count_as_many_as_the_task_has(registry):
     found = cost(registry, [spent(3.0, IMAGES)], sizes=["full"], tasks=["toy/counted"])
-    assert found.seconds == pytest.approx(3.0 * (round(60 * 0.8 * 2) + FIXED) / (IMAGES + FIXED))
+    assert found.seconds == pytest.approx(
+        3.0 * (round(60 * 0.8 * 2) + FIXED_IMAGES) / (IMAGES + FIXED_IMAGES)
+    )
 
 
 def test_larger_images_cost_their_pixels(registry):
     found = cost(registry, [spent(3.0, IMAGES)], image_size=2 * SIDE)
-    assert found.seconds == pytest.approx(3.0 * 4 * (IMAGES + FIXED) / (IMAGES + FIXED))
+    assert found.seconds == pytest.approx(
+        3.0 * 4 * (IMAGES + FIXED_IMAGES) / (IMAGES + FIXED_IMAGES)
+    )
 
 
 def test_another_source_of_that_architecture_goes_before_another_architecture(registry):

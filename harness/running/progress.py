@@ -147,7 +147,7 @@ class Bars:
     def _slot(self, slot: int, bundle: Bundle, progress: JobProgress) -> Text:
         """Return the line of a slot: its job and progress. The job is cut if both do not fit."""
         line = Text(f"   slot {slot}  {bundle_label(bundle, self.labels)}")
-        position = _position(progress)
+        position = position_text(progress)
         line.truncate(max(1, self.console.width - len(position)), overflow="ellipsis")
         return line.append(position, style="dim")
 
@@ -243,7 +243,7 @@ def _tasks(job: Job) -> list[str]:
     return split_list(job.record.task, "+")
 
 
-def _position(progress: JobProgress) -> str:
+def position_text(progress: JobProgress) -> str:
     """Return trial, epoch and validation metric of a running job."""
     if not progress.epochs:
         return ""

@@ -193,7 +193,7 @@ def test_what_cannot_apply_is_skipped_with_the_reason(tmp_path, adaptation, chan
 def test_a_source_without_registered_data_is_skipped_by_the_plan(tmp_path):
     made, _, job, outcome = measured(tmp_path, "dann", source="toy/fixed")
     assert outcome is None
-    assert "toy/fixed has no registered data" in made.skipped[job.id]
+    assert "dann needs a chain as source: toy/fixed" in made.skipped[job.id]
     assert not any(needed.kind == "pretrain" for needed in made.jobs.values())
 
 

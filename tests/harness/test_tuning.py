@@ -18,7 +18,7 @@ from headwater.harness.measure.tuning import TrialSetting, tune
 from headwater.harness.planning.planner import plan
 from headwater.harness.planning.spec import Spec, Training, Tuning
 from headwater.harness.planning.tuning_space import check_space, keys_for, longest
-from headwater.harness.running.progress import _standing
+from headwater.harness.running.progress import position_text
 from headwater.harness.running.run import Control
 from headwater.harness.running.schedule import Schedule
 from headwater.harness.running.worker import JobProgress, Worker
@@ -375,8 +375,8 @@ def test_progress_names_the_trial_and_adds_up_images():
 
 
 def test_a_slots_line_names_the_trial():
-    assert _standing(JobProgress(4, 15, 0.5, 100, 3, 8)) == " · trial 3/8 · epoch 4/15 · val 0.500"
-    assert _standing(JobProgress(4, 15, 0.5, 100)) == " · epoch 4/15 · val 0.500"
+    assert position_text(JobProgress(4, 15, 0.5, 100, 3, 8)) == " · trial 3/8 · epoch 4/15 · val 0.500"
+    assert position_text(JobProgress(4, 15, 0.5, 100)) == " · epoch 4/15 · val 0.500"
 
 
 # -- optuna -----------------------------------------------------------------------------------------------------

@@ -375,7 +375,9 @@ def test_progress_names_the_trial_and_adds_up_images():
 
 
 def test_a_slots_line_names_the_trial():
-    assert position_text(JobProgress(4, 15, 0.5, 100, 3, 8)) == " · trial 3/8 · epoch 4/15 · val 0.500"
+    assert (
+        position_text(JobProgress(4, 15, 0.5, 100, 3, 8)) == " · trial 3/8 · epoch 4/15 · val 0.500"
+    )
     assert position_text(JobProgress(4, 15, 0.5, 100)) == " · epoch 4/15 · val 0.500"
 
 

@@ -1,21 +1,23 @@
 """The meaning of a predicted relative rank in quality, and the noise of a measured value, as variance components.
 
-All values are relative qualities (the quality over the best of its setting), centred within a setting, of the sources
-that are predicted above the mean of their setting, since a choice is made among those. The rows are selected by what was
-predicted; selecting them by what came out would flatten the slope.
+All values are relative qualities (the quality over the best of its setting), centred within a
+setting, of the sources that are predicted above the mean of their setting, since a choice is made
+among those. The rows are selected by what was predicted; selecting them by what came out would
+flatten the slope.
 
 A record of source s, trained with seed r on task t, is modelled as
 
     quality_tsr = slope · rank_ts + a_ts + e_tsr,    a_ts ~ (0, spread),  e_tsr ~ (0, seed)
 
-where ``rank`` is the predicted relative rank, a_ts what the source is worth on this task beyond that, and e_tsr the effect of
-the seed. The slope is that of least squares. With n_s seeds of source s, the mean squares of the analysis of variance are
+where ``rank`` is the predicted relative rank, a_ts what the source is worth on this task beyond
+that, and e_tsr the effect of the seed. The slope is that of least squares. With n_s seeds of source
+s, the mean squares of the analysis of variance are
 
     within  = Σ_s Σ_r (e_tsr − ē_ts)² / degrees of freedom             expectation: seed
     between = Σ_s (mean_ts − mean_t)² / (sources − 1)                  expectation: spread + seed · mean_s(1/n_s)
 
-and the components follow by equating them with their expectations (Searle, Casella and McCulloch, Variance Components,
-1992, chapter 4).
+and the components follow by equating them with their expectations (Searle, Casella and McCulloch,
+Variance Components, 1992, chapter 4).
 """
 
 from __future__ import annotations
@@ -51,12 +53,12 @@ class Calibration:
         slope: Increase in relative quality from relative rank 0 to 1.
         spread: Variance of what a source is worth on a task beyond its predicted rank.
         seed: Variance of one training about the mean over seeds.
-        image: Variance of a training's validation metric about its test metric, times its training images; None where
-            no record has both.
-        shortened: Variance of a training on a share of the images about the training on all of them, beyond seeds, as a
-            multiple of ``spread`` · (1/share − 1).
-        odds: Odds of a miss in the records that ``seed`` and ``image`` were read off: the relative variance of a share p
-            is proportional to (1 − p)/p.
+        image: Variance of a training's validation metric about its test metric, times its training
+            images; None where no record has both.
+        shortened: Variance of a training on a share of the images about the training on all of
+            them, beyond seeds, as a multiple of ``spread`` · (1/share − 1).
+        odds: Odds of a miss in the records that ``seed`` and ``image`` were read off: the relative
+            variance of a share p is proportional to (1 − p)/p.
     """
 
     slope: float = DEFAULT_SLOPE
@@ -73,7 +75,8 @@ class Calibration:
         Args:
             rows: The records, of tasks other than the target.
             predicted: (rows,) relative rank less ½ that is predicted of each, its task left out.
-            size: Training images of the target; the records of the nearest size are used. None: records of all sizes.
+            size: Training images of the target; the records of the nearest size are used. None:
+                records of all sizes.
 
         Returns:
             The fitted calibration.
@@ -104,7 +107,8 @@ class Calibration:
         Args:
             images: Training images of the measured training.
             share: Share of the steps of a whole training that was made.
-            validation: Share of the images that the value is read on, used where no record tells how noisy that is.
+            validation: Share of the images that the value is read on, used where no record tells
+                how noisy that is.
             metric: The measured metric, of which the noise depends; None where it is not known.
 
         Returns:
@@ -173,7 +177,8 @@ def _slope_and_components(table: pd.DataFrame) -> tuple[float, float, float]:
 def _components(table: pd.DataFrame) -> tuple[float, float]:
     """Return the variances of ``residual`` between sources and between seeds, summed over protocols.
 
-    Without a second seed of any source the two cannot be told apart, and each gets half of the total.
+    Without a second seed of any source the two cannot be told apart, and each gets half of the
+    total.
     """
     between_squares = within_squares = seed_share = 0.0
     source_degrees = seed_degrees = 0
@@ -198,7 +203,8 @@ def _components(table: pd.DataFrame) -> tuple[float, float]:
 def _validation_variance(table: pd.DataFrame) -> float | None:
     """Return the variance of validation about test, times images; None where too few records have both.
 
-    It holds the binomial noise, the choice of the best of several epochs, and whatever else makes validation miss the test.
+    It holds the binomial noise, the choice of the best of several epochs, and whatever else makes
+    validation miss the test.
     """
     complete = table.dropna(subset=["gap", "size"])
     degrees = len(complete) - complete["setting"].nunique()

@@ -1,25 +1,29 @@
 """A ridge regression of relative rank on what is known of a source before training: the model of ``learned_prior`` and ``search``.
 
-A row is a record. Its target is the source's relative rank in its setting (``headwater.plugins.relative_rank``), less ½.
-Its columns are
+A row is a record. Its target is the source's relative rank in its setting
+(``headwater.plugins.relative_rank``), less ½. Its columns are
 
-- the relation of the source's domain to the task's: within-domain, including, cross-domain or not known;
+- the relation of the source's domain to the task's: within-domain, including, cross-domain or not
+  known;
 - the logarithm of the source's images, and the same again where it is within the domain;
 - an effect of the source itself, and one of the base that it was chained from;
 - for each estimator, the relative rank of the source's score in the setting, less ½.
 
-With X the columns, centred within each setting since a rank says nothing across settings, y the targets, S the diagonal of
-row shares by which every task counts the same, and Λ the diagonal of penalties, the weights w minimise
+With X the columns, centred within each setting since a rank says nothing across settings, y the
+targets, S the diagonal of row shares by which every task counts the same, and Λ the diagonal of
+penalties, the weights w minimise
 
     (y − Xw)ᵀ S (y − Xw) + wᵀ Λ w,    so that    (XᵀSX + Λ) w = XᵀSy.
 
-Λ holds two penalties: one for the effects of sources and bases, one for all other columns. Both are chosen by leaving one
-task out at a time: the pair that predicts the ranks of a task best from the other tasks. So the effect of a source that was
-seen often is trusted more than that of one seen once, and an estimator as much as it was right elsewhere.
+Λ holds two penalties: one for the effects of sources and bases, one for all other columns. Both are
+chosen by leaving one task out at a time: the pair that predicts the ranks of a task best from the
+other tasks. So the effect of a source that was seen often is trusted more than that of one seen
+once, and an estimator as much as it was right elsewhere.
 
-A handful of tasks hardly tells penalties apart. The model is therefore the mean of two: the best pair, and the plainest pair
-that is within one standard error of it (Breiman et al., Classification and Regression Trees, 1984, section 3.4.3), where the
-plainest leaves most to the effects of the sources.
+A handful of tasks hardly tells penalties apart. The model is therefore the mean of two: the best
+pair, and the plainest pair that is within one standard error of it (Breiman et al., Classification
+and Regression Trees, 1984, section 3.4.3), where the plainest leaves most to the effects of the
+sources.
 """
 
 from __future__ import annotations
@@ -56,7 +60,8 @@ class PriorModel:
 
     Attributes:
         weights: Coefficient of each column: the mean of those under each pair of ``penalties``.
-        penalties: The pairs (for effects, for all other columns): the best, and the plainest near it.
+        penalties: The pairs (for effects, for all other columns): the best, and the plainest near
+            it.
         errors: Mean squared error of ranks under the best pair, on each task when it is left out.
         calibration: The meaning of a predicted relative rank in quality.
         estimators: The estimators whose scores are columns.
@@ -77,7 +82,8 @@ class PriorModel:
         Args:
             records: The records; settings with a single source are ignored.
             estimators: Estimators to use, of which every setting has the scores.
-            size: Training images of the target, which the calibration is made for; None where it is not known.
+            size: Training images of the target, which the calibration is made for; None where it is
+                not known.
 
         Returns:
             The model, or None where the records cover fewer than three tasks.

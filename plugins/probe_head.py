@@ -1,7 +1,7 @@
 """A head that starts as a linear probe: linear probing, then fine-tuning (LP-FT).
 
-Source: Kumar et al., Fine-Tuning can Distort Pretrained Features and Underperform Out-of-Distribution, ICLR 2022
-(arXiv 2202.10054).
+Source: Kumar et al., Fine-Tuning can Distort Pretrained Features and Underperform
+Out-of-Distribution, ICLR 2022 (arXiv 2202.10054).
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ MIN_SCORE = -1e4
 def start_as_probe(context: Context) -> None:
     """Set the head to the logistic probe of the training images' frozen features; without images, leave it as it is.
 
-    The probe's strength is that of the least cross-validated log loss: validation images are not used.
+    The probe's strength is that of the least cross-validated log loss: validation images are not
+    used.
 
     Raises:
         NotApplicable: The head is no linear classifier.

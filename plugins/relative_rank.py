@@ -1,7 +1,8 @@
 """Relative ranks of sources within the settings they were measured in, which the selectors that learn from records share.
 
-The relative rank of a source is the share of the other sources of its setting that it beats, with ties counting half:
-1 for the best, 0 for the last. Unlike the metric itself, it can be averaged over settings and tasks.
+The relative rank of a source is the share of the other sources of its setting that it beats, with
+ties counting half: 1 for the best, 0 for the last. Unlike the metric itself, it can be averaged
+over settings and tasks.
 """
 
 from __future__ import annotations

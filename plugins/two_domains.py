@@ -1,11 +1,13 @@
 """Training on two domains: what the adaptations share that go on learning from the source's images along with the target's.
 
-One backbone serves both. Where source and target have the same classes, one head does too, and starts as the chain's own; elsewhere
-the chain's own head learns the source's task, and a fresh head the target's.
+One backbone serves both. Where source and target have the same classes, one head does too, and
+starts as the chain's own; elsewhere the chain's own head learns the source's task, and a fresh head
+the target's.
 
-Batch norm: the two batches pass one after the other, each normalised by its own statistics, and only the target's batch changes the
-running statistics, which the network is tested with. So statistics are the domain's own (Li et al. 2017, arXiv 1603.04779; Chang et
-al. 2019, arXiv 1906.03950), and neither small batch is normalised by what lies in the other.
+Batch norm: the two batches pass one after the other, each normalised by its own statistics, and
+only the target's batch changes the running statistics, which the network is tested with. So
+statistics are the domain's own (Li et al. 2017, arXiv 1603.04779; Chang et al. 2019, arXiv
+1906.03950), and neither small batch is normalised by what lies in the other.
 """
 
 from __future__ import annotations
@@ -47,7 +49,8 @@ class TwoDomains:
     Attributes:
         context: What the adaptation is given.
         data: The source's images, head and loss.
-        head: The head of the target: the chain's own where the classes are the same, else a fresh one.
+        head: The head of the target: the chain's own where the classes are the same, else a fresh
+            one.
         network: Backbone and head of the target.
 
     Raises:

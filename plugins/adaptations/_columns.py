@@ -22,7 +22,8 @@ MAX_INITIAL_ALPHA = 0.1
 class Lateral(nn.Module):
     """U σ(V (α h)), the paper's adapter: a column's activations to those of the new one, along the axis of their channels.
 
-    U and V are matrices on channels: 1×1 convolutions of maps, linear layers of tokens. α makes up for other scales.
+    U and V are matrices on channels: 1×1 convolutions of maps, linear layers of tokens. α makes up
+    for other scales.
     """
 
     def __init__(self, inputs: int, outputs: int, axis: int) -> None:
@@ -43,7 +44,8 @@ class Lateral(nn.Module):
 class Progressive(nn.Module):
     """A new column on images (B, 3, H, W), to which frozen columns contribute before each stage and before the head.
 
-    Raises NotApplicable for a network that cannot be cut so, and for columns whose stages do not meet.
+    Raises NotApplicable for a network that cannot be cut so, and for columns whose stages do not
+    meet.
     """
 
     def __init__(

@@ -11,13 +11,14 @@ def append_layers(
 ) -> Objective:
     """The source frozen, normalisation statistics included; ``layers`` new ones on its features, and a fresh head, trained.
 
-    The features are normalised first (LayerNorm). Each new layer is linear and rectified. Source: Oquab et al., Learning and
-    Transferring Mid-Level Image Representations (2014).
+    The features are normalised first (LayerNorm). Each new layer is linear and rectified. Source:
+    Oquab et al., Learning and Transferring Mid-Level Image Representations (2014).
 
     Args:
         context: Source and target.
         layers: New layers.
-        width: Units of a new layer; the last is as wide as the features, so that the task's own head fits.
+        width: Units of a new layer; the last is as wide as the features, so that the task's own
+            head fits.
         head_scale: Learning rate of the head, as a multiple.
 
     Returns:

@@ -1,6 +1,7 @@
 """CORAL: source and target features with the same covariance.
 
-Source: Sun and Saenko, Deep CORAL: Correlation Alignment for Deep Domain Adaptation (2016, arXiv 1607.01719).
+Source: Sun and Saenko, Deep CORAL: Correlation Alignment for Deep Domain Adaptation (2016, arXiv
+1607.01719).
 """
 
 from __future__ import annotations
@@ -46,8 +47,8 @@ def coral(context: Context, *, labelled: bool = True, strength: float = 1.0) -> 
 def distance(source: Tensor, target: Tensor) -> Tensor:
     """Return ‖C_S − C_T‖²_F / (4D²) of the covariances of features (equation 1).
 
-    It is computed without a D × D matrix: ‖C_S − C_T‖² = ‖C_S‖² + ‖C_T‖² − 2⟨C_S, C_T⟩, and ⟨XᵀX, YᵀY⟩ = ‖XYᵀ‖², where
-    n × n' matrices do, and a batch is smaller than D.
+    It is computed without a D × D matrix: ‖C_S − C_T‖² = ‖C_S‖² + ‖C_T‖² − 2⟨C_S, C_T⟩, and ⟨XᵀX,
+    YᵀY⟩ = ‖XYᵀ‖², where n × n' matrices do, and a batch is smaller than D.
 
     Args:
         source: (n, D).

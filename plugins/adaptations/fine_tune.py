@@ -25,11 +25,13 @@ def fine_tune(
     Args:
         context: Source and target.
         head_scale: Learning rate of the head, as a multiple.
-        layer_decay: The learning rate of the stage k below the head is multiplied by the k-th power of this (Howard and Ruder
-            2018, section 3.2).
-        l2_sp: α of ½α‖w − w₀‖² on the backbone, in place of weight decay (Li et al. 2018, equation 2).
+        layer_decay: The learning rate of the stage k below the head is multiplied by the k-th power
+            of this (Howard and Ruder 2018, section 3.2).
+        l2_sp: α of ½α‖w − w₀‖² on the backbone, in place of weight decay (Li et al. 2018, equation
+            2).
         l2_head: β of ½β‖w‖² on the head, in place of weight decay.
-        probe_first: Whether the head starts as the solution of the linear probe (Kumar et al. 2022).
+        probe_first: Whether the head starts as the solution of the linear probe (Kumar et al.
+            2022).
 
     Returns:
         The objective.

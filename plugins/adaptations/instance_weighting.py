@@ -1,15 +1,16 @@
 """Instance weighting: the source's images count for less where they mislead, the target's for more where they are hard.
 
-TrAdaBoost (Dai et al., Boosting for Transfer Learning, ICML 2007, figure 1) weighs the images of the source S and the target T in
-rounds t = 1 … N. With e_i = |h_t(x_i) − y_i| the error of image i,
+TrAdaBoost (Dai et al., Boosting for Transfer Learning, ICML 2007, figure 1) weighs the images of
+the source S and the target T in rounds t = 1 … N. With e_i = |h_t(x_i) − y_i| the error of image i,
 
     ε = Σ_{i∈T} w_i e_i / Σ_{i∈T} w_i,    β_T = ε/(1 − ε),    β = 1/(1 + √(2 ln n_S / N))
 
     i ∈ S:  w_i ← w_i β^{e_i}             i ∈ T:  w_i ← w_i β_T^{−e_i}
 
-A round is here a pass over the target, and the error of an image 1 − the probability of its class, by the network as it trained on it.
-An image of the source that no batch of the round held keeps its weight. ε ≥ ½, where the paper is silent, and ε = 0 leave the weights
-of the target as they are: β_T = 1 is the limit of ε = ½, and without errors there is nothing to stress.
+A round is here a pass over the target, and the error of an image 1 − the probability of its class,
+by the network as it trained on it. An image of the source that no batch of the round held keeps its
+weight. ε ≥ ½, where the paper is silent, and ε = 0 leave the weights of the target as they are: β_T
+= 1 is the limit of ε = ½, and without errors there is nothing to stress.
 """
 
 from __future__ import annotations
@@ -39,13 +40,15 @@ def instance_weighting(context: Context, *, source_share: float = 0.5) -> Object
 
     Args:
         context: Source and target.
-        source_share: Weight of all images of the source together at the start; that of the target is 1 less it.
+        source_share: Weight of all images of the source together at the start; that of the target
+            is 1 less it.
 
     Returns:
         The objective.
 
     Raises:
-        NotApplicable: The classes differ, the share is not between 0 and 1, or the source has no registered data.
+        NotApplicable: The classes differ, the share is not between 0 and 1, or the source has no
+            registered data.
     """
     domains = TwoDomains(context, "instance_weighting")
     if not domains.data.shares_classes:
@@ -81,7 +84,8 @@ class DomainWeights:
     """The weights of a domain's images, and the errors of the round.
 
     Attributes:
-        share: Weight of every image at the start as a multiple of 1/n, and so that of all of them together.
+        share: Weight of every image at the start as a multiple of 1/n, and so that of all of them
+            together.
         images: n; that of the target is known after its first epoch.
         weights: Weight of each row as a multiple of 1/n, where it is no longer ``share``.
         errors: e of each row in the round.

@@ -27,7 +27,8 @@ def linear_probe(
 
     Args:
         cells: Cells of one source and task, solved together.
-        classifier: ``logistic`` or ``ridge``. Multilabel: each label against the rest. Regression is always by ridge.
+        classifier: ``logistic`` or ``ridge``. Multilabel: each label against the rest. Regression
+            is always by ridge.
         iterations: Most passes of the logistic solver for each strength.
 
     Returns:
@@ -76,7 +77,8 @@ def _solution(cell: Features, path: Sequence[LinearModel], is_probability: bool)
     Args:
         cell: The cell.
         path: Its models by strength.
-        is_probability: Whether the models predict log probabilities of classes that exclude one another, rather than scores.
+        is_probability: Whether the models predict log probabilities of classes that exclude one
+            another, rather than scores.
     """
     from headwater.plugins.linear_models.problems import log_softmax, scores_of_path
 

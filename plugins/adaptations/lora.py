@@ -1,7 +1,8 @@
 """LoRA: the backbone's matrices are moved by low-rank adapters, which are merged into them at the end.
 
-Hu et al., LoRA: Low-Rank Adaptation of Large Language Models, ICLR 2022 (arXiv 2106.09685): W = W₀ + (α/r)·BA, A (r, in) random,
-B (out, r) zero at first, W₀ frozen. The adapters are the peft library's.
+Hu et al., LoRA: Low-Rank Adaptation of Large Language Models, ICLR 2022 (arXiv 2106.09685): W = W₀
++ (α/r)·BA, A (r, in) random, B (out, r) zero at first, W₀ frozen. The adapters are the peft
+library's.
 """
 
 from __future__ import annotations
@@ -40,8 +41,9 @@ def lora(
         context: Source and target.
         rank: r, the rank of an adapter.
         alpha: α; an adapter is scaled by α/r.
-        targets: ``all`` layers, the ``pointwise`` ones (linear layers and 1×1 convolutions), or names with wildcards joined by
-            ``+``, such as ``*.qkv+*.fc1``. Grouped convolutions, depthwise ones among them, get no adapter.
+        targets: ``all`` layers, the ``pointwise`` ones (linear layers and 1×1 convolutions), or
+            names with wildcards joined by ``+``, such as ``*.qkv+*.fc1``. Grouped convolutions,
+            depthwise ones among them, get no adapter.
         head_scale: Learning rate of the head, as a multiple.
 
     Returns:

@@ -1,7 +1,7 @@
 """MMD: source and target features of one distribution, as kernels see it.
 
-Source: Long et al., Learning Transferable Features with Deep Adaptation Networks (DAN, 2015, arXiv 1502.02791); the statistic is that
-of Gretton et al. 2012 (JMLR 13:723), equation 4.
+Source: Long et al., Learning Transferable Features with Deep Adaptation Networks (DAN, 2015, arXiv
+1502.02791); the statistic is that of Gretton et al. 2012 (JMLR 13:723), equation 4.
 """
 
 from __future__ import annotations
@@ -50,9 +50,10 @@ def mmd(context: Context, *, labelled: bool = True, strength: float = 1.0) -> Ob
 def discrepancy(source: Tensor, target: Tensor) -> Tensor:
     """Return the squared MMD of features: the unbiased U-statistic.
 
-    It is the mean over i ≠ j of k(s_i, s_j) + k(t_i, t_j) − k(s_i, t_j) − k(s_j, t_i), where k is the mean of five Gaussian
-    kernels exp(−‖x − y‖²/(2^m γ)), m = −2..2, and γ the mean squared distance of two different features of both batches, a
-    constant to the gradient. It is below 0 by chance where the distributions are alike.
+    It is the mean over i ≠ j of k(s_i, s_j) + k(t_i, t_j) − k(s_i, t_j) − k(s_j, t_i), where k is
+    the mean of five Gaussian kernels exp(−‖x − y‖²/(2^m γ)), m = −2..2, and γ the mean squared
+    distance of two different features of both batches, a constant to the gradient. It is below 0 by
+    chance where the distributions are alike.
 
     Args:
         source: (n, D), of which the first min(n, n') count.

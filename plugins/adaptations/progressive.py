@@ -1,7 +1,8 @@
 """Progressive networks: sources stay as they are beside a new column, which takes in what they make of each image.
 
-Rusu et al., Progressive Neural Networks, 2016 (arXiv 1606.04671): h_i^(k) = f(W_i h_{i−1}^(k) + Σ_{j<k} U_i^{(k:j)} h_{i−1}^{(j)}). Here i
-counts stages. What comes from a source's column joins the new one where its stage i begins, inside f; the head takes part too.
+Rusu et al., Progressive Neural Networks, 2016 (arXiv 1606.04671): h_i^(k) = f(W_i h_{i−1}^(k) +
+Σ_{j<k} U_i^{(k:j)} h_{i−1}^{(j)}). Here i counts stages. What comes from a source's column joins
+the new one where its stage i begins, inside f; the head takes part too.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ def progressive(context: Context, *, columns: str = "", head_scale: float = 1.0)
 
     Args:
         context: Source and target.
-        columns: Further sources, joined by ``+``, each a frozen column beside that of the cell's source. They must have as
-            many stages, and maps as large; they may be as wide as they like.
+        columns: Further sources, joined by ``+``, each a frozen column beside that of the cell's
+            source. They must have as many stages, and maps as large; they may be as wide as they
+            like.
         head_scale: Learning rate of the head, as a multiple.
 
     Returns:

@@ -1,8 +1,10 @@
 """etran: whether the source knows images like these, and how surely its features tell the classes apart.
 
-The authors' code takes the energy of the lowest 0.5 % of the images and weighs the parts 0.15 and 0.85; this is the paper's.
+The authors' code takes the energy of the lowest 0.5 % of the images and weighs the parts 0.15 and
+0.85; this is the paper's.
 
-Source: Gholami et al., ETran: Energy-Based Transferability Estimation (ICCV 2023, arXiv 2308.02027), section 3.
+Source: Gholami et al., ETran: Energy-Based Transferability Estimation (ICCV 2023, arXiv
+2308.02027), section 3.
 """
 
 from __future__ import annotations
@@ -14,8 +16,9 @@ from headwater import Evidence, Score, estimator, float64_blocks
 def etran(evidence: Evidence) -> Score:
     """Energy and discriminant scores, each scaled to [0, 1] over a pool of sources and added up; belongs to that pool.
 
-    ``energy``: mean_i log Σ_d exp(x_id), the negative energy of the features. ``lda``: the mean posterior of the true class by a
-    linear discriminant with the covariance within classes shrunk by max(exp(−5 λ_max), 1e-10). Neither is scale-invariant.
+    ``energy``: mean_i log Σ_d exp(x_id), the negative energy of the features. ``lda``: the mean
+    posterior of the true class by a linear discriminant with the covariance within classes shrunk
+    by max(exp(−5 λ_max), 1e-10). Neither is scale-invariant.
 
     Args:
         evidence: Features and classes.

@@ -1,14 +1,14 @@
 """gbc: how little the classes overlap, each taken for a Gaussian.
 
-After a principal component analysis, class i is a Gaussian with mean μ_i and diagonal covariance Σ_i, of maximum likelihood. With
-Σ = (Σ_i + Σ_j)/2, the Bhattacharyya distance of two classes is
+After a principal component analysis, class i is a Gaussian with mean μ_i and diagonal covariance
+Σ_i, of maximum likelihood. With Σ = (Σ_i + Σ_j)/2, the Bhattacharyya distance of two classes is
 
     D_B(i, j) = ⅛ (μ_i − μ_j)ᵀ Σ⁻¹ (μ_i − μ_j) + ½ log(|Σ| / √(|Σ_i| |Σ_j|))
 
 and the score is −Σ_{i≠j} exp(−D_B(i, j)) over ordered pairs: 0 where no classes overlap.
 
-Source: Pándy, Agostinelli, Uijlings, Ferrari, Mensink, Transferability Estimation using Bhattacharyya Class Separability (CVPR 2022,
-arXiv 2111.12780), equation 3.
+Source: Pándy, Agostinelli, Uijlings, Ferrari, Mensink, Transferability Estimation using
+Bhattacharyya Class Separability (CVPR 2022, arXiv 2111.12780), equation 3.
 """
 
 from __future__ import annotations
@@ -39,12 +39,14 @@ def full_overlap(shape: Shape) -> float:
 def gbc(evidence: Evidence, *, components: int = 64, covariance: str = "diagonal") -> float:
     """Gaussian Bhattacharyya coefficient: −Σ_{i≠j} exp(−D_B(i, j)) over ordered pairs of classes, after PCA.
 
-    Variances have a floor relative to scale; a class of a single image has the pooled variance within classes.
+    Variances have a floor relative to scale; a class of a single image has the pooled variance
+    within classes.
 
     Args:
         evidence: Features and classes.
         components: Principal components.
-        covariance: ``diagonal``, or ``spherical``, the mean of the variances, whose log term counts once for every component.
+        covariance: ``diagonal``, or ``spherical``, the mean of the variances, whose log term counts
+            once for every component.
 
     Returns:
         The score, between −C(C − 1) and 0.

@@ -14,15 +14,17 @@ def quality(predicted: np.ndarray, labels: np.ndarray, task_type: str, estimator
     """Return the quality of predictions for images that took no part in making them.
 
     Args:
-        predicted: Classification: classes (N,). Regression: values (N, K). Multilabel: scores (N, K).
+        predicted: Classification: classes (N,). Regression: values (N, K). Multilabel: scores (N,
+            K).
         labels: The true ones, in the same shape.
         task_type: ``classification``, ``regression`` or ``multilabel``.
         estimator: Name of the estimator, for the error.
 
     Returns:
-        Classification: accuracy. Regression: R², no less than 0 for a column, where it is no better than the mean of the column;
-        the mean over the columns that vary. Multilabel: area under the ROC curve, the mean over the labels that some
-        images have and some have not.
+        Classification: accuracy. Regression: R², no less than 0 for a column, where it is no better
+            than the mean of the column;
+        the mean over the columns that vary. Multilabel: area under the ROC curve, the mean over the
+        labels that some images have and some have not.
 
     Raises:
         NotApplicable: No column varies.
@@ -53,7 +55,8 @@ def r_squared(predicted: np.ndarray, truth: np.ndarray) -> float:
 def area_under_roc(scores: np.ndarray, flags: np.ndarray) -> float:
     """Return the probability that an image with the label scores above one without it, equal scores counting half.
 
-    It is the Mann–Whitney statistic: the rank sum of the positives less its least value, over the number of pairs.
+    It is the Mann–Whitney statistic: the rank sum of the positives less its least value, over the
+    number of pairs.
     """
     ranks = mid_ranks(scores)
     is_positive = flags > 0

@@ -1,15 +1,17 @@
 """hscore: how much of the features' variance, each direction counted alike, lies between the classes.
 
-The H-score is tr(cov(X)⁺ cov(E[X|y])), the sum of the squared canonical correlations of features and classes. It is unchanged by any
-invertible linear map of the features, so these are scaled to unit deviation first. With the Cholesky factorisation RᵀR of the
-correlations of a largest set of linearly independent features, found by pivoting, and M the class means of those features, each
+The H-score is tr(cov(X)⁺ cov(E[X|y])), the sum of the squared canonical correlations of features
+and classes. It is unchanged by any invertible linear map of the features, so these are scaled to
+unit deviation first. With the Cholesky factorisation RᵀR of the correlations of a largest set of
+linearly independent features, found by pivoting, and M the class means of those features, each
 weighed by √n_c,
 
     tr((RᵀR)⁻¹ MᵀM) = ‖R⁻ᵀ Mᵀ‖²
 
 which is the trace over the pseudo-inverse.
 
-Source: Bao et al., An Information-Theoretic Approach to Transferability in Task Transfer Learning (ICIP 2019).
+Source: Bao et al., An Information-Theoretic Approach to Transferability in Task Transfer Learning
+(ICIP 2019).
 """
 
 from __future__ import annotations
@@ -40,7 +42,8 @@ def max_hscore(shape: Shape) -> float:
 def hscore(moments: Moments) -> Score:
     """H-score: tr(cov(X)⁺ cov(E[X|y])), the sum of the squared canonical correlations of features and classes.
 
-    Where the images are no more than the independent features + 1, it is C − 1 whatever the labels: the note says so.
+    Where the images are no more than the independent features + 1, it is C − 1 whatever the labels:
+    the note says so.
 
     Args:
         moments: Moments of features and classes.
@@ -73,7 +76,8 @@ def _independent_features(moments: Moments) -> tuple[np.ndarray, np.ndarray, np.
     """Find a largest set of linearly independent features.
 
     Returns:
-        The upper Cholesky factor (R, R) of their correlations, their indices (R,), and the root scatters of all features (D,).
+        The upper Cholesky factor (R, R) of their correlations, their indices (R,), and the root
+        scatters of all features (D,).
     """
     import numpy as np
     from scipy.linalg.lapack import dpstrf

@@ -1,14 +1,17 @@
 """hscore_reg: the H-score with a covariance that can be inverted however few the images.
 
-With Ledoit and Wolf's shrunk covariance Σ_s = (1 − s)·Σ + s·(tr Σ/D)·I, where s minimises the expected squared error, the score is
-(1 − s)·tr(Σ_s⁻¹ cov(E[X|y])). Both covariances are divided by N.
+With Ledoit and Wolf's shrunk covariance Σ_s = (1 − s)·Σ + s·(tr Σ/D)·I, where s minimises the
+expected squared error, the score is (1 − s)·tr(Σ_s⁻¹ cov(E[X|y])). Both covariances are divided by
+N.
 
-With μ = tr Σ/D, ‖·‖² the squared Frobenius norm and z the centred rows, s is (Ledoit and Wolf 2004, lemma 3.2 ff.)
+With μ = tr Σ/D, ‖·‖² the squared Frobenius norm and z the centred rows, s is (Ledoit and Wolf 2004,
+lemma 3.2 ff.)
 
     δ = ‖Σ − μI‖²/D = (‖Σ‖² − Dμ²)/D,    β = (Σ_i ‖z_i‖⁴/N − ‖Σ‖²)/(D·N),    s = min(β, δ)/δ
 
-Source: Ibrahim, Ponomareva, Mazumder, Newer is Not Always Better: Rethinking Transferability Metrics, Their Peculiarities, Stability
-and Performance (ECML-PKDD 2022, arXiv 2110.06893), section 3.
+Source: Ibrahim, Ponomareva, Mazumder, Newer is Not Always Better: Rethinking Transferability
+Metrics, Their Peculiarities, Stability and Performance (ECML-PKDD 2022, arXiv 2110.06893), section
+3.
 """
 
 from __future__ import annotations

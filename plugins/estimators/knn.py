@@ -5,8 +5,8 @@ For an image q, the others x are ordered by a likeness that falls with the dista
     cosine:  qᵀx / (‖q‖ ‖x‖)
     l2:      qᵀx − ½‖x‖² = ½‖q‖² − ½‖q − x‖²,  of which ½‖q‖² is the same for all x
 
-so that both are one matrix product a block of images. Source: Cover and Hart, Nearest Neighbor Pattern Classification (1967),
-by leaving one out.
+so that both are one matrix product a block of images. Source: Cover and Hart, Nearest Neighbor
+Pattern Classification (1967), by leaving one out.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ def knn(
 ) -> float:
     """Leave-one-out accuracy of the k nearest neighbours by ``metric``, ``cosine`` or ``l2``.
 
-    The k neighbours vote; among classes with equally many votes that of the nearest neighbour wins, and among equally near
-    images the earlier one is nearer. Regression: R² of the neighbours' mean. Multilabel: area under the ROC curve of the
-    share of neighbours that have the label.
+    The k neighbours vote; among classes with equally many votes that of the nearest neighbour wins,
+    and among equally near images the earlier one is nearer. Regression: R² of the neighbours' mean.
+    Multilabel: area under the ROC curve of the share of neighbours that have the label.
 
     Args:
         evidence: Features and labels.

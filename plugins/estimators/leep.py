@@ -6,8 +6,8 @@ With P_iz the source's probability of its class z for image i,
 
 By Jensen's inequality it is at least −H(Y|Z) of the soft joint distribution, hence at least −log C.
 
-Source: Nguyen, Hassner, Seeger, Archambeau, LEEP: A New Measure to Evaluate Transferability of Learned Representations (ICML 2020,
-arXiv 2002.12462), equations 1 and 2.
+Source: Nguyen, Hassner, Seeger, Archambeau, LEEP: A New Measure to Evaluate Transferability of
+Learned Representations (ICML 2020, arXiv 2002.12462), equations 1 and 2.
 """
 
 from __future__ import annotations

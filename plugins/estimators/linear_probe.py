@@ -1,16 +1,19 @@
 """linear_probe: how well a ridge regression on the features predicts images it was not fitted on.
 
-The ridge of targets Y on features X minimises ‖Y − XW − b‖² + λ‖W‖². Along the principal axes, with scatters s (the squared
-singular values of the centred features), whitened scores U (UᵀU = I) and g = s/(s + λ), its predictions are
+The ridge of targets Y on features X minimises ‖Y − XW − b‖² + λ‖W‖². Along the principal axes, with
+scatters s (the squared singular values of the centred features), whitened scores U (UᵀU = I) and g
+= s/(s + λ), its predictions are
 
     Ŷ = mean(Y) + U diag(g) UᵀY,    with the hat matrix H = U diag(g) Uᵀ + 1/N
 
-The residuals of a fold f, predicted by the fit on all other images, follow from the one fit on all images:
+The residuals of a fold f, predicted by the fit on all other images, follow from the one fit on all
+images:
 
     Y_f − Ŷ_f(without f) = (I − H_ff)⁻¹ (Y_f − Ŷ_f)
 
-so that the cross-validation costs one small system for each fold and strength. Source: Hastie, Tibshirani, Friedman, The Elements of
-Statistical Learning (2009), section 7.10, for one image; docs/estimators/linear_probe.md for a fold.
+so that the cross-validation costs one small system for each fold and strength. Source: Hastie,
+Tibshirani, Friedman, The Elements of Statistical Learning (2009), section 7.10, for one image;
+docs/estimators/linear_probe.md for a fold.
 """
 
 from __future__ import annotations
@@ -40,15 +43,15 @@ def linear_probe(
 ) -> Score:
     """Cross-validated accuracy of ridge regression onto one-hot classes, the best over a sweep of strengths.
 
-    The largest output is the class. Regression: R²; multilabel: area under the ROC curve of the outputs, both as in
-    ``held_out.quality``.
+    The largest output is the class. Regression: R²; multilabel: area under the ROC curve of the
+    outputs, both as in ``held_out.quality``.
 
     Args:
         evidence: Features and labels.
-        folds: Seeded folds, stratified by class; as many more as it takes that none holds over 100 images. Each is predicted
-            by a fit on all others.
-        images: Where there are more images, whole folds are left unpredicted, evenly spaced, until about as many are
-            predicted; every fit is still on all others.
+        folds: Seeded folds, stratified by class; as many more as it takes that none holds over 100
+            images. Each is predicted by a fit on all others.
+        images: Where there are more images, whole folds are left unpredicted, evenly spaced, until
+            about as many are predicted; every fit is still on all others.
         seed: Seed of the folds.
 
     Returns:
@@ -103,7 +106,8 @@ def predict_held_out(evidence: Evidence, folds: list[np.ndarray]) -> np.ndarray:
         folds: Indices of the images of each fold.
 
     Returns:
-        Classification: classes (strengths, images). Else values (strengths, images, K). Images come fold by fold.
+        Classification: classes (strengths, images). Else values (strengths, images, K). Images come
+            fold by fold.
     """
     import numpy as np
 

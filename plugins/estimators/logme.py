@@ -1,7 +1,7 @@
 """logme: how probable the labels are under the best Bayesian linear regression on the features.
 
-The model is y ~ N(Xw, 1/β), w ~ N(0, 1/α), without intercept. With t = α/β, σ the non-zero eigenvalues of XXᵀ and z the squared
-components of y along its eigenvectors, let
+The model is y ~ N(Xw, 1/β), w ~ N(0, 1/α), without intercept. With t = α/β, σ the non-zero
+eigenvalues of XXᵀ and z the squared components of y along its eigenvectors, let
 
     E(t) = Σy² − Σz + Σ z·t/(t + σ)
 
@@ -9,13 +9,14 @@ which is β⁻¹ times the energy at the best w. β = N/E(t) is best, and
 
     log p(y | X, t) = −N/2 (log(2π E(t)/N) + 1) + ½ Σ log(t/(t + σ))
 
-The term (D − k)·log α of log|A| is in it. Its maximum over t > 0, limits included, is found on a grid over log t and refined by
-Newton's method. With s = t/(t + σ), ds/dlog t = s(1 − s), so that
+The term (D − k)·log α of log|A| is in it. Its maximum over t > 0, limits included, is found on a
+grid over log t and refined by Newton's method. With s = t/(t + σ), ds/dlog t = s(1 − s), so that
 
     ∂ log p/∂ log t = ½ (Σ(1 − s) − N·E'/E),    E' = Σ z s(1 − s).
 
-Source: You, Liu, Wang, Long, LogME: Practical Assessment of Pre-trained Models for Transfer Learning (ICML 2021, arXiv
-2102.11005), section 4; the columns' evidence in JMLR 23 (arXiv 2110.10545).
+Source: You, Liu, Wang, Long, LogME: Practical Assessment of Pre-trained Models for Transfer
+Learning (ICML 2021, arXiv 2102.11005), section 4; the columns' evidence in JMLR 23 (arXiv
+2110.10545).
 """
 
 from __future__ import annotations
@@ -52,9 +53,10 @@ LAPACK_BLOCK = 64
 def logme(evidence: Evidence) -> Score:
     """Log of maximum evidence: the mean over label columns y of max_{α,β} (1/N) log p(y | X, α, β).
 
-    Classification: a column for each class, it against the rest; regression and multilabel: the columns of the labels.
-    Columns of zeros do not count. Unchanged by the scale of the features, as by rotations. Where less than N dimensions
-    interpolate y it would rise without bound as β → ∞: the residual is then taken as 1e-6 of Σy², and the note says so.
+    Classification: a column for each class, it against the rest; regression and multilabel: the
+    columns of the labels. Columns of zeros do not count. Unchanged by the scale of the features, as
+    by rotations. Where less than N dimensions interpolate y it would rise without bound as β → ∞:
+    the residual is then taken as 1e-6 of Σy², and the note says so.
 
     Args:
         evidence: Features and labels.
@@ -87,7 +89,8 @@ class LabelSpectrum:
         z: (K, k) squared components of each label column along the eigenvectors.
         squares: (K,) Σy².
         residuals: (K,) Σy² − Σz: the part outside the features.
-        interpolated: (K,) flags of columns whose residual is ``MIN_RESIDUAL``, since the features interpolate them.
+        interpolated: (K,) flags of columns whose residual is ``MIN_RESIDUAL``, since the features
+            interpolate them.
     """
 
     count: int
@@ -208,8 +211,8 @@ def spectrum_of_moments(evidence: Evidence) -> LabelSpectrum:
 def rotate_to_eigenvectors(matrix: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the eigenvalues of a symmetric matrix, and rows in the coordinates of its eigenvectors.
 
-    It is LAPACK's own dsyevd (tridiagonalise, solve, rotate back), except that the K rows are rotated rather than the D
-    eigenvectors where they are fewer: that saves a quarter of the time.
+    It is LAPACK's own dsyevd (tridiagonalise, solve, rotate back), except that the K rows are
+    rotated rather than the D eigenvectors where they are fewer: that saves a quarter of the time.
 
     Args:
         matrix: (D, D).

@@ -1,7 +1,7 @@
 """nce: how little the source's most likely class leaves open about the label.
 
-Source: Tran, Nguyen, Hassner, Transferability and Hardness of Supervised Classification Tasks (ICCV 2019, arXiv 1908.08142), with
-pseudo-labels for Z.
+Source: Tran, Nguyen, Hassner, Transferability and Hardness of Supervised Classification Tasks (ICCV
+2019, arXiv 1908.08142), with pseudo-labels for Z.
 """
 
 from __future__ import annotations
@@ -25,11 +25,13 @@ def labels_unexplained(shape: Shape) -> float:
 def nce(labels: np.ndarray, source_probabilities: np.ndarray) -> float:
     """Negative conditional entropy −H(Y|Z) of the label Y given the source's most likely class Z, in nats.
 
-    −H(Y|Z) = Σ_{y,z} p(y, z) log p(y, z)/p(z), where the joint distribution is the empirical one, nothing added to its cells.
+    −H(Y|Z) = Σ_{y,z} p(y, z) log p(y, z)/p(z), where the joint distribution is the empirical one,
+    nothing added to its cells.
 
     Args:
         labels: (N,) classes.
-        source_probabilities: (N, Cs) by the source's own classifier; of equal probabilities the first counts.
+        source_probabilities: (N, Cs) by the source's own classifier; of equal probabilities the
+            first counts.
 
     Returns:
         The score, between −log C and 0.

@@ -1,15 +1,18 @@
 """nleep: leep where clusters of the features stand for the source's classes, so that any source will do.
 
-The clusters are the components k of a Gaussian mixture with weights π_k, means μ_k and diagonal variances v_k, fitted by expectation
-maximisation to the first principal components x_i of the features:
+The clusters are the components k of a Gaussian mixture with weights π_k, means μ_k and diagonal
+variances v_k, fitted by expectation maximisation to the first principal components x_i of the
+features:
 
-    E:  r_ik ∝ π_k N(x_i; μ_k, v_k),  log of it = log π_k − ½ Σ_d (x²/v − 2xμ/v + μ²/v + log v) + a constant
-    M:  n_k = Σ_i r_ik,  π_k = n_k/Σn,  μ_k = Σ_i r_ik x_i / n_k,  v_k = Σ_i r_ik x_i² / n_k − μ_k² + floor
+    E:  r_ik ∝ π_k N(x_i; μ_k, v_k),  log of it = log π_k − ½ Σ_d (x²/v − 2xμ/v + μ²/v + log v) + a
+    constant
+    M:  n_k = Σ_i r_ik,  π_k = n_k/Σn,  μ_k = Σ_i r_ik x_i / n_k,  v_k = Σ_i r_ik x_i² / n_k − μ_k²
+    + floor
 
 so that a step of each is one matrix product with the rows beside their squares, [x, x²].
 
-Source: Li, Jia, Sang, Zhu, Green, Wang, Gong, Ranking Neural Checkpoints (CVPR 2021, arXiv 2011.11200), section 4; the start is that of
-Arthur and Vassilvitskii, k-means++ (2007).
+Source: Li, Jia, Sang, Zhu, Green, Wang, Gong, Ranking Neural Checkpoints (CVPR 2021, arXiv
+2011.11200), section 4; the start is that of Arthur and Vassilvitskii, k-means++ (2007).
 """
 
 from __future__ import annotations
@@ -57,7 +60,8 @@ def nleep(
 
     Args:
         evidence: Features and classes.
-        components: Components of the mixture for each class, but no more than one for every 5 images.
+        components: Components of the mixture for each class, but no more than one for every 5
+            images.
         dimensions: Principal components.
         covariance: ``diagonal`` or ``spherical``.
         images: Images to fit and to score on; a sample where there are more.

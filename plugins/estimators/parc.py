@@ -1,14 +1,16 @@
 """parc: whether images that are far apart in features are far apart in labels.
 
-With the distances d_X(i, j) of features and d_Y(i, j) of labels over all pairs i < j of images, the score is 100 · their Spearman
-correlation: the Pearson correlation of their ranks. d_X is 1 − Pearson correlation of the images' features, along their first
-principal components. d_Y is
+With the distances d_X(i, j) of features and d_Y(i, j) of labels over all pairs i < j of images, the
+score is 100 · their Spearman
+correlation: the Pearson correlation of their ranks. d_X is 1 − Pearson correlation of the images'
+features, along their first principal components. d_Y is
 
     classification: 1 − Pearson correlation of one-hot rows
     multilabel:     the Euclidean distance of flags, which on one-hot rows orders the pairs as the correlation does
     regression:     the Euclidean distance of targets, each scaled to unit deviation
 
-Source: Bolya, Mittapalli, Hoffman, Scalable Diverse Model Selection for Accessible Transfer Learning (NeurIPS 2021, arXiv 2111.06977).
+Source: Bolya, Mittapalli, Hoffman, Scalable Diverse Model Selection for Accessible Transfer
+Learning (NeurIPS 2021, arXiv 2111.06977).
 """
 
 from __future__ import annotations
@@ -37,7 +39,8 @@ def parc(
 
     Args:
         evidence: Features and labels.
-        components: Principal components of the features; the features themselves where these are no more, or for 0.
+        components: Principal components of the features; the features themselves where these are no
+            more, or for 0.
         images: Images of a probe set; all at once where there are no more.
         probes: Probe sets, whose mean is the score.
         seed: Seed of the probe sets.

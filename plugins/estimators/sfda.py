@@ -1,15 +1,16 @@
 """sfda: how surely classes are told apart after each image was pulled towards the other classes.
 
-1. A linear discriminant with the covariance within classes W shrunk by s = max(exp(−5 λ_max(W)), 1e-10) gives each image the posterior
-   of its class, softened by one more softmax over the classes: p.
+1. A linear discriminant with the covariance within classes W shrunk by s = max(exp(−5 λ_max(W)),
+   1e-10) gives each image the posterior of its class, softened by one more softmax over the
+   classes: p.
 2. The images are mixed (ConfMix): x̃ = p·x + (1 − p)·(mean of the other classes' means).
 3. A discriminant of the same s is fitted to x̃, and its posterior of the true class averaged.
 
-This is as in the authors' code, from which it differs by the exact λ_max and by not changing the features; the paper averages the
-logarithm.
+This is as in the authors' code, from which it differs by the exact λ_max and by not changing the
+features; the paper averages the logarithm.
 
-Source: Shao et al., Not All Models Are Equal: Predicting Model Transferability in a Self-Challenging Fisher Space (ECCV 2022, arXiv
-2207.03036).
+Source: Shao et al., Not All Models Are Equal: Predicting Model Transferability in a
+Self-Challenging Fisher Space (ECCV 2022, arXiv 2207.03036).
 """
 
 from __future__ import annotations

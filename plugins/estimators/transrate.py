@@ -1,11 +1,13 @@
 """transrate: how much fewer bits the features take once the class is known.
 
-The coding rate of n rows Z at distortion ε is R(Z) = ½ log det(I + ZᵀZ/(n ε)), and the score R(Z) − Σ_c (n_c/N) R(Z_c) of the rows Z_c
-of each class. Z are the features less the mean of all of them, scaled so that the mean squared length of the rows is 1; instead of
-the features, the distortion is scaled here. By Sylvester's identity det(I + ZᵀZ/a) = det(I + ZZᵀ/a), of which the smaller is taken. By
-concavity of log det the score is at least 0.
+The coding rate of n rows Z at distortion ε is R(Z) = ½ log det(I + ZᵀZ/(n ε)), and the score R(Z) −
+Σ_c (n_c/N) R(Z_c) of the rows Z_c of each class. Z are the features less the mean of all of them,
+scaled so that the mean squared length of the rows is 1; instead of the features, the distortion is
+scaled here. By Sylvester's identity det(I + ZᵀZ/a) = det(I + ZZᵀ/a), of which the smaller is taken.
+By concavity of log det the score is at least 0.
 
-Source: Huang, Huang, Rong, Yang, Wei, Frustratingly Easy Transferability Estimation (ICML 2022, arXiv 2106.09362), equations 3 to 5.
+Source: Huang, Huang, Rong, Yang, Wei, Frustratingly Easy Transferability Estimation (ICML 2022,
+arXiv 2106.09362), equations 3 to 5.
 """
 
 from __future__ import annotations

@@ -48,7 +48,8 @@ class ProblemBatch(PerProblem):
         classes: (B,) number of classes that have rows.
         energies: (B, k) squared singular values of the rows along the axes.
         rest: (B,) mean energy of a direction off the axes.
-        axes: (d + 1, k) principal axes, shared by all problems; None where the coordinates are the axes.
+        axes: (d + 1, k) principal axes, shared by all problems; None where the coordinates are the
+            axes.
     """
 
     data: Tensor
@@ -103,7 +104,8 @@ class ProblemBatch(PerProblem):
             penalty: (B,) λ.
 
         Returns:
-            f (B,), its gradient (B, C, d + 1), and the mean weight a of the rows in the Hessian (B,).
+            f (B,), its gradient (B, C, d + 1), and the mean weight a of the rows in the Hessian
+            (B,).
         """
         log_p = (theta @ self.data.mT).add_(self.absent).log_softmax(1)
         losses = -log_p.gather(1, self.targets)[:, 0]
@@ -123,7 +125,8 @@ class ProblemBatch(PerProblem):
     def precondition(self, gradient: Tensor, row_weight: Tensor, penalty: Tensor) -> Tensor:
         """Return H₀ · gradient, where H₀ = (a ZᵀZ + λ I)⁻¹.
 
-        Off the leading axes, ZᵀZ is taken for a multiple of the identity. The intercept has no penalty and Σ 1² = n rows.
+        Off the leading axes, ZᵀZ is taken for a multiple of the identity. The intercept has no
+        penalty and Σ 1² = n rows.
 
         Args:
             gradient: (B, C, d + 1).
@@ -147,8 +150,9 @@ def _curvature(
 ) -> tuple[Tensor | None, Tensor, Tensor]:
     """Return the axes, energies and rest of a batch.
 
-    Where the coordinates are principal axes, all energies are given. Elsewhere the leading axes of some rows of the first
-    problem serve all problems: they decide how fast the solution is found, not which it is.
+    Where the coordinates are principal axes, all energies are given. Elsewhere the leading axes of
+    some rows of the first problem serve all problems: they decide how fast the solution is found,
+    not which it is.
     """
     import torch
     from torch.nn.functional import pad

@@ -1,12 +1,14 @@
 """The memory of L-BFGS for many problems at once, with its two loops as triangular systems.
 
-With steps s_j = θ_{j+1} − θ_j and changes of the gradient y_j, j = 1 … m the oldest first, L-BFGS (Nocedal and Wright, Numerical
-Optimization, 2006, algorithm 7.4) computes H g from an initial inverse Hessian H₀ by
+With steps s_j = θ_{j+1} − θ_j and changes of the gradient y_j, j = 1 … m the oldest first, L-BFGS
+(Nocedal and Wright, Numerical Optimization, 2006, algorithm 7.4) computes H g from an initial
+inverse Hessian H₀ by
 
     q ← g;     for j = m … 1:  α_j = s_jᵀq / s_jᵀy_j,   q ← q − α_j y_j
     r ← H₀ q;  for j = 1 … m:  β_j = y_jᵀr / s_jᵀy_j,   r ← r + (α_j − β_j) s_j
 
-Written out, with S and Y the matrices of the steps and changes, R the upper triangle of SᵀY and D its diagonal, these are
+Written out, with S and Y the matrices of the steps and changes, R the upper triangle of SᵀY and D
+its diagonal, these are
 
     R α = Sᵀg,    r = H₀ (g − Y α),    Rᵀ c = D α − Yᵀr,    H g = r + S c
 

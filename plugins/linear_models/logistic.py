@@ -34,7 +34,8 @@ def logistic(
         problems: Problems whose targets are classes.
         strengths: C, the inverse of the penalty.
         iterations: Most passes over the rows for each strength of a problem.
-        tolerance: Distance from the minimum, relative to what the objective has come down from zero weights.
+        tolerance: Distance from the minimum, relative to what the objective has come down from zero
+            weights.
         device: Device to compute on.
 
     Returns:

@@ -23,8 +23,8 @@ def one_against_rest(
 ) -> list[list[LinearModel]]:
     """Solve a logistic regression for each label.
 
-    A label that k of m rows have, where k is 0 or m, has no boundary to learn. Its score is the log odds of a rule of
-    succession, log((k + ½)/(m − k + ½)).
+    A label that k of m rows have, where k is 0 or m, has no boundary to learn. Its score is the log
+    odds of a rule of succession, log((k + ½)/(m − k + ½)).
 
     Args:
         problems: Problems whose targets are flags, (n, C).

@@ -132,7 +132,8 @@ class StrengthPath:
     def _choose_directions(self, is_new: Tensor) -> None:
         """Choose directions for the problems at a new point, and go on to the next strength where one is done.
 
-        A new strength makes a point new again, so that several strengths can be done without a pass.
+        A new strength makes a point new again, so that several strengths can be done without a
+        pass.
         """
         import torch
 
@@ -169,7 +170,8 @@ class StrengthPath:
     def _go_to_next_strength(self, is_done: Tensor) -> None:
         """Record the solutions of problems that are done, and put these under their next strength.
 
-        Value, gradient and memory under the next penalty follow from what is at hand, without a pass.
+        Value, gradient and memory under the next penalty follow from what is at hand, without a
+        pass.
         """
         import torch
 

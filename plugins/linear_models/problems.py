@@ -23,7 +23,8 @@ class LinearProblem:
     Attributes:
         features: (N, D) float32, shared by many problems.
         rows: (n,) indices into ``features``.
-        targets: (n,) classes, or for least squares also (n, ``classes``) numbers, each column by itself.
+        targets: (n,) classes, or for least squares also (n, ``classes``) numbers, each column by
+            itself.
         classes: Number of classes, or of columns.
     """
 
@@ -100,9 +101,11 @@ class StandardisedRows:
         targets: (n,) classes, or (n, C) numbers.
         classes: C.
         mean: (D,) mean of the rows.
-        scale: (D,) deviation of the rows; infinite for constant features, so that their weights are 0.
+        scale: (D,) deviation of the rows; infinite for constant features, so that their weights are
+            0.
         basis: (D, d) orthonormal, or None where the coordinates are the features.
-        energies: (d,) squared singular values of the rows along ``basis``, the largest first; None without it.
+        energies: (d,) squared singular values of the rows along ``basis``, the largest first; None
+            without it.
     """
 
     data: Tensor
@@ -192,8 +195,8 @@ class StandardisedRows:
 def principal_axes(data: Tensor) -> tuple[Tensor, Tensor]:
     """Return an orthonormal basis of the span of a few rows, from the eigenvectors U of their Gram matrix ZZᵀ = U diag(e) Uᵀ.
 
-    The axes are ZᵀU diag(e)^(−½). Those with less energy than the rounding of the Gram matrix are left out; no penalty that
-    is large beside rounding can tell them.
+    The axes are ZᵀU diag(e)^(−½). Those with less energy than the rounding of the Gram matrix are
+    left out; no penalty that is large beside rounding can tell them.
 
     Args:
         data: (n, D) rows, n < D.

@@ -12,8 +12,8 @@ _TIER = 1e12
 def domain_size(question: Question) -> dict[str, float]:
     """The largest source of the target's own domain; where there is none, the largest of the broadest domain.
 
-    The broadest domain is the one that contains most others, of those the sources have; the larger of its sources come next, then all
-    other sources by size.
+    The broadest domain is the one that contains most others, of those the sources have; the larger
+    of its sources come next, then all other sources by size.
     """
     if all(source.domain is None for source in question.sources):
         raise NotApplicable("no source names its domain", subject="domain_size")

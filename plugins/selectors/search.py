@@ -1,15 +1,16 @@
 """Successive halving (Jamieson and Talwalkar 2016) that starts from prior and estimators and fine-tunes only where it can tell more.
 
-A belief is a relative quality for each source. It starts as what a model learned from records of other targets
-(``headwater.plugins.prior_model``), and is corrected by what fine-tuning shows, weighed by the variances that the records
-tell (``headwater.plugins.calibration``). With b₀ the first belief and m a measured relative quality, both centred,
+A belief is a relative quality for each source. It starts as what a model learned from records of
+other targets (``headwater.plugins.prior_model``), and is corrected by what fine-tuning shows,
+weighed by the variances that the records tell (``headwater.plugins.calibration``). With b₀ the
+first belief and m a measured relative quality, both centred,
 
     belief = (1 − t) b₀ + t m,    t = spread / (spread + noise of m)
 
-A validation metric on 30 images is off by a tenth and more, so that ordering by it alone would undo a good prior: on nine
-real targets even fine-tuning *every* source and choosing by validation was worse than the prior. A rung is therefore run only
-where the expected improvement of the choice, E max − max E (the knowledge gradient of Frazier, Powell and Dayanik 2008),
-is worth its cost.
+A validation metric on 30 images is off by a tenth and more, so that ordering by it alone would undo
+a good prior: on nine real targets even fine-tuning *every* source and choosing by validation was
+worse than the prior. A rung is therefore run only where the expected improvement of the choice, E
+max − max E (the knowledge gradient of Frazier, Powell and Dayanik 2008), is worth its cost.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -121,8 +122,8 @@ def _first_belief(
 ) -> tuple[dict[str, float], Calibration]:
     """Return what is believed before any fine-tuning, and its calibration.
 
-    Estimators cost time. Where there are records to judge them by, they are used only if the records show that the model
-    predicts better with them than without.
+    Estimators cost time. Where there are records to judge them by, they are used only if the
+    records show that the model predicts better with them than without.
     """
     model = PriorModel.learn(question.records, size=question.size)
     if model is None:
@@ -232,8 +233,9 @@ def _updated(
 ) -> dict[str, float]:
     """Return the new belief in the measured sources: (1 − trust) · first belief + trust · measured value, both centred.
 
-    An earlier rung of the same training and validation images tells nothing beside this one, so the first belief is taken, not
-    the last. The mean of the last belief stays: values of different rungs do not compare.
+    An earlier rung of the same training and validation images tells nothing beside this one, so the
+    first belief is taken, not the last. The mean of the last belief stays: values of different
+    rungs do not compare.
     """
     level = fmean(belief[name] for name in measured)
     start_mean = fmean(start[name] for name in measured)
@@ -254,8 +256,8 @@ class TrainingCosts:
     Attributes:
         question: The question, with its budget and what is spent of it.
         factor: Correction by what the trainings so far took.
-        seconds: Seconds of a whole training of each source, from the records of the size nearest to the question's, in
-            proportion to the images.
+        seconds: Seconds of a whole training of each source, from the records of the size nearest to
+            the question's, in proportion to the images.
     """
 
     question: Question

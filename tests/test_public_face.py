@@ -65,7 +65,6 @@ def test_what_plugins_use_of_the_registry_is_public() -> None:
     assert hidden == set()
 
 
-@pytest.mark.xfail(strict=False, reason="the plugins are being rewritten")
 def test_bundled_plugins_import_headwater_only() -> None:
     inner = {
         f"{file.name}: {module}"

@@ -47,12 +47,7 @@ def _listed_jobs(store: Store, states: list[str]) -> Table:
     """Return the jobs in these states, with their reasons and logs."""
     from headwater.leaderboard.show.tables import Table
 
-    listed = ", ".join(f"'{state}'" for state in states)
-    jobs = store.sql(
-        "SELECT state, kind, source, task, adaptation, size, seed, error, reason, log, job "
-        f"FROM jobs WHERE state IN ({listed}) ORDER BY ALL",
-        rows=None,
-    )
+    jobs = store.result("status_jobs", states=states)
     notes = []
     if not jobs.rows:
         notes = ["none"]
@@ -68,15 +63,8 @@ def _counted_jobs(store: Store) -> Table:
     """Return how many jobs of each kind are in each state, and what they cost."""
     from headwater.leaderboard.show.tables import Table
 
-    jobs = store.sql(
-        "SELECT j.state, "
-        "CASE WHEN r.kind = 'import' THEN j.kind || ' (imported)' ELSE j.kind END AS kind, "
-        "count(*) AS jobs, sum(j.seconds) AS seconds "
-        "FROM jobs j LEFT JOIN runs r ON r.run = j.run GROUP BY ALL ORDER BY ALL",
-        rows=None,
-    )
-    runs = store.sql("SELECT count(*), date_trunc('second', max(started)) FROM runs", rows=None)
-    count, last = runs.rows[0]
+    jobs = store.result("status_counts")
+    count, last = store.result("status_runs").rows[0]
     note = f"{count} run{'s' * (count != 1)}, the last began {last} UTC"
     return Table(f"jobs in {store.path}", jobs.columns, jobs.rows, [note])
 
@@ -93,5 +81,5 @@ def _shared_work(store: Store) -> Table:
         Column("seconds", show=",.1f", rank=3),
         Column("used_by", "read by jobs", ",d"),
     ]
-    work = store.sql("SELECT work, made, again, tasks, seconds, used_by FROM work", rows=None)
+    work = store.result("work")
     return Table("", columns, [(_SHARED_WORK[row[0]], *row[1:]) for row in work.rows])

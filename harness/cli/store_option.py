@@ -72,7 +72,7 @@ def _is_store(path: Path) -> bool:
     from headwater.registry.errors import HeadwaterError, StoreBusy
 
     try:
-        Store(path).sql("SELECT count(*) FROM jobs", seconds=5)
+        Store(path).result("status_runs")
     except StoreBusy:  # a run that is writing
         return True
     except HeadwaterError:

@@ -245,12 +245,10 @@ class _TrainedCell:
         self.task = planned.tasks[job.record.task]
         self.task_type: TaskType = planned.registry.task_type(self.task.type)
         self.checkpoint = Files(store.files).checkpoint(job.id)
-        query = (
-            "SELECT TRY_CAST(choice ->> 'epoch' AS INTEGER), seconds, train_images "
-            f"FROM jobs WHERE job = '{job.id}'"
-        )
-        self.epoch, self.seconds, images = store.sql(query).rows[0]
-        self.train_images: int = images or 0
+        stored = store.job(job.id)
+        self.epoch = stored.epoch
+        self.seconds = stored.row["seconds"]
+        self.train_images: int = stored.row["train_images"] or 0
 
     def facts(self, command: str) -> AdaptedFacts:
         """Return what the file's header is to say."""
@@ -275,7 +273,7 @@ class _TrainedCell:
             mean=self.source.mean,
             std=self.source.std,
             metric=record.metric,
-            metrics=self._metrics(),
+            metrics=self.store.metrics([self.job.id]).get(self.job.id, {}),
             size=record.size,
             seed=record.seed or 0,
             train_images=self.train_images,
@@ -288,14 +286,6 @@ class _TrainedCell:
             domain=self.task.domain,
             dense=self.task_type.dense,
         )
-
-    def _metrics(self) -> dict[str, dict[str, float]]:
-        """Return split -> metric -> value."""
-        query = f"SELECT split, metric, value FROM metrics WHERE job = '{self.job.id}'"
-        metrics: dict[str, dict[str, float]] = {}
-        for split, metric, value in self.store.sql(query, rows=None).rows:
-            metrics.setdefault(split, {})[metric] = value
-        return metrics
 
     def _as_trained(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the options and the recipe of the kept network: the chosen ones, if tuned."""

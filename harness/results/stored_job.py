@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headwater.leaderboard.show.short_names import shortened, shortened_tasks
-from headwater.leaderboard.store.store import Store
+from headwater.leaderboard.store.store import JobRow, Store
 from headwater.registry import Kind, TaskType, directed
-from headwater.registry.errors import BadSpec, DataError, HeadwaterError, NotApplicable, UnknownName
+from headwater.registry.errors import BadSpec, DataError, HeadwaterError, NotApplicable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -102,40 +101,27 @@ def stored_job(store: Store, start: str) -> StoredJob:
         UnknownName: No job, or more than one, begins so.
         HeadwaterError: The store cannot be read.
     """
-    matches = store.sql(f"SELECT * FROM jobs WHERE starts_with(job, '{start}')", rows=2)
-    if len(matches.rows) != 1:
-        problem = "more than one job starts" if matches.rows else "no job starts"
-        raise UnknownName(
-            f"{problem} with {start} in {store.path}",
-            subject=start,
-            hint=f"headwater query 'SELECT job, source, task FROM jobs' --store {store.path}",
-        )
-    facts = dict(zip(matches.columns, matches.rows[0], strict=True))
-    specs = store.sql(f"SELECT spec FROM runs WHERE run = '{facts['run']}'").rows
-    types = store.sql(
-        f"SELECT type FROM tasks WHERE name = (SELECT task FROM jobs WHERE job = '{facts['job']}')"
-    ).rows
-    artifacts = store.sql(
-        f"SELECT path FROM artifacts WHERE job = '{facts['job']}' AND role = 'predictions'"
-    ).rows
+    job = store.job(start)
+    predictions = job.artifacts.get("predictions")
     return StoredJob(
-        facts=facts,
-        metrics=_metrics(store, facts["job"], facts["metric"]),
-        spec=json.loads(specs[0][0]) if specs else {},
-        task_type=types[0][0] if types else "",
-        predictions=store.files / artifacts[0][0] if artifacts else None,
+        facts=job.row,
+        metrics=_metrics(job, store),
+        spec=job.spec,
+        task_type=job.task_type,
+        predictions=store.files / predictions if predictions else None,
         store=store.path,
     )
 
 
-def _metrics(store: Store, job: str, first: str) -> tuple[MetricValues, ...]:
-    rows = store.sql(
-        "SELECT metric, any_value(value) FILTER (split = 'validation'), "
-        "any_value(value) FILTER (split = 'test') "
-        f"FROM metrics WHERE job = '{job}' "
-        f"GROUP BY metric ORDER BY metric <> '{first}', metric"
-    ).rows
-    return tuple(MetricValues(*row) for row in rows)
+def _metrics(job: JobRow, store: Store) -> tuple[MetricValues, ...]:
+    """Return the values of each metric that a job recorded, its own metric first."""
+    identity = job.row["job"]
+    by_split = store.metrics([identity]).get(identity, {})
+    validation = by_split.get("validation", {})
+    test = by_split.get("test", {})
+    names = {metric for values in by_split.values() for metric in values}
+    ordered = sorted(names, key=lambda name: (name != job.row["metric"], name))
+    return tuple(MetricValues(name, validation.get(name), test.get(name)) for name in ordered)
 
 
 def registry_of(job: StoredJob, plugins: Sequence[PluginLike] = ()) -> Registry:

@@ -6,12 +6,11 @@ import importlib.metadata
 import os
 import platform
 import subprocess
-import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 
 from headwater.harness.planning.spec import Spec
-from headwater.leaderboard.store.records import RunRecord
+from headwater.leaderboard.store.records import RunRecord, new_run_id
 
 _PACKAGES = (
     "torch",
@@ -31,7 +30,7 @@ def new_run(spec: Spec, kind: str = "run") -> RunRecord:
     now = datetime.now(UTC).replace(tzinfo=None)
     commit, dirty = _git()
     return RunRecord(
-        run=f"{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}",
+        run=new_run_id(now),
         name=spec.name,
         spec=spec.model_dump(mode="json"),
         started=now,

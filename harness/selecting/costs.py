@@ -33,9 +33,7 @@ class Costs:
     def speed(self, source: str) -> float | None:
         jobs: list[Job] = [job for (name, *_), job in self.live.cells.items() if name == source]
         jobs += [self.live.extractions[source]] if source in self.live.extractions else []
-        listed = ", ".join(f"'{job.id}'" for job in jobs)
-        if not listed:
+        if not jobs:
             return None
-        query = f"SELECT max(images / seconds) FROM jobs WHERE job IN ({listed}) AND images > 0 AND seconds > 0"
-        found = self.live.store.sql(query).rows[0][0]
-        return None if found is None else float(found)
+        fastest = self.live.store.result("speed", jobs=[job.id for job in jobs]).rows[0][0]
+        return None if fastest is None else float(fastest)

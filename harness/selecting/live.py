@@ -281,13 +281,9 @@ class Live:
 
     def _measured(self, jobs: Iterable[Job], split: str) -> dict[str, dict[str, float]]:
         """Job -> metric -> value."""
-        listed = ", ".join(f"'{job.id}'" for job in jobs)
-        values: dict[str, dict[str, float]] = {}
-        if listed:
-            query = f"SELECT job, metric, value FROM metrics WHERE split = '{split}' AND job IN ({listed})"
-            for job, metric, value in self.store.sql(query, rows=None).rows:
-                values.setdefault(job, {})[metric] = value
-        return values
+        identities = [job.id for job in jobs]
+        measured = self.store.metrics(identities) if identities else {}
+        return {job: splits[split] for job, splits in measured.items() if split in splits}
 
     def _parts(self, jobs: Sequence[Job]) -> dict[str, dict[str, float]]:
         found = self._measured(jobs, "train")

@@ -11,7 +11,6 @@ import numpy as np
 
 from headwater.leaderboard.gains.standings import Filter
 from headwater.leaderboard.statistics.bootstrap import Comparison
-from headwater.leaderboard.store.migration import statements
 from headwater.leaderboard.store.store import Store
 from headwater.registry.errors import QueryError
 from headwater.registry.names import glob_matches, split_list
@@ -132,8 +131,7 @@ def anatomies(
     Raises:
         QueryError: Nothing is there, or nothing matches.
     """
-    with store.reading() as connection:
-        everything = connection.execute(statements("sql/analysed")).df()
+    everything = store.frame("anatomy")
     rows = (wanted or Filter()).keep(everything)
     if source:
         names = [

@@ -57,10 +57,8 @@ def examine(
 
 def gather(store: Store, views: set[str], wanted: Filter) -> FindingRows:
     """The rows of views that a filter keeps, always in the same order; raises QueryError where it leaves none of those there are."""
-    with store.reading() as connection:
-        frames = {
-            view: connection.execute(f"FROM {view} ORDER BY ALL").df() for view in sorted(views)
-        }
+    names = sorted(views)
+    frames = dict(zip(names, store.frames(*names), strict=True))
     kept = {view: _kept(rows, wanted) for view, rows in frames.items()}
     if all(rows.empty for rows in kept.values()) and not all(
         rows.empty for rows in frames.values()

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from headwater.leaderboard.statistics.bootstrap import Comparison
-from headwater.leaderboard.store.migration import statements
 from headwater.leaderboard.store.store import Store
 from headwater.registry.errors import QueryError
 from headwater.registry.names import did_you_mean, glob_matches, split_list
@@ -181,11 +180,7 @@ def measured(
 
 def read(store: Store, reference: Reference) -> tuple[pd.DataFrame, pd.DataFrame]:
     """All gains over a reference, and the cells that have none."""
-    with store.reading() as connection:
-        gains, absent = (
-            connection.execute(statements(f"sql/{name}"), [reference]).df()
-            for name in ("gains", "absent")
-        )
+    gains, absent = store.frames("placed_gains", "cells_without_gain", reference=reference)
     return gains, absent
 
 
@@ -196,7 +191,7 @@ def _nothing(
         why = absent["why"].value_counts()
         counts = f"{why.get('failed', 0)} cells failed, {why.get('unpaired', 0)} lack a reference"
         hint = "See headwater status; a benchmark measures its references unless its spec says references = []."
-        if imported := store.sql("SELECT count(*) FROM cells WHERE origin = 'imported'").rows[0][0]:
+        if imported := store.result("imported_cells").rows[0][0]:
             counts += f", {imported} are of published tables and have none"
             hint = (
                 "Published tables are for judging selectors: headwater leaderboard --selectors. "

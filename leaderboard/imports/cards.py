@@ -14,7 +14,6 @@ from headwater.registry.errors import BadSpec
 from headwater.registry.names import did_you_mean
 
 if TYPE_CHECKING:
-    import duckdb
     import pandas as pd
 
 _SOURCE = "name architecture pretrained_on domain task_type images licence parameters accuracy input_size random facts"
@@ -60,17 +59,6 @@ def source_table(rows: Collection[Mapping[str, Any]]) -> pa.Table:
 
 def task_table(rows: Collection[Mapping[str, Any]]) -> pa.Table:
     return table_of(_TASK, rows)
-
-
-def others(
-    connection: duckdb.DuckDBPyConnection, table: str, names: Collection[str], mapping: TableMapping
-) -> set[str]:
-    """Of these names, those whose card came from a run, or from another import: they stay."""
-    found = connection.execute(
-        f"SELECT name FROM {table} WHERE name IN (SELECT unnest(?::VARCHAR[])) AND coalesce(facts ->> 'imported', '') <> ?",
-        [list(names), mapping.name],
-    )
-    return {name for (name,) in found.fetchall()}
 
 
 def check_domains(mapping: TableMapping, known: Collection[str]) -> None:

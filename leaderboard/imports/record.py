@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import uuid
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import duckdb
 import pyarrow as pa
 
 from headwater.leaderboard.imports import cards
@@ -20,9 +18,12 @@ from headwater.leaderboard.imports.flags import notes, stem
 from headwater.leaderboard.imports.mapping import TableMapping
 from headwater.leaderboard.imports.table import PublishedTable
 from headwater.leaderboard.imports.values import COORDINATES, values_of
-from headwater.leaderboard.store.migration import statements
-from headwater.leaderboard.store.records import RunRecord, State
-from headwater.leaderboard.store.rows import domain_tables, run_row
+from headwater.leaderboard.store.importing import (
+    ImportCards,
+    ImportTransaction,
+    job_identities,
+)
+from headwater.leaderboard.store.records import RunRecord, new_run_id
 from headwater.leaderboard.store.store import Store
 from headwater.registry import Estimator
 from headwater.registry.errors import DataError, StoreMissing
@@ -67,11 +68,11 @@ class IncomingTable:
                 f"{path} has no value to import", subject=str(path), hint=hint or "It has no rows."
             )
         values = found.values.assign(note=notes(found.values, mapping, estimators))
+        identities = job_identities(values[COORDINATES], protocol_of(mapping))
+        values = values.assign(job=identities)
         scored = values.loc[values["kind"] == "estimate", "adaptation"].unique()
         unknown = tuple(sorted(name for name in scored if stem(name) not in estimators))
-        return cls(
-            table, mapping, _identified(values, mapping), found.problems, domain_parents, unknown
-        )
+        return cls(table, mapping, values, found.problems, domain_parents, unknown)
 
     @property
     def flagged(self) -> pd.DataFrame:
@@ -110,117 +111,79 @@ class ImportResult:
 
 
 def import_table(store: Store, incoming: IncomingTable, *, dry_run: bool = False) -> ImportResult:
-    """Take a table in, or with ``dry_run`` say what it would change; raises StoreError.
+    """Take a published table in; with ``dry_run`` only say what would change.
 
-    Values that are there already stay; changed ones are replaced; those that the table no longer has are kept.
+    Values that are in the store already stay, changed ones are replaced, and those that the table
+    no longer has are kept.
+
+    Raises:
+        StoreError: The store cannot be read or written.
     """
-    if dry_run:
-        try:
-            with store.reading() as connection:
-                return _stand(connection, incoming)[0]
-        except StoreMissing:
-            return _all_new(incoming)
-    with store.writing() as connection:
-        found, todo = _stand(connection, incoming)
-        if todo is None:
-            return found
-        version = importlib.metadata.version("headwater")
-        run = RunRecord(
-            _new_name(),
-            incoming.mapping.name,
-            incoming.spec(),
-            datetime.now(UTC),
-            version,
-            kind="import",
-        )
-        _write(connection, incoming, todo, run, found.cards_kept)
-        return ImportResult(incoming, found.standing, run.run, found.cards_kept)
-
-
-def _stand(
-    connection: duckdb.DuckDBPyConnection, incoming: IncomingTable
-) -> tuple[ImportResult, pd.DataFrame | None]:
-    """Hold a table against the store: what it comes to, and the values to write; None where even the mapping is the same."""
-    connection.register("arriving", _arrow(incoming))
+    name = incoming.mapping.name
     try:
-        standing = connection.execute(statements("sql/import_standing")).df()["standing"].to_numpy()
-    finally:
-        connection.unregister("arriving")
-    names = {
-        "source_models": incoming.values["source"].unique(),
-        "tasks": incoming.values["task"].unique(),
-    }
-    kept = {
-        table: tuple(sorted(cards.others(connection, table, list(found), incoming.mapping)))
-        for table, found in names.items()
-    }
-    own, rest = standing[: len(incoming.values)], standing[len(incoming.values) :]
+        with store.importing(name, _arrow(incoming), dry_run=dry_run) as transaction:
+            result, changed = _compare(transaction, incoming)
+            if dry_run or changed is None:
+                return result
+            now = datetime.now(UTC)
+            run = RunRecord(
+                run=new_run_id(now),
+                name=name,
+                spec=incoming.spec(),
+                started=now,
+                version=importlib.metadata.version("headwater"),
+                kind="import",
+            )
+            values = _arrow(incoming, changed, run.run)
+            transaction.write(run, values, _cards(incoming, result.cards_kept))
+            return replace(result, run=run.run)
+    except StoreMissing:
+        if not dry_run:
+            raise
+        return _all_new(incoming)
+
+
+def _compare(
+    transaction: ImportTransaction, incoming: IncomingTable
+) -> tuple[ImportResult, pd.DataFrame | None]:
+    """Return how the table and the store differ, and the values to write.
+
+    The values are None where there is nothing to write and the mapping is that of the last import.
+    """
+    standing, lacking = transaction.comparison
     kinds = incoming.values["kind"].to_numpy()
-    counted = {
-        "adapt": Counter(own[kinds == "adapt"]),
-        "estimate": Counter(own[kinds == "estimate"]),
-        "kept": Counter(rest),
+    counts = {
+        "adapt": Counter(standing[kinds == "adapt"]),
+        "estimate": Counter(standing[kinds == "estimate"]),
+        "kept": Counter({"kept": lacking} if lacking else {}),
     }
-    found = ImportResult(incoming, counted, cards_kept=kept)
-    todo = incoming.values[own != "same"]
-    last = connection.execute(
-        "SELECT spec FROM runs WHERE kind = 'import' AND name = ? ORDER BY started DESC LIMIT 1",
-        [incoming.mapping.name],
-    ).fetchall()
-    unchanged = (
-        todo.empty and last and json.loads(last[0][0]) == json.loads(json.dumps(incoming.spec()))
-    )
-    return found, None if unchanged else todo
+    result = ImportResult(incoming, counts, cards_kept=transaction.foreign_cards)
+    changed = incoming.values[standing != "same"]
+    spec = json.loads(json.dumps(incoming.spec()))
+    return result, None if changed.empty and transaction.last_spec == spec else changed
 
 
 def _all_new(incoming: IncomingTable) -> ImportResult:
+    """Return what an import into an empty store comes to."""
     kinds = incoming.values["kind"].value_counts()
-    return ImportResult(
-        incoming, {kind: Counter(new=int(kinds.get(kind, 0))) for kind in ("adapt", "estimate")}
-    )
+    counts = {kind: Counter(new=int(kinds.get(kind, 0))) for kind in ("adapt", "estimate")}
+    return ImportResult(incoming, counts)
 
 
-def _write(
-    connection: duckdb.DuckDBPyConnection,
-    incoming: IncomingTable,
-    todo: pd.DataFrame,
-    run: RunRecord,
-    kept: Mapping[str, tuple[str, ...]],
-) -> None:
+def _cards(incoming: IncomingTable, foreign: Mapping[str, tuple[str, ...]]) -> ImportCards:
+    """Return the cards of the table's sources and tasks, without those that are somebody else's."""
     sources = cards.source_rows(incoming.values, incoming.mapping)
     tasks = cards.task_rows(incoming.values, incoming.mapping)
-    tables = {
-        "arriving": _arrow(incoming, todo, run.run),
-        "import_sources": cards.source_table(
-            [row for name, row in sources.items() if name not in kept["source_models"]]
-        ),
-        "import_tasks": cards.task_table(
-            [row for name, row in tasks.items() if name not in kept["tasks"]]
-        ),
-        **domain_tables(incoming.domain_parents),
-    }
-    row = run_row(run) | {"state": State.DONE.value, "ended": _now()}
-    connection.execute(
-        f"INSERT INTO runs ({', '.join(row)}) VALUES ({', '.join(f'${name}' for name in row)})", row
+    own_sources = [row for name, row in sources.items() if name not in foreign["source_models"]]
+    own_tasks = [row for name, row in tasks.items() if name not in foreign["tasks"]]
+    return ImportCards(
+        cards.source_table(own_sources), cards.task_table(own_tasks), incoming.domain_parents
     )
-    for name, table in tables.items():
-        connection.register(name, table)
-    connection.execute(statements("sql/import"))
-    for name in tables:
-        connection.unregister(name)
 
 
 def protocol_of(mapping: TableMapping) -> str:
     """What the cells of one import share: no measured cell has it, and no other import."""
     return digest("import", mapping.name)
-
-
-def _identified(values: pd.DataFrame, mapping: TableMapping) -> pd.DataFrame:
-    """Values under the identity of their jobs."""
-    with duckdb.connect() as connection:
-        connection.register("coordinates", pa.Table.from_pandas(values[COORDINATES]))
-        jobs = connection.execute(statements("sql/import_identity"), [protocol_of(mapping)]).df()
-    return values.assign(job=jobs["job"].to_numpy())
 
 
 def _arrow(incoming: IncomingTable, values: pd.DataFrame | None = None, run: str = "") -> pa.Table:
@@ -247,11 +210,3 @@ def _arrow(incoming: IncomingTable, values: pd.DataFrame | None = None, run: str
     )
     rows["place"] = range(len(rows))
     return pa.Table.from_pandas(rows, preserve_index=False)
-
-
-def _new_name() -> str:
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)

@@ -23,7 +23,7 @@ def selectors_to_judge(
     Raises:
         UnknownName: A pattern names no selector.
     """
-    recorded = store.sql("SELECT DISTINCT estimator FROM estimates ORDER BY ALL").rows
+    recorded = store.result("scored_estimators").rows
     chosen: dict[str, AskedSelector] = {}
     for text in split_list(patterns):
         for name in _names(registry, text):

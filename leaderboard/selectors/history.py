@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headwater.leaderboard.store.migration import statements
 from headwater.leaderboard.store.store import Store
 from headwater.registry import Chain, Record, SourceModel, Task
 from headwater.registry.cards.chain import parse_chain
@@ -60,25 +59,22 @@ class History:
 
     @classmethod
     def read(cls, store: Store, adaptation: str) -> History:
-        with store.reading() as connection:
-            cells = connection.execute(
-                statements("sql/judged_cells"), {"adaptation": adaptation}
-            ).df()
-            estimates, curves, cards = (
-                connection.execute(statements(f"sql/judged_{name}")).df()
-                for name in ("estimates", "curves", "cards")
-            )
-            tasks = connection.execute("FROM tasks").df()
-            related = connection.execute(
-                "SELECT task, source, domain_relation FROM relations"
-            ).fetchall()
-            domains = connection.execute("SELECT domain, contained_in FROM domains").fetchall()
+        cells, estimates, curves, cards, tasks, related, domains = store.frames(
+            "judged_cells",
+            "judged_estimates",
+            "judged_curves",
+            "judged_cards",
+            "judged_tasks",
+            "judged_relations",
+            "judged_domains",
+            adaptation=adaptation,
+        )
         relations: dict[str, dict[str, str | None]] = {}
-        for task, source, relation in related:
-            relations.setdefault(task, {})[source] = relation
+        for row in rows_of(related):
+            relations.setdefault(row["task"], {})[row["source"]] = row["domain_relation"]
         parents: dict[str, set[str]] = {}
-        for domain, parent in domains:
-            parents.setdefault(domain, set()).add(parent)
+        for row in rows_of(domains):
+            parents.setdefault(row["domain"], set()).add(row["contained_in"])
         return cls(
             cells,
             estimates,

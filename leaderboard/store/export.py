@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from headwater.leaderboard.store.file import StoreFile
 from headwater.leaderboard.store.store import Store
 from headwater.registry.cache import write_atomically
 from headwater.registry.errors import QueryError, StoreUnwritable
@@ -22,7 +23,7 @@ def export(
 
     Raises QueryError for a table that does not exist and StoreUnwritable where a file is in the way or cannot be written.
     """
-    with store.reading() as connection:
+    with StoreFile(store.path).reading() as connection:
         there = [
             name
             for (name,) in connection.execute(

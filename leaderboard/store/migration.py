@@ -8,40 +8,9 @@ from pathlib import Path
 import duckdb
 
 from headwater.leaderboard.store.connection import missing, not_a_store, transaction
+from headwater.leaderboard.store.statements import HOME, VIEWS, statements
 from headwater.registry.errors import NewerStore
 from headwater.registry.identity import digest
-
-_HOME = Path(__file__).parent
-_VIEWS = (
-    *("cells", "relations", "gains", "scenarios", "leaderboard"),  # in order of need
-    *("failures", "unpaired", "estimates", "predictions", "work"),
-    *(
-        "step_gains",
-        "f01_scratch",
-        "f02_base",
-        "f03_domain",
-        "f03_size",
-        "f04_including",
-        "f05_multi",
-        "f06_types",
-        "f07_direction",
-    ),
-    *(
-        "f08_small",
-        "f09_convergence",
-        "analysed",
-        "f10_distant",
-        "f10_shuffle",
-        "f11_mistakes",
-        "f12_modules",
-    ),
-)
-
-
-@cache
-def statements(name: str) -> str:
-    """The text of ``NAME.sql``, relative to this package."""
-    return (_HOME / f"{name}.sql").read_text(encoding="utf-8")
 
 
 @cache
@@ -49,13 +18,13 @@ def schema() -> dict[int, str]:
     """The schema files by the version each leads to."""
     return {
         int(file.stem): file.read_text(encoding="utf-8")
-        for file in sorted((_HOME / "schema").glob("*.sql"))
+        for file in sorted((HOME / "schema").glob("*.sql"))
     }
 
 
 @cache
 def views_fingerprint() -> str:
-    return digest([statements(f"views/{view}") for view in _VIEWS])
+    return digest([statements(f"views/{view}") for view in VIEWS])
 
 
 def is_current(connection: duckdb.DuckDBPyConnection, path: Path) -> bool:
@@ -75,7 +44,7 @@ def bring_up_to_date(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     with transaction(connection):
         for number in range(version + 1, newest + 1):
             connection.execute(schema()[number])
-        for view in _VIEWS:
+        for view in VIEWS:
             connection.execute(statements(f"views/{view}"))
         connection.execute("DELETE FROM schema_version")
         connection.execute(

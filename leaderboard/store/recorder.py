@@ -61,8 +61,8 @@ class Recorder:
 
     def _commit(self, patience: float) -> None:
         try:
-            with self.store.writing(patience):
-                self.waiting, self.problem = 0, None
+            self.store.commit_pending(patience)
+            self.waiting, self.problem = 0, None
         except (StoreBusy, StoreUnwritable) as error:
             self.problem = error
         self._next = time.monotonic() + _INTERVAL

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -181,3 +182,8 @@ class RunRecord:
     machine: Mapping[str, Any] = field(default_factory=dict)
     gpu: str | None = None
     kind: str = "run"
+
+
+def new_run_id(moment: datetime) -> str:
+    """Return a run's identity: the moment it began (UTC), so that runs sort, and eight random digits."""
+    return f"{moment:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"

@@ -37,11 +37,13 @@ def table_of(columns: str, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
     )
 
 
-def run_row(run: RunRecord) -> dict[str, Any]:
-    """The columns of ``runs``, as DuckDB takes them."""
-    row = {field.name: getattr(run, field.name) for field in fields(run)}
-    written = {key: _json(value) for key, value in row.items() if isinstance(value, Mapping)}
-    return row | written | {"started": _utc(run.started), "state": State.RUNNING.value}
+def run_table(run: RunRecord, state: State, ended: datetime | None = None) -> pa.Table:
+    """Return the one row of ``runs`` that ``sql/begin_run.sql`` reads."""
+    columns = [field.name for field in fields(run)]
+    row = {name: getattr(run, name) for name in columns}
+    row |= {name: _json(value) for name, value in row.items() if isinstance(value, Mapping)}
+    row |= {"started": _utc(run.started), "state": state.value, "ended": ended}
+    return table_of(" ".join([*columns, "state", "ended"]), [row])
 
 
 def job_table(run: str, jobs: Iterable[JobRecord]) -> pa.Table:

@@ -76,6 +76,7 @@ def ask(
 
 
 def _check(connection: duckdb.DuckDBPyConnection, query: str) -> None:
+    """Raise QueryError unless the query is one statement that only reads."""
     statements = connection.extract_statements(query)
     if len(statements) != 1:
         raise QueryError(
@@ -83,13 +84,28 @@ def _check(connection: duckdb.DuckDBPyConnection, query: str) -> None:
             subject=query,
             hint="Write one SELECT, without a second after ';'.",
         )
-    if statements[0].type not in _READS:
-        what = statements[0].type.name
+    kind = statements[0].type
+    # DuckDB expands a PIVOT without IN into several statements: it first looks up the values that
+    # become columns. Whatever contains such a PIVOT is MULTI, an INSERT or COPY too.
+    if kind == duckdb.StatementType.MULTI and _is_subquery(connection, query):
+        return
+    if kind not in _READS:
+        what = kind.name if kind != duckdb.StatementType.MULTI else "a statement over a PIVOT"
         raise QueryError(
             f"a query may only read; this is {what}",
             subject=query,
-            hint="Start with SELECT, FROM, WITH, DESCRIBE or SUMMARIZE.",
+            hint="Start with SELECT, FROM, WITH, PIVOT, DESCRIBE or SUMMARIZE.",
         )
+
+
+def _is_subquery(connection: duckdb.DuckDBPyConnection, query: str) -> bool:
+    """Return whether one statement can stand in brackets after FROM: whatever can, only reads."""
+    (statement,) = connection.extract_statements(query)
+    text = statement.query.strip().removesuffix(";")
+    try:
+        return len(connection.extract_statements(f"FROM (\n{text}\n)")) == 1
+    except duckdb.ParserException:
+        return False
 
 
 def _what_there_is(connection: duckdb.DuckDBPyConnection) -> str:

@@ -24,13 +24,8 @@ def export(*arguments):
 def test_every_table_and_view_becomes_a_parquet_file(store, tmp_path):
     result = export(tmp_path / "out", "--store", store.path)
     assert result.exit_code == 0
-    with store.reading() as connection:
-        names = {
-            name
-            for (name,) in connection.execute(
-                "SELECT table_name FROM information_schema.tables"
-            ).fetchall()
-        }
+    listed = store.sql("SELECT table_name FROM information_schema.tables").rows
+    names = {name for (name,) in listed}
     assert {file.stem for file in (tmp_path / "out").iterdir()} == names
     assert {"gains", "jobs", "curves", "source_models", "leaderboard"} <= names
     assert pyarrow.parquet.read_table(tmp_path / "out" / "gains.parquet").to_pydict()[

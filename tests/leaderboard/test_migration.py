@@ -6,6 +6,8 @@ import pytest
 from headwater.leaderboard import Store
 from headwater.leaderboard.gains.standings import standings
 from headwater.leaderboard.store import migration
+from headwater.leaderboard.store.file import StoreFile
+from headwater.leaderboard.store.statements import HOME, VIEWS
 from headwater.registry.errors import StoreError, StoreUnwritable
 from tests.leaderboard.synthetic import SCRATCH, done, job, store_of
 
@@ -63,8 +65,8 @@ def test_views_of_another_headwater_are_replaced(older):
 
 
 def test_every_view_file_is_made_and_says_what_it_means():
-    files = {file.stem: file.read_text() for file in (migration._HOME / "views").glob("*.sql")}
-    assert set(files) == set(migration._VIEWS)
+    files = {file.stem: file.read_text() for file in (HOME / "views").glob("*.sql")}
+    assert set(files) == set(VIEWS)
     assert all(text.startswith(f"-- {name}: ") for name, text in files.items())
 
 
@@ -75,30 +77,44 @@ def test_an_older_file_that_cannot_be_written_says_so(older, monkeypatch):
     def refuse(*_, **__):
         raise StoreUnwritable("the folder is read-only", subject=str(older))
 
-    monkeypatch.setattr(Store, "writing", refuse)
+    monkeypatch.setattr(StoreFile, "writing", refuse)
     store = Store(older)
     assert set(store.states()) == {"a"}
     with pytest.raises(StoreError, match="older Headwater"):
         standings(store)
 
 
-def test_a_file_of_version_2_has_measured_cells_without_notes_after_it(tmp_path, monkeypatch):
-    path, views = tmp_path / "s.duckdb", migration._VIEWS
-    two = {number: migration.schema()[number] for number in (1, 2)}
-    with monkeypatch.context() as before:
-        before.setattr(migration, "schema", lambda: two)
-        before.setattr(migration, "_VIEWS", ())
-        with Store(path).writing() as connection:
-            connection.execute(
-                "INSERT INTO runs (run, name, spec, started, state, version) VALUES ('r', 'n', '{}', now(), 'done', '0')"
-            )
-            connection.execute(
-                "INSERT INTO jobs (job, kind, source, task, adaptation, control, size, setup, metric, sign, run, state) "
-                "VALUES ('a', 'adapt', 's', 't', 'fine_tune', 'from_scratch', '50', 'x', 'accuracy', 1, 'r', 'done')"
-            )
-            connection.execute("INSERT INTO metrics VALUES ('a', 'test', 'accuracy', 0.5)")
-    assert views == migration._VIEWS
+def rows_of_version(connection: duckdb.DuckDBPyConnection, version: int) -> None:
+    """Make a file as Headwater of that version left it, without its views, with one done cell."""
+    for number in range(1, version + 1):
+        connection.execute(migration.schema()[number])
+    protocol = "protocol" if version >= 4 else "setup"
+    connection.execute(
+        f"""
+        INSERT INTO schema_version VALUES ({version}, 'of that version');
+        INSERT INTO runs (run, name, spec, started, state, version)
+        VALUES ('r', 'n', '{{}}', now(), 'done', '0');
+        INSERT INTO jobs (
+            job, kind, source, task, adaptation, control, size, {protocol}, metric, sign, run, state
+        )
+        VALUES (
+            'a', 'adapt', 's', 't', 'fine_tune', 'from_scratch', '50', 'x', 'accuracy', 1, 'r', 'done'
+        );
+        INSERT INTO metrics VALUES ('a', 'test', 'accuracy', 0.5);
+        """
+    )
+
+
+@pytest.mark.parametrize("version", range(1, NEWEST + 1))
+def test_a_file_of_every_version_is_read_with_its_rows(tmp_path, version):
+    path = tmp_path / "s.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        rows_of_version(connection, version)
     store = Store(path)
-    assert store.sql("SELECT job, value, origin FROM cells").rows == [("a", 0.5, "measured")]
-    assert store.sql("SELECT note, kind FROM jobs").rows == [("", "adapt")]
+    cells = store.sql("SELECT job, value, protocol, origin FROM cells").rows
+    assert cells == [("a", 0.5, "x", "measured")]
+    assert store.sql("SELECT note, kind, analysis, decoded FROM jobs").rows == [
+        ("", "adapt", "", 0)
+    ]
     assert store.sql("SELECT kind FROM runs").rows == [("run",)]
+    assert store.sql("SELECT version FROM schema_version").rows == [(NEWEST,)]

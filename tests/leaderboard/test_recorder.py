@@ -88,7 +88,7 @@ def test_a_driver_killed_while_taking_the_journal_in_loses_nothing(store):
 def test_a_commit_that_fails_leaves_the_journal_for_the_next_writer(store, monkeypatch):
     journal.append(store.path, done("a", 0.5))
     with monkeypatch.context() as broken:
-        broken.setattr("headwater.leaderboard.store.store.outcome_tables", lambda outcomes: 1 / 0)
+        broken.setattr("headwater.leaderboard.store.file.outcome_tables", lambda outcomes: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             store.plan("run-1", [])
     store.plan("run-1", [])

@@ -59,6 +59,10 @@ def test_files_extensions_and_settings_are_out_of_reach(store, query):
         "CREATE TEMP TABLE t AS FROM jobs",
         "EXPLAIN ANALYZE DELETE FROM jobs",
         "WITH x AS (SELECT 1) DELETE FROM jobs",
+        "INSERT INTO metrics (PIVOT metrics ON split USING avg(value))",
+        "CREATE TEMP TABLE t AS PIVOT metrics ON split USING avg(value)",
+        "COPY (FROM (PIVOT metrics ON split USING avg(value))) TO 'out.csv'",
+        "PIVOT jobs ON state USING count(*); DELETE FROM jobs",
     ],
 )
 def test_nothing_can_be_written(store, query):
@@ -93,6 +97,20 @@ def test_no_statement_is_refused(store, query):
 )
 def test_whatever_reads_is_answered(store, query):
     assert store.sql(query).rows
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "PIVOT cells ON seed USING avg(value) GROUP BY source",
+        "FROM (PIVOT cells ON seed USING avg(value) GROUP BY source);",
+        "WITH p AS (PIVOT cells ON seed USING avg(value) GROUP BY source) FROM p -- wide",
+    ],
+)
+def test_a_pivot_finds_its_columns(store, query):
+    answer = store.sql(query)
+    assert answer.columns == ("source", "0", "1", "2", "3", "4")
+    assert answer.rows == [(SCRATCH, 0.0, 0.1, 0.2, 0.3, 0.4)]
 
 
 def test_a_wrong_column_brings_the_right_ones(store):

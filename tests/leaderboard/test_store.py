@@ -1,8 +1,8 @@
 """The store keeps what it is given, shares its file, and says clearly why it cannot."""
 
+import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import duckdb
@@ -10,6 +10,9 @@ import pytest
 
 from headwater.leaderboard import CurvePoint, JobRecord, Measurement, Outcome, State, Store
 from headwater.leaderboard.store import connection as opening
+from headwater.leaderboard.store import file as writing
+from headwater.leaderboard.store.file import StoreFile
+from headwater.leaderboard.store.statements import HOME, VIEWS
 from headwater.registry.errors import (
     NewerStore,
     NotAStore,
@@ -17,6 +20,7 @@ from headwater.registry.errors import (
     StoreError,
     StoreMissing,
     StoreUnwritable,
+    UnknownName,
 )
 from tests.leaderboard.synthetic import SCRATCH, done, grid_store, job, run_record, store_of
 
@@ -147,19 +151,24 @@ def test_a_run_ends_in_its_state(store):
     assert ended is not None
 
 
-def test_a_hundred_outcomes_with_curves_commit_in_well_under_a_second(tmp_path):
-    store = store_of(tmp_path / "s.duckdb", [job(str(n), SCRATCH, seed=n) for n in range(100)], [])
+def test_a_batch_of_outcomes_is_one_transaction_of_as_many_statements_as_one(tmp_path, monkeypatch):
+    jobs = [job(str(n), SCRATCH, seed=n) for n in range(100)]
+    store = store_of(tmp_path / "s.duckdb", jobs, [])
+    batches = []
+    write = writing.run_over
+
+    def counted(connection, name, tables):
+        batches.append({table: rows.num_rows for table, rows in tables.items()})
+        write(connection, name, tables)
+
+    monkeypatch.setattr(writing, "run_over", counted)
     metrics = tuple(Measurement("test", f"m{n}", 0.5) for n in range(5))
     curves = tuple(CurvePoint(n, "train", "loss", 0.5) for n in range(30))
-    outcomes = [done(str(n), 0, metrics=metrics, curves=curves) for n in range(100)]
-    began = time.perf_counter()
-    store.record(outcomes)
-    assert (
-        time.perf_counter() - began < 0.6
-    )  # 0.1 s on an idle core; the test machines are not idle
-    assert store.sql(
-        "SELECT (SELECT count(*) FROM metrics), (SELECT count(*) FROM curves)"
-    ).rows == [(500, 3000)]
+    store.record([done(str(n), 0, metrics=metrics, curves=curves) for n in range(100)])
+    (batch,) = batches
+    assert (batch["outcomes"], batch["measured"], batch["points"]) == (100, 500, 3000)
+    counts = "SELECT (SELECT count(*) FROM metrics), (SELECT count(*) FROM curves)"
+    assert store.sql(counts).rows == [(500, 3000)]
 
 
 def test_files_lie_beside_the_store():
@@ -251,20 +260,18 @@ def test_a_writer_names_the_process_that_does_not_let_go(store, monkeypatch):
     try:
         with (
             pytest.raises(StoreBusy, match=rf"held by python.* \(process {process.pid}\)"),
-            store.writing(patience=0.1),
         ):
-            pass
+            store.commit_pending(patience=0.1)
     finally:
         process.kill()
         process.wait()
 
 
 def test_two_readers_read_at_once(store):
-    with store.reading() as one, Store(store.path).reading() as other:
-        assert (
-            one.execute("SELECT count(*) FROM jobs").fetchall()
-            == other.execute("SELECT count(*) FROM jobs").fetchall()
-        )
+    first, second = StoreFile(store.path), StoreFile(store.path)
+    query = "SELECT count(*) FROM jobs"
+    with first.reading() as one, second.reading() as two:
+        assert one.execute(query).fetchall() == two.execute(query).fetchall() == [(1,)]
 
 
 def test_cards_are_kept_for_joins_and_the_latest_wins(tmp_path):
@@ -291,3 +298,62 @@ def test_a_job_that_fails_when_it_is_run_again_keeps_what_it_measured_before(sto
         (0.5,)
     ]
     assert store.sql("SELECT count(*) FROM cells WHERE job = 'a'").rows == [(0,)]
+
+
+# -- asking -----------------------------------------------------------------------------------------------
+
+
+def test_metrics_come_by_job_split_and_metric(store):
+    store.record([done("a", 0.5)])
+    expected = {"test": {"accuracy": 0.5}, "validation": {"accuracy": 0.51}}
+    assert store.metrics(["a", "unknown"]) == {"a": expected}
+    assert store.metrics([]) == {}
+
+
+def test_a_job_is_found_by_the_start_of_its_identity(tmp_path):
+    jobs = [job("ab1", SCRATCH), job("ab2", SCRATCH, seed=1)]
+    outcome = done("ab1", 0.5, choice={"epoch": 3}, artifacts={"predictions": "ab/1"})
+    store = store_of(tmp_path / "s.duckdb", jobs, [outcome])
+    found = store.job("ab1")
+    assert (found.row["job"], found.row["state"], found.epoch) == ("ab1", "done", 3)
+    assert found.artifacts == {"predictions": "ab/1"}
+    assert found.spec == {"seeds": 3}
+    assert store.job("ab2").artifacts == {}
+    for start in ("ab", "b", "a'b"):
+        with pytest.raises(UnknownName) as caught:
+            store.job(start)
+        assert caught.value.subject == start
+
+
+def test_several_frames_come_from_one_opening_and_get_the_parameters_they_name(store, monkeypatch):
+    store.record([done("a", 0.5)])
+    openings = []
+    reading = StoreFile.reading
+
+    def counted(file, settings=None):
+        openings.append(file.path)
+        return reading(file, settings)
+
+    monkeypatch.setattr(StoreFile, "reading", counted)
+    cells, unpaired, estimates = store.frames(
+        "cells", "cells_without_gain", "judged_estimates", reference="scratch"
+    )
+    assert openings == [store.path]
+    assert cells["value"].tolist() == [0.5]
+    assert (len(unpaired), len(estimates)) == (0, 0)
+
+
+def test_no_query_has_the_name_of_a_view():
+    names = {path.stem for path in (HOME / "sql").glob("*.sql")}
+    assert names & set(VIEWS) == set()
+
+
+def test_only_the_store_speaks_sql_and_opens_connections():
+    """Everything else asks named queries; ``sql()`` is for what a person typed."""
+    raw = re.compile(r"\.(reading|writing|execute)\(|\bduckdb\.|^import duckdb|\.sql\(", re.M)
+    rooms = ("registry", "harness", "leaderboard", "plugins")
+    root = HOME.parents[1]
+    files = [path for room in rooms for path in (root / room).rglob("*.py")]
+    outside = [path for path in files if path.parent != HOME]
+    speaking = {str(path.relative_to(root)) for path in outside if raw.search(path.read_text())}
+    assert speaking == {"harness/cli/query_verb.py"}

@@ -6,7 +6,7 @@ import pytest
 
 from headwater.leaderboard.findings import FINDINGS, FindingPart, FindingResult, Verdict, examine
 from headwater.leaderboard.show.findings_table import interval_text
-from headwater.leaderboard.store import migration
+from headwater.leaderboard.store.statements import VIEWS
 from tests.leaderboard.findings.world import targets, world
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "findings.md").read_text(encoding="utf-8")
@@ -18,7 +18,7 @@ def test_there_are_twelve_in_order():
 
 @pytest.mark.parametrize("finding", FINDINGS.values(), ids=lambda finding: finding.id)
 def test_each_rests_on_views_and_has_its_line_in_the_docs(finding):
-    assert set(finding.views) <= set(migration._VIEWS)
+    assert set(finding.views) <= set(VIEWS)
     (line,) = [line for line in PAGE.splitlines() if line.startswith(f"| {finding.id} (")]
     assert finding.claim in line
     assert all(f"`{view}`" in line for view in finding.views if view != "step_gains")
@@ -26,7 +26,7 @@ def test_each_rests_on_views_and_has_its_line_in_the_docs(finding):
 
 def test_every_finding_view_rests_under_some_finding():
     used = {view for finding in FINDINGS.values() for view in finding.views}
-    assert {view for view in migration._VIEWS if view[0] == "f" and view[1:3].isdigit()} <= used
+    assert {view for view in VIEWS if view[0] == "f" and view[1:3].isdigit()} <= used
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import math
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
@@ -122,7 +123,7 @@ def test_regret_averages_sources_that_tie_on_validation(tmp_path):
     store = world(
         tmp_path / "s.duckdb", CHAINS, targets(1), effect(0.1, 0.05), sizes=SIZES, noise=0
     )
-    with store.writing() as connection:
+    with duckdb.connect(str(store.path)) as connection:
         connection.execute("UPDATE metrics SET value = 0.5 WHERE split = 'validation'")
     (setting,) = _settings(gather(store, {"f08_small"}, Filter()).rows("f08_small"))
     assert (

@@ -8,7 +8,7 @@ SELECT
         WHEN j.state = 'done' AND m.value IS NOT DISTINCT FROM a.value AND coalesce(j.note, '') = a.note
             AND j.sign = a.sign AND j.train_images IS NOT DISTINCT FROM a.train_images THEN 'same'
         ELSE 'changed'
-    END AS standing
+    END AS comparison
 FROM arriving a
 LEFT JOIN jobs j ON j.job = a.job
 LEFT JOIN (SELECT job, any_value(value) AS value FROM metrics GROUP BY job) m ON m.job = a.job

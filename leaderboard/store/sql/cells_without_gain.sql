@@ -3,7 +3,7 @@
 WITH absent AS (
     SELECT job, 'failed' AS why FROM jobs WHERE kind = 'adapt' AND state = 'failed'
     UNION ALL
-    SELECT job, 'unpaired' FROM unpaired WHERE reference = ?
+    SELECT job, 'unpaired' FROM unpaired WHERE reference = $reference
 ), placed AS (
     SELECT
         j.source,

@@ -144,10 +144,10 @@ def _line(card: Card, results: Sequence[CheckResult], width: int) -> str:
         if result.hint:
             lines.append(f"      {result.hint}")
     flaws = [flaw for result in results for flaw in result.flaws]
-    return "\n".join([*lines, *_flaw_lines(card, flaws)])
+    return "\n".join([*lines, *flaw_lines(card, flaws)])
 
 
-def _flaw_lines(card: Card, flaws: Sequence[Flaw]) -> Iterator[str]:
+def flaw_lines(card: Card, flaws: Sequence[Flaw]) -> Iterator[str]:
     """Yield the flaws by what is wrong, with the first images of each kind."""
     from headwater.harness.data.flaws import grouped
 

@@ -1,4 +1,4 @@
-"""Comparison: which sources can be told apart, at the top rung image by image, and what more seeds would tell."""
+"""Which sources of an answer can be told apart, image by image at the top rung, and by more seeds."""
 
 from __future__ import annotations
 
@@ -10,17 +10,27 @@ from functools import cached_property
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
+from headwater.harness.results.predictions import Predictions
 from headwater.harness.selecting.prediction import Prediction
 from headwater.harness.selecting.rungs import Sample
 from headwater.leaderboard.statistics.bootstrap import LEVEL
 
-MOST = 100
+MAX_SEEDS = 100
 """Nobody runs more seeds than this to separate two sources."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Of two qualities: bounds, and its variances by images (of one seed) and by seeds beyond them."""
+    """The difference of two qualities.
+
+    Attributes:
+        mean: The difference.
+        low: Its lower bound.
+        high: Its upper bound.
+        by_images: Variance of one seed's difference by its images; 0 where it is not known.
+        by_seeds: Variance between seeds beyond that.
+        seeds: How many seeds it was measured with.
+    """
 
     mean: float
     low: float
@@ -31,134 +41,191 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """The sources of an answer, in its order."""
+class SourceComparison:
+    """The sources of an answer, in its order, held against each other."""
 
     sources: Sequence[str]
     prediction: Prediction
 
     @cached_property
     def better(self) -> np.ndarray:
-        """(S, S) bool: whether row's quality at the top rung exceeds column's at the level."""
+        """(S, S) bool: True where the row's quality at the top rung exceeds the column's."""
         count = len(self.sources)
         better = np.zeros((count, count), dtype=bool)
-        for one in range(count):
-            for other in range(one + 1, count):
-                if (found := self.difference(one, other)) is not None:
-                    better[one, other], better[other, one] = found.low > 0, found.high < 0
+        for row in range(count):
+            for column in range(row + 1, count):
+                difference = self.difference(row, column)
+                if difference is not None:
+                    better[row, column] = difference.low > 0
+                    better[column, row] = difference.high < 0
         return better
 
     @cached_property
     def ranks(self) -> list[tuple[int, int]]:
-        """The best and the worst rank that the measurements allow: behind all that are better, before all that are worse."""
+        """Each source's best and worst rank: behind all that are better, before all that are worse."""
         count = len(self.sources)
-        return [
-            (1 + int(self.better[:, at].sum()), count - int(self.better[at].sum()))
-            for at in range(count)
-        ]
+        ranks = []
+        for place in range(count):
+            ahead = int(self.better[:, place].sum())
+            behind = int(self.better[place].sum())
+            ranks.append((1 + ahead, count - behind))
+        return ranks
 
     @property
     def ordered(self) -> list[str]:
-        """The sources by how many were measured to be better; among equals as they were."""
-        behind = self.better.sum(axis=0)
-        return [
-            self.sources[at]
-            for at in sorted(range(len(self.sources)), key=lambda at: int(behind[at]))
-        ]
+        """The sources by how many were measured to be better; equal ones keep their order."""
+        ahead = self.better.sum(axis=0)
+        places = sorted(range(len(self.sources)), key=lambda place: int(ahead[place]))
+        return [self.sources[place] for place in places]
 
     @cached_property
     def tied(self) -> list[int]:
-        """Those that cannot be told from the first."""
+        """The places of the sources that cannot be told from the first."""
         return [
-            at
-            for at in range(1, len(self.sources))
-            if not self.better[0, at] and not self.better[at, 0]
+            place
+            for place in range(1, len(self.sources))
+            if not self.better[0, place] and not self.better[place, 0]
         ]
 
-    def difference(self, one: int, other: int) -> Difference | None:
-        """Row's less column's: over the same images where both reached the top, else as if they were independent; None: not told."""
-        top, grid = self.prediction.top, self.prediction.grid
-        samples = (
-            [grid.get(self.sources[at], {}).get(top) for at in (one, other)]
-            if top
-            else [None, None]
-        )
-        if samples[0] and samples[1] and (found := paired(samples[0], samples[1])) is not None:
-            return found
-        a, b = (self.prediction.of(self.sources[at]) for at in (one, other))
-        if (
-            a.quality is None
-            or b.quality is None
-            or a.low is None
-            or b.low is None
-            or a.high is None
-            or b.high is None
-        ):
+    def difference(self, row: int, column: int) -> Difference | None:
+        """Return the quality of the source at one place less that at another.
+
+        It is taken over the same images where both sources reached the top rung; else as if the two
+        were independent. None where one of them is not known with bounds.
+        """
+        paired_difference = self._paired_at_top(row, column)
+        if paired_difference is not None:
+            return paired_difference
+        a = self.prediction.of(self.sources[row])
+        b = self.prediction.of(self.sources[column])
+        if a.quality is None or a.low is None or a.high is None:
+            return None
+        if b.quality is None or b.low is None or b.high is None:
             return None
         mean = a.quality - b.quality
         down = math.hypot(a.quality - a.low, b.high - b.quality)
-        return Difference(
-            mean, mean - down, mean + math.hypot(a.high - a.quality, b.quality - b.low)
-        )
+        up = math.hypot(a.high - a.quality, b.quality - b.low)
+        return Difference(mean, mean - down, mean + up)
 
-    def more_seeds(self, one: int, other: int, validation: float) -> int | None:
-        """How many more seeds would about separate two, if their difference stays as it is; None: none would, or it cannot be told.
+    def _paired_at_top(self, row: int, column: int) -> Difference | None:
+        top, grid = self.prediction.top, self.prediction.grid
+        if top is None:
+            return None
+        a = grid.get(self.sources[row], {}).get(top)
+        b = grid.get(self.sources[column], {}).get(top)
+        return paired(a, b) if a and b else None
 
-        Each seed validates on other images, until all training images (a share of which is ``validation``) were looked at.
+    def more_seeds(self, row: int, column: int, validation: float) -> int | None:
+        """Return about how many more seeds would separate two sources.
+
+        The difference is taken to stay as it is. Each seed validates on other images, until all
+        training images were looked at.
+
+        Args:
+            row: The place of one source.
+            column: The place of the other.
+            validation: The share of the training images that a seed validates on.
+
+        Returns:
+            The number of seeds beyond those that were run; None where up to ``MAX_SEEDS`` would
+            not, or where it cannot be told.
         """
-        found = self.difference(one, other)
-        if found is None or not found.by_images or not found.mean:
+        difference = self.difference(row, column)
+        if difference is None or not difference.by_images or not difference.mean:
             return None
         z = float(ndtri((1 + LEVEL) / 2))
-        for seeds in range(found.seeds + 1, MOST + 1):
-            variance = found.by_images * max(1 / seeds, validation) + found.by_seeds / seeds
-            if z * math.sqrt(variance) < abs(found.mean):
-                return seeds - found.seeds
+        for seeds in range(difference.seeds + 1, MAX_SEEDS + 1):
+            by_images = difference.by_images * max(1 / seeds, validation)
+            variance = by_images + difference.by_seeds / seeds
+            if z * math.sqrt(variance) < abs(difference.mean):
+                return seeds - difference.seeds
         return None
 
 
-def paired(one: Sample, other: Sample) -> Difference | None:
-    """The difference over the images that both validated on, seed by seed; None where answers lack, the images are others, or are
-    too few to have a spread."""
-    seeds = sorted(set(one.answers) & set(other.answers))
-    if not seeds or any(
-        not np.array_equal(one.answers[seed].rows, other.answers[seed].rows) for seed in seeds
-    ):
+def paired(a: Sample, b: Sample) -> Difference | None:
+    """Return the difference of two samples over the images that both validated on, seed by seed.
+
+    The variance of the mean difference has two parts. By images: that of the difference on one
+    image over the number of distinct images; for a share of right answers by Bonett and Price
+    (``_share_difference``). By seeds: the variance between the seeds' differences, less what their
+    images explain, over the number of seeds. The bounds put the normal quantile times the root of
+    the first and the t quantile times the root of the second together by their squares.
+
+    Args:
+        a: One source's sample.
+        b: The other's, at the same rung.
+
+    Returns:
+        The difference; None where predictions are missing, are of other images, or are too few to
+        have a spread.
+    """
+    seeds = sorted(set(a.predictions) & set(b.predictions))
+    pairs = [(a.predictions[seed], b.predictions[seed]) for seed in seeds]
+    if not pairs or not all(np.array_equal(of_a.rows, of_b.rows) for of_a, of_b in pairs):
         return None
-    pairs = [(one.answers[seed], other.answers[seed]) for seed in seeds]
-    rows = np.concatenate([a.rows for a, _ in pairs])
+    rows = np.concatenate([of_a.rows for of_a, _ in pairs])
     distinct = len(np.unique(rows))
-    if not pairs[0][0].is_accuracy and min(len(answers) for pair in pairs for answers in pair) < 2:
-        return None
-    differences = [one.qualities[seed] - other.qualities[seed] for seed in seeds]
+    differences = [a.qualities[seed] - b.qualities[seed] for seed in seeds]
     mean = float(np.mean(differences))
     if pairs[0][0].is_accuracy:
-        change = np.concatenate([a.correct - b.correct for a, b in pairs])
-        share = distinct / len(rows)
-        centre, variance = _shares(
-            float((change > 0).sum()) * share, float((change < 0).sum()) * share, distinct
-        )
+        centre, variance = _of_accuracies(pairs, distinct, len(rows))
     else:
-        gaps = [gap[~np.isnan(gap)] for gap in (a.drawn - b.drawn for a, b in pairs)]
-        if any(len(gap) < 2 for gap in gaps):
+        value_variance = _of_values(pairs, distinct)
+        if value_variance is None:
             return None
-        centre, variance = (
-            mean,
-            float(np.mean([gap.var(ddof=1) for gap in gaps])) * len(pairs[0][0]) / distinct,
-        )
+        centre, variance = mean, value_variance
     by_images = variance * distinct / (len(rows) / len(seeds))
-    by_seeds = max(0.0, float(np.var(differences, ddof=1)) - by_images) if len(seeds) > 1 else 0.0
-    parts = [float(ndtri((1 + LEVEL) / 2)) * math.sqrt(variance)]
+    half_widths = [float(ndtri((1 + LEVEL) / 2)) * math.sqrt(variance)]
+    by_seeds = 0.0
     if len(seeds) > 1:
-        parts.append(
-            float(stdtrit(len(seeds) - 1, (1 + LEVEL) / 2)) * math.sqrt(by_seeds / len(seeds))
-        )
-    half = math.hypot(*parts)
-    return Difference(mean, centre - half, centre + half, by_images, by_seeds, len(seeds))
+        by_seeds = max(0.0, float(np.var(differences, ddof=1)) - by_images)
+        quantile = float(stdtrit(len(seeds) - 1, (1 + LEVEL) / 2))
+        half_widths.append(quantile * math.sqrt(by_seeds / len(seeds)))
+    half = math.hypot(*half_widths)
+    return Difference(
+        mean=mean,
+        low=centre - half,
+        high=centre + half,
+        by_images=by_images,
+        by_seeds=by_seeds,
+        seeds=len(seeds),
+    )
 
 
-def _shares(better: float, worse: float, images: int) -> tuple[float, float]:
-    """A difference of two shares of the same images and its variance (Bonett & Price, J. Educ. Behav. Stat. 2012): from the images
-    that only one answered rightly, one more of each counted, so that few images are not taken for certainty."""
-    up, down = (better + 1) / (images + 2), (worse + 1) / (images + 2)
+Pairs = Sequence[tuple[Predictions, Predictions]]
+"""The predictions of two sources on the same images, a pair for each seed."""
+
+
+def _of_accuracies(pairs: Pairs, distinct: int, images: int) -> tuple[float, float]:
+    """Return the centre and the variance of a difference of accuracies.
+
+    An image that several seeds validated on counts once: counts are scaled by distinct / images.
+    """
+    change = np.concatenate([of_a.correct - of_b.correct for of_a, of_b in pairs])
+    share = distinct / images
+    better = float((change > 0).sum()) * share
+    worse = float((change < 0).sum()) * share
+    return _share_difference(better, worse, distinct)
+
+
+def _of_values(pairs: Pairs, distinct: int) -> float | None:
+    """Return the variance of a mean difference of any other metric, by the metric's draws."""
+    if min(len(predictions) for pair in pairs for predictions in pair) < 2:
+        return None
+    gaps = [of_a.drawn - of_b.drawn for of_a, of_b in pairs]
+    gaps = [gap[~np.isnan(gap)] for gap in gaps]
+    if any(len(gap) < 2 for gap in gaps):
+        return None
+    one_seed = float(np.mean([gap.var(ddof=1) for gap in gaps]))
+    return one_seed * len(pairs[0][0]) / distinct
+
+
+def _share_difference(better: float, worse: float, images: int) -> tuple[float, float]:
+    """Return a difference of two shares of the same images, and its variance.
+
+    Bonett & Price, J. Educ. Behav. Stat. 2012: of the images that only one source answered rightly,
+    one more is counted for each, so that few images are not taken for certainty.
+    """
+    up = (better + 1) / (images + 2)
+    down = (worse + 1) / (images + 2)
     return up - down, (up + down - (up - down) ** 2) / (images + 2)

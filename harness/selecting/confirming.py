@@ -1,32 +1,53 @@
-"""Confirming: what a selector leaves of the budget goes into its first sources, so that there are values to go by."""
+"""Fine-tune the top-ranked sources with the rest of the budget, so that values back the ranking."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from headwater.harness.selecting.live import Live
 from headwater.harness.selecting.rungs import Rung
 
+ROUNDS = 2
+"""The second round goes up to a higher rung where the first was cheaper than it looked."""
+
 
 def confirm(live: Live, scores: Mapping[str, float], count: int) -> None:
-    """Fine-tune the selector's first ones on as much as the budget is likely to allow, everything if it can be; then on more, should
-    that have been cheaper than it looked. One that fails gives way to the next."""
-    for _ in range(2):
-        while first := by_selector(live, scores)[:count]:
-            failed, rungs = len(live.failures), _rungs(live)
-            rung = next((rung for rung in rungs if live.fits(first, rung)), rungs[-1])
-            live.measure(first, size=rung.images, epochs=rung.epochs)
-            if len(live.failures) == failed:
-                break
-        else:
+    """Fine-tune a selector's first sources on as much as the budget is likely to allow.
+
+    That is everything if it can be. A source that fails gives way to the next.
+
+    Args:
+        live: The work of the question.
+        scores: The selector's scores.
+        count: How many sources to fine-tune.
+    """
+    rungs = _rungs(live)
+    for _ in range(ROUNDS):
+        rung = _measure_first(live, scores, count, rungs)
+        if rung is None or rung == rungs[0] or not live.left:
             return
-        if rung == rungs[0] or not live.left:
-            return
+
+
+def _measure_first(
+    live: Live, scores: Mapping[str, float], count: int, rungs: Sequence[Rung]
+) -> Rung | None:
+    """Measure the first sources on the highest rung that is likely to fit, or else on the lowest.
+
+    Returns:
+        The rung; None where no source is left to measure.
+    """
+    while first := by_selector(live, scores)[:count]:
+        failures = len(live.failures)
+        rung = next((rung for rung in rungs if live.fits(first, rung)), rungs[-1])
+        live.measure(first, size=rung.images, epochs=rung.epochs)
+        if len(live.failures) == failures:
+            return rung
+    return None
 
 
 def _rungs(live: Live) -> list[Rung]:
-    """From everything down to a third of the epochs on the smallest subset."""
+    """Return rungs from everything down to a third of the epochs on the smallest subset."""
     epochs = live.spec.training.epochs
     return [
         Rung(images, count)
@@ -36,9 +57,7 @@ def _rungs(live: Live) -> list[Rung]:
 
 
 def by_selector(live: Live, scores: Mapping[str, float]) -> list[str]:
-    """The sources that can be used, best first; those that the selector says nothing of are last."""
+    """Return the sources that can be used, best first; those without a score are last."""
     lowest = min(scores.values(), default=0.0)
-    return sorted(
-        (name for name in live.sources if name not in live.failures),
-        key=lambda name: -scores.get(name, lowest),
-    )
+    usable = [name for name in live.sources if name not in live.failures]
+    return sorted(usable, key=lambda name: -scores.get(name, lowest))

@@ -1,4 +1,7 @@
-"""The live work behind a question: estimates and fine-tunings run by the ordinary planner and executor, within a budget of wall time."""
+"""Run the estimates and fine-tunings that a selector asks for, within a budget of wall time.
+
+They are ordinary jobs of the planner and the executor, and are recorded like those of a run.
+"""
 
 from __future__ import annotations
 
@@ -25,22 +28,43 @@ from headwater.registry import Registry, Score, SourceModel
 from headwater.registry.errors import StoreMissing
 from headwater.registry.evidence.pool import pooled
 
-ESTIMATED = 1000
+MAX_ESTIMATED_IMAGES = 1000
 """Training images that estimators look at, at most."""
 
-STEP = 5.0
-"""What an image costs in a training step, in images looked at: forward, backward, augmentation. Five on a CPU; only the first forecast
-of a store rests on it."""
+TRAINING_COST = 5.0
+"""Cost of an image in a training step (forward, backward, augmentation), in images that features are
+extracted from. Five on a CPU; only the first forecast of a store rests on it."""
 
 Say = Callable[[str], None]
 
 
 @dataclass
 class Live:
-    """What a selector's callbacks do, and what came of it.
+    """The work of one question: a selector's callbacks, and the results they leave.
 
-    ``spec`` has the task, seeds, recipe and store; ``images``: how many there are to train on; ``sizes``: the subsets to measure on,
-    ascending, below all. ``metric`` and ``sign``: what sources are chosen by. Whatever the store holds costs nothing.
+    What the store already holds costs nothing.
+
+    Attributes:
+        spec: The task, seeds, recipe and store.
+        registry: The plugins.
+        sources: The sources of the question, by name.
+        images: How many images there are to train on.
+        sizes: The subsets to measure on, ascending and smaller than ``images``.
+        metric: The metric that sources are chosen by.
+        sign: 1 where it should be high, -1 where it should be low.
+        budget: Wall seconds to spend.
+        control: How jobs are run.
+        session: The executor that all jobs share.
+        watcher: What shows the jobs.
+        say: Prints a line of progress.
+        data: The task's images and targets; None where they were not looked at.
+        began: When the question was put, on ``time.monotonic``'s clock.
+        scores: Estimator -> source -> score.
+        cells: The cells that are done, by source, rung and seed.
+        extractions: The jobs that extracted features, by source.
+        failures: Sources that cannot be used, and why; they are not tried again.
+        unscored: Estimator -> source -> why it has no score.
+        unreached: How many sources were asked for and not reached by the budget.
     """
 
     spec: Spec
@@ -56,89 +80,80 @@ class Live:
     watcher: Watcher
     say: Say = lambda text: None
     data: Data | None = None
-    """The task's images and targets, where they were looked at."""
     began: float = field(default_factory=time.monotonic)
     scores: dict[str, dict[str, float]] = field(default_factory=dict)
     cells: dict[tuple[str, Rung, int], Job] = field(default_factory=dict)
-    """By source, rung and seed: those that are done."""
     extractions: dict[str, Job] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
-    """Sources that cannot be used, and why: they are not tried again."""
     unscored: dict[str, dict[str, str]] = field(default_factory=dict)
     unreached: int = 0
-    """Sources that were asked for and that the budget did not reach."""
 
     # -- what a selector is given -------------------------------------------------------------------------
 
     def spent(self) -> float:
-        """Wall seconds since the question was put, whoever used them."""
+        """Return the wall seconds since the question was put, whatever used them."""
         return time.monotonic() - self.began
 
     @property
     def left(self) -> float:
+        """Seconds left of the budget."""
         return max(0.0, self.budget - self.spent())
 
     def estimate(self, estimator: str) -> dict[str, float]:
-        """Scores by an estimator, where it is defined; pooled ones over the sources of this question."""
-        size = "full" if self.images <= ESTIMATED else ESTIMATED
-        seeds = [self.spec.seeds[0]]
-        made = self._plan(
+        """Return an estimator's scores of the sources where it is defined.
+
+        The parts of a pooled estimator are scaled over the sources of this question.
+        """
+        images = min(self.images, MAX_ESTIMATED_IMAGES)
+        plan = self._plan(
             self._usable(self.sources),
             adaptations=[],
             estimators=[estimator],
-            sizes=[size],
-            seeds=seeds,
+            sizes=["full" if images == self.images else images],
+            seeds=[self.spec.seeds[0]],
         )
-        self._run(
-            made, list(made.jobs.values()), f"{estimator} on {min(self.images, ESTIMATED):,} images"
-        )
-        states = self.states()
-        scored = [job for job in made.jobs.values() if job.kind == "estimate"]
-        for job in made.jobs.values():
-            found = states.get(job.id)
-            if job.kind == "features" and found and found.state is State.DONE:
-                self.extractions[job.record.source] = job
-            elif job.kind == "features" and found and found.state in (State.FAILED, State.SKIPPED):
-                self.failures.setdefault(job.record.source, found.reason)
-            elif job.kind == "estimate" and found and found.state in (State.FAILED, State.SKIPPED):
-                self.unscored.setdefault(estimator, {})[job.record.source] = found.reason
-        self.scores[estimator] = scaled(
-            self._parts(
-                [job for job in scored if job.id in states and states[job.id].state is State.DONE]
-            )
-        )
+        self._run(plan, list(plan.jobs.values()), f"{estimator} on {images:,} images")
+        done = self._note_estimates(plan, estimator)
+        self.scores[estimator] = scaled(self._parts(done))
         return dict(self.scores[estimator])
 
     def measure(
         self, sources: Sequence[str], *, size: int | None = None, epochs: int | None = None
     ) -> dict[str, float]:
-        """Fine-tune and return each source's metric on validation, higher is better, averaged over the seeds."""
+        """Fine-tune sources as far as the budget allows.
+
+        Args:
+            sources: Names, in the order in which the budget goes to them.
+            size: Training images; the nearest rung of this question is taken. None: all.
+            epochs: Epochs; at most, and by default, those of the recipe.
+
+        Returns:
+            The metric on validation, higher is better, a mean over the seeds; for the sources of
+            which every seed is done.
+        """
         rung = self.rung(size, epochs)
-        made = self.cells_of(self._usable(sources), rung)
-        words = f"fine-tuning on {'all ' if rung.images == self.images else ''}{rung.images:,} images, {_count(rung.epochs, 'epoch')}"
-        self._run(made, self._affordable(made, sources), words)
-        self._note(made, rung)
-        found = {}
+        plan = self.cells_of(self._usable(sources), rung)
+        images = f"{'all ' if rung.images == self.images else ''}{rung.images:,} images"
+        what = f"fine-tuning on {images}, {_count(rung.epochs, 'epoch')}"
+        self._run(plan, self._affordable(plan, sources), what)
+        self._note_cells(plan, rung)
+        means = {}
         for source in sources:
-            values = self._qualities(
-                [
-                    self.cells[source, rung, seed]
-                    for seed in self.spec.seeds
-                    if (source, rung, seed) in self.cells
-                ]
-            )
-            if len(values) == len(self.spec.seeds):
-                found[source] = sum(values) / len(values)
-        self.unreached += len(
-            [source for source in sources if source not in found and source not in self.failures]
-        )
-        return found
+            jobs = [self.cells.get((source, rung, seed)) for seed in self.spec.seeds]
+            qualities = self._qualities([job for job in jobs if job is not None])
+            if len(qualities) == len(self.spec.seeds):
+                means[source] = sum(qualities) / len(qualities)
+            elif source not in self.failures:
+                self.unreached += 1
+        return means
 
     def rung(self, size: int | None, epochs: int | None) -> Rung:
-        """The rung nearest to what was asked for among the sizes of this question, in the logarithm."""
-        asked = self.images if size is None else max(1, size)
-        near = min((*self.sizes, self.images), key=lambda n: (abs(math.log(n / asked)), n))
-        return Rung(near, min(epochs or self.spec.training.epochs, self.spec.training.epochs))
+        """Return the rung of this question whose size is nearest in the logarithm."""
+        wanted = self.images if size is None else max(1, size)
+        all_sizes = (*self.sizes, self.images)
+        nearest = min(all_sizes, key=lambda images: (abs(math.log(images / wanted)), images))
+        most_epochs = self.spec.training.epochs
+        return Rung(nearest, min(epochs or most_epochs, most_epochs))
 
     # -- planning and running -----------------------------------------------------------------------------
 
@@ -147,85 +162,84 @@ class Live:
         return Store(self.spec.store)
 
     def cells_of(self, sources: Sequence[str], rung: Rung) -> Plan:
-        """The plan of a rung's cells."""
-        size = "full" if rung.images == self.images else rung.images
+        """Return the plan of the sources' cells on a rung."""
         return self._plan(
             sources,
-            sizes=[size],
+            sizes=["full" if rung.images == self.images else rung.images],
             training=self.spec.training.model_copy(update={"epochs": rung.epochs}),
         )
 
     def _plan(self, sources: Sequence[str], **changes: Any) -> Plan:
+        """Plan the question's spec with some keys changed."""
         if not sources:
             return Plan(self.spec, self.registry)
-        spec = Spec.of(
-            {key: getattr(self.spec, key) for key in Spec.model_fields}, sources=sources, **changes
-        )
-        made = plan(spec, self.registry)
-        for (
-            name,
-            job,
-        ) in (
-            made.jobs.items()
-        ):  # what a task's card says of its images may still hold the test split
-            if (
-                job.record.size == "full"
-                and job.images
-                and (counted := made.tasks[job.record.task].images)
-            ):
-                made.jobs[name] = replace(job, images=round(job.images * self.images / counted))
+        keys = {key: getattr(self.spec, key) for key in Spec.model_fields}
+        made = plan(Spec.of(keys, sources=sources, **changes), self.registry)
+        # The card of a task may count images that the test split takes: what was counted wins.
+        for job_id, job in made.jobs.items():
+            images_of_card = made.tasks[job.record.task].images
+            if job.record.size == "full" and job.images and images_of_card:
+                images = round(job.images * self.images / images_of_card)
+                made.jobs[job_id] = replace(job, images=images)
         return made
 
     def _usable(self, sources: Iterable[str]) -> list[str]:
         return [source for source in sources if source not in self.failures]
 
-    def _affordable(self, made: Plan, order: Sequence[str]) -> list[Job]:
-        """The jobs of the sources that fit in what is left of the budget, in the order they were asked for; those of which nothing
-        tells what they cost are let begin, and ended when the budget is."""
-        standing = compare_with_store(made, self.control)
-        history, used, kept = self.history(), 0.0, dict[str, Job]()
-        speed = max(
+    def _affordable(self, plan: Plan, order: Sequence[str]) -> list[Job]:
+        """Return the jobs of the sources that fit in what is left of the budget.
+
+        Jobs that nothing tells the cost of may begin; they are ended when the budget is.
+
+        Args:
+            plan: The jobs of all sources.
+            order: The sources, in the order in which the budget goes to them.
+        """
+        status = compare_with_store(plan, self.control)
+        history = self.history()
+        extraction_speed = max(
             (
-                spent.images / spent.seconds
-                for spent in history
-                if spent.kind == "features" and spent.seconds
+                cost.images / cost.seconds
+                for cost in history
+                if cost.kind == "features" and cost.seconds
             ),
             default=0.0,
         )
+        used = 0.0
+        affordable: dict[str, Job] = {}
         for source in order:
-            cells = [job for job in made.cells if job.record.source == source]
-            needed = {job.id: job for cell in cells for job in (cell, *self._below(cell, made))}
-            todo = [job for job in standing.todo if job.id in needed and job.id not in kept]
-            cost = forecast(todo, history, made.sources)
-            # Without any precedent, what looking at images took tells about what training on them takes.
-            seconds = (
-                cost.seconds
-                if cost.known or not speed
-                else sum(STEP * (job.images or 0) / speed for job in todo)
-            )
+            cells = [job for job in plan.cells if job.record.source == source]
+            needed = {job.id: job for cell in cells for job in (cell, *self._below(cell, plan))}
+            todo = [job for job in status.todo if job.id in needed and job.id not in affordable]
+            cost = forecast(todo, history, plan.sources)
+            seconds = cost.seconds
+            if not cost.known and extraction_speed:
+                # Without precedent: what looking at images took tells about training on them.
+                seconds = sum(TRAINING_COST * (job.images or 0) / extraction_speed for job in todo)
             used += seconds / self.slots
             if seconds and used > self.left:
                 break
-            kept |= needed
-        return list(kept.values())
+            affordable |= needed
+        return list(affordable.values())
 
     def fits(self, sources: Sequence[str], rung: Rung) -> bool:
-        """Whether two of the sources, or the only one, are likely to be done within what is left of the budget; not where nothing
-        tells what they cost."""
+        """Tell whether two of the sources, or the only one, are likely to be done within the budget.
+
+        False where nothing tells what they cost.
+        """
         if not self.history():
             return False
         usable = self._usable(sources)
-        made = self.cells_of(usable, rung)
-        enough = {
-            job.record.source for job in self._affordable(made, usable) if job.kind == "adapt"
-        }
-        return len(enough) >= min(2, len(usable))
+        plan = self.cells_of(usable, rung)
+        jobs = self._affordable(plan, usable)
+        affordable = {job.record.source for job in jobs if job.kind == "adapt"}
+        return len(affordable) >= min(2, len(usable))
 
-    def _below(self, job: Job, made: Plan) -> Iterator[Job]:
-        """The jobs that it needs, and that these need."""
+    def _below(self, job: Job, plan: Plan) -> Iterator[Job]:
+        """Yield the jobs that a job needs, and that these need."""
         for need in job.needs:
-            yield made.jobs[need]
-            yield from self._below(made.jobs[need], made)
+            yield plan.jobs[need]
+            yield from self._below(plan.jobs[need], plan)
 
     @property
     def slots(self) -> int:
@@ -235,83 +249,113 @@ class Live:
         return resources.slots or max(1, (os.cpu_count() or 1) // resources.cpus_per_cell)
 
     def states(self) -> Mapping[str, JobState]:
-        """What the store knows of jobs; nothing where the budget ended before there was one."""
+        """Return what the store knows of jobs; nothing where the budget ended before there was one."""
         try:
             return self.store.states()
         except StoreMissing:
             return {}
 
     def history(self) -> list[JobCost]:
+        """Return what the store knows of the costs of done jobs."""
         try:
             return self.store.history()
         except StoreMissing:
             return []
 
-    def _run(self, made: Plan, jobs: Collection[Job], words: str) -> None:
-        """Run what is left of these jobs, until the budget is spent."""
-        standing = compare_with_store(made, self.control)
+    def _run(self, plan: Plan, jobs: Collection[Job], what: str) -> None:
+        """Run the jobs that are not done, until the budget is spent."""
+        status = compare_with_store(plan, self.control)
         wanted = {job.id for job in jobs}
-        todo = tuple(job for job in standing.todo if job.id in wanted)
+        todo = tuple(job for job in status.todo if job.id in wanted)
         if not todo or not self.left:
             return
         sources = len({job.record.source for job in todo})
-        self.say(f"{words}: {_count(sources, 'source')}, {self.left:.0f} s left")
+        self.say(f"{what}: {_count(sources, 'source')}, {self.left:.0f} s left")
         control = replace(self.control, deadline=self.began + self.budget)
-        execute(replace(standing, todo=todo), control, self.watcher, self.session)
+        execute(replace(status, todo=todo), control, self.watcher, self.session)
 
     # -- reading back -------------------------------------------------------------------------------------
 
-    def _note(self, made: Plan, rung: Rung) -> None:
-        """Which cells are done, and which sources cannot be used."""
+    def _note_estimates(self, plan: Plan, estimator: str) -> list[Job]:
+        """Note which sources failed or have no score; return the estimates that are done."""
         states = self.states()
-        for job in made.jobs.values():
-            found, source = states.get(job.id), job.record.source
-            if found and found.state is State.DONE and job.kind == "adapt":
-                self.cells[source, rung, job.record.seed or 0] = job
-            elif found and found.state in (State.FAILED, State.SKIPPED):
-                owners = [
-                    cell.record.source for cell in made.cells if job.id in (cell.id, *cell.needs)
-                ]
-                for owner in owners:
-                    self.failures.setdefault(owner, found.reason)
+        done = []
+        for job in plan.jobs.values():
+            stored = states.get(job.id)
+            if stored is None:
+                continue
+            source = job.record.source
+            has_failed = stored.state in (State.FAILED, State.SKIPPED)
+            if job.kind == "features" and stored.state is State.DONE:
+                self.extractions[source] = job
+            elif job.kind == "features" and has_failed:
+                self.failures.setdefault(source, stored.reason)
+            elif job.kind == "estimate" and stored.state is State.DONE:
+                done.append(job)
+            elif job.kind == "estimate" and has_failed:
+                self.unscored.setdefault(estimator, {})[source] = stored.reason
+        return done
+
+    def _note_cells(self, plan: Plan, rung: Rung) -> None:
+        """Note which cells are done, and which sources cannot be used."""
+        states = self.states()
+        for job in plan.jobs.values():
+            stored = states.get(job.id)
+            if stored is None:
+                continue
+            if stored.state is State.DONE and job.kind == "adapt":
+                self.cells[job.record.source, rung, job.record.seed or 0] = job
+            elif stored.state in (State.FAILED, State.SKIPPED):
+                for cell in plan.cells:
+                    if job.id in (cell.id, *cell.needs):
+                        self.failures.setdefault(cell.record.source, stored.reason)
 
     def _qualities(self, jobs: Sequence[Job]) -> list[float]:
-        found = self._measured(jobs, "validation")
-        return [self.sign * found[job.id][self.metric] for job in jobs]
+        """Return the metric of each job on validation, higher is better."""
+        metrics = self._metrics(jobs, "validation")
+        return [self.sign * metrics[job.id][self.metric] for job in jobs]
 
-    def _measured(self, jobs: Iterable[Job], split: str) -> dict[str, dict[str, float]]:
-        """Job -> metric -> value."""
+    def _metrics(self, jobs: Iterable[Job], split: str) -> dict[str, dict[str, float]]:
+        """Return job -> metric -> value."""
         identities = [job.id for job in jobs]
         measured = self.store.metrics(identities) if identities else {}
         return {job: splits[split] for job, splits in measured.items() if split in splits}
 
     def _parts(self, jobs: Sequence[Job]) -> dict[str, dict[str, float]]:
-        found = self._measured(jobs, "train")
-        return {job.record.source: found[job.id] for job in jobs if job.id in found}
+        """Return source -> part of the estimate -> value."""
+        metrics = self._metrics(jobs, "train")
+        return {job.record.source: metrics[job.id] for job in jobs if job.id in metrics}
 
     def samples(self) -> dict[str, dict[Rung, Sample]]:
-        """What was measured, with the answers it rests on."""
+        """Return what was measured, with the predictions that it rests on."""
+        metrics = self._metrics(self.cells.values(), "validation")
+        jobs: dict[tuple[str, Rung], dict[int, Job]] = {}
+        for (source, rung, seed), job in self.cells.items():
+            jobs.setdefault((source, rung), {})[seed] = job
         grid: dict[str, dict[Rung, Sample]] = {}
-        found = self._measured(self.cells.values(), "validation")
-        for source, rung in {(source, rung): None for source, rung, _ in self.cells}:
-            jobs = {
-                seed: job for (s, r, seed), job in self.cells.items() if (s, r) == (source, rung)
-            }
-            qualities = {seed: self.sign * found[job.id][self.metric] for seed, job in jobs.items()}
-            kept = {seed: self.answers(job, "validation") for seed, job in jobs.items()}
-            answers = {seed: answers for seed, answers in kept.items() if answers is not None}
-            grid.setdefault(source, {})[rung] = Sample(qualities, answers, self.sign)
+        for (source, rung), by_seed in jobs.items():
+            qualities = {}
+            predictions = {}
+            for seed, job in by_seed.items():
+                qualities[seed] = self.sign * metrics[job.id][self.metric]
+                stored = self.predictions(job, "validation")
+                if stored is not None:
+                    predictions[seed] = stored
+            grid.setdefault(source, {})[rung] = Sample(qualities, predictions, self.sign)
         return grid
 
-    def answers(self, job: Job, split: str) -> Predictions | None:
-        found = predictions_of(
-            job, Files(self.store.files), self.registry, split, prepared=self.data
-        )
-        return found and replace(found, metric=self.metric)
+    def predictions(self, job: Job, split: str) -> Predictions | None:
+        """Return what a cell's network predicted, under the question's metric; None if not kept."""
+        files = Files(self.store.files)
+        stored = predictions_of(job, files, self.registry, split, prepared=self.data)
+        return stored and replace(stored, metric=self.metric)
 
 
 def scaled(parts: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    """A score each: of a pooled estimator every part scaled to [0, 1] over the sources, then added up."""
+    """Return a score for each source from the parts of its estimate.
+
+    Of a pooled estimator every part is scaled to [0, 1] over the sources; then they are added up.
+    """
     if all(list(of_source) == ["score"] for of_source in parts.values()):
         return {source: of_source["score"] for source, of_source in parts.items()}
     scores = pooled({source: Score(0.0, parts=of_source) for source, of_source in parts.items()})

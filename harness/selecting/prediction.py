@@ -1,34 +1,42 @@
-"""Prediction: what each source would reach at the top rung, and how sure that is. docs/select.md states the model.
+"""What each source would reach at the top rung, and how sure that is. docs/select.md states the model.
 
-Independent parts of an error are put together by their interval bounds (MOVER: Zou & Donner, Statistics in Medicine 2008):
-the distance to a bound of a sum is the root of the sum of squares of the parts' distances.
+A measured source's quality at the top is that of its highest rung r, plus the mean gain from r to
+the top of the sources that were measured at both. A source that was only estimated is read off a
+least-squares line through the measured sources' qualities over an estimator's scores.
+
+Independent parts of an error are put together by their interval bounds (MOVER: Zou & Donner,
+Statistics in Medicine 2008): the distance to a bound of a sum is the root of the sum of squares of
+the parts' distances.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 from scipy.special import stdtrit
 
-from headwater.harness.selecting.rungs import Grid, Rung, Sample
+from headwater.harness.selecting.rungs import Distances, Grid, Rung, Sample
 from headwater.leaderboard.statistics.bootstrap import LEVEL
 
-LEAST = 3
+MIN_SOURCES_ON_LINE = 3
 """Measured sources that it takes to read a quality off an estimator's score."""
-
-Distances = tuple[float, float]
-"""From a value down to its lower bound, and up to its upper one."""
 
 
 @dataclass(frozen=True)
 class Predicted:
-    """``quality`` at the top rung, higher is better, with bounds (None: they cannot be told), and from what it was read.
+    """A source's quality at the top rung; higher is better.
 
-    ``rung``: the highest it was measured at; None where it was only estimated, or not even that.
+    Attributes:
+        quality: The quality; None where nothing tells it.
+        low: Its lower bound; None where it cannot be told.
+        high: Its upper bound; None where it cannot be told.
+        rung: The highest rung it was measured at; None where it was only estimated, or not even
+            that.
+        estimator: The estimator whose score it was read from; empty for none.
     """
 
     quality: float | None
@@ -38,52 +46,70 @@ class Predicted:
     estimator: str = ""
 
 
-NOTHING = Predicted(None, None, None, None)
+NOTHING_KNOWN = Predicted(None, None, None, None)
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """``grid``: what was measured; ``scores``: estimator -> source -> score; ``bounds``: the metric's range as a quality."""
+    """Predictions from what was measured and estimated.
+
+    Attributes:
+        grid: What was measured.
+        scores: Estimator -> source -> score; the first estimator that tells anything is used.
+        bounds: The metric's range as a quality.
+    """
 
     grid: Grid
     scores: Mapping[str, Mapping[str, float]]
     bounds: tuple[float, float] = (-math.inf, math.inf)
+    _predicted: dict[str, Predicted] = field(default_factory=dict, compare=False, repr=False)
 
     @cached_property
     def top(self) -> Rung | None:
         """The highest rung that any source reached."""
-        return max((rung for samples in self.grid.values() for rung in samples), default=None)
+        rungs = (rung for samples in self.grid.values() for rung in samples)
+        return max(rungs, default=None)
 
     def of(self, source: str) -> Predicted:
-        samples = self.grid.get(source, {})
-        if samples:
-            return self._climbed(samples)
-        return self._estimated(source)
+        """Return the prediction for a source; it is computed once."""
+        if source not in self._predicted:
+            samples = self.grid.get(source, {})
+            if samples:
+                self._predicted[source] = self._from_rung(samples)
+            else:
+                self._predicted[source] = self._from_estimate(source)
+        return self._predicted[source]
 
     # -- measured sources ---------------------------------------------------------------------------------
 
-    def _climbed(self, samples: Mapping[Rung, Sample]) -> Predicted:
-        """The value of the highest rung, and what others gained from there to the top."""
+    def _from_rung(self, samples: Mapping[Rung, Sample]) -> Predicted:
+        """Add to the value of the highest rung what others gained from there to the top."""
         rung = max(samples)
-        sample, gains = samples[rung], self.gains(rung)
+        sample = samples[rung]
         parts = [sample.spread, self.by_seed(rung, sample.seeds)]
         if rung == self.top:
             return self._bounded(sample.quality, parts, rung)
+        gains = self.gains(rung)
         if not len(gains):
             return Predicted(None, None, None, rung)
-        return self._bounded(
-            sample.quality + float(gains.mean()), [*parts, _of_one_more(gains)], rung
-        )
+        quality = sample.quality + float(gains.mean())
+        return self._bounded(quality, [*parts, _of_one_more(gains)], rung)
 
     def gains(self, rung: Rung) -> np.ndarray:
-        """(m,) improvement from a rung to the top of the sources that were measured at both."""
-        both = [
-            samples for samples in self.grid.values() if rung in samples and self.top in samples
+        """Return (m,) gains from a rung to the top of the m sources that were measured at both."""
+        top = self.top
+        gains = [
+            samples[top].quality - samples[rung].quality
+            for samples in self.grid.values()
+            if top is not None and rung in samples and top in samples
         ]
-        return np.array([samples[self.top].quality - samples[rung].quality for samples in both])  # type: ignore[index]
+        return np.array(gains)
 
     def by_seed(self, rung: Rung, seeds: int) -> Distances:
-        """What another seed would change beyond the images it validates on; nothing where no source was repeated."""
+        """Return how far another seed may lie, beyond the images that it validates on.
+
+        Both distances are 0 where no source was repeated.
+        """
         variance, freedom = self.seed_variance(rung)
         if not freedom:
             return 0.0, 0.0
@@ -91,19 +117,20 @@ class Prediction:
         return half, half
 
     def seed_variance(self, rung: Rung) -> tuple[float, int]:
-        """Variance between seeds beyond the images', pooled over the sources repeated at a rung, and its degrees of freedom."""
-        repeated = [
-            s[rung]
-            for s in self.grid.values()
-            if rung in s and s[rung].seeds > 1 and s[rung].spread is not None
-        ]
+        """Return the variance between seeds beyond the images', and its degrees of freedom.
+
+        It is pooled over the sources that were repeated at the rung; what their images explain is
+        taken off.
+        """
+        at_rung = [samples[rung] for samples in self.grid.values() if rung in samples]
+        repeated = [sample for sample in at_rung if sample.seeds > 1 and sample.spread is not None]
         freedom = sum(sample.seeds - 1 for sample in repeated)
         if not freedom:
             return 0.0, 0
-        excess = sum(
-            (s.seeds - 1) * (np.var(list(s.qualities.values()), ddof=1) - s.image_variance)
-            for s in repeated
-        )
+        excess: float = 0.0
+        for sample in repeated:
+            variance = np.var(list(sample.qualities.values()), ddof=1)
+            excess += float((sample.seeds - 1) * (variance - sample.image_variance))
         return max(0.0, float(excess) / freedom), freedom
 
     def _bounded(
@@ -113,44 +140,57 @@ class Prediction:
         rung: Rung | None,
         estimator: str = "",
     ) -> Predicted:
-        quality = min(max(quality, self.bounds[0]), self.bounds[1])
-        if any(part is None for part in parts):
+        """Return a prediction whose bounds put the parts' distances together."""
+        lowest, highest = self.bounds
+        quality = min(max(quality, lowest), highest)
+        known = [part for part in parts if part is not None]
+        if len(known) < len(parts):
             return Predicted(quality, None, None, rung, estimator)
-        down, up = (math.sqrt(sum(part[side] ** 2 for part in parts if part)) for side in (0, 1))
+        down = math.sqrt(sum(part[0] ** 2 for part in known))
+        up = math.sqrt(sum(part[1] ** 2 for part in known))
         return Predicted(
-            quality,
-            max(self.bounds[0], quality - down),
-            min(self.bounds[1], quality + up),
-            rung,
-            estimator,
+            quality=quality,
+            low=max(lowest, quality - down),
+            high=min(highest, quality + up),
+            rung=rung,
+            estimator=estimator,
         )
 
     # -- sources that were only estimated -----------------------------------------------------------------
 
-    def _estimated(self, source: str) -> Predicted:
-        """Read off a line through the measured sources' qualities over the first estimator's scores that allows it."""
+    def _from_estimate(self, source: str) -> Predicted:
+        """Read a quality off the line of the first estimator whose scores allow one."""
         for estimator, scores in self.scores.items():
-            points = [(scores[name], q) for name, q in self._known.items() if name in scores]
-            if (
-                source in scores
-                and len(points) >= LEAST
-                and (read := _line(np.array(points), scores[source])) is not None
-            ):
-                quality, half = read
+            points = [
+                (scores[name], quality)
+                for name, quality in self._measured_qualities.items()
+                if name in scores
+            ]
+            if source not in scores or len(points) < MIN_SOURCES_ON_LINE:
+                continue
+            on_line = _line(np.array(points), scores[source])
+            if on_line is not None:
+                quality, half = on_line
                 return self._bounded(quality, [(half, half)], None, estimator)
-        return NOTHING
+        return NOTHING_KNOWN
 
     @cached_property
-    def _known(self) -> dict[str, float]:
-        return {
-            name: p.quality
-            for name, samples in self.grid.items()
-            if samples and (p := self._climbed(samples)).quality is not None
-        }
+    def _measured_qualities(self) -> dict[str, float]:
+        """The predicted quality of every measured source that has one."""
+        qualities = {}
+        for source, samples in self.grid.items():
+            quality = self.of(source).quality if samples else None
+            if quality is not None:
+                qualities[source] = quality
+        return qualities
 
 
 def _of_one_more(gains: np.ndarray) -> Distances | None:
-    """How far one more source's improvement may lie from these sources' mean; None for one, which shows no spread."""
+    """Return how far one more source's gain may lie from the mean of these.
+
+    It is the half width of a t prediction interval, s·t·√(1 + 1/m). None for a single gain, which
+    shows no spread.
+    """
     if len(gains) < 2:
         return None
     half = _quantile(len(gains) - 1) * float(gains.std(ddof=1)) * math.sqrt(1 + 1 / len(gains))
@@ -158,22 +198,36 @@ def _of_one_more(gains: np.ndarray) -> Distances | None:
 
 
 def _line(points: np.ndarray, at: float) -> tuple[float, float] | None:
-    """Least squares through (m, 2) points: the value at a place, and half its prediction interval. None where the line does not rise:
-    the scores then say nothing of the qualities, or the contrary of what they mean."""
+    """Fit least squares through points and predict at a place.
+
+    With x̄ and ȳ the means and Sxx = Σ(x − x̄)², the slope is Σ(x − x̄)(y − ȳ) / Sxx, the residual
+    variance s² has m − 2 degrees of freedom, and a new value at x lies within
+    t · s · √(1 + 1/m + (x − x̄)² / Sxx) of the line.
+
+    Args:
+        points: (m, 2) scores and qualities.
+        at: The score to predict at.
+
+    Returns:
+        The quality, and half its prediction interval; None where the line does not rise: the scores
+        then say nothing of the qualities, or the contrary of what they mean.
+    """
     x, y = points.T
     centred = x - x.mean()
-    if not (sxx := float(centred @ centred)) > 0:
+    sxx = float(centred @ centred)
+    if not sxx > 0:
         return None
     slope = float(centred @ (y - y.mean())) / sxx
     if slope <= 0:
         return None
     residuals = y - y.mean() - slope * centred
-    variance = float(residuals @ residuals) / (len(x) - 2)
-    half = _quantile(len(x) - 2) * math.sqrt(
-        variance * (1 + 1 / len(x) + (at - x.mean()) ** 2 / sxx)
-    )
+    freedom = len(x) - 2
+    variance = float(residuals @ residuals) / freedom
+    leverage = 1 + 1 / len(x) + (at - x.mean()) ** 2 / sxx
+    half = _quantile(freedom) * math.sqrt(variance * leverage)
     return float(y.mean() + slope * (at - x.mean())), half
 
 
 def _quantile(freedom: int) -> float:
+    """Return the two-sided quantile of Student's t at the level of all intervals."""
     return float(stdtrit(freedom, (1 + LEVEL) / 2))

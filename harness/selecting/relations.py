@@ -1,4 +1,4 @@
-"""Relations: what a source's domain is to a task's, from their cards, as the store's view ``relations`` has it."""
+"""Relations of a source's domain to a task's, from their cards, as in the store's view ``relations``."""
 
 from __future__ import annotations
 
@@ -10,19 +10,27 @@ from headwater.registry import Registry, SourceModel, Task
 def relation(
     source: SourceModel, task: Task, registry: Registry, parents: Mapping[str, frozenset[str]]
 ) -> str | None:
-    """within-domain, including or cross-domain; None where a card names no domain. A chain counts by all tasks of its last stage."""
-    domains = (
-        [registry.task(name).domain for name in source.chain.tasks]
-        if source.chain
-        else [source.domain]
-    )
+    """Return what a source's domain is to a task's.
+
+    Args:
+        source: The source; a chain counts by all tasks of its last stage.
+        task: The target.
+        registry: Where a chain's tasks are looked up.
+        parents: Each domain -> the domains that contain it.
+
+    Returns:
+        ``within-domain`` where the domains are the same, ``including`` where one of the source's is
+        the target's or contains it, else ``cross-domain``; None where a card names no domain.
+    """
+    domains = [source.domain]
+    if source.chain:
+        domains = [registry.task(name).domain for name in source.chain.tasks]
     target = task.domain
-    if target is not None and all(domain == target for domain in domains):
+    if target is None:
+        return None
+    if all(domain == target for domain in domains):
         return "within-domain"
-    if any(
-        domain == target or domain in parents.get(target or "", frozenset())
-        for domain in domains
-        if domain is not None
-    ):
+    containing = {target, *parents.get(target, frozenset())}
+    if any(domain in containing for domain in domains):
         return "including"
-    return "cross-domain" if target is not None and None not in domains else None
+    return None if None in domains else "cross-domain"

@@ -1,4 +1,4 @@
-"""Rungs: how far a source was tested, and what came of it there."""
+"""Rungs: how far a source was tested, and the values it reached there."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from scipy.special import ndtri
 
 from headwater.harness.results.predictions import Predictions
 from headwater.leaderboard.statistics.bootstrap import LEVEL
 
+Distances = tuple[float, float]
+"""How far below a value its lower bound lies, and how far above it its upper one."""
+
 
 @dataclass(frozen=True, order=True)
 class Rung:
-    """Fine-tuned on so many images for so many epochs; the larger rung says more."""
+    """A fine-tuning on so many images for so many epochs; a larger rung says more."""
 
     images: int
     epochs: int
@@ -22,14 +26,21 @@ class Rung:
 
 @dataclass(frozen=True)
 class Sample:
-    """One source at one rung. ``qualities``: by seed, the metric on validation, higher is better; ``answers``: where they were kept."""
+    """One source at one rung.
+
+    Attributes:
+        qualities: The metric on validation by seed, sign-corrected: higher is better.
+        predictions: What each seed's network predicted on validation; seeds without are left out.
+        sign: 1 where the metric should be high, -1 where it should be low.
+    """
 
     qualities: Mapping[int, float]
-    answers: Mapping[int, Predictions]
+    predictions: Mapping[int, Predictions]
     sign: int = 1
 
     @cached_property
     def quality(self) -> float:
+        """Mean quality over the seeds."""
         return float(np.mean(list(self.qualities.values())))
 
     @property
@@ -37,42 +48,51 @@ class Sample:
         return len(self.qualities)
 
     @cached_property
-    def spread(self) -> tuple[float, float] | None:
-        """How far below and above the mean the quality on all such images may lie, by the images alone; None where answers lack, or
-        are too few to tell.
+    def spread(self) -> Distances | None:
+        """How far the quality on all images of this kind may lie from the mean, by the images alone.
 
-        Seeds that validate on other images know more of them: what one seed tells is divided by the root of how many there are.
+        None where predictions are missing, or are too few to tell. Seeds that validate on other
+        images know more of them: the distances of one seed are divided by the root of the number
+        of distinct images over the number of one seed.
         """
-        around = [self._around(seed) for seed in self.qualities if seed in self.answers]
-        told = [distances for distances in around if distances is not None]
-        if len(told) < len(self.qualities):
+        distances = [self._distances(seed) for seed in self.qualities if seed in self.predictions]
+        known = [pair for pair in distances if pair is not None]
+        if len(known) < len(self.qualities):
             return None
-        low, high = np.mean(told, axis=0)
-        share = self.distinct / np.mean([len(answers) for answers in self.answers.values()])
+        low, high = np.mean(known, axis=0)
+        sizes = [len(predictions) for predictions in self.predictions.values()]
+        share = self.distinct / np.mean(sizes)
         return float(low / share**0.5), float(high / share**0.5)
 
-    def _around(self, seed: int) -> tuple[float, float] | None:
-        quality, interval = self.qualities[seed], self.answers[seed].interval
+    def _distances(self, seed: int) -> Distances | None:
+        """Return how far one seed's quality lies from its bounds by the images; None if unknown."""
+        quality = self.qualities[seed]
+        interval = self.predictions[seed].interval
         if interval is None:
             return None
-        bounds = sorted(self.sign * bound for bound in interval)
-        return max(0.0, quality - bounds[0]), max(0.0, bounds[1] - quality)
+        low, high = sorted(self.sign * bound for bound in interval)
+        return max(0.0, quality - low), max(0.0, high - quality)
 
     @property
     def distinct(self) -> int:
-        """Different images that it was validated on, over all seeds."""
-        return len(np.unique(np.concatenate([answers.rows for answers in self.answers.values()])))
+        """How many different images it was validated on, over all seeds."""
+        rows = [predictions.rows for predictions in self.predictions.values()]
+        return len(np.unique(np.concatenate(rows)))
 
     @property
     def image_variance(self) -> float:
-        """Of one seed's quality, by its images; where there is a spread."""
-        from scipy.special import ndtri
+        """Variance of one seed's quality by its images; defined where there is a spread.
 
-        widths = [
-            sum(around) for seed in self.answers if (around := self._around(seed)) is not None
-        ]
-        return float(np.mean([(width / 2 / ndtri((1 + LEVEL) / 2)) ** 2 for width in widths]))
+        A normal interval's width is two quantiles times the standard deviation.
+        """
+        variances = []
+        for seed in self.predictions:
+            distances = self._distances(seed)
+            if distances is not None:
+                width = sum(distances)
+                variances.append((width / 2 / ndtri((1 + LEVEL) / 2)) ** 2)
+        return float(np.mean(variances))
 
 
 Grid = Mapping[str, Mapping[Rung, Sample]]
-"""Source -> rung -> what was measured."""
+"""What was measured: source -> rung -> sample."""

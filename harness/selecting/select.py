@@ -1,9 +1,9 @@
-"""Selecting a source for a task: the pool, the question, the selector's answer, and how sure it is."""
+"""Select a source for a task: the pool, the question, the selector's answer, and how sure it is."""
 
 from __future__ import annotations
 
 import math
-import shlex
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -14,7 +14,7 @@ from headwater.harness.data.subset import MIN_TRAINING_IMAGES, draw_subset
 from headwater.harness.planning.forecast import Forecast
 from headwater.harness.planning.spec import Spec, Training
 from headwater.harness.running.run import Control, NullWatcher, Session, Watcher, compare_with_store
-from headwater.harness.selecting.comparison import Comparison
+from headwater.harness.selecting.comparison import SourceComparison
 from headwater.harness.selecting.confirming import by_selector, confirm
 from headwater.harness.selecting.costs import Costs
 from headwater.harness.selecting.live import Live, Say
@@ -41,23 +41,29 @@ from headwater.registry.errors import (
     NotApplicable,
     StoreMissing,
 )
-from headwater.registry.names import Value
+from headwater.registry.names import Value, command_line
 
-SIZES = (50, 150)
-"""Subsets to measure on where nobody says otherwise, and below them all images."""
+DEFAULT_SIZES = (50, 150)
+"""Subsets to measure on; the full training set is always added."""
 
-CONFIRMED = 3
-"""Of the selector's first ones, how many are fine-tuned on everything with what it left of the budget: enough to read others off them."""
-
-_CHECK = "See what it does wrong: headwater check {}; --debug shows where."
+CONFIRMED_SOURCES = 3
+"""How many of the selector's first sources are fine-tuned with the rest of the budget: enough that
+others can be read off them."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One row of the answer. ``ranks``: the best and worst that the measurements allow; ``score``: the selector's.
+    """One row of the answer.
 
-    ``seconds`` to fine-tune on all images, ``measured`` or else forecast from the store; ``speed``: images a second that it was
-    seen to go through, loading included, so that it serves at least so many.
+    Attributes:
+        source: The source's card.
+        score: The selector's score.
+        predicted: What it would reach at the top rung.
+        ranks: The best and the worst rank that the measurements allow.
+        seconds: What fine-tuning it on all images takes; None where nothing tells.
+        measured: True where ``seconds`` were measured, False where they are forecast.
+        speed: Images a second that it was seen to go through, loading included, so that it serves
+            at least so many; None where it was not seen.
     """
 
     source: SourceModel
@@ -70,8 +76,15 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Tested:
-    """A value of the first source's network on test images, which no choice looked at; bounds where they can be told."""
+class TestValue:
+    """The value of the first source's network on test images, which no choice looked at.
+
+    Attributes:
+        value: The metric.
+        low: Its lower bound; None where it cannot be told.
+        high: Its upper bound; None where it cannot be told.
+        images: How many test images there are.
+    """
 
     value: float
     low: float | None
@@ -81,8 +94,30 @@ class Tested:
 
 @dataclass(frozen=True)
 class Selection:
-    """The answer, best first. ``tested``: how many sources were measured at each rung; ``tied``: those that cannot be told from the
-    first, and how many ``more_seeds`` would."""
+    """The answer to a question.
+
+    Attributes:
+        task: The task's name.
+        selector: The selector's name, with its options.
+        metric: The metric that sources are compared by.
+        sign: 1 where it should be high, -1 where it should be low.
+        candidates: The sources that can be used, best first.
+        pool: The sources of the question, and those that were left out.
+        images: How many images there are to train on.
+        epochs: The epochs of the recipe.
+        top: The highest rung that any source reached; None where nothing was measured.
+        tested: How many sources were measured at each rung.
+        tied: The places of those that cannot be told from the first.
+        more_seeds: How many more seeds would tell each of them; None where none would.
+        seeds: The seeds that were run.
+        on_test: The first source on the test images; None where it was not measured at the top.
+        failures: Sources that cannot be used, and why.
+        unscored: Estimator -> source -> why it has no score.
+        unreached: How many sources the budget did not reach.
+        budget: Seconds that could be spent.
+        spent: Seconds that were spent.
+        adapt: The command that fine-tunes the first source; empty for none.
+    """
 
     task: str
     selector: str
@@ -97,7 +132,7 @@ class Selection:
     tied: Sequence[int]
     more_seeds: Mapping[int, int | None]
     seeds: Sequence[int]
-    on_test: Tested | None
+    on_test: TestValue | None
     failures: Mapping[str, str]
     unscored: Mapping[str, Mapping[str, str]]
     unreached: int
@@ -108,7 +143,11 @@ class Selection:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What is asked: see ``headwater select --help``. ``keys`` are a spec's: store, image_size, training, seeds, ..."""
+    """What a user asks; ``headwater select --help`` explains each part.
+
+    Attributes:
+        keys: Keys of a spec: ``store``, ``image_size``, ``training``, ``seeds``, …
+    """
 
     task: str
     sources: Sequence[str]
@@ -119,7 +158,7 @@ class Request:
     max_parameters: int | None = None
     licences: Sequence[str] = ()
     adaptation: str = "fine_tune"
-    confirm: int = CONFIRMED
+    confirm: int = CONFIRMED_SOURCES
     keys: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -138,13 +177,33 @@ def select(
     max_parameters: int | None = None,
     licences: Sequence[str] = (),
     adaptation: str = "fine_tune",
-    confirm: int = CONFIRMED,
+    confirm: int = CONFIRMED_SOURCES,
     **keys: Any,
 ) -> Selection:
-    """Which of these sources for this task, asked of a selector with ``budget`` seconds; what it measures is recorded.
+    """Find the source that a task should start from; what is measured is recorded.
 
-    ``keys`` are a spec's others: ``store``, ``image_size``, ``seeds``, ``training={"epochs": 30}``. The same question again is answered
-    from the store. Raises HeadwaterError for what cannot be asked; one source's failure only takes that one out.
+    The same question again is answered from the store.
+
+    Args:
+        task: The task's name.
+        sources: Names and globs of source models, as a list or with commas.
+        budget: Wall seconds to spend.
+        selector: The selector, or an estimator, that ranks the sources.
+        plugins: Plugin files, folders, modules or cards.
+        control: How jobs are run.
+        watcher: What shows the jobs; by default nothing does.
+        say: Is called with lines of progress.
+        metric: The metric to compare by; empty for the task's own.
+        sizes: Training images of the rungs below all of them; empty for 50 and 150.
+        max_parameters: Leaves out sources with more parameters.
+        licences: Names and globs of the licences to allow; empty for all.
+        adaptation: How sources are adapted.
+        confirm: How many of the first sources are fine-tuned with the rest of the budget.
+        **keys: Other keys of a spec: ``store``, ``image_size``, ``seeds``,
+            ``training={"epochs": 30}``.
+
+    Raises:
+        HeadwaterError: The question cannot be asked. One source's failure only takes that one out.
     """
     patterns = (sources,) if isinstance(sources, str) else tuple(sources)
     request = Request(
@@ -182,8 +241,17 @@ def prepared(
     say: Say,
     look: bool = True,
 ) -> PreparedQuestion:
-    """The question's parts, checked; with ``look``, the task's images are decoded and counted."""
-    # A spec wants a source: the pool is made with the registry, which comes of the spec's plugins.
+    """Check a request and find the parts of its question.
+
+    Args:
+        request: What is asked.
+        plugins: Plugins beside those of the request's spec keys.
+        control: How jobs are run.
+        watcher: What shows the jobs.
+        session: The executor that all jobs share.
+        say: Is called with lines of progress.
+        look: True to decode and count the task's images.
+    """
     keys = {
         "seeds": [0],
         **request.keys,
@@ -191,19 +259,26 @@ def prepared(
         "tasks": [request.task],
         "adaptations": [request.adaptation],
         "references": [],
+        "sources": ["-"],  # a spec wants a source; the pool needs the registry that the spec names
     }
-    spec = Spec.of({**keys, "sources": ["-"]}, where="select")
+    spec = Spec.of(keys, where="select")
     registry = Registry.discover((*spec.plugins, *plugins))
     with registry.remembering():
-        (task,) = _tasks(spec, registry)
+        task = _task(spec, registry)
         task_type = registry.task_type(task.type)
         metric = _metric(request.metric or task.metric, task, task_type)
         card, options = registry.selector(request.selector)
-        pool = pool_of(request.sources, task, registry, request.max_parameters, request.licences)
+        pool = pool_of(
+            request.sources,
+            task,
+            registry,
+            max_parameters=request.max_parameters,
+            licences=request.licences,
+        )
     data = prepare(task, task_type, spec.image_size, spec.resources.cpus_per_cell) if look else None
     if data and data.flawed:
         say(data.flawed.of_task(task.name))
-    images, smallest = _counted(task, task_type, spec, data)
+    images, smallest = _counts(task, task_type, spec, data)
     live = Live(
         spec=spec.model_copy(update={"sources": tuple(source.name for source in pool.sources)}),
         registry=registry,
@@ -220,13 +295,17 @@ def prepared(
         data=data,
     )
     return PreparedQuestion(
-        live, pool, task, request, lambda question: ranked(card, options, question)
+        live=live,
+        pool=pool,
+        task=task,
+        request=request,
+        rank=lambda question: ranked(card, options, question),
     )
 
 
 @dataclass(frozen=True)
 class PreparedQuestion:
-    """A question that can be put: the live work behind it, the pool, and the selector."""
+    """A question that can be put: the work behind it, the pool, and the selector that answers it."""
 
     live: Live
     pool: Pool
@@ -235,35 +314,37 @@ class PreparedQuestion:
     rank: Callable[[Question], Mapping[str, float]]
 
 
-def _tasks(spec: Spec, registry: Registry) -> list[Task]:
-    found = cast(list[Task], registry.find(Kind.TASK, spec.tasks))
-    if len(found) != 1:
+def _task(spec: Spec, registry: Registry) -> Task:
+    tasks = cast(list[Task], registry.find(Kind.TASK, spec.tasks))
+    if len(tasks) != 1:
         raise BadSpec(
-            f"select takes one task; these are {len(found)}",
-            subject=", ".join(task.name for task in found),
+            f"select takes one task; these are {len(tasks)}",
+            subject=", ".join(task.name for task in tasks),
             hint="Name one.",
         )
-    return found
+    return tasks[0]
 
 
 def _metric(name: str, task: Task, task_type: TaskType) -> Metric:
     try:
         return task_type.metric(name)
     except KeyError:
-        known = ", ".join(metric.name for metric in task_type.metrics)
+        metrics = ", ".join(metric.name for metric in task_type.metrics)
         raise BadSpec(
-            f"{task.type} has no metric {name!r}", subject=name, hint=f"Its metrics: {known}."
+            f"{task.type} has no metric {name!r}", subject=name, hint=f"Its metrics: {metrics}."
         ) from None
 
 
-def _counted(task: Task, task_type: TaskType, spec: Spec, data: Data | None) -> tuple[int, int]:
-    """How many images there are to train on, and the fewest that a subset can have."""
+def _counts(task: Task, task_type: TaskType, spec: Spec, data: Data | None) -> tuple[int, int]:
+    """Return how many images there are to train on, and how few a subset can have."""
     if data is None:
         return task.images or 0, MIN_TRAINING_IMAGES
-    strata, images = task_type.methods.strata(data.train.targets), len(data.train)
-    return images, next(
-        (n for n in range(MIN_TRAINING_IMAGES, images + 1) if _can_train(strata, n, spec)), images
-    )
+    strata = task_type.methods.strata(data.train.targets)
+    images = len(data.train)
+    for size in range(MIN_TRAINING_IMAGES, images + 1):
+        if _can_train(strata, size, spec):
+            return images, size
+    return images, images
 
 
 def _can_train(strata: Any, size: int, spec: Spec) -> bool:
@@ -274,28 +355,36 @@ def _can_train(strata: Any, size: int, spec: Spec) -> bool:
     return True
 
 
-def _sizes(asked: Sequence[int | str], images: int, smallest: int) -> list[int]:
-    """The subsets below all images; raises BadSpec for what is no number of images."""
-    for size in asked:
+def _sizes(sizes: Sequence[int | str], images: int, smallest: int) -> list[int]:
+    """Return the subsets below all images; raises BadSpec for what is no number of images."""
+    for size in sizes:
         if size != "full" and not (isinstance(size, int) and size > 0):
             raise BadSpec(
                 f"sizes: {size!r} is neither full nor a number of images",
                 subject=str(size),
                 hint="Write --sizes 50,150,full",
             )
-    numbers = sorted({size for size in asked if isinstance(size, int)}) if asked else SIZES
+    numbers: Sequence[int] = DEFAULT_SIZES
+    if sizes:
+        numbers = sorted({size for size in sizes if isinstance(size, int)})
     return [size for size in numbers if smallest <= size and (not images or size < images)]
 
 
 # -- asking -----------------------------------------------------------------------------------------------
 
 
-def question_of(ready: PreparedQuestion, sources: Sequence[SourceModel]) -> Question:
-    """What the selector is asked of these sources, with what the store knows of other tasks."""
-    live, task, registry = ready.live, ready.task, ready.live.registry
+def question_of(prepared_question: PreparedQuestion, sources: Sequence[SourceModel]) -> Question:
+    """Return the question about some sources, with the store's records of other tasks."""
+    live, task, registry = (
+        prepared_question.live,
+        prepared_question.task,
+        prepared_question.live.registry,
+    )
     parents = registry.domain_parents()
     try:
-        records = History.read(live.store, ready.request.adaptation).records_but(task.name)
+        records = History.read(live.store, prepared_question.request.adaptation).records_but(
+            task.name
+        )
     except StoreMissing:
         records = []
     return Question(
@@ -315,132 +404,162 @@ def question_of(ready: PreparedQuestion, sources: Sequence[SourceModel]) -> Ques
 
 
 def ranked(card: Selector, options: Mapping[str, Value], question: Question) -> Mapping[str, float]:
-    """A selector's scores; raises BadPlugin where they are no numbers, or for whatever a plugin raises."""
+    """Return a selector's scores.
+
+    Raises:
+        BadPlugin: A score is not a finite number, or the selector raised something that is not
+            Headwater's.
+    """
+    check = command_line("check", card.name, "--trace", card.name)
+    hint = f"See what it does wrong: {check}"
     try:
         scores = card.scores(question, **options)
     except HeadwaterError:
         raise
-    except Exception as error:
-        raise BadPlugin(
-            f"{card.name} raised {type(error).__name__}: {error}",
-            subject=card.name,
-            hint=_CHECK.format(card.name),
-        ) from error
-    if wrong := [name for name, score in scores.items() if not math.isfinite(score)]:
-        raise BadPlugin(
-            f"{card.name}: its score for {wrong[0]} is no number",
-            subject=card.name,
-            hint=_CHECK.format(card.name),
-        )
+    except Exception as error:  # a plugin is foreign code: whatever it raises is its failure
+        message = f"{card.name} raised {type(error).__name__}: {error}"
+        raise BadPlugin(message, subject=card.name, hint=hint) from error
+    for name, score in scores.items():
+        if not math.isfinite(score):
+            message = f"{card.name}: its score for {name} is not a finite number"
+            raise BadPlugin(message, subject=card.name, hint=hint)
     return scores
 
 
-def asked_of_selector(ready: PreparedQuestion) -> Mapping[str, float]:
-    """The selector's scores. Where sources turned out to be unusable it is asked again without them: what a failure left missing, it
-    may have taken for a spent budget. What was measured is in the store by then. Raises NotApplicable where it can answer nothing."""
-    live = ready.live
+def scores_of_selector(prepared_question: PreparedQuestion) -> Mapping[str, float]:
+    """Put the question to the selector, and again without sources that turned out to be unusable.
+
+    What a failure left missing, the selector may have taken for a spent budget. What was measured
+    is in the store by then.
+
+    Raises:
+        NotApplicable: The selector can answer nothing.
+    """
+    live = prepared_question.live
     while True:
-        known, live.unreached = len(live.failures), 0
+        failures = len(live.failures)
+        live.unreached = 0
         usable = [source for name, source in live.sources.items() if name not in live.failures]
         if not usable:
             return {}
         try:
-            scores = ready.rank(question_of(ready, usable))
+            scores = prepared_question.rank(question_of(prepared_question, usable))
         except NotApplicable:
-            if len(live.failures) == known:
+            if len(live.failures) == failures:
                 raise
             continue
-        if len(live.failures) == known:
+        if len(live.failures) == failures:
             return scores
 
 
-def answer(ready: PreparedQuestion) -> Selection:
+def answer(prepared_question: PreparedQuestion) -> Selection:
     """Put the question, and say how sure the answer is."""
-    with ready.live.registry.remembering():
-        scores = asked_of_selector(ready)
-        confirm(ready.live, scores, ready.request.confirm)
-        return _judged(ready, scores)
+    live = prepared_question.live
+    with live.registry.remembering():
+        scores = scores_of_selector(prepared_question)
+        confirm(live, scores, prepared_question.request.confirm)
+        return _selection(prepared_question, scores)
 
 
-def _judged(ready: PreparedQuestion, scores: Mapping[str, float]) -> Selection:
-    """The selector's order, but for what was measured to be better, and all that is known of it."""
-    live, lowest = ready.live, min(scores.values(), default=0.0)
-    prediction = Prediction(
-        live.samples(),
-        live.scores,
-        live.registry.task_type(ready.task.type).metric(live.metric).bounds,
-    )
-    ordered = Comparison(by_selector(live, scores), prediction).ordered
-    comparison = Comparison(ordered, prediction)
-    measured = bool(prediction.grid)
-    ranks = comparison.ranks if measured else _by_score(ordered, scores)
-    costs = Costs(live)
-    sources = with_parameters([live.sources[name] for name in ordered])
-    candidates = [
-        Candidate(
-            sources[at],
-            scores.get(name, lowest),
-            prediction.of(name),
-            ranks[at],
-            *costs.fine_tuning(name),
-            costs.speed(name),
-        )
-        for at, name in enumerate(ordered)
-    ]
-    tied = (
-        comparison.tied
-        if measured
-        else [
-            at for at in range(1, len(ordered)) if scores.get(ordered[at]) == scores.get(ordered[0])
-        ]
-    )
-    counts: dict[Rung, int] = {}
-    for samples in prediction.grid.values():
-        for rung in samples:
-            counts[rung] = counts.get(rung, 0) + 1
+def _selection(prepared_question: PreparedQuestion, scores: Mapping[str, float]) -> Selection:
+    """Return the selector's order, but for what was measured to be better, and how sure it is."""
+    live, request = prepared_question.live, prepared_question.request
+    metric = live.registry.task_type(prepared_question.task.type).metric(live.metric)
+    prediction = Prediction(live.samples(), live.scores, metric.bounds)
+    ordered = SourceComparison(by_selector(live, scores), prediction).ordered
+    comparison = SourceComparison(ordered, prediction)
+    if prediction.grid:
+        ranks, tied = comparison.ranks, comparison.tied
+        validation = live.spec.validation
+        more_seeds = {place: comparison.more_seeds(0, place, validation) for place in tied}
+    else:
+        ranks, tied = _by_score(ordered, scores)
+        more_seeds = {}
+    top = prediction.top
     return Selection(
-        task=ready.task.name,
-        selector=ready.request.selector,
+        task=prepared_question.task.name,
+        selector=request.selector,
         metric=live.metric,
         sign=live.sign,
-        candidates=candidates,
-        pool=ready.pool,
+        candidates=_candidates(live, prediction, scores, dict(zip(ordered, ranks, strict=True))),
+        pool=prepared_question.pool,
         images=live.images,
         epochs=live.spec.training.epochs,
-        top=prediction.top,
-        tested=dict(sorted(counts.items())),
+        top=top,
+        tested=_tested(prediction),
         tied=tied,
-        more_seeds={at: comparison.more_seeds(0, at, live.spec.validation) for at in tied}
-        if measured
-        else {},
+        more_seeds=more_seeds,
         seeds=live.spec.seeds,
-        on_test=_on_test(live, ordered[0], prediction.top) if ordered and prediction.top else None,
-        failures={**ready.pool.failed, **live.failures},
+        on_test=_on_test(live, ordered[0], top) if ordered and top else None,
+        failures={**prepared_question.pool.failed, **live.failures},
         unscored=live.unscored,
         unreached=live.unreached,
         budget=live.budget,
         spent=live.spent(),
-        adapt=adapt_command(ordered[0], ready) if ordered else "",
+        adapt=adapt_command(ordered[0], prepared_question) if ordered else "",
     )
 
 
-def _by_score(ordered: Sequence[str], scores: Mapping[str, float]) -> list[tuple[int, int]]:
-    """Ranks by the selector's scores alone: equal ones share theirs."""
+def _candidates(
+    live: Live,
+    prediction: Prediction,
+    scores: Mapping[str, float],
+    ranks: Mapping[str, tuple[int, int]],
+) -> list[Candidate]:
+    """Return the rows of the answer, in the order of ``ranks``."""
+    lowest = min(scores.values(), default=0.0)
+    costs = Costs(live)
+    candidates = []
+    for source in with_parameters([live.sources[name] for name in ranks]):
+        seconds, measured = costs.fine_tuning(source.name)
+        candidate = Candidate(
+            source=source,
+            score=scores.get(source.name, lowest),
+            predicted=prediction.of(source.name),
+            ranks=ranks[source.name],
+            seconds=seconds,
+            measured=measured,
+            speed=costs.speed(source.name),
+        )
+        candidates.append(candidate)
+    return candidates
+
+
+def _tested(prediction: Prediction) -> dict[Rung, int]:
+    """Return how many sources were measured at each rung, lowest first."""
+    counts = Counter(rung for samples in prediction.grid.values() for rung in samples)
+    return dict(sorted(counts.items()))
+
+
+def _by_score(
+    ordered: Sequence[str], scores: Mapping[str, float]
+) -> tuple[list[tuple[int, int]], list[int]]:
+    """Return ranks, and places tied with the first, by the selector's scores alone.
+
+    Equal scores share their ranks.
+    """
     values = [scores.get(name, -math.inf) for name in ordered]
-    return [
-        (1 + sum(v > value for v in values), len(values) - sum(v < value for v in values))
-        for value in values
+    ranks = []
+    for value in values:
+        better = sum(other > value for other in values)
+        worse = sum(other < value for other in values)
+        ranks.append((1 + better, len(values) - worse))
+    tied = [
+        place
+        for place in range(1, len(ordered))
+        if scores.get(ordered[place]) == scores.get(ordered[0])
     ]
+    return ranks, tied
 
 
-def _on_test(live: Live, source: str, top: Rung) -> Tested | None:
-    """The first source's test value at the top rung, of the first seed; None where it was not measured there."""
+def _on_test(live: Live, source: str, top: Rung) -> TestValue | None:
+    """Return a source's test value at the top rung, of the first seed; None if not measured there."""
     job = live.cells.get((source, top, live.spec.seeds[0]))
-    answers = live.answers(job, "test") if job else None
-    if answers is None:
+    predictions = live.predictions(job, "test") if job else None
+    if predictions is None:
         return None
-    low, high = answers.interval or (None, None)
-    return Tested(answers.value(), low, high, len(answers))
+    low, high = predictions.interval or (None, None)
+    return TestValue(predictions.value(), low, high, len(predictions))
 
 
 @dataclass(frozen=True)
@@ -460,9 +579,9 @@ class RungForecast:
     cells: int
 
 
-def forecasts(ready: PreparedQuestion) -> Iterator[RungForecast]:
+def forecasts(prepared_question: PreparedQuestion) -> Iterator[RungForecast]:
     """Yield what fine-tuning every source would cost on each rung, as far as the store can tell."""
-    live, epochs = ready.live, ready.live.spec.training.epochs
+    live, epochs = prepared_question.live, prepared_question.live.spec.training.epochs
     for size in (*live.sizes, live.images):
         plan = live.cells_of(list(live.sources), Rung(size, epochs))
         status = compare_with_store(plan, live.control)
@@ -477,26 +596,27 @@ def forecasts(ready: PreparedQuestion) -> Iterator[RungForecast]:
         )
 
 
-def adapt_command(source: str, ready: PreparedQuestion) -> str:
-    """The command that fine-tunes a source as this question would, and writes its network."""
-    spec, plugins, plain = ready.live.spec, ready.live.registry.plugins, Spec.model_fields
-    words = ["headwater", "adapt", ready.task.name, "--source", source]
-    words += (
-        ["--adaptation", ready.request.adaptation]
-        if ready.request.adaptation != "fine_tune"
-        else []
-    )
+def adapt_command(source: str, prepared_question: PreparedQuestion) -> str:
+    """Return the command that fine-tunes a source as this question would, and saves its network."""
+    spec, request = prepared_question.live.spec, prepared_question.request
+    words = ["adapt", prepared_question.task.name, "--source", source]
+    if request.adaptation != "fine_tune":
+        words += ["--adaptation", request.adaptation]
     for key in ("image_size", "validation", "store"):
-        if (value := getattr(spec, key)) != plain[key].default:
-            words += [f"--{key.replace('_', '-')}", str(value)]
+        value = getattr(spec, key)
+        if value != Spec.model_fields[key].default:
+            words += _option(key, value)
     for key, value in spec.training:
         if value != getattr(Training(), key):
-            words += [f"--{key.replace('_', '-')}", str(value)]
-    words += ["--seed", str(spec.seeds[0])] if spec.seeds[0] else []
-    for plugin in plugins:
-        words += (
-            ["--plugin", str(plugin)]
-            if not hasattr(plugin, "__name__") and not hasattr(plugin, "summary")
-            else []
-        )
-    return shlex.join([*words, "--save", "model.safetensors"])
+            words += _option(key, value)
+    if spec.seeds[0]:
+        words += ["--seed", str(spec.seeds[0])]
+    for plugin in prepared_question.live.registry.plugins:
+        is_path = not hasattr(plugin, "__name__") and not hasattr(plugin, "summary")
+        if is_path:  # modules and cards cannot be named on a command line
+            words += ["--plugin", str(plugin)]
+    return command_line(*words, "--save", "model.safetensors")
+
+
+def _option(key: str, value: object) -> list[str]:
+    return [f"--{key.replace('_', '-')}", str(value)]

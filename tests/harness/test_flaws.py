@@ -212,9 +212,8 @@ def test_check_lists_flaws_by_kind_and_every_one_as_json(name, tmp_path, capsys,
     monkeypatch.setenv("COLUMNS", "400")
     import headwater.harness.conformance.task as conformance
 
-    # Loading the task again in another process takes seconds.
-    monkeypatch.setattr(conformance, "digest_elsewhere", lambda *_: "same")
-    monkeypatch.setattr(conformance, "task_digest", lambda *_: "same")
+    for digest in ("digest_elsewhere", "task_digest"):  # another process takes seconds
+        monkeypatch.setattr(conformance, digest, lambda *_: "the same")
     answer = run_headwater(capsys, "check", name)
     card = hw.Registry.discover().task(name)
     assert answer.status == 0 and counted(card.type) in answer.out
@@ -352,7 +351,7 @@ def test_other_flaws_and_other_ends_are_apart_and_the_most_frequent_is_first():
 
 
 def test_many_images_and_kinds_are_cut_short_with_where_to_see_the_rest():
-    from headwater.harness.cli.check_verb import MAX_FLAW_KINDS, MAX_IMAGES, _flaw_lines
+    from headwater.harness.cli.check_verb import MAX_FLAW_KINDS, MAX_IMAGES, flaw_lines
 
     card = Task(name="own/task", load=dict)
     many = [
@@ -362,12 +361,12 @@ def test_many_images_and_kinds_are_cut_short_with_where_to_see_the_rest():
         Flaw("own/task: image 0", f"has no {chr(97 + row)}", "left out")
         for row in range(MAX_FLAW_KINDS + 1)
     ]
-    assert list(_flaw_lines(card, many)) == [
+    assert list(flaw_lines(card, many)) == [
         "    7 × has no mask: left out",
         "      image 0, image 1, image 2, image 3, and 3 more",
         "    all of them: --format json",
     ]
-    lines = list(_flaw_lines(card, kinds))
+    lines = list(flaw_lines(card, kinds))
     assert (
         lines[-2:] == ["    and 1 more kind", "    all of them: --format json"]
         and len(lines) == 2 * MAX_FLAW_KINDS + 2

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from headwater.harness.results.predictions import Predictions
-from headwater.harness.selecting.comparison import Comparison, paired
+from headwater.harness.selecting.comparison import SourceComparison, paired
 from headwater.harness.selecting.prediction import Prediction
 from headwater.harness.selecting.rungs import Rung, Sample
 from headwater.leaderboard.statistics.precision import wilson
@@ -116,7 +116,10 @@ def test_repeated_seeds_bring_in_what_they_differ_by_beyond_their_images():
 
     def image(s):
         return np.mean(
-            [(np.diff(s.answers[k].interval)[0] / 2 / 1.959963984540054) ** 2 for k in s.answers]
+            [
+                (np.diff(s.predictions[k].interval)[0] / 2 / 1.959963984540054) ** 2
+                for k in s.predictions
+            ]
         )
 
     excess = (2 * (0.01 - image(wide)) + 2 * (0 - image(same))) / 4
@@ -149,7 +152,7 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say():
             found = prediction.of(str(name))
             hits[found.rung == prediction.top].append(found.low <= quality <= found.high)
         names = [str(name) for name in range(len(truth))]
-        better = Comparison(names, prediction).better
+        better = SourceComparison(names, prediction).better
         told += [truth[a] > truth[b] for a, b in zip(*np.nonzero(better), strict=True)]
     assert (
         0.92 <= np.mean(hits[True]) <= 0.985
@@ -201,9 +204,9 @@ def test_other_metrics_are_compared_by_a_bootstrap_over_the_same_images():
     assert found is not None and found.low > 0
     draws = np.random.default_rng(0)
     rows = [draws.integers(80, size=80) for _ in range(100)]
-    differences = [good.answers[0].value(row) - poor.answers[0].value(row) for row in rows]
+    differences = [good.predictions[0].value(row) - poor.predictions[0].value(row) for row in rows]
     assert found.high - found.mean == pytest.approx(1.959963984540054 * np.std(differences, ddof=1))
-    low, high = np.quantile([good.answers[0].value(row) for row in rows], (0.025, 0.975))
+    low, high = np.quantile([good.predictions[0].value(row) for row in rows], (0.025, 0.975))
     assert good.spread == (pytest.approx(good.quality - low), pytest.approx(high - good.quality))
 
 
@@ -215,12 +218,17 @@ def test_ranks_ties_and_how_many_more_seeds_would_tell():
         "c": {TOP: sample(right < 60)},
         "d": {SMALL: share(5, 10)},
     }
-    comparison = Comparison(["a", "b", "c", "d"], Prediction(grid, {}))
+    comparison = SourceComparison(["a", "b", "c", "d"], Prediction(grid, {}))
     assert comparison.ranks == [(1, 2), (2, 3), (3, 4), (1, 4)]  # of d nothing is known at the top
     assert comparison.tied == [3]
-    assert Comparison(["c", "d", "b", "a"], Prediction(grid, {})).ordered == ["d", "a", "b", "c"]
+    assert SourceComparison(["c", "d", "b", "a"], Prediction(grid, {})).ordered == [
+        "d",
+        "a",
+        "b",
+        "c",
+    ]
     grid["b"] = {TOP: sample((right < 145) | (right > 190))}
-    comparison = Comparison(["a", "b"], Prediction(grid, {}))
+    comparison = SourceComparison(["a", "b"], Prediction(grid, {}))
     more = comparison.more_seeds(0, 1, validation=0.2)
     found = comparison.difference(0, 1)
     assert found is not None and found.low < 0 < found.high

@@ -232,7 +232,7 @@ def test_a_budget_that_is_spent_before_there_is_a_store_is_no_missing_store(tmp_
 
 @pytest.mark.parametrize(
     "says, message",
-    [(lambda q: {}["x"], "raised KeyError"), (lambda q: {"toy/fixed": float("nan")}, "no number")],
+    [(lambda q: {}["x"], "raised KeyError"), (lambda q: {"toy/fixed": float("nan")}, "toy/fixed")],
 )
 def test_a_selector_that_raises_or_says_what_is_no_number_is_a_bad_plugin(tmp_path, says, message):
     broken = replace(asks, name="own/broken", rank=says)

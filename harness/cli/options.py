@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-FORMATS = ("table", "json", "csv", "md", "latex")
+FORMATS = ("table", "json", "csv", "md", "latex", "html")
 RUNNING = "Running"
 """The section of options that say how jobs are run."""
 

@@ -25,12 +25,13 @@ _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;"
     "color:#222}img{max-width:100%}figure{margin:1rem 0}code{background:#f3f3f3;padding:.1em .3em}"
     "table{border-collapse:collapse;font-size:.9rem}"
-    "td,th{border-bottom:1px solid #ddd;padding:.2em .8em;text-align:left}summary{cursor:pointer}"
+    "td,th{border-bottom:1px solid #ddd;padding:.2em .8em;text-align:left}.number{text-align:right}"
+    "caption{text-align:left;font-weight:600;padding:1em 0 .3em}summary{cursor:pointer}"
 )
 
 
 @dataclass(frozen=True)
-class _Section:
+class _AnatomySection:
     """One anatomy on the page: its analyses, each with the stem of its figure's files, if any."""
 
     heading: str
@@ -47,7 +48,9 @@ def write_page(anatomies: Sequence[AnatomyReadings], folder: Path, registry: Reg
             (analysis, _drawn(analysis, folder, prefix))
             for analysis in shown_analyses(anatomy, registry)
         ]
-        sections.append(_Section(heading(anatomy), figures, summary_tables(anatomy, registry)))
+        sections.append(
+            _AnatomySection(heading(anatomy), figures, summary_tables(anatomy, registry))
+        )
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "index.md").write_text("".join(_markdown(sections)), encoding="utf-8")
     page = folder / "index.html"
@@ -66,7 +69,7 @@ def _drawn(analysis: ShownAnalysis, folder: Path, prefix: str) -> str | None:
     return stem
 
 
-def _markdown(sections: Sequence[_Section]) -> Iterator[str]:
+def _markdown(sections: Sequence[_AnatomySection]) -> Iterator[str]:
     yield f"# The four networks\n\n{NETWORKS}\n"
     for section in sections:
         yield f"\n## {section.heading}\n"
@@ -82,7 +85,7 @@ def _markdown(sections: Sequence[_Section]) -> Iterator[str]:
             yield f"\n**{table.title}**\n\n{table.render('md')}"
 
 
-def _html(sections: Sequence[_Section]) -> Iterator[str]:
+def _html(sections: Sequence[_AnatomySection]) -> Iterator[str]:
     yield '<!doctype html><html lang="en"><meta charset="utf-8"><title>The four networks</title>'
     yield f"<style>{_STYLE}</style><h1>The four networks</h1><p>{html.escape(NETWORKS)}</p>"
     for section in sections:
@@ -97,13 +100,5 @@ def _html(sections: Sequence[_Section]) -> Iterator[str]:
                 yield "</figure>"
         yield "<details><summary>The same in numbers</summary>"
         for table in section.tables:
-            rows = "".join(_rows(table.columns, table.rows))
-            yield f"<h4>{html.escape(table.title)}</h4><table>{rows}</table>"
+            yield table.render("html")
         yield "</details>"
-
-
-def _rows(columns: Sequence[object], rows: Sequence[Sequence[object]]) -> Iterator[str]:
-    headings = (column.heading or column.name for column in columns)  # type: ignore[attr-defined]
-    yield f"<tr>{''.join(f'<th>{html.escape(heading)}</th>' for heading in headings)}</tr>"
-    for row in rows:
-        yield f"<tr>{''.join(f'<td>{html.escape(str(cell))}</td>' for cell in row)}</tr>"

@@ -1,29 +1,39 @@
-"""One small table for everything the command line prints: on a terminal, as JSON, CSV, Markdown or LaTeX."""
+"""Hold a table of values, and print or render it as a terminal table, JSON, CSV, Markdown, LaTeX or HTML."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import math
 import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
 from typing import Any, Literal
 
-_TEXT_WIDTH, _MAIN_WIDTH = 24, 30
-"""A text column may be folded down to this width before a column is left out; one that is never left out, to the second."""
-_GAP = 2
+from headwater.leaderboard.show.table_formats import WRITERS, RenderedTable, ShownColumn
+from headwater.leaderboard.show.values import as_text, is_number, plain, printable
+
+MIN_TEXT_WIDTH = 24
+"""Width down to which a text column may be folded before a column is left out."""
+
+MIN_MAIN_WIDTH = 30
+"""The same for a column that is never left out."""
+
+GAP = 2
+"""Spaces between columns."""
+
+MAX_LEFT_OUT = 6
+"""Columns that the note on what was left out names one by one."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column: ``name`` is its key in JSON and CSV, ``heading`` what people read.
+    """Say how a column of values is called and shown.
 
-    ``show`` writes a value for people, a format such as ``+.3f`` or a function of it. ``rank`` orders what a narrow
-    terminal leaves out: highest first, and never 0. ``only`` keeps it from people (``data``) or from JSON and CSV (``text``).
+    Attributes:
+        name: Its key in JSON and CSV.
+        heading: What people read; the name by default.
+        show: How a value is written for people: a format such as ``+.3f``, or a function of the value.
+        rank: What a narrow terminal leaves out first: the highest, and never 0.
+        only: "data" keeps it from people, "text" from JSON and CSV.
     """
 
     name: str
@@ -33,11 +43,12 @@ class Column:
     only: Literal["", "text", "data"] = ""
 
     def text(self, value: Any) -> str:
+        """Write a value for people, without control characters."""
         if callable(self.show):
-            return _printable(self.show(value))
-        return _printable(
-            format(value, self.show) if self.show and _is_number(value) else _text(value)
-        )
+            return printable(self.show(value))
+        if self.show and is_number(value):
+            return printable(format(value, self.show))
+        return printable(as_text(value))
 
 
 class Table:
@@ -50,107 +61,71 @@ class Table:
         rows: Sequence[Sequence[Any]],
         notes: Sequence[str] = (),
     ) -> None:
-        first = columns[0] if columns else None
+        """Keep the values.
+
+        Args:
+            title: What people read above the table.
+            columns: The columns, or their names; the first of these is never left out.
+            rows: The values, in the order of the columns.
+            notes: What is to be known of the table, one sentence each.
+        """
         self.title = title
         self.columns = [
-            column
-            if isinstance(column, Column)
-            else Column(column, rank=0 if column is first else 1)
-            for column in columns
+            column if isinstance(column, Column) else Column(column, rank=min(place, 1))
+            for place, column in enumerate(columns)
         ]
         self.rows = [tuple(row) for row in rows]
         self.notes = list(notes)
 
     def print(self, format_: str = "table") -> None:
-        """Print as ``table``, ``json``, ``csv``, ``md`` or ``latex``."""
+        """Print the table to stdout as ``table`` or as ``render`` does, and the notes to stderr."""
         notes = list(self.notes)
         if format_ == "table":
             left_out = self._print_table()
             if left_out:
-                names = ", ".join(left_out[:6]) + (
-                    f" and {len(left_out) - 6} more" if len(left_out) > 6 else ""
-                )
-                notes.append(
-                    f"left out for width: {names} (a wider terminal or --format json shows them)"
-                )
+                notes.append(_width_note(left_out))
         else:
             sys.stdout.write(self.render(format_))
         for note in notes:
-            sys.stderr.write(f" {_printable(note)}\n")
+            sys.stderr.write(f" {printable(note)}\n")
 
     def render(self, format_: str) -> str:
-        """The text of the ``json``, ``csv``, ``md`` or ``latex`` form."""
-        return {"json": self._json, "csv": self._csv, "md": self._markdown, "latex": self._latex}[
-            format_
-        ]()
+        """Return the ``json``, ``csv``, ``md``, ``latex`` or ``html`` form.
 
-    # -- for programs: values as they are -----------------------------------------------------------------
+        JSON and CSV hold values as they are; the others hold what people read, escaped.
+        """
+        return WRITERS[format_](self.rendered())
 
-    def _data(self) -> tuple[list[str], list[list[Any]]]:
-        kept = [index for index, column in enumerate(self.columns) if column.only != "text"]
-        return [self.columns[index].name for index in kept], [
-            [_plain(row[index]) for index in kept] for row in self.rows
-        ]
-
-    def _json(self) -> str:
-        names, rows = self._data()
-        return (
-            json.dumps(
-                [dict(zip(names, row, strict=True)) for row in rows], indent=1, ensure_ascii=False
-            )
-            + "\n"
+    def rendered(self) -> RenderedTable:
+        """Return the table as writers take it: values for programs, text for people."""
+        data = [at for at, column in enumerate(self.columns) if column.only != "text"]
+        return RenderedTable(
+            title=self.title,
+            names=[self.columns[at].name for at in data],
+            values=[[plain(row[at]) for at in data] for row in self.rows],
+            shown=self._shown(),
         )
 
-    def _csv(self) -> str:
-        names, rows = self._data()
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(names)
-        writer.writerows(
-            [json.dumps(v) if isinstance(v, list | dict | bool) else v for v in row] for row in rows
-        )
-        return text.getvalue()
-
-    # -- for people ---------------------------------------------------------------------------------------
-
-    def _shown(self) -> list[tuple[Column, list[str], bool]]:
-        """Columns with their cells as text and whether they are numbers."""
+    def _shown(self) -> list[ShownColumn]:
+        """Return the columns that people read, with their cells as text."""
         shown = []
-        for index, column in enumerate(self.columns):
+        for at, column in enumerate(self.columns):
             if column.only == "data":
                 continue
-            values = [row[index] for row in self.rows]
-            numeric = any(_is_number(value) for value in values) and all(
-                value is None or _is_number(value) for value in values
+            values = [row[at] for row in self.rows]
+            present = [value for value in values if value is not None]
+            shown.append(
+                ShownColumn(
+                    heading=column.heading or column.name,
+                    cells=[column.text(value) for value in values],
+                    numeric=bool(present) and all(map(is_number, present)),
+                    rank=column.rank,
+                )
             )
-            shown.append((column, [column.text(value) for value in values], numeric))
         return shown
 
-    def _markdown(self) -> str:
-        shown = self._shown()
-        lines = [
-            [_markdown(column.heading or column.name) for column, _, _ in shown],
-            ["---:" if numeric else "---" for _, _, numeric in shown],
-            *(
-                [_markdown(cell) for cell in row]
-                for row in zip(*(cells for _, cells, _ in shown), strict=True)
-            ),
-        ]
-        return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-    def _latex(self) -> str:
-        shown = self._shown()
-        rows = [[_latex(column.heading or column.name) for column, _, _ in shown]]
-        rows += [
-            [_latex(cell) for cell in row]
-            for row in zip(*(cells for _, cells, _ in shown), strict=True)
-        ]
-        head, *body = [" & ".join(row) + " \\\\\n" for row in rows]
-        columns = "".join("r" if numeric else "l" for _, _, numeric in shown)
-        return f"\\begin{{tabular}}{{{columns}}}\n\\hline\n{head}\\hline\n{''.join(body)}\\hline\n\\end{{tabular}}\n"
-
     def _print_table(self) -> list[str]:
-        """Print what fits and return the headings of what does not."""
+        """Print the columns that fit; return the headings of those that do not."""
         import rich.box
         from rich.console import Console
         from rich.table import Table as RichTable
@@ -159,11 +134,9 @@ class Table:
         shown = self._shown()
         console = Console(highlight=False)
         if not console.is_terminal and "COLUMNS" not in os.environ:  # a file or a pipe has no width
-            console = Console(
-                highlight=False,
-                width=max(80, sum(_width(*column) for column in shown) + _GAP * len(shown)),
-            )
-        kept, left_out = _fit(shown, console.width)
+            whole = sum(_width(column) + GAP for column in shown)
+            console = Console(highlight=False, width=max(80, whole))
+        fitting = _fit(shown, console.width)
         table = RichTable(
             box=rich.box.SIMPLE_HEAD,
             title=Text(self.title),
@@ -171,123 +144,54 @@ class Table:
             title_style="bold",
             pad_edge=False,
         )
-        table.padding = (0, _GAP - 1, 0, 0)
-        for column, cells, numeric in kept:
-            folds = (
-                not numeric and _width(column, cells, numeric) > _TEXT_WIDTH
-            )  # short cells stay whole
-            heading, side = Text(column.heading or column.name), "right" if numeric else "left"
-            table.add_column(heading, justify=side, overflow="fold", no_wrap=not folds)  # type: ignore[arg-type]
-        for row in zip(*(cells for _, cells, _ in kept), strict=True):
-            table.add_row(*(Text(cell) for cell in row))
+        table.padding = (0, GAP - 1, 0, 0)
+        for column in fitting:
+            table.add_column(
+                Text(column.heading),
+                justify="right" if column.numeric else "left",
+                overflow="fold",
+                no_wrap=column.numeric or _width(column) <= MIN_TEXT_WIDTH,
+            )
+        for row in zip(*(column.cells for column in fitting), strict=True):
+            table.add_row(*map(Text, row))
         console.print(table)
-        return left_out
+        return [column.heading for column in shown if column not in fitting]
 
 
-def _fit(
-    shown: list[tuple[Column, list[str], bool]], width: int
-) -> tuple[list[tuple[Column, list[str], bool]], list[str]]:
-    """Leave out columns, the least important first and of equals the rightmost, until the rest can be folded into width."""
-    kept = list(shown)
-    while len(kept) > 1 and sum(_least_width(*column) + _GAP for column in kept) > width:
-        rank = max(column.rank for column, _, _ in kept)
+def _width_note(left_out: Sequence[str]) -> str:
+    """Say which columns a narrow terminal left out."""
+    others = len(left_out) - MAX_LEFT_OUT
+    more = f" and {others} more" if others > 0 else ""
+    names = ", ".join(left_out[:MAX_LEFT_OUT])
+    return f"left out for width: {names}{more} (a wider terminal or --format json shows them)"
+
+
+def _fit(shown: Sequence[ShownColumn], width: int) -> list[ShownColumn]:
+    """Leave out columns until the rest can be folded into a width.
+
+    The highest rank goes first, and of equal ranks the rightmost column.
+    """
+    fitting = list(shown)
+    while len(fitting) > 1 and sum(_min_width(column) + GAP for column in fitting) > width:
+        rank = max(column.rank for column in fitting)
         if rank == 0:
             break
-        del kept[max(index for index, (column, _, _) in enumerate(kept) if column.rank == rank)]
-    return kept, [
-        column.heading or column.name
-        for column, cells, numeric in shown
-        if (column, cells, numeric) not in kept
-    ]
+        del fitting[max(at for at, column in enumerate(fitting) if column.rank == rank)]
+    return fitting
 
 
-def _width(column: Column, cells: list[str], numeric: bool) -> int:
+def _width(column: ShownColumn) -> int:
+    """Return the width of a column's longest line, in terminal cells."""
     from rich.cells import cell_len
 
-    return max(
-        cell_len(line)
-        for cell in [column.heading or column.name, *cells]
-        for line in cell.split("\n")
-    )
+    texts = [column.heading, *column.cells]
+    return max(cell_len(line) for text in texts for line in text.split("\n"))
 
 
-def _least_width(column: Column, cells: list[str], numeric: bool) -> int:
-    width = _width(column, cells, numeric)
-    return (
-        width
-        if numeric
-        else min(
-            width,
-            max(_TEXT_WIDTH if column.rank else _MAIN_WIDTH, len(column.heading or column.name)),
-        )
-    )
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _text(value: Any) -> str:
-    match value:
-        case None:
-            return ""
-        case bool():
-            return "yes" if value else "no"
-        case float():
-            return f"{value:.4g}"
-        case datetime():
-            return value.isoformat(" ", "seconds")
-        case list() | dict() | tuple():
-            return json.dumps(value, default=str, ensure_ascii=False)
-    return str(value)
-
-
-def _plain(value: Any) -> Any:
-    """As JSON can hold it: what is not a number is null."""
-    match value:
-        case float():
-            return value if math.isfinite(value) else None
-        case None | bool() | int() | str():
-            return value
-        case list() | tuple():
-            return [_plain(item) for item in value]
-        case dict():
-            return {str(key): _plain(item) for key, item in value.items()}
-        case date():
-            return value.isoformat()
-    return str(value)
-
-
-def _printable(text: str) -> str:
-    """Without control characters: a plugin's message must not steer the terminal."""
-    return "".join(
-        character if character.isprintable() or character == "\n" else "�" for character in text
-    )
-
-
-def _markdown(text: str) -> str:
-    for mark in "\\|`*_[]<":
-        text = text.replace(mark, "\\" + mark)
-    return text.replace("\n", "<br>")
-
-
-_LATEX = {
-    **{mark: "\\" + mark for mark in "&%$#_{}"},
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "\\": r"\textbackslash{}",
-    "\n": " ",
-    "±": r"$\pm$",
-    "→": r"$\rightarrow$",
-    "−": "$-$",
-    "–": "--",
-    "↑": r"$\uparrow$",
-    "↓": r"$\downarrow$",
-    "τ": r"$\tau$",
-    "ρ": r"$\rho$",
-    "κ": r"$\kappa$",
-}
-
-
-def _latex(text: str) -> str:
-    return "".join(_LATEX.get(character, character) for character in text)
+def _min_width(column: ShownColumn) -> int:
+    """Return the width that a column can be folded to; numbers are never folded."""
+    width = _width(column)
+    if column.numeric:
+        return width
+    folded = MIN_TEXT_WIDTH if column.rank else MIN_MAIN_WIDTH
+    return min(width, max(folded, len(column.heading)))

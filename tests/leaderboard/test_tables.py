@@ -1,9 +1,10 @@
-"""One table, five forms: numbers stay numbers for programs, and every name is safe for people."""
+"""One table, six forms: numbers stay numbers for programs, and every name is safe for people."""
 
 import csv
 import io
 import json
 from datetime import datetime
+from xml.etree import ElementTree
 
 import pytest
 
@@ -56,12 +57,40 @@ def test_markdown_escapes_what_would_break_a_row(table):
 def test_latex_escapes_every_special_character(table):
     text = table.render("latex")
     assert r"a|b\_c\&d\%e\#f\$g\{h\}\textasciitilde{}i\textasciicircum{}j\textbackslash{}k" in text
-    assert text.startswith("\\begin{tabular}{lrl}\n\\hline\nname & gain $\\uparrow$ & note \\\\\n")
-    assert text.endswith("\\hline\n\\end{tabular}\n")
+    assert text.startswith(
+        "\\begin{tabular}{lrl}\n\\toprule\nname & gain $\\uparrow$ & note \\\\\n"
+    )
+    assert text.endswith("\\bottomrule\n\\end{tabular}\n")
+
+
+def test_html_escapes_every_name_and_marks_numbers(table):
+    root = ElementTree.fromstring(table.render("html"))
+    heads = root.findall("./thead/tr/th")
+    assert root.findtext("caption") == "t"
+    assert [head.text for head in heads] == ["name", "gain ↑", "note"]
+    assert {head.get("scope") for head in heads} == {"col"}
+    rows = [[cell.text or "" for cell in row] for row in root.findall("./tbody/tr")]
+    assert rows == [["x", "+0.33", ""], [NASTY, "+nan", "[1, 2]"]]
+    numbers = [cell.text for cell in root.iter("td") if cell.get("class") == "number"]
+    assert numbers == ["+0.33", "+nan"]
+    markup = Table("<i>", ["a"], [("<script>&",)]).render("html")
+    assert "<script>" not in markup and "<i>" not in markup
+
+
+def test_what_is_only_for_people_is_shown_and_not_given_to_programs(table):
+    columns = [
+        Column("gain", show=lambda pair: f"{pair[0]:+.2f} ± {pair[1]:.2f}", only="text"),
+        Column("gain", only="data"),
+    ]
+    both = Table("", columns, [((0.123, 0.05), 0.123)])
+    for format_ in ("md", "latex", "html"):
+        assert "+0.12 ± 0.05" in both.render(format_).replace("$\\pm$", "±")
+        assert "0.123" not in both.render(format_)
+    assert json.loads(both.render("json")) == [{"gain": 0.123}]
 
 
 def test_tables_go_to_stdout_and_notes_to_stderr(capsys, table):
-    for format_ in ("table", "json", "csv", "md", "latex"):
+    for format_ in ("table", "json", "csv", "md", "latex", "html"):
         out, err = written(capsys, table, format_)
         assert "a note" not in out
         assert err == " a note\n"

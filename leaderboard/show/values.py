@@ -1,0 +1,50 @@
+"""Turn a table's values into text for people, and into what JSON can hold."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import date, datetime
+from typing import Any
+
+
+def is_number(value: Any) -> bool:
+    """Return whether a value is a number; a yes or no is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def as_text(value: Any) -> str:
+    """Write a value for people."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "yes" if value else "no"
+        case float():
+            return f"{value:.4g}"
+        case datetime():
+            return value.isoformat(" ", "seconds")
+        case list() | dict() | tuple():
+            return json.dumps(value, default=str, ensure_ascii=False)
+    return str(value)
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON can hold it; what is not a number is null."""
+    match value:
+        case float():
+            return value if math.isfinite(value) else None
+        case None | bool() | int() | str():
+            return value
+        case list() | tuple():
+            return [plain(item) for item in value]
+        case dict():
+            return {str(key): plain(item) for key, item in value.items()}
+        case date():
+            return value.isoformat()
+    return str(value)
+
+
+def printable(text: str) -> str:
+    """Replace control characters: a plugin's message must not steer the terminal."""
+    return "".join(mark if mark.isprintable() or mark == "\n" else "�" for mark in text)

@@ -19,7 +19,7 @@ SECONDS = 0.01
 """What measuring one source on one image for one epoch costs here."""
 
 
-class _SourceFacts(NamedTuple):
+class _ToySource(NamedTuple):
     domain: str | None
     images: int | None
     accuracy: float | None
@@ -27,9 +27,9 @@ class _SourceFacts(NamedTuple):
 
 
 _SOURCES = {
-    "a": _SourceFacts("synthetic", 100, 0.7, "within-domain"),
-    "b": _SourceFacts("aerial", 10_000, 0.6, "cross-domain"),
-    "c": _SourceFacts(None, None, None, None),
+    "a": _ToySource("synthetic", 100, 0.7, "within-domain"),
+    "b": _ToySource("aerial", 10_000, 0.6, "cross-domain"),
+    "c": _ToySource(None, None, None, None),
 }
 _QUALITIES = {"toy/one": (0.6, 0.8, 0.7), "toy/two": (0.5, 0.4, 0.6), "toy/three": (0.7, 0.9, 0.8)}
 """Other tasks, and what the sources a, b and c reached there."""

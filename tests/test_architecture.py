@@ -25,6 +25,7 @@ MAY_IMPORT = {
 
 NEEDS_THE_MEASURING_LAYER = ("torch", "ray", "timm", "torchvision")
 
+
 def _module_files() -> dict[str, Path]:
     modules = {}
     for room in ROOMS:

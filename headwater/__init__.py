@@ -1,7 +1,8 @@
 """Headwater: which source model should I start from for this target task, and how do I know?
 
-``import headwater as hw`` is the public face; ``__init__.pyi`` lists its names. Each is imported when it is first used,
-so that importing Headwater costs milliseconds and needs neither torch nor ray.
+``import headwater as hw`` is the public face; ``__init__.pyi`` lists its names. Each is imported
+when it is first used, so that importing Headwater costs milliseconds and needs neither torch nor
+ray.
 """
 
 import lazy_loader

@@ -1,6 +1,8 @@
-"""Outcomes: the DuckDB store, SQL views over it, statistics, terminal tables. Needs neither torch nor ray.
+"""Outcomes: the DuckDB store, SQL views over it, statistics, terminal tables. Needs neither torch
+nor ray.
 
-Names are imported when they are first used (``__init__.pyi`` lists them): printing a table of sources needs no database.
+Names are imported when they are first used (``__init__.pyi`` lists them): printing a table of
+sources needs no database.
 """
 
 import lazy_loader

@@ -1,4 +1,5 @@
-"""The meaning of a predicted relative rank in quality, and the noise of a measured value, as variance components.
+"""The meaning of a predicted relative rank in quality, and the noise of a measured value, as
+variance components.
 
 All values are relative qualities (the quality over the best of its setting), centred within a
 setting, of the sources that are predicted above the mean of their setting, since a choice is made
@@ -13,8 +14,9 @@ where ``rank`` is the predicted relative rank, a_ts what the source is worth on 
 that, and e_tsr the effect of the seed. The slope is that of least squares. With n_s seeds of source
 s, the mean squares of the analysis of variance are
 
-    within  = Σ_s Σ_r (e_tsr − ē_ts)² / degrees of freedom             expectation: seed
-    between = Σ_s (mean_ts − mean_t)² / (sources − 1)                  expectation: spread + seed · mean_s(1/n_s)
+    within  = Σ_s Σ_r (e_tsr − ē_ts)² / degrees of freedom             expectation: seed between =
+    Σ_s (mean_ts − mean_t)² / (sources − 1)                  expectation: spread + seed ·
+    mean_s(1/n_s)
 
 and the components follow by equating them with their expectations (Searle, Casella and McCulloch,
 Variance Components, 1992, chapter 4).
@@ -34,7 +36,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MIN_SLOPE = 0.02
-"""Least slope: what was learned counts at least this much, so that its order stands where nothing else is known."""
+"""Least slope: what was learned counts at least this much, so that its order stands where nothing
+else is known.
+"""
 
 DEFAULT_SLOPE = 0.1
 """Slope where there are too few records to learn from: the best is a tenth better than the last."""
@@ -102,7 +106,8 @@ class Calibration:
     def trust(
         self, images: float, share: float, validation: float, metric: float | None = None
     ) -> float:
-        """Return the weight of a measured value against the belief before it, by the variance of each.
+        """Return the weight of a measured value against the belief before it, by the variance of
+        each.
 
         Args:
             images: Training images of the measured training.
@@ -125,7 +130,9 @@ class Calibration:
 
 
 def odds_of_miss(metric: float) -> float:
-    """Return (1 − p)/p of a share p of images; a metric outside [0, 1] counts as ``DEFAULT_METRIC``."""
+    """Return (1 − p)/p of a share p of images; a metric outside [0, 1] counts as
+    ``DEFAULT_METRIC``.
+    """
     is_share = 0 <= metric <= 1
     p = min(max(metric if is_share else DEFAULT_METRIC, 0.05), 0.95)
     return (1 - p) / p
@@ -165,7 +172,9 @@ def _centred(table: pd.DataFrame, column: str) -> pd.Series:
 
 
 def _slope_and_components(table: pd.DataFrame) -> tuple[float, float, float]:
-    """Return the slope by least squares, and the variances between sources and between seeds about it."""
+    """Return the slope by least squares, and the variances between sources and between seeds about
+    it.
+    """
     x = _centred(table, "predicted")
     y = _centred(table, "relative")
     slope = max(MIN_SLOPE, float(x @ y) / max(float(x @ x), 1e-12))
@@ -175,7 +184,8 @@ def _slope_and_components(table: pd.DataFrame) -> tuple[float, float, float]:
 
 
 def _components(table: pd.DataFrame) -> tuple[float, float]:
-    """Return the variances of ``residual`` between sources and between seeds, summed over protocols.
+    """Return the variances of ``residual`` between sources and between seeds, summed over
+    protocols.
 
     Without a second seed of any source the two cannot be told apart, and each gets half of the
     total.
@@ -201,7 +211,8 @@ def _components(table: pd.DataFrame) -> tuple[float, float]:
 
 
 def _validation_variance(table: pd.DataFrame) -> float | None:
-    """Return the variance of validation about test, times images; None where too few records have both.
+    """Return the variance of validation about test, times images; None where too few records have
+    both.
 
     It holds the binomial noise, the choice of the best of several epochs, and whatever else makes
     validation miss the test.
@@ -218,7 +229,8 @@ def _validation_variance(table: pd.DataFrame) -> float | None:
 
 
 def _shortened(table: pd.DataFrame, sizes: Sequence[float], nearest: float | None) -> float:
-    """Return ``Calibration.shortened``: the largest over the pairs of sizes that the records allow to compare.
+    """Return ``Calibration.shortened``: the largest over the pairs of sizes that the records allow
+    to compare.
 
     Pairs of the nearest size with smaller ones, or where there are none, with larger ones.
     """
@@ -232,7 +244,8 @@ def _shortened(table: pd.DataFrame, sizes: Sequence[float], nearest: float | Non
 
 
 def _miss_of_smaller(table: pd.DataFrame, size: float, smaller: float) -> float:
-    """Return how far trainings on ``smaller`` images miss those of the same tasks and sources on ``size`` images.
+    """Return how far trainings on ``smaller`` images miss those of the same tasks and sources on
+    ``size`` images.
 
     Returns:
         The variance beyond seeds over spread · (size/smaller − 1); 1 where the records do not tell.

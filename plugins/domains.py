@@ -1,4 +1,6 @@
-"""The appearance domains Headwater starts with: those of Mensink et al. 2022 (arXiv 2103.13318) and what users bring."""
+"""The appearance domains Headwater starts with: those of Mensink et al. 2022 (arXiv 2103.13318) and
+what users bring.
+"""
 
 from headwater import Domain
 

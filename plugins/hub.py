@@ -7,17 +7,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 ANSWER_TIMEOUT = 5.0
-"""Seconds to wait for the Hub's first answer; its own client would retry for half a minute a file."""
+"""Seconds to wait for the Hub's first answer; its own client would retry for half a minute a file.
+"""
 
 
 @contextmanager
 def hub_or_cache() -> Iterator[None]:
     """Let the Hub's clients work offline within this context if the Hub does not answer.
 
-    What was fetched before still loads then, without half a minute of retries for each file. ``huggingface_hub`` and
-    ``datasets`` read HF_HUB_OFFLINE from the environment once, when they are imported; there is no public call that
-    changes it later, so their module constants are set. pyproject.toml therefore bounds both from above, and
-    tests/plugins/test_hub.py fails where a new version ignores the constants.
+    What was fetched before still loads then, without half a minute of retries for each file.
+    ``huggingface_hub`` and ``datasets`` read HF_HUB_OFFLINE from the environment once, when they
+    are imported; there is no public call that changes it later, so their module constants are set.
+    pyproject.toml therefore bounds both from above, and tests/plugins/test_hub.py fails where a new
+    version ignores the constants.
     """
     from huggingface_hub import constants
 
@@ -37,7 +39,9 @@ def hub_or_cache() -> Iterator[None]:
 
 
 def hub_answers() -> bool:
-    """Return True if the Hub, or the mirror that HF_ENDPOINT names, answers at all; proxies are respected."""
+    """Return True if the Hub, or the mirror that HF_ENDPOINT names, answers at all; proxies are
+    respected.
+    """
     from huggingface_hub import HfApi, get_session
 
     try:

@@ -1,4 +1,5 @@
-"""A ridge regression of relative rank on what is known of a source before training: the model of ``learned_prior`` and ``search``.
+"""A ridge regression of relative rank on what is known of a source before training: the model of
+``learned_prior`` and ``search``.
 
 A row is a record. Its target is the source's relative rank in its setting
 (``headwater.plugins.relative_rank``), less ½. Its columns are
@@ -51,7 +52,9 @@ _EFFECT_PREFIXES = ("source ", "base ")
 """Names of the columns under the first penalty begin with one of these."""
 _RELATIONS = ("within-domain", "including", "cross-domain")
 _LOG_IMAGES_SCALE = 2.0
-"""Divisor of log10(images): sources a hundred times as large differ by 1, as two domain relations do."""
+"""Divisor of log10(images): sources a hundred times as large differ by 1, as two domain relations
+do.
+"""
 
 
 @dataclass(frozen=True)
@@ -244,7 +247,9 @@ def _metadata_columns(row: Record) -> dict[str, float]:
 
 
 def _centred(values: np.ndarray, settings: np.ndarray) -> np.ndarray:
-    """Return (rows, columns) less the mean of each setting; ``settings`` is the index of each row's."""
+    """Return (rows, columns) less the mean of each setting; ``settings`` is the index of each
+    row's.
+    """
     import numpy as np
 
     counts = np.bincount(settings).astype(float)
@@ -254,7 +259,8 @@ def _centred(values: np.ndarray, settings: np.ndarray) -> np.ndarray:
 
 
 def _equal_shares(tasks: np.ndarray, settings: np.ndarray) -> np.ndarray:
-    """Return row weights by which every task counts the same, however many settings it was measured in.
+    """Return row weights by which every task counts the same, however many settings it was measured
+    in.
 
     A row weighs 1 over the settings of its task, so that a task adds up to one setting.
     """

@@ -20,11 +20,14 @@ STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 FOLDS = 5
 """Folds of the cross-validation that selects the strength."""
 MIN_SCORE = -1e4
-"""Score of a class without images: predicted scores are recorded down to here, and a trained bias has to be a number."""
+"""Score of a class without images: predicted scores are recorded down to here, and a trained bias
+has to be a number.
+"""
 
 
 def start_as_probe(context: Context) -> None:
-    """Set the head to the logistic probe of the training images' frozen features; without images, leave it as it is.
+    """Set the head to the logistic probe of the training images' frozen features; without images,
+    leave it as it is.
 
     The probe's strength is that of the least cross-validated log loss: validation images are not
     used.
@@ -98,7 +101,9 @@ def cross_validated(features: np.ndarray, targets: np.ndarray, classes: int) -> 
 
 
 def _frozen_features(context: Context) -> tuple[np.ndarray, np.ndarray]:
-    """Return float32 features (N, D) of the training images by the source as it is, and their classes (N,)."""
+    """Return float32 features (N, D) of the training images by the source as it is, and their
+    classes (N,).
+    """
     import numpy as np
     import torch
 

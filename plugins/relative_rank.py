@@ -1,4 +1,5 @@
-"""Relative ranks of sources within the settings they were measured in, which the selectors that learn from records share.
+"""Relative ranks of sources within the settings they were measured in, which the selectors that
+learn from records share.
 
 The relative rank of a source is the share of the other sources of its setting that it beats, with
 ties counting half: 1 for the best, 0 for the last. Unlike the metric itself, it can be averaged

@@ -1,4 +1,5 @@
-"""Training on two domains: what the adaptations share that go on learning from the source's images along with the target's.
+"""Training on two domains: what the adaptations share that go on learning from the source's images
+along with the target's.
 
 One backbone serves both. Where source and target have the same classes, one head does too, and
 starts as the chain's own; elsewhere the chain's own head learns the source's task, and a fresh head
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 AlignmentPenalty = Callable[["Tensor", "Tensor", int], "Tensor"]
-"""(source features (B, D), target features (B', D), both float32; step) -> the term that is added to the losses of the tasks."""
+"""(source features (B, D), target features (B', D), both float32; step) -> the term that is added
+to the losses of the tasks.
+"""
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,9 @@ class TwoDomains:
         return DomainBatches(source, target, source_features, target_features)
 
     def task_loss(self, batches: DomainBatches, labelled: bool) -> Tensor:
-        """Return the loss of the source's task, plus that of the target's where its labels are used."""
+        """Return the loss of the source's task, plus that of the target's where its labels are
+        used.
+        """
         predicted = self.data.head(batches.source_features)
         loss = self.data.loss(predicted, batches.source.targets)
         if labelled:
@@ -106,7 +111,8 @@ class TwoDomains:
     def aligned(
         self, labelled: bool, penalty: AlignmentPenalty, others: Iterable[nn.Module] = ()
     ) -> Objective:
-        """Return the objective of learning both tasks under a penalty on how the features of the two domains differ.
+        """Return the objective of learning both tasks under a penalty on how the features of the
+        two domains differ.
 
         Args:
             labelled: Whether the target's labels are used.

@@ -1,4 +1,6 @@
-"""What can be benchmarked: cards, appearance domains, discovery, names. Needs neither torch nor ray."""
+"""What can be benchmarked: cards, appearance domains, discovery, names. Needs neither torch nor
+ray.
+"""
 
 from headwater.registry.cards.adaptation import (
     Adaptation,

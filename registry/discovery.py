@@ -1,7 +1,8 @@
 """Discovery: cards come in by three doors, and a broken plugin does not shut any of them.
 
-The doors are the bundled ``plugins`` folder, installed entry points (group ``headwater.plugins``), and files
-or folders that the user names. Importing a plugin registers nothing; its module-level cards are collected.
+The doors are the bundled ``plugins`` folder, installed entry points (group ``headwater.plugins``),
+and files or folders that the user names. Importing a plugin registers nothing; its module-level
+cards are collected.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ from headwater.registry.names import Name, did_you_mean, glob_matches, is_glob, 
 ENTRY_POINTS = "headwater.plugins"
 
 BUNDLED = ("headwater.plugins", "headwater.harness.job_kinds")
-"""The packages whose modules are the bundled plugins, and the kinds of jobs that plans are made of."""
+"""The packages whose modules are the bundled plugins, and the kinds of jobs that plans are made of.
+"""
 
 PluginLike = str | Path | Card | ModuleType
 
@@ -74,10 +76,11 @@ class Registry:
 
     @classmethod
     def discover(cls, plugins: Sequence[PluginLike] = ()) -> Registry:
-        """Collect the cards of all three doors. ``plugins``: files, folders, modules or cards of the user's own.
+        """Collect the cards of all three doors. ``plugins``: files, folders, modules or cards of
+        the user's own.
 
-        A user's own plugin that cannot be imported is reported in ``problems``, as any other; one that does
-        not exist raises BadPlugin.
+        A user's own plugin that cannot be imported is reported in ``problems``, as any other; one
+        that does not exist raises BadPlugin.
         """
         registry = cls(plugins=tuple(plugins))
         for module in _bundled():
@@ -140,7 +143,9 @@ class Registry:
 
     @contextmanager
     def remembering(self) -> Iterator[None]:
-        """Within this, each name is resolved once: a plan asks for the same few names thousands of times."""
+        """Within this, each name is resolved once: a plan asks for the same few names thousands of
+        times.
+        """
         before, self._kept = self._kept, {} if self._kept is None else self._kept
         try:
             yield
@@ -158,7 +163,9 @@ class Registry:
         raise self._unknown(kind, text)
 
     def find(self, kind: Kind, patterns: str | Iterable[str]) -> list[Card]:
-        """The cards of names and globs, each once and in order; raises UnknownName where one matches nothing."""
+        """The cards of names and globs, each once and in order; raises UnknownName where one
+        matches nothing.
+        """
         texts = [
             part
             for text in ([patterns] if isinstance(patterns, str) else patterns)
@@ -271,7 +278,9 @@ def _files(path: Path) -> list[Path]:
 
 
 def import_file(path: Path) -> ModuleType:
-    """Import a plugin file under a name of its own, so that two files called models.py do not collide."""
+    """Import a plugin file under a name of its own, so that two files called models.py do not
+    collide.
+    """
     name = f"headwater_plugin_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}_{path.stem}"
     if name in sys.modules:
         return sys.modules[name]

@@ -1,4 +1,6 @@
-"""The layers of the package: which modules come with ``headwater[run]`` and not with plain ``headwater``."""
+"""The layers of the package: which modules come with ``headwater[run]`` and not with plain
+``headwater``.
+"""
 
 from __future__ import annotations
 

@@ -127,5 +127,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def command_line(*words: object) -> str:
-    """Return a ``headwater`` command that can be pasted into a shell: words with odd characters are quoted."""
+    """Return a ``headwater`` command that can be pasted into a shell: words with odd characters are
+    quoted.
+    """
     return shlex.join(["headwater", *map(str, words)])

@@ -15,14 +15,16 @@ _TRUNKS = frozenset(
 
 
 def stages(network: nn.Module) -> dict[str, nn.ModuleList]:
-    """The parts of a network without its classifier, in the order in which it defines them, by name.
+    """The parts of a network without its classifier, in the order in which it defines them, by
+    name.
 
-    A part is a top-level module with a matrix or a kernel, or an item of the container that holds the trunk: ``conv1``,
-    ``layer1``, ... of a ResNet, ``patch_embed``, ``blocks.0``, ... of a ViT, ``stem``, ``stages.0``, ... of a ConvNeXt. What
-    follows and has none (norms, activations, pooling) goes with it. Parameters of the network itself (class tokens, position
-    embeddings) go with the first part, as an ``nn.ParameterList``. So every parameter is in exactly one part. The lists hold
-    the network's own modules: what is frozen or replaced in them is so in the network. A wrapper whose only child is
-    called ``network`` (what an adaptation is handed) is looked into.
+    A part is a top-level module with a matrix or a kernel, or an item of the container that holds
+    the trunk: ``conv1``, ``layer1``, ... of a ResNet, ``patch_embed``, ``blocks.0``, ... of a ViT,
+    ``stem``, ``stages.0``, ... of a ConvNeXt. What follows and has none (norms, activations,
+    pooling) goes with it. Parameters of the network itself (class tokens, position embeddings) go
+    with the first part, as an ``nn.ParameterList``. So every parameter is in exactly one part. The
+    lists hold the network's own modules: what is frozen or replaced in them is so in the network. A
+    wrapper whose only child is called ``network`` (what an adaptation is handed) is looked into.
     """
     from torch import nn
 
@@ -76,7 +78,9 @@ def _items(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 
 def _trunks(network: nn.Module) -> set[str]:
-    """The containers to look into: those whose items the network's own ``feature_info`` names, or that are called so."""
+    """The containers to look into: those whose items the network's own ``feature_info`` names, or
+    that are called so.
+    """
     from torch import nn
 
     known: Any = getattr(network, "feature_info", None) or ()

@@ -1,4 +1,6 @@
-"""Files of keys: overrides merged in, checked by a pydantic model, and what was wrong said by key, value and what is allowed."""
+"""Files of keys: overrides merged in, checked by a pydantic model, and what was wrong said by key,
+value and what is allowed.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ def validated(
     where: str,
     keys_at: KeysAt,
 ) -> _M:
-    """A model of these keys, ``overrides`` winning and sections merged key by key; raises BadSpec explaining every mistake."""
+    """A model of these keys, ``overrides`` winning and sections merged key by key; raises BadSpec
+    explaining every mistake.
+    """
     merged = dict(keys)
     for key, value in overrides.items():
         both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
@@ -37,7 +41,9 @@ def validated(
 
 
 def explain(detail: Any, where: str, keys_at: KeysAt) -> str:
-    """One of ``ValidationError.errors()`` in the words of the file; ``keys_at`` lists the keys of the section at a place."""
+    """One of ``ValidationError.errors()`` in the words of the file; ``keys_at`` lists the keys of
+    the section at a place.
+    """
     place = [
         part
         for part in detail["loc"]

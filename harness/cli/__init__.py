@@ -1,4 +1,6 @@
-"""The command line: one verb a file, imported only when it is called, so that ``--help`` stays instant."""
+"""The command line: one verb a file, imported only when it is called, so that ``--help`` stays
+instant.
+"""
 
 from __future__ import annotations
 

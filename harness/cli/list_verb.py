@@ -103,7 +103,9 @@ def _cut(plural: str, total: int, shown: int) -> list[str]:
 
 
 def _matching(registry: Registry, kind: Kind, patterns: tuple[str, ...]) -> list[Card]:
-    """Return the cards that match any of the patterns; raises UnknownName for one that matches none."""
+    """Return the cards that match any of the patterns; raises UnknownName for one that matches
+    none.
+    """
     from headwater.registry.names import glob_matches, is_glob, split_list
 
     listed = {card.name: card for card in registry.all(kind)}
@@ -169,8 +171,8 @@ def _value(card: Card, fact: str) -> Any:
 
 def _bound(value: Any) -> str:
     """Return a bound of an estimator's score as text; one that depends on the data says how."""
-    from headwater.registry.cards.card import first_line
+    from headwater.registry.cards.card import summary_of
 
     if callable(value):
-        return first_line(value).partition(":")[0]
+        return summary_of(value).partition(":")[0]
     return f"{value:g}".replace("inf", "∞")

@@ -1,4 +1,6 @@
-"""Every key of a spec as an option: ``--sizes 50,full``, ``--epochs 3``, ``--pretraining-epochs 5``."""
+"""Every key of a spec as an option: ``--sizes 50,full``, ``--epochs 3``, ``--pretraining-epochs
+5``.
+"""
 
 from __future__ import annotations
 

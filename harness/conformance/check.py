@@ -47,7 +47,9 @@ class Check:
     essential: bool = False
 
     def __call__(self) -> str:
-        """Return what was observed; raise BadPlugin for a broken promise, whatever the plugin raises."""
+        """Return what was observed; raise BadPlugin for a broken promise, whatever the plugin
+        raises.
+        """
         from headwater.registry.names import command_line
 
         try:

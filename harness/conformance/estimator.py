@@ -1,4 +1,6 @@
-"""Checks of an estimator: a finite score within its range, the same every time, or a reason for none."""
+"""Checks of an estimator: a finite score within its range, the same every time, or a reason for
+none.
+"""
 
 from __future__ import annotations
 

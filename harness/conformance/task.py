@@ -1,4 +1,6 @@
-"""Checks of a task: it loads, the same every time, with sound labels and splits that share no image."""
+"""Checks of a task: it loads, the same every time, with sound labels and splits that share no
+image.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""Checks of a task type: targets without silent flaws, a head that learns them, predictions that can
-be measured, stored and shown."""
+"""Checks of a task type: targets without silent flaws, a head that learns them, predictions that
+can be measured, stored and shown.
+"""
 
 from __future__ import annotations
 
@@ -47,8 +48,9 @@ MAX_STORED = 1e4
 ROUNDING = 1e-6
 
 METRIC_TOLERANCE = 0.05
-"""What the default metric may lose in a short training that lowers the loss, relative to what it was
-or to 1."""
+"""What the default metric may lose in a short training that lowers the loss, relative to what it
+was or to 1.
+"""
 
 LOSS_TOLERANCE = 1e-2
 """How far the loss of a batch may lie from that of the batch twice over, relative to it."""
@@ -72,7 +74,9 @@ def checks(card: TaskType, registry: Registry, beside: Sequence[Task] = ()) -> l
 
 
 def example_of(card: TaskType, registry: Registry, beside: Sequence[Task]) -> Task | None:
-    """Return a task of the type: one of those beside it, or the last registered, as a user's own is."""
+    """Return a task of the type: one of those beside it, or the last registered, as a user's own
+    is.
+    """
     registered = [task for task in registry.cards[Kind.TASK].values() if isinstance(task, Task)]
     for task in [*beside, *reversed(registered)]:
         if task.type == card.name:

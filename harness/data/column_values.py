@@ -1,4 +1,6 @@
-"""Read the columns of a data set in the forms that ``headwater.Split`` wants, each value when it is asked for."""
+"""Read the columns of a data set in the forms that ``headwater.Split`` wants, each value when it is
+asked for.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ NAMES = ("image_id", "file_name", "filename", "image_path", "path")
 
 @dataclass(frozen=True)
 class LazyColumn(Sequence[Any]):
-    """A column's values, read when they are asked for: images undecoded, so that decoding can run in threads."""
+    """A column's values, read when they are asked for: images undecoded, so that decoding can run
+    in threads.
+    """
 
     dataset: Dataset
     name: str
@@ -30,7 +34,9 @@ class LazyColumn(Sequence[Any]):
 
 
 def images_of(dataset: Dataset, column: str) -> LazyColumn:
-    """Return a column of images, or of what can be read as images (paths, encoded bytes), undecoded."""
+    """Return a column of images, or of what can be read as images (paths, encoded bytes),
+    undecoded.
+    """
     import datasets
 
     alone = dataset.select_columns([column])
@@ -53,7 +59,8 @@ def targets_of(dataset: Dataset, column: str) -> Sequence[Any]:
 
 
 def _objects(value: Any, boxes: str, categories: str) -> dict[str, Any] | None:
-    """Return an image's objects, a list of them or lists of their parts, by ``bbox`` and ``category``.
+    """Return an image's objects, a list of them or lists of their parts, by ``bbox`` and
+    ``category``.
 
     None stays None: it means that nobody looked, not that there are no objects.
     """
@@ -68,7 +75,9 @@ def _objects(value: Any, boxes: str, categories: str) -> dict[str, Any] | None:
 
 
 def names_of(dataset: Dataset, split: str) -> Sequence[str]:
-    """Return each row's name: its place, with the file name or identifier in ``NAMES``; () where no column has one."""
+    """Return each row's name: its place, with the file name or identifier in ``NAMES``; () where no
+    column has one.
+    """
     import datasets
 
     for column in NAMES:

@@ -46,7 +46,9 @@ class TaskColumns:
 
 @dataclass(frozen=True)
 class _Wanted:
-    """What the target of a task type looks like: whether a feature can be one, whether it can hardly be anything else, its names."""
+    """What the target of a task type looks like: whether a feature can be one, whether it can
+    hardly be anything else, its names.
+    """
 
     form: str
     fits: Callable[[Any], bool]
@@ -82,7 +84,9 @@ def choose_columns(features: Features, task: Task) -> TaskColumns:
 
 
 def _images(features: Features, label: str, wanted: _Wanted) -> list[str]:
-    """Return the columns that may be the image: the one that is called like one, else those not called like a target."""
+    """Return the columns that may be the image: the one that is called like one, else those not
+    called like a target.
+    """
     import datasets
 
     found = [
@@ -99,7 +103,9 @@ def _images(features: Features, label: str, wanted: _Wanted) -> list[str]:
 
 
 def _targets(features: Features, image: str, wanted: _Wanted) -> list[str]:
-    """Return the columns that may be the target: the one that is called so, else those that can hardly be anything else."""
+    """Return the columns that may be the target: the one that is called so, else those that can
+    hardly be anything else.
+    """
     fitting = {
         column: feature
         for column, feature in features.items()
@@ -140,7 +146,9 @@ def _one(candidates: list[str], role: str, features: Features, task: Task) -> st
 
 
 def _another_type(features: Features, image: str, task: Task) -> str:
-    """Return what to type if the columns are plainly those of another task type, else an empty text."""
+    """Return what to type if the columns are plainly those of another task type, else an empty
+    text.
+    """
     for name, wanted in WANTED.items():
         fitting = {
             column: feature
@@ -164,7 +172,9 @@ def _another_type(features: Features, image: str, task: Task) -> str:
 
 
 def _of_another_type(name: str) -> _Wanted:
-    """A type of a user's plugin: anything may be its target; it is called like the type or as usual, or is the only other column."""
+    """A type of a user's plugin: anything may be its target; it is called like the type or as
+    usual, or is the only other column.
+    """
 
     def anything(feature: Any) -> bool:
         return True
@@ -187,7 +197,9 @@ def _number(feature: Any, kinds: str = "float|int|uint|decimal") -> bool:
 
 
 def is_a(feature: Any, *kinds: str) -> bool:
-    """Return whether a feature is of one of these classes of ``datasets``; spares the import of the library."""
+    """Return whether a feature is of one of these classes of ``datasets``; spares the import of the
+    library.
+    """
     return type(feature).__name__ in kinds
 
 
@@ -210,7 +222,9 @@ def _objects(feature: Any) -> bool:
 
 
 def object_keys(feature: Any) -> tuple[str, str] | None:
-    """Return the names of the boxes and of the classes in a column of objects; None for any other column."""
+    """Return the names of the boxes and of the classes in a column of objects; None for any other
+    column.
+    """
     inside = feature if isinstance(feature, Mapping) else _inside(feature)
     if not isinstance(inside, Mapping):
         return None

@@ -18,12 +18,14 @@ IMAGES_PER_CHUNK = 1024
 
 
 def decode(image: Any, size: int, *, whole: bool = False) -> np.ndarray:
-    """Decode an image into a square: the shorter side scaled to ``size`` pixels, the centre cut out.
+    """Decode an image into a square: the shorter side scaled to ``size`` pixels, the centre cut
+    out.
 
     Images shrink by averaging over boxes and grow by bicubic interpolation.
 
     Args:
-        image: A path, encoded bytes, a ``datasets`` image dict, a PIL image, or a uint8 array (H, W) or (H, W, 3).
+        image: A path, encoded bytes, a ``datasets`` image dict, a PIL image, or a uint8 array (H,
+            W) or (H, W, 3).
         size: Side of the square, in pixels.
         whole: Squeeze the whole image into the square in place of cutting out its centre.
 

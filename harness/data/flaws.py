@@ -1,4 +1,6 @@
-"""Flaws as people read them: how many images of a task have some, what they are, and how each was handled."""
+"""Flaws as people read them: how many images of a task have some, what they are, and how each was
+handled.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ _NUMBER = re.compile(r"\d+(?:,\d{3})*")
 
 @dataclass(frozen=True)
 class Flawed:
-    """How many of a task's images have flawed annotations; by split, how many were ``given`` and how many of them ``left_out``."""
+    """How many of a task's images have flawed annotations; by split, how many were ``given`` and
+    how many of them ``left_out``.
+    """
 
     flawed: int
     given: Mapping[str, int]
@@ -61,7 +65,9 @@ class Flawed:
 
 @dataclass(frozen=True)
 class FlawGroup:
-    """Flaws of one kind: ``what`` they are, from the least to the largest number, how they were ``handled``, what they are about."""
+    """Flaws of one kind: ``what`` they are, from the least to the largest number, how they were
+    ``handled``, what they are about.
+    """
 
     what: str
     handled: str
@@ -83,7 +89,9 @@ def grouped(flaws: Sequence[Flaw]) -> list[FlawGroup]:
 
 
 def _kind(what: str) -> str:
-    """``has 2 boxes of no known category ('x')`` and ``has 1 box of no known category ('y')`` are of a kind."""
+    """``has 2 boxes of no known category ('x')`` and ``has 1 box of no known category ('y')`` are
+    of a kind.
+    """
     return re.sub(r"(es|s)+\b", "", _NUMBER.sub("N", _ASIDE.sub("", what)))
 
 

@@ -1,4 +1,6 @@
-"""Draw pixels of dense tasks as rows, so that an estimator of classification can score segmentation."""
+"""Draw pixels of dense tasks as rows, so that an estimator of classification can score
+segmentation.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +31,8 @@ def sample_pixels(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw class-balanced pixels from all images together, without replacement.
 
-    Each pixel has the features of the cell that its centre lies in. The same seed draws the same pixels from the same
-    masks, whatever the source.
+    Each pixel has the features of the cell that its centre lies in. The same seed draws the same
+    pixels from the same masks, whatever the source.
 
     Args:
         features: Maps (N, D, h, w).
@@ -74,7 +76,8 @@ def sample_pixels(
 def cells_at(places: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the cells of a map that places lie in.
 
-    A place on the border of two cells belongs to the later one, a place on the image's far edge to the last.
+    A place on the border of two cells belongs to the later one, a place on the image's far edge to
+    the last.
 
     Args:
         places: (M, 2), (x, y) from 0 to 1 across the image.

@@ -1,7 +1,8 @@
 """Decode a task once per node at one image size, for every job that needs it to map.
 
-A folder of the cache holds the images and targets of both splits as .npy files, and ``facts.json``. The folder's name
-is a digest of all that decides its content: the task, the code of its type, the image size and ``_VERSION``.
+A folder of the cache holds the images and targets of both splits as .npy files, and ``facts.json``.
+The folder's name is a digest of all that decides its content: the task, the code of its type, the
+image size and ``_VERSION``.
 """
 
 from __future__ import annotations
@@ -61,7 +62,8 @@ class Prepared:
 
 
 def prepare(task: Task, task_type: TaskType, image_size: int, threads: int = 1) -> Prepared:
-    """Map a task's images and targets; they are decoded into the node's cache where it does not have them.
+    """Map a task's images and targets; they are decoded into the node's cache where it does not
+    have them.
 
     Args:
         task: The task.
@@ -106,7 +108,8 @@ class UsableData:
     """What of a task can be used.
 
     Attributes:
-        splits: Both splits, with the images that their annotations leave; ``total`` says how many images there were.
+        splits: Both splits, with the images that their annotations leave; ``total`` says how many
+            images there were.
         encoded: The targets of each split, with their flaws.
         classes: The names of the classes.
     """
@@ -129,7 +132,8 @@ class UsableData:
 
 
 def load_usable(task: Task, task_type: TaskType, image_size: int) -> UsableData:
-    """Load a task and encode its targets, without decoding its images; remember how many images have flaws.
+    """Load a task and encode its targets, without decoding its images; remember how many images
+    have flaws.
 
     Raises:
         DataError: The annotations cannot be understood, or leave no image of a split.
@@ -168,7 +172,9 @@ def _shape_reader(split: Split) -> Callable[[int], tuple[int, int]]:
 
 
 def _encode(annotations: Annotations, task_type: TaskType, split: Split, name: str) -> Encoded:
-    """Encode a split's targets, adding the flaws that loading noted; raises DataError where no image is left."""
+    """Encode a split's targets, adding the flaws that loading noted; raises DataError where no
+    image is left.
+    """
     task = annotations.task
     if not len(split.images) and not split.flaws:
         raise DataError(f"{task.name} has no images in its {name} split", subject=task.name)

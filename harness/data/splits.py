@@ -21,8 +21,9 @@ TEST_SHARE = 0.3
 def splits_of(task: Task) -> tuple[dict[str, Split], tuple[str, ...]]:
     """Load a task's train and test splits, and the class names where the data has them.
 
-    The test split is the data set's own, else its validation split, else a fixed share of train. A validation split
-    beside a test split joins train: every choice is made on images of the same budget (SCIENCE §1).
+    The test split is the data set's own, else its validation split, else a fixed share of train. A
+    validation split beside a test split joins train: every choice is made on images of the same
+    budget (SCIENCE §1).
     """
     loaded = _load(task)
     if isinstance(loaded, Split) or not isinstance(loaded, Mapping):
@@ -88,7 +89,9 @@ def _train_and_test(splits: dict[str, Split], task: Task) -> dict[str, Split]:
 
 
 def _carve(split: Split) -> dict[str, Split]:
-    """Hold out a fixed share of a split for test; images that loading dropped count as dropped from train."""
+    """Hold out a fixed share of a split for test; images that loading dropped count as dropped from
+    train.
+    """
     order = np.random.default_rng(0).permutation(len(split.images))
     cut = round(len(order) * TEST_SHARE)
     train = rows_of(split, order[cut:])
@@ -113,7 +116,9 @@ def rows_of(split: Split, rows: np.ndarray) -> Split:
 
 
 def _picked(values: Sequence[Any], rows: np.ndarray) -> Sequence[Any]:
-    """Return some rows of targets: at once where they are in memory, else (masks in files) when they are asked for."""
+    """Return some rows of targets: at once where they are in memory, else (masks in files) when
+    they are asked for.
+    """
     return [values[row] for row in rows] if _in_memory(values) else _View(values, rows)
 
 
@@ -139,7 +144,9 @@ def _joined(first: Split, second: Split) -> Split:
 
 
 def _from_dataset(dataset: Any, task: Task, split: str) -> Split:
-    """Turn a ``datasets.Dataset`` into a split; images and masks stay undecoded, so that decoding can run in threads."""
+    """Turn a ``datasets.Dataset`` into a split; images and masks stay undecoded, so that decoding
+    can run in threads.
+    """
     import datasets
 
     datasets.disable_progress_bars()  # the run shows a progress of its own

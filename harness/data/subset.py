@@ -1,9 +1,10 @@
 """Draw subsets of a task's training images: nested, balanced, and the same for every source.
 
-One shuffled order per seed deals the strata in turn, like cards: first one image of each stratum, then a second of
-each, and so on. A subset of n images is the first n that were dealt. Therefore every smaller subset is a prefix of every
-larger one (50 ⊂ 150 ⊂ 500), and each is balanced as far as the strata last. Whether an image trains or validates depends
-on its stratum and its place within it alone, not on n, so that both parts nest.
+One shuffled order per seed deals the strata in turn, like cards: first one image of each stratum,
+then a second of each, and so on. A subset of n images is the first n that were dealt. Therefore
+every smaller subset is a prefix of every larger one (50 ⊂ 150 ⊂ 500), and each is balanced as far
+as the strata last. Whether an image trains or validates depends on its stratum and its place within
+it alone, not on n, so that both parts nest.
 """
 
 from __future__ import annotations
@@ -80,13 +81,17 @@ def draw_subset(strata: np.ndarray, size: str, seed: int, validation: float) -> 
 
 
 def draw_rows(strata: np.ndarray, size: str, seed: int) -> np.ndarray:
-    """Return the rows that the subset of this size holds, trained on or not, ascending; all where there are fewer."""
+    """Return the rows that the subset of this size holds, trained on or not, ascending; all where
+    there are fewer.
+    """
     count = len(strata) if size == "full" else int(size)
     return np.sort(_deal(strata, seed).rows[:count])
 
 
 def _deal(strata: np.ndarray, seed: int) -> _Deal:
-    """Deal all rows: shuffle them, number them within their strata, shuffle the strata, and deal place by place."""
+    """Deal all rows: shuffle them, number them within their strata, shuffle the strata, and deal
+    place by place.
+    """
     random = np.random.default_rng(seed)
     order = random.permutation(len(strata))
     shuffled = strata[order]
@@ -102,10 +107,12 @@ def _deal(strata: np.ndarray, seed: int) -> _Deal:
 
 
 def _validates(place: np.ndarray, turn: np.ndarray, share: float) -> np.ndarray:
-    """Return which images validate: every so many-th of a stratum, never its first, so that a lone image is trained on.
+    """Return which images validate: every so many-th of a stratum, never its first, so that a lone
+    image is trained on.
 
-    An image validates where counting it makes floor(count × share) rise. Strata begin to count at different places: of
-    thirty strata with three images each, all would otherwise miss the fifth that validates.
+    An image validates where counting it makes floor(count × share) rise. Strata begin to count at
+    different places: of thirty strata with three images each, all would otherwise miss the fifth
+    that validates.
     """
     offset = turn % max(1, math.ceil(1 / share) - 1)
     counted = place + offset

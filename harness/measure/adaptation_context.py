@@ -1,4 +1,6 @@
-"""Make an adaptation's context: the source, a head, the target's images and, where it asks for them, the source's own."""
+"""Make an adaptation's context: the source, a head, the target's images and, where it asks for
+them, the source's own.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,9 @@ def make_context(
 
 
 def hide_labels(batches: Iterator[Batch], cell: LoadedCell) -> Iterator[Batch]:
-    """Yield the target's batches as the adaptation may see them: without labels if it must do without."""
+    """Yield the target's batches as the adaptation may see them: without labels if it must do
+    without.
+    """
     for batch in batches:
         if cell.sees_labels:
             yield batch
@@ -82,8 +86,8 @@ def _target_in_order(cell: LoadedCell, bench: Workbench) -> Iterator[Batch]:
 def _source_data(cell: LoadedCell, bench: Workbench) -> SourceData:
     """Return the images that the source was trained on, with the classifier that its training left.
 
-    Where source and target have the same classes in another order, the source's targets and its classifier's outputs
-    are brought into the target's order.
+    Where source and target have the same classes in another order, the source's targets and its
+    classifier's outputs are brought into the target's order.
     """
     adaptation = cell.card.name
     checkpoint = cell.job.checkpoint
@@ -119,7 +123,9 @@ def _source_data(cell: LoadedCell, bench: Workbench) -> SourceData:
 
 
 def _source_task(cell: LoadedCell, bench: Workbench) -> Task:
-    """Return the task that the source, a chain, was trained on; raises NotApplicable where there are several."""
+    """Return the task that the source, a chain, was trained on; raises NotApplicable where there
+    are several.
+    """
     chain = cell.source.chain
     assert chain is not None, "the planner skips sources that are no chains"
     if len(chain.tasks) > 1:
@@ -132,7 +138,9 @@ def _source_task(cell: LoadedCell, bench: Workbench) -> Task:
 
 
 def _class_order(source: Prepared, target: Prepared) -> np.ndarray | None:
-    """Return each source class's place among the target's, (C,) int; None where the classes are not the same."""
+    """Return each source class's place among the target's, (C,) int; None where the classes are not
+    the same.
+    """
     if not target.classes or sorted(source.classes) != sorted(target.classes):
         return None
     places = {name: index for index, name in enumerate(target.classes)}
@@ -151,7 +159,9 @@ def _reorder_outputs(head: nn.Linear, order: np.ndarray) -> nn.Linear:
 def _endless_source(
     cell: LoadedCell, bench: Workbench, task: Task, *, rows: np.ndarray, order: np.ndarray | None
 ) -> Iterator[Batch]:
-    """Yield shuffled batches of the source's images without end, normalised and augmented as the target's are."""
+    """Yield shuffled batches of the source's images without end, normalised and augmented as the
+    target's are.
+    """
     prepared = bench.prepared(task, cell.job.image_size)
     batches = Batches(prepared.train, cell.source, bench.device)
     augment = augmentation(cell.settings, task, bench.task_type(task))

@@ -1,7 +1,8 @@
-"""Run adapt jobs: train one source by one adaptation on one subset of one task, and measure it on test.
+"""Run adapt jobs: train one source by one adaptation on one subset of one task, and measure it on
+test.
 
-Choices (the epoch and, where the cell is tuned, the trial) are made on validation images out of the subset; the test
-images are looked at once, by the network that was chosen.
+Choices (the epoch and, where the cell is tuned, the trial) are made on validation images out of the
+subset; the test images are looked at once, by the network that was chosen.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ MAX_ROUNDING = 0.01
 
 @dataclass(frozen=True)
 class FittedCell:
-    """A trained cell, or the best of several trials: the network with the chosen epoch's weights, measured on test.
+    """A trained cell, or the best of several trials: the network with the chosen epoch's weights,
+    measured on test.
 
     Attributes:
         cell: As it was trained: where it was tuned, with the values that were chosen.
@@ -69,7 +71,8 @@ def adapt(job: Job, bench: Workbench, report: ReportProgress) -> JobResult:
     """Train a cell on images and measure it; cells on features are solved by ``feature_solving``.
 
     Raises:
-        NotApplicable: The task cannot fill the subset, or the adaptation does not apply to the source.
+        NotApplicable: The task cannot fill the subset, or the adaptation does not apply to the
+            source.
     """
     cell = load_cell(job, bench)
     if job.tuning:
@@ -95,7 +98,8 @@ def adapt(job: Job, bench: Workbench, report: ReportProgress) -> JobResult:
 
 
 def build_objective(cell: LoadedCell, bench: Workbench) -> Objective:
-    """Build a cell as training finds it, bit for bit: the source's weights under a head drawn from the cell's seed.
+    """Build a cell as training finds it, bit for bit: the source's weights under a head drawn from
+    the cell's seed.
 
     Raises:
         BadPlugin: The adaptation returned no Objective.
@@ -120,15 +124,17 @@ def fit(
     """Train a cell, choose the epoch on validation, and measure that network on test.
 
     Args:
-        resumable: Go on from the snapshot of the cell's job, if a killed worker left one. Only for the training that
-            the job itself asks for.
+        resumable: Go on from the snapshot of the cell's job, if a killed worker left one. Only for
+            the training that the job itself asks for.
     """
     network, trained = _train(cell, bench, report, resumable=resumable)
     return _test(cell, bench, network, trained)
 
 
 def fit_tuned(cell: LoadedCell, bench: Workbench, report: ReportProgress) -> FittedCell:
-    """Train a cell once for each trial, choose trial and epoch on validation, and measure that network on test."""
+    """Train a cell once for each trial, choose trial and epoch on validation, and measure that
+    network on test.
+    """
     assert cell.job.tuning is not None, "the planner gives every tuned cell its search"
 
     def run_trial(
@@ -227,7 +233,9 @@ def _test(
 
 
 def _predict_validation(fitted: FittedCell, bench: Workbench) -> Tensor:
-    """Return the chosen epoch's outputs (N, ...) on the validation images: choices between sources are made on them."""
+    """Return the chosen epoch's outputs (N, ...) on the validation images: choices between sources
+    are made on them.
+    """
     cell = fitted.cell
     batches = Batches(cell.prepared.train, cell.source, bench.device)
     images = batches.in_order(cell.chosen.validation, cell.settings.batch_size)
@@ -245,7 +253,9 @@ def measurements(split: str, values: Mapping[str, float]) -> list[Measurement]:
 def keep_predictions(
     job: Job, bench: Workbench, test: Tensor, validation: Tensor
 ) -> dict[str, str]:
-    """Write a cell's outputs on both splits; return their paths by role, relative to the store's folder of files."""
+    """Write a cell's outputs on both splits; return their paths by role, relative to the store's
+    folder of files.
+    """
     splits = {
         "predictions": (bench.files.predictions(job.id), test),
         "validation_predictions": (bench.files.predictions(job.id, "validation"), validation),
@@ -258,10 +268,12 @@ def keep_predictions(
 
 
 def compress_outputs(outputs: Tensor) -> np.ndarray:
-    """Return outputs as they are stored: in half precision, or as they are where that is too coarse.
+    """Return outputs as they are stored: in half precision, or as they are where that is too
+    coarse.
 
-    Scores of -inf (classes that are ruled out) come to the end of half precision's range. Half precision is too coarse
-    where it moves an output by more than a hundredth of the outputs' deviation: years, prices, pixels.
+    Scores of -inf (classes that are ruled out) come to the end of half precision's range. Half
+    precision is too coarse where it moves an output by more than a hundredth of the outputs'
+    deviation: years, prices, pixels.
     """
     half = outputs.clamp(-MAX_HALF, MAX_HALF).to(torch.float16)
     finite = outputs.isfinite()

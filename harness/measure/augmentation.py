@@ -62,10 +62,12 @@ class PairedTransform:
 
 @dataclass(frozen=True)
 class RandomAffine:
-    """Shifts, zooms and, where the task allows, mirrors each image at random: one affine map an image, on the whole batch.
+    """Shifts, zooms and, where the task allows, mirrors each image at random: one affine map an
+    image, on the whole batch.
 
-    The grid of an affine map says where each pixel of the result comes from, in coordinates from -1 to 1: a zoom by z
-    divides them by z, a mirrored image has x negated, and a shift by a share of the side is twice that in them.
+    The grid of an affine map says where each pixel of the result comes from, in coordinates from -1
+    to 1: a zoom by z divides them by z, a mirrored image has x negated, and a shift by a share of
+    the side is twice that in them.
     """
 
     mirror: bool

@@ -62,7 +62,8 @@ def build(source: SourceModel, image_size: int, seed: int) -> Backbone:
 
 
 def normalise_like(reference: SourceModel, backbone: Backbone, source: SourceModel) -> Backbone:
-    """Let a source's backbone take images that are normalised for ``reference``; it sees them normalised for itself.
+    """Let a source's backbone take images that are normalised for ``reference``; it sees them
+    normalised for itself.
 
     Both normalise a pixel p to (p - mean) / std, so one affine map leads from the one to the other.
     """
@@ -85,7 +86,9 @@ def normalise_like(reference: SourceModel, backbone: Backbone, source: SourceMod
 
 @torch.no_grad()
 def width_of(backbone: nn.Module, image_size: int) -> int | Pyramid:
-    """Return a backbone's number of features D, or the pyramid of its maps, by running it on one blank image."""
+    """Return a backbone's number of features D, or the pyramid of its maps, by running it on one
+    blank image.
+    """
     training = backbone.training
     features = backbone.eval()(torch.zeros(1, 3, image_size, image_size))
     backbone.train(training)
@@ -106,7 +109,9 @@ class BackboneCache:
     def __init__(self, room: int = 2) -> None:
         self.room = room
         self.built: dict[object, tuple[Backbone, dict[bool, int | Pyramid]]] = {}
-        """Each source's backbone, with its width as vectors (False) and as maps (True) once they are known."""
+        """Each source's backbone, with its width as vectors (False) and as maps (True) once they
+        are known.
+        """
 
     def get(
         self,

@@ -23,14 +23,18 @@ MAX_CHANNEL = 255
 
 @dataclass(frozen=True)
 class Batches:
-    """Serves one split to one source: normalised by the source's mean and deviation, in the device's memory layout."""
+    """Serves one split to one source: normalised by the source's mean and deviation, in the
+    device's memory layout.
+    """
 
     split: PreparedSplit
     source: SourceModel
     device: Device
 
     def images(self, rows: np.ndarray) -> Tensor:
-        """Return normalised images (B, 3, S, S) float32; channels-last, which is how the cache lies on disk."""
+        """Return normalised images (B, 3, S, S) float32; channels-last, which is how the cache lies
+        on disk.
+        """
         device = self.device.name
         pixels = torch.from_numpy(self.split.images[rows]).to(device, non_blocking=True)
         mean = torch.tensor(self.source.mean, device=device) * MAX_CHANNEL

@@ -13,7 +13,9 @@ from torch import nn
 
 @dataclass(frozen=True)
 class Device:
-    """A torch device with the settings that make it fast; on a CPU also the ones that make it reproducible."""
+    """A torch device with the settings that make it fast; on a CPU also the ones that make it
+    reproducible.
+    """
 
     name: str
     threads: int = 1
@@ -24,7 +26,9 @@ class Device:
         return cls("cuda" if torch.cuda.is_available() else "cpu", threads)
 
     def apply_settings(self) -> None:
-        """Apply process-wide settings. Results depend on the number of threads bit by bit, so it is fixed per cell."""
+        """Apply process-wide settings. Results depend on the number of threads bit by bit, so it is
+        fixed per cell.
+        """
         torch.set_num_threads(self.threads)
         if self.name == "cpu":
             torch.use_deterministic_algorithms(True, warn_only=True)
@@ -43,13 +47,17 @@ class Device:
 
     @contextlib.contextmanager
     def precision(self) -> Iterator[None]:
-        """Compute in bfloat16 where the device has it; in float32 on a CPU, whose bits are to be the same everywhere."""
+        """Compute in bfloat16 where the device has it; in float32 on a CPU, whose bits are to be
+        the same everywhere.
+        """
         has_bfloat16 = self.name == "cuda" and torch.cuda.is_bf16_supported()
         with torch.autocast(self.name, dtype=torch.bfloat16, enabled=has_bfloat16):
             yield
 
     def peak_memory_mb(self) -> float:
-        """Return the most memory in use since the last reset, in MiB: of the GPU, or of the whole process."""
+        """Return the most memory in use since the last reset, in MiB: of the GPU, or of the whole
+        process.
+        """
         if self.name == "cuda":
             return torch.cuda.max_memory_allocated() / 2**20
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10

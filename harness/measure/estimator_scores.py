@@ -1,4 +1,6 @@
-"""Run estimate jobs: score one source on one subset of one task, from features that were extracted before."""
+"""Run estimate jobs: score one source on one subset of one task, from features that were extracted
+before.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,8 @@ def estimate(job: Job, bench: Workbench, report: ReportProgress) -> JobResult:
 
 
 def evidence_of(job: Job, bench: Workbench) -> Evidence:
-    """Return what an estimator looks at: features of the subset's images, or of places in them, with labels.
+    """Return what an estimator looks at: features of the subset's images, or of places in them,
+    with labels.
 
     The source's probabilities are added where its feature job wrote any.
 

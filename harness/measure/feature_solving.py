@@ -1,8 +1,10 @@
-"""Solve cells on frozen features: one read of the features and one call for all sizes and seeds of a source and a task.
+"""Solve cells on frozen features: one read of the features and one call for all sizes and seeds of
+a source and a task.
 
-The cells of a bundle share the pool of features (N, D) and differ in the rows that they train and validate on. So the
-adaptation is called once with all of them and can solve them in step. The solutions come back in the order of the
-cells; each predicts on the test features and on its own validation rows.
+The cells of a bundle share the pool of features (N, D) and differ in the rows that they train and
+validate on. So the adaptation is called once with all of them and can solve them in step. The
+solutions come back in the order of the cells; each predicts on the test features and on its own
+validation rows.
 """
 
 from __future__ import annotations
@@ -33,7 +35,8 @@ class _FeatureArrays:
 def solve(bundle: Bundle, bench: Workbench, report: ReportProgress) -> list[JobResult | Exception]:
     """Solve a bundle's cells; return the result or the error of each, in the bundle's order.
 
-    A subset that the task cannot fill is the error of its cell alone, and so is a solution that cannot be measured.
+    A subset that the task cannot fill is the error of its cell alone, and so is a solution that
+    cannot be measured.
 
     Raises:
         BadPlugin: The adaptation does not return a solution for each cell.

@@ -1,7 +1,9 @@
-"""Run feature jobs: a frozen source looks once at a task's images, for every probe and estimator to read the result.
+"""Run feature jobs: a frozen source looks once at a task's images, for every probe and estimator to
+read the result.
 
-Most task types are scored on one vector an image. Task types that are scored by a probe with places (masks, maps) are
-scored on one vector a place instead, taken from the deepest map that the source would give a dense head.
+Most task types are scored on one vector an image. Task types that are scored by a probe with places
+(masks, maps) are scored on one vector a place instead, taken from the deepest map that the source
+would give a dense head.
 """
 
 from __future__ import annotations
@@ -28,17 +30,21 @@ EVALUATION_BATCH = 128
 def rows_of(
     size: str, seed: int | None, task: Task, prepared: Prepared, bench: Workbench
 ) -> np.ndarray:
-    """Return the rows of the train split that a subset of this size holds, ascending; all where there are fewer."""
+    """Return the rows of the train split that a subset of this size holds, ascending; all where
+    there are fewer.
+    """
     strata = bench.task_type(task).methods.strata(prepared.train.targets)
     return draw_rows(strata, size, seed or 0)
 
 
 def extract(job: Job, bench: Workbench, report: ReportProgress) -> JobResult:
-    """Write a source's features as arrays beside the store, with the probabilities of its own classes, where it has any.
+    """Write a source's features as arrays beside the store, with the probabilities of its own
+    classes, where it has any.
 
-    A job without a size looks at all images of both splits, a job with a size at that subset of the train split only.
-    The arrays are (N, D) features and (N, Cs) probabilities, float32. Task types that are scored by a probe with
-    places get (M, D) features instead, one row for each place; of places no source's own classes are known.
+    A job without a size looks at all images of both splits, a job with a size at that subset of the
+    train split only. The arrays are (N, D) features and (N, Cs) probabilities, float32. Task types
+    that are scored by a probe with places get (M, D) features instead, one row for each place; of
+    places no source's own classes are known.
     """
     source = bench.registry.source(job.record.source)
     task = bench.registry.task(job.record.task)
@@ -80,7 +86,9 @@ def _extract_vectors(
     name: str,
     rows: np.ndarray,
 ) -> dict[str, str]:
-    """Write the features of some rows of a split and, of the train split, the probabilities; return the artifacts."""
+    """Write the features of some rows of a split and, of the train split, the probabilities; return
+    the artifacts.
+    """
     source = bench.registry.source(job.record.source)
     images = Batches(split, source, bench.device).in_order(rows, EVALUATION_BATCH)
     outputs = predict(network, images, bench.device).numpy()

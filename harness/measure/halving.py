@@ -1,7 +1,7 @@
 """Asynchronous successive halving (ASHA): decide after each epoch whether a trial is stopped early.
 
-Source: Li et al., A System for Massively Parallel Hyperparameter Tuning, MLSys 2020 (arXiv 1810.05934), in the
-form of Ray Tune's ``AsyncHyperBandScheduler`` with one bracket.
+Source: Li et al., A System for Massively Parallel Hyperparameter Tuning, MLSys 2020 (arXiv
+    1810.05934), in the form of Ray Tune's ``AsyncHyperBandScheduler`` with one bracket.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from headwater.harness.planning.spec import Tuning
 class SuccessiveHalving:
     """The rungs of one cell's search, and what each trial was worth when it reached them.
 
-    Rungs lie at ``grace``, ``grace`` × ``reduction``, ``grace`` × ``reduction``², … epochs. A trial that reaches a
-    rung is compared with the trials that reached it earlier: it is stopped where it lies below their
-    (1 − 1 / reduction) quantile, that is, outside of the best 1 / reduction. Its own value counts for later trials
-    only. So the first trial at a rung always passes, and the decisions depend on the order of the trials.
+    Rungs lie at ``grace``, ``grace`` × ``reduction``, ``grace`` × ``reduction``², … epochs. A trial
+    that reaches a rung is compared with the trials that reached it earlier: it is stopped where it
+    lies below their (1 − 1 / reduction) quantile, that is, outside of the best 1 / reduction. Its
+    own value counts for later trials only. So the first trial at a rung always passes, and the
+    decisions depend on the order of the trials.
 
     Args:
         tuning: Its ``grace`` (epochs before a trial may be stopped) and ``reduction``.
@@ -46,7 +47,9 @@ class SuccessiveHalving:
         return should_stop
 
     def _fails_rung(self, trial: int, epoch: int, quality: float) -> bool:
-        """Enter a trial at the latest rung that it reached without being entered, and compare it with the others there."""
+        """Enter a trial at the latest rung that it reached without being entered, and compare it
+        with the others there.
+        """
         for rung, qualities in self.rungs.items():
             if epoch >= rung and trial not in qualities:
                 earlier = [value for value in qualities.values() if not math.isnan(value)]

@@ -18,7 +18,8 @@ from headwater.registry.names import Value
 
 @dataclass(frozen=True)
 class LoadedCell:
-    """A cell with all that a training of it needs; every trial and every analysis of the cell finds the same.
+    """A cell with all that a training of it needs; every trial and every analysis of the cell finds
+    the same.
 
     Attributes:
         card: The adaptation.
@@ -59,7 +60,9 @@ class LoadedCell:
 
 
 def load_cell(job: Job, bench: Workbench) -> LoadedCell:
-    """Load a job's cell, its images mapped; raises NotApplicable for a subset that the task cannot fill."""
+    """Load a job's cell, its images mapped; raises NotApplicable for a subset that the task cannot
+    fill.
+    """
     record = job.record
     registry = bench.registry
     source = registry.source(record.source)

@@ -1,13 +1,16 @@
 """Run pretrain jobs: the source step of a chain, on one task or jointly on several (multi-source).
 
-Jointly means one backbone with a head for each task, and one task in each step. What keeps the tasks in balance:
+Jointly means one backbone with a head for each task, and one task in each step. What keeps the
+tasks in balance:
 
-- Tasks take turns in rounds. Each round holds every task once, in random order, so that each task appears equally
-  often whatever its size; smaller tasks start over.
-- The number of steps is that of all tasks' images together, so that several tasks cost what their images cost.
-- Each task's loss is divided by the loss of guessing (for classification the logarithm of the number of classes), so
-  that no task drowns the others.
-- The epoch is chosen by the mean of the tasks' metrics without their units (``unitless``), for the same reason.
+- Tasks take turns in rounds. Each round holds every task once, in random order, so that each task
+  appears equally often whatever its size; smaller tasks start over.
+- The number of steps is that of all tasks' images together, so that several tasks cost what their
+  images cost.
+- Each task's loss is divided by the loss of guessing (for classification the logarithm of the
+  number of classes), so that no task drowns the others.
+- The epoch is chosen by the mean of the tasks' metrics without their units (``unitless``), for the
+  same reason.
 
 Tasks may be of different types: vectors and maps come from the same network.
 """
@@ -40,7 +43,9 @@ from headwater.registry.names import split_list
 EVALUATION_BATCH = 128
 """Images at once in evaluation."""
 MIN_DISTANCE = 1e-12
-"""What a smaller distance from a metric's bound counts as: no average would bear the logarithm of 0."""
+"""What a smaller distance from a metric's bound counts as: no average would bear the logarithm of
+0.
+"""
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,8 @@ class _ChainTask:
     """One source task of a chain, with its head.
 
     Attributes:
-        backbone: Gives vectors or maps, as the task's type wants; its network is that of all the chain's tasks.
+        backbone: Gives vectors or maps, as the task's type wants; its network is that of all the
+            chain's tasks.
         weight: What the task's loss is multiplied by.
     """
 
@@ -92,7 +98,9 @@ class _ChainTask:
 
 
 class _JointTraining:
-    """Several tasks that train one backbone in turns: the batches, the loss and the validation of each epoch."""
+    """Several tasks that train one backbone in turns: the batches, the loss and the validation of
+    each epoch.
+    """
 
     def __init__(
         self,
@@ -124,7 +132,9 @@ class _JointTraining:
         return self.tasks[self.turns[step % self.steps]].loss(batch)
 
     def evaluate(self) -> Mapping[str, float]:
-        """Return each task's quality on validation, and as ``mean`` the mean of them without their units."""
+        """Return each task's quality on validation, and as ``mean`` the mean of them without their
+        units.
+        """
         qualities = {task.task.name: task.quality(self.device) for task in self.tasks}
         without_units = [
             unitless(quality, task.metric)
@@ -134,7 +144,8 @@ class _JointTraining:
 
 
 def pretrain(job: Job, bench: Workbench, report: ReportProgress) -> JobResult:
-    """Train the base's weights on the chain's tasks and keep the epoch best on validation, averaged over tasks.
+    """Train the base's weights on the chain's tasks and keep the epoch best on validation, averaged
+    over tasks.
 
     The backbone's weights and the tasks' heads are written to the store's folder of files.
     """
@@ -189,8 +200,9 @@ def unitless(quality: float, metric: Metric) -> float:
     It only ever rises with the metric, so that one task alone has the same best epoch.
 
     - Between two bounds: the place from 0 (worst) to 1.
-    - With one bound: the logarithm of the distance from it. Another unit (an error in months or years) moves it alike
-      in all epochs. For R², whose bound is 1, it is the logarithm of the variance that is left.
+    - With one bound: the logarithm of the distance from it. Another unit (an error in months or
+      years) moves it alike in all epochs. For R², whose bound is 1, it is the logarithm of the
+      variance that is left.
     - With no bound: the metric as it is.
 
     Args:

@@ -15,12 +15,14 @@ from headwater.registry import SourceModel
 
 
 class SourceWithClassifier(nn.Module):
-    """Maps images (B, 3, H, W) to features and, beside them, the probabilities of the source's own classes: (B, D + Cs).
+    """Maps images (B, 3, H, W) to features and, beside them, the probabilities of the source's own
+    classes: (B, D + Cs).
 
     Args:
-        network: The source's network. Its own classifier is used where ``heads`` is empty and it has one.
-        heads: Linear classifiers on the features, each given the same weight, so that a joint chain's classes are
-            those of all its tasks.
+        network: The source's network. Its own classifier is used where ``heads`` is empty and it
+            has one.
+        heads: Linear classifiers on the features, each given the same weight, so that a joint
+            chain's classes are those of all its tasks.
     """
 
     def __init__(self, network: nn.Module, heads: list[nn.Linear] | None = None) -> None:
@@ -47,8 +49,9 @@ class SourceWithClassifier(nn.Module):
 def load_with_classifier(source: SourceModel, job: Job, bench: Workbench) -> SourceWithClassifier:
     """Load a job's source with its classifier, where it has one.
 
-    A chain's classifiers are those that its own training left. Any other source has one where ``build(head=True)``
-    builds it. The classifier of a random network has learned nothing, and is left out.
+    A chain's classifiers are those that its own training left. Any other source has one where
+    ``build(head=True)`` builds it. The classifier of a random network has learned nothing, and is
+    left out.
     """
     if job.checkpoint:
         heads = classifiers(bench.files.heads(job.checkpoint))

@@ -2,11 +2,13 @@
 
 Places are thinned twice, by fixed draws, so that every source is asked the same:
 
-1. At most one place in each cell of the deepest map. Places in one cell have the same features: repeated rows count
-   as evidence that is not there, and a cross-validation would find its test rows among its training rows. It is one a
-   cell and not one a class and cell, or a row's nearest neighbour would be itself, of another class. That an image's
-   classes are probed alike already gives each of them its share of the cells.
-2. At most so many of each class, or in all where labels are no classes, so that estimators take seconds.
+1. At most one place in each cell of the deepest map. Places in one cell have the same features:
+  repeated rows count as evidence that is not there, and a cross-validation would find its test rows
+  among its training rows. It is one a cell and not one a class and cell, or a row's nearest
+  neighbour would be itself, of another class. That an image's classes are probed alike already
+  gives each of them its share of the cells.
+2. At most so many of each class, or in all where labels are no classes, so that estimators take
+  seconds.
 """
 
 from __future__ import annotations
@@ -107,7 +109,9 @@ def _one_per_cell(probe: Probe, cells: int) -> Probe:
 
 
 def _limited(probe: Probe, has_classes: bool) -> Probe:
-    """Keep at most ``MAX_PIXELS_PER_CLASS`` places of each class, or ``MAX_PLACES`` where labels are no classes."""
+    """Keep at most ``MAX_PIXELS_PER_CLASS`` places of each class, or ``MAX_PLACES`` where labels
+    are no classes.
+    """
     random = np.random.default_rng(0)
     if not has_classes:
         return _rows_of_probe(probe, draw(np.arange(len(probe.labels)), MAX_PLACES, random))
@@ -129,7 +133,8 @@ def features_at(probe: Probe, looks: Iterable[tuple[np.ndarray, np.ndarray]]) ->
 
     Args:
         probe: With M places.
-        looks: Batches of images (B,), ascending and with all that the probe names, and their maps (B, D, h, w).
+        looks: Batches of images (B,), ascending and with all that the probe names, and their maps
+            (B, D, h, w).
 
     Returns:
         (M, D).

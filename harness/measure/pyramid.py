@@ -1,12 +1,15 @@
 """Get the feature maps that a dense task's head is given, from any network.
 
-A head wants maps at four strides; a network gives what it has. Three steps lead from the one to the other:
+A head wants maps at four strides; a network gives what it has. Three steps lead from the one to the
+other:
 
-1. Ask the network for its maps, from first to last: timm's ``forward_intermediates``, else ``forward_features`` alone.
-2. Choose one for each stride. A network that halves its maps as it deepens gives the deepest map whose side is nearest
-   to the stride's. For the last stride it is always the deepest of all, so that all of the network is used. A plain
-   vision transformer, whose maps are all of one side, gives maps of four evenly spaced depths instead, as the simple
-   feature pyramid of Li et al. 2022 (arXiv 2203.16527) does, without its learned layers.
+1. Ask the network for its maps, from first to last: timm's ``forward_intermediates``, else
+  ``forward_features`` alone.
+2. Choose one for each stride. A network that halves its maps as it deepens gives the deepest map
+  whose side is nearest to the stride's. For the last stride it is always the deepest of all, so
+  that all of the network is used. A plain vision transformer, whose maps are all of one side, gives
+  maps of four evenly spaced depths instead, as the simple feature pyramid of Li et al. 2022 (arXiv
+  2203.16527) does, without its learned layers.
 3. Resize each to its stride: averages to go down, bilinear interpolation to go up.
 """
 

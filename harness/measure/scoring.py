@@ -22,14 +22,16 @@ def score(
 ) -> Any:
     """Score how well features should transfer to labels, by an estimator; higher is better.
 
-    Several sources on one task: a sequence or a mapping of features (and of probabilities) gives a list, or a dict, of
-    scores. Scores of a pooled estimator (etran) only exist among several sources.
+    Several sources on one task: a sequence or a mapping of features (and of probabilities) gives a
+    list, or a dict, of scores. Scores of a pooled estimator (etran) only exist among several
+    sources.
 
     Args:
         name: An estimator's name, with options in brackets or as keywords, or its card.
         features: (N, D): a numpy array, a torch tensor or lists; or several of them.
         labels: (N,) classes, or (N, K) for regression and multilabel.
-        source_probabilities: (N, source classes), for estimators that read the source's own predictions.
+        source_probabilities: (N, source classes), for estimators that read the source's own
+            predictions.
         task_type: Says what the labels are.
         **options: The estimator's options.
 

@@ -1,8 +1,10 @@
-"""Keep a training's whole state at the end of an epoch, so that a killed training goes on to the same bits.
+"""Keep a training's whole state at the end of an epoch, so that a killed training goes on to the
+same bits.
 
-The next step of a training depends on the weights, on the optimiser's momenta and the schedule's step, on the random
-numbers that shuffle and augment batches and that torch draws in the network, and on the best epoch so far. A snapshot
-holds all of them, as they are between two epochs: within an epoch the order of the batches would be missing.
+The next step of a training depends on the weights, on the optimiser's momenta and the schedule's
+step, on the random numbers that shuffle and augment batches and that torch draws in the network,
+and on the best epoch so far. A snapshot holds all of them, as they are between two epochs: within
+an epoch the order of the batches would be missing.
 """
 
 from __future__ import annotations
@@ -28,9 +30,12 @@ from headwater.registry.errors import TrainingError
 from headwater.registry.identity import digest
 
 EVERY_SECONDS = 30.0
-"""Least time between two snapshots: how much of a training may be lost, beside the epoch under way."""
+"""Least time between two snapshots: how much of a training may be lost, beside the epoch under way.
+"""
 MAX_TIME_SHARE = 0.05
-"""The most of a training's time that snapshots may take; those of large networks are written less often."""
+"""The most of a training's time that snapshots may take; those of large networks are written less
+often.
+"""
 
 
 @dataclass
@@ -43,7 +48,9 @@ class TrainingState:
     seconds: float = 0.0
     curves: list[CurvePoint] = field(default_factory=list)
     quality: tuple[float, float] = (-math.inf, -math.inf)
-    """Worth of the best epoch: its validation metric, higher is better, and its negative log loss, where there is one."""
+    """Worth of the best epoch: its validation metric, higher is better, and its negative log loss,
+    where there is one.
+    """
     best: int = 0
     """The best epoch."""
     measured: Mapping[str, float] = field(default_factory=dict)
@@ -54,7 +61,9 @@ class TrainingState:
 
 @dataclass(frozen=True)
 class Engine:
-    """What moves in a training besides random numbers: weights, and the state of the optimiser and its schedule."""
+    """What moves in a training besides random numbers: weights, and the state of the optimiser and
+    its schedule.
+    """
 
     objective: Objective
     optimiser: torch.optim.Optimizer
@@ -91,10 +100,12 @@ class Engine:
 
 
 class Snapshots:
-    """Reads and writes one training's snapshot: a file beside the store, removed when the training has ended.
+    """Reads and writes one training's snapshot: a file beside the store, removed when the training
+    has ended.
 
-    As a context it removes the file when it is left without an exception, or with a TrainingError, which would only
-    come again. Whatever else ends it, a kill or Ctrl-C, leaves the file for the next time.
+    As a context it removes the file when it is left without an exception, or with a TrainingError,
+    which would only come again. Whatever else ends it, a kill or Ctrl-C, leaves the file for the
+    next time.
 
     Args:
         path: The file.
@@ -114,7 +125,9 @@ class Snapshots:
 
     @classmethod
     def of(cls, job: Job, bench: Workbench, generator: torch.Generator) -> Self:
-        """Return a job's snapshots; under another torch, or on another kind of device, the training begins anew."""
+        """Return a job's snapshots; under another torch, or on another kind of device, the training
+        begins anew.
+        """
         identity = digest("snapshot 1", job.id, torch.__version__, bench.device.name)
         return cls(bench.files.snapshot(job.id), identity, generator)
 
@@ -126,7 +139,9 @@ class Snapshots:
             self.path.unlink(missing_ok=True)
 
     def resume(self, engine: Engine) -> TrainingState:
-        """Put the engine and all random numbers where the snapshot left them; without a fitting one, leave them alone."""
+        """Put the engine and all random numbers where the snapshot left them; without a fitting
+        one, leave them alone.
+        """
         snapshot = self._read()
         if snapshot is None:
             return TrainingState()
@@ -141,7 +156,9 @@ class Snapshots:
         return TrainingState(**fields)
 
     def keep(self, engine: Engine, state: TrainingState) -> None:
-        """Write a snapshot if the last is old enough. A full disk costs the snapshot, not the training."""
+        """Write a snapshot if the last is old enough. A full disk costs the snapshot, not the
+        training.
+        """
         began = time.monotonic()
         if began < self.due:
             return
@@ -165,7 +182,9 @@ class Snapshots:
         return states
 
     def _read(self) -> Mapping[str, Any] | None:
-        """Return the snapshot, or None for a file that is missing, cut short or of another training."""
+        """Return the snapshot, or None for a file that is missing, cut short or of another
+        training.
+        """
         try:
             snapshot = torch.load(self.path, map_location="cpu", weights_only=True)
         except Exception:  # torch raises a different class for every way a file can be broken
@@ -175,7 +194,9 @@ class Snapshots:
 
 
 def _plain_fields(state: TrainingState) -> dict[str, Any]:
-    """Return a state's fields as Python's own types and tensors: all that is read back with ``weights_only``."""
+    """Return a state's fields as Python's own types and tensors: all that is read back with
+    ``weights_only``.
+    """
     curves = [
         [point.epoch, point.split, point.metric, float(point.value)] for point in state.curves
     ]

@@ -1,10 +1,11 @@
-"""Train a network: the one loop for whatever an adaptation optimises, under the budget that all sources share.
+"""Train a network: the one loop for whatever an adaptation optimises, under the budget that all
+sources share.
 
-An epoch is one pass over the training images, in steps of one batch, each with its own learning rate: a linear
-warm-up, then a cosine to zero. After each epoch the network is measured on the validation images. The weights of the
-epoch that is best there are the result, so that sources which learn fast and sources which overfit late get the same
-treatment. Only the objective, the optimiser's state, the schedule and random numbers move between epochs; ``snapshot``
-keeps them.
+An epoch is one pass over the training images, in steps of one batch, each with its own learning
+rate: a linear warm-up, then a cosine to zero. After each epoch the network is measured on the
+validation images. The weights of the epoch that is best there are the result, so that sources which
+learn fast and sources which overfit late get the same treatment. Only the objective, the
+optimiser's state, the schedule and random numbers move between epochs; ``snapshot`` keeps them.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ ReportEpoch = Callable[[int, int, float, int], None]
 """(epoch, epochs, validation metric, images so far): called after each epoch; may raise to stop."""
 
 EpochQuality = tuple[float, float]
-"""The worth of an epoch on validation: its metric, higher is better; then its negative log loss, 0 where there is none."""
+"""The worth of an epoch on validation: its metric, higher is better; then its negative log loss, 0
+where there is none.
+"""
 
 StoppingRule = Callable[[int, EpochQuality], bool]
 """(epoch, quality) -> whether the training ends after this epoch."""
@@ -70,8 +73,8 @@ class EpochCriterion:
         metric: The metric that decides.
         sign: 1 where a higher metric is better, -1 where a lower one is.
         should_stop: May end the training early.
-        last: Whether the last epoch is chosen, whatever it is worth: without the target's labels there is nothing to
-            choose by.
+        last: Whether the last epoch is chosen, whatever it is worth: without the target's labels
+            there is nothing to choose by.
     """
 
     evaluate: Callable[[], Mapping[str, float]]
@@ -207,7 +210,9 @@ def _keep_as_best(
 
 
 def _set_training_mode(network: nn.Module, frozen: Sequence[nn.Module]) -> None:
-    """Put a network into training mode, but its frozen modules into evaluation mode: their statistics stay."""
+    """Put a network into training mode, but its frozen modules into evaluation mode: their
+    statistics stay.
+    """
     network.train()
     for module in frozen:
         module.eval()
@@ -216,7 +221,9 @@ def _set_training_mode(network: nn.Module, frozen: Sequence[nn.Module]) -> None:
 def build_optimiser(
     groups: Sequence[ParameterGroup], settings: Training, device: Device
 ) -> torch.optim.Optimizer:
-    """Return the recipe's optimiser over the trainable parameters, those with equal rate and decay in one group."""
+    """Return the recipe's optimiser over the trainable parameters, those with equal rate and decay
+    in one group.
+    """
     by_rate_and_decay: dict[tuple[float, float], list[nn.Parameter]] = {}
     for group in groups:
         decay = settings.weight_decay if group.weight_decay is None else group.weight_decay
@@ -259,7 +266,9 @@ def _schedule(
 
 @torch.inference_mode()
 def predict(network: nn.Module, batches: Iterator[Tensor], device: Device) -> Tensor:
-    """Return the network's outputs on batches of images, in evaluation mode: (N, ...) float32 on the CPU."""
+    """Return the network's outputs on batches of images, in evaluation mode: (N, ...) float32 on
+    the CPU.
+    """
     network.eval()
     outputs = []
     for images in batches:

@@ -40,7 +40,8 @@ def search_for(
 
     Args:
         tuning: The space and the kind of search.
-        options: The adaptation's options; they decide which keys of the space there are, and which are whole.
+        options: The adaptation's options; they decide which keys of the space there are, and which
+            are whole.
         seed: Seed of the draws.
         recipe: The configuration that was tried first.
         quality: What that configuration was worth; None where it failed.
@@ -75,8 +76,8 @@ def _domain(choices: Sequence[Value] | Range, whole: bool) -> Any:
 class RandomSearch:
     """Draws each configuration independently.
 
-    Each key has a stream of its own, made from the seed and the key's name. So every source, and every adaptation
-    that has the key, meets the same values in the same order.
+    Each key has a stream of its own, made from the seed and the key's name. So every source, and
+    every adaptation that has the key, meets the same values in the same order.
     """
 
     def __init__(self, domains: Mapping[str, Any], seed: int) -> None:
@@ -95,10 +96,12 @@ class RandomSearch:
 
 
 class OptunaSearch:
-    """Searches by Optuna's tree-structured Parzen estimator (Bergstra et al., NeurIPS 2011), through Ray Tune.
+    """Searches by Optuna's tree-structured Parzen estimator (Bergstra et al., NeurIPS 2011),
+    through Ray Tune.
 
-    A third of the trials, three at least, are drawn at random before it begins to learn. From then on what is tried
-    depends on the results, so that sources no longer meet the same configurations, only as many.
+    A third of the trials, three at least, are drawn at random before it begins to learn. From then
+    on what is tried depends on the results, so that sources no longer meet the same configurations,
+    only as many.
     """
 
     def __init__(self, domains: Mapping[str, Any], seed: int, *, trials: int) -> None:
@@ -122,7 +125,9 @@ class OptunaSearch:
         self.number = 0
 
     def add_tried(self, config: Config, quality: float | None) -> None:
-        """Learn from a configuration that was not suggested; left out where it failed or lies outside of the space."""
+        """Learn from a configuration that was not suggested; left out where it failed or lies
+        outside of the space.
+        """
         if quality is None:
             return
         if all(_contains(domain, config[key]) for key, domain in self.domains.items()):

@@ -1,7 +1,8 @@
-"""Tune a cell: run its trials one after another on its worker and keep the one that is best on validation.
+"""Tune a cell: run its trials one after another on its worker and keep the one that is best on
+validation.
 
-Poor trials are stopped early by successive halving (``halving``). docs/decisions/tuning.md says why trials are no
-jobs of their own.
+Poor trials are stopped early by successive halving (``halving``). docs/decisions/tuning.md says why
+trials are no jobs of their own.
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ class TrialSetting:
 
 
 RunTrial = Callable[[TrialSetting, ReportEpoch, StoppingRule], tuple[nn.Module, TrainingResult]]
-"""Trains once under a setting and returns the network with its best epoch's weights, and the training's result."""
+"""Trains once under a setting and returns the network with its best epoch's weights, and the
+training's result.
+"""
 
 
 @dataclass(frozen=True)
@@ -148,9 +151,11 @@ class _TrialRunner:
         return quality
 
     def draw_new(self, search: Search) -> Config | None:
-        """Draw a configuration that was not tried yet; None where the search comes up with no other.
+        """Draw a configuration that was not tried yet; None where the search comes up with no
+        other.
 
-        The same configuration would only come to the same result again, so the search is told that result instead.
+        The same configuration would only come to the same result again, so the search is told that
+        result instead.
         """
         for _ in range(MAX_DRAWS):
             config = search.suggest()
@@ -174,7 +179,9 @@ class _TrialRunner:
         )
 
     def _failure(self) -> Exception:
-        """Return the error that the cell fails with: a trial's failure before a trial that did not apply."""
+        """Return the error that the cell fails with: a trial's failure before a trial that did not
+        apply.
+        """
         failures = [error for error in self.errors if not isinstance(error, NotApplicable)]
         error = (failures or self.errors)[0]
         if not isinstance(error, HeadwaterError):
@@ -195,13 +202,14 @@ def tune(
 ) -> TuningResult:
     """Search a cell's space on validation; the first trial is the recipe as it stands.
 
-    A trial whose loss is no number, that cannot apply or that runs out of memory is a failed trial. Where all fail,
-    so does the cell.
+    A trial whose loss is no number, that cannot apply or that runs out of memory is a failed trial.
+    Where all fail, so does the cell.
 
     Args:
         tuning: The space, the number of trials and the rungs.
         recipe: The setting of the first trial; the others change its values.
-        defaults: The adaptation's options. Keys of the space that neither they nor [training] have are dropped.
+        defaults: The adaptation's options. Keys of the space that neither they nor [training] have
+            are dropped.
         seed: Seed of the draws.
         sign: 1 where a higher metric is better, -1 where a lower one is.
         run_trial: Trains once under a setting.

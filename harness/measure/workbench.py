@@ -55,16 +55,21 @@ class Workbench:
     decoded_images: int = 0
     """Images decoded since the worker last set this to 0: nobody on the node had them."""
     flaw_notes: dict[str, str] = field(default_factory=dict)
-    """By task, the note on its flawed annotations, of tasks that were asked for since the worker last emptied this."""
+    """By task, the note on its flawed annotations, of tasks that were asked for since the worker
+    last emptied this.
+    """
     last_evidence: tuple[object, Evidence] | None = None
-    """The evidence of the last estimate, with its key: its statistics serve the next estimator too."""
+    """The evidence of the last estimate, with its key: its statistics serve the next estimator too.
+    """
 
     def task_type(self, task: Task) -> TaskType:
         """Return the card of a task's type."""
         return self.registry.task_type(task.type)
 
     def prepared(self, task: Task, image_size: int) -> Prepared:
-        """Return a task's images and targets, mapped; they are decoded if the node does not have them yet."""
+        """Return a task's images and targets, mapped; they are decoded if the node does not have
+        them yet.
+        """
         key = (task.identity(), image_size)
         if key not in self.prepared_tasks:
             prepared = prepare(task, self.task_type(task), image_size, self.device.threads)
@@ -78,15 +83,18 @@ class Workbench:
     def backbone(
         self, source: SourceModel, job: Job, *, dense: bool = False
     ) -> tuple[Backbone, int | Pyramid]:
-        """Return a fresh copy of the job's source, weights loaded, and its width; ``dense``: a backbone that gives maps."""
+        """Return a fresh copy of the job's source, weights loaded, and its width; ``dense``: a
+        backbone that gives maps.
+        """
         checkpoint = self.files.checkpoint(job.checkpoint) if job.checkpoint else None
         return self._copy(source, job, checkpoint, dense=dense)
 
     def load_source(self, name: str, job: Job, *, dense: bool = False) -> Backbone:
-        """Return a fresh copy of another source than the job's own, for images normalised as the job's source wants them.
+        """Return a fresh copy of another source than the job's own, for images normalised as the
+        job's source wants them.
 
-        A chain can be loaded only where the job says which training made its weights. Random numbers go on as if the
-        source had not been built.
+        A chain can be loaded only where the job says which training made its weights. Random
+        numbers go on as if the source had not been built.
         """
         source = self.registry.source(name)
         training_job = job.extra_checkpoints.get(source.name)
@@ -103,7 +111,9 @@ class Workbench:
         )
 
     def evidence(self, job: Job, load: Callable[[], Evidence]) -> Evidence:
-        """Return what a job's estimator looks at, kept for the next ones of the same source, task and subset."""
+        """Return what a job's estimator looks at, kept for the next ones of the same source, task
+        and subset.
+        """
         key = (job.features, job.record.size, job.record.seed)
         if self.last_evidence is None or self.last_evidence[0] != key:
             self.last_evidence = key, load()

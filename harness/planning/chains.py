@@ -11,8 +11,9 @@ from headwater.harness.planning.spec import Chains
 from headwater.registry import Name, Registry, SourceModel, Task, chain_name
 
 MAX_EXACT_CHAINS = 31
-"""Shapley values are exact up to so many chains (five source tasks). Beyond, orders of the tasks are
-sampled."""
+"""Shapley values are exact up to so many chains (five source tasks). Beyond, orders of the tasks
+are sampled.
+"""
 
 
 def groups(section: Chains, tasks: Sequence[str]) -> list[tuple[str, ...]]:

@@ -24,7 +24,8 @@ class Job:
         tuning: The search for hyper-parameters; None if nothing is searched.
         images: About how many images the job processes, for forecasts; None if not known.
         extracted: The subset of which the features are ("150"); "" for all images.
-        extra_checkpoints: The jobs that trained further chains which the adaptation uses, by source.
+        extra_checkpoints: The jobs that trained further chains which the adaptation uses, by
+            source.
         keep: Leave the trained network as a checkpoint, for analyses.
         cells: The jobs that train the networks which an analysis looks at, by role (``P-T``).
         role: How the job counts; set from its kind when the job is added to a plan.

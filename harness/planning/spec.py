@@ -81,7 +81,9 @@ class Pretraining(Training):
 
 
 class Chains(_Section):
-    """Sources to be made: chains over every base, each measured on every target that it was not trained on."""
+    """Sources to be made: chains over every base, each measured on every target that it was not
+    trained on.
+    """
 
     bases: Names = Field(
         (), description="base weights of the chains: source names and globs; none: no chains"
@@ -122,7 +124,9 @@ class Range(_Section):
 
 
 class Tuning(_Section):
-    """A search for hyper-parameters on validation, with the same number of trials and epochs for every source."""
+    """A search for hyper-parameters on validation, with the same number of trials and epochs for
+    every source.
+    """
 
     trials: Annotated[int, Field(gt=1)] = Field(
         8, description="trials a cell; the first is the recipe as it stands"

@@ -27,7 +27,8 @@ class Costs:
         return self.live.history()
 
     def fine_tuning(self, source: str) -> tuple[float | None, bool]:
-        """Return the seconds to fine-tune a source on all images, and True where they were measured.
+        """Return the seconds to fine-tune a source on all images, and True where they were
+        measured.
 
         Where they were not, they are forecast; None where nothing like it was recorded.
         """

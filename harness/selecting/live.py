@@ -32,8 +32,9 @@ MAX_ESTIMATED_IMAGES = 1000
 """Training images that estimators look at, at most."""
 
 TRAINING_COST = 5.0
-"""Cost of an image in a training step (forward, backward, augmentation), in images that features are
-extracted from. Five on a CPU; only the first forecast of a store rests on it."""
+"""Cost of an image in a training step (forward, backward, augmentation), in images that features
+are extracted from. Five on a CPU; only the first forecast of a store rests on it.
+"""
 
 Say = Callable[[str], None]
 
@@ -223,7 +224,8 @@ class Live:
         return list(affordable.values())
 
     def fits(self, sources: Sequence[str], rung: Rung) -> bool:
-        """Tell whether two of the sources, or the only one, are likely to be done within the budget.
+        """Tell whether two of the sources, or the only one, are likely to be done within the
+        budget.
 
         False where nothing tells what they cost.
         """

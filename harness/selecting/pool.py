@@ -36,7 +36,9 @@ def pool_of(
     max_parameters: int | None = None,
     licences: Sequence[str] = (),
 ) -> Pool:
-    """Resolve names and globs, and keep what is small enough and licensed so; raises UnknownName, or BadSpec where nothing is left."""
+    """Resolve names and globs, and keep what is small enough and licensed so; raises UnknownName,
+    or BadSpec where nothing is left.
+    """
     pool = Pool()
     for source in {card.name: card for card in _cards(patterns, registry, pool)}.values():
         seen = without_target(source, task, registry)
@@ -92,7 +94,9 @@ def _counted(source: SourceModel, needed: bool) -> int | None:
 
 
 def with_parameters(sources: Sequence[SourceModel]) -> list[SourceModel]:
-    """The cards, parameters counted where they are not known; of many only what was counted before, since each takes a moment."""
+    """The cards, parameters counted where they are not known; of many only what was counted before,
+    since each takes a moment.
+    """
     unknown = [source for source in sources if source.parameters is None and not source.chain]
     if len(unknown) > COUNTED:
         return list(sources)

@@ -1,4 +1,5 @@
-"""What each source would reach at the top rung, and how sure that is. docs/select.md states the model.
+"""What each source would reach at the top rung, and how sure that is. docs/select.md states the
+model.
 
 A measured source's quality at the top is that of its highest rung r, plus the mean gain from r to
 the top of the sources that were measured at both. A source that was only estimated is read off a

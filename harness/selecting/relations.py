@@ -1,4 +1,6 @@
-"""Relations of a source's domain to a task's, from their cards, as in the store's view ``relations``."""
+"""Relations of a source's domain to a task's, from their cards, as in the store's view
+``relations``.
+"""
 
 from __future__ import annotations
 

@@ -49,7 +49,8 @@ class Sample:
 
     @cached_property
     def spread(self) -> Distances | None:
-        """How far the quality on all images of this kind may lie from the mean, by the images alone.
+        """How far the quality on all images of this kind may lie from the mean, by the images
+        alone.
 
         None where predictions are missing, or are too few to tell. Seeds that validate on other
         images know more of them: the distances of one seed are divided by the root of the number

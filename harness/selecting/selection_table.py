@@ -213,7 +213,9 @@ def _listed(names: Sequence[str], more: str) -> str:
 
 
 def remarks(selection: Selection) -> Iterator[str]:
-    """What did not go as asked: sources that failed, were left out or were not reached, scores that are not defined."""
+    """What did not go as asked: sources that failed, were left out or were not reached, scores that
+    are not defined.
+    """
     for reason, sources in _by_reason(selection.failures).items():
         yield f"failed: {_some(sources)}: {reason}"
     for estimator, reasons in selection.unscored.items():

@@ -1,4 +1,6 @@
-"""What a finding is: a claim from a paper, the view it rests on, and how rows of that view become a verdict."""
+"""What a finding is: a claim from a paper, the view it rests on, and how rows of that view become a
+verdict.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ class Verdict(StrEnum):
 
     @classmethod
     def of(cls, low: float, high: float, against: float = 0.0, wants: int = 1) -> Verdict:
-        """By where an interval lies: wholly on the side of ``against`` that the claim ``wants`` (+1 above, -1 below), or not."""
+        """By where an interval lies: wholly on the side of ``against`` that the claim ``wants`` (+1
+        above, -1 below), or not.
+        """
         if low > against or high < against:
             return cls.SUPPORTED if (low > against) == (wants > 0) else cls.CONTRADICTED
         return cls.CANNOT_TELL
@@ -39,9 +43,10 @@ class Verdict(StrEnum):
 class FindingPart:
     """One statistic of a finding, with its interval at 95 % and what it rests on.
 
-    ``value`` is None where there are no rows, ``low`` and ``high`` where targets are too few. ``unit``: how the value reads (share,
-    epochs, s, nats, "" for gains and correlations). ``decides``: whether the finding's verdict rests on it; a part whose ``verdict``
-    is None only informs. ``by_target``: the value in each target, where it has one.
+    ``value`` is None where there are no rows, ``low`` and ``high`` where targets are too few.
+    ``unit``: how the value reads (share, epochs, s, nats, "" for gains and correlations).
+    ``decides``: whether the finding's verdict rests on it; a part whose ``verdict`` is None only
+    informs. ``by_target``: the value in each target, where it has one.
     """
 
     claim: str
@@ -73,7 +78,8 @@ class FindingRows:
 class Finding:
     """A claim, where it was made, what is computed, and when that supports or contradicts it.
 
-    ``views`` are what it rests on, the first one the rows to look at; ``examine`` turns their rows into parts.
+    ``views`` are what it rests on, the first one the rows to look at; ``examine`` turns their rows
+    into parts.
     """
 
     id: str

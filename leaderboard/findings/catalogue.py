@@ -45,8 +45,8 @@ def examine(
 ) -> list[FindingResult]:
     """What the rows of a store say of findings.
 
-    Raises UnknownName, QueryError where the filter leaves nothing, and what reading a store raises. F8 compares sizes, so that a filter
-    on ``size`` does not apply to it.
+    Raises UnknownName, QueryError where the filter leaves nothing, and what reading a store raises.
+    F8 compares sizes, so that a filter on ``size`` does not apply to it.
     """
     findings = chosen(ids)
     evidence = gather(
@@ -56,7 +56,9 @@ def examine(
 
 
 def gather(store: Store, views: set[str], wanted: Filter) -> FindingRows:
-    """The rows of views that a filter keeps, always in the same order; raises QueryError where it leaves none of those there are."""
+    """The rows of views that a filter keeps, always in the same order; raises QueryError where it
+    leaves none of those there are.
+    """
     names = sorted(views)
     frames = dict(zip(names, store.frames(*names), strict=True))
     kept = {view: _kept(rows, wanted) for view, rows in frames.items()}

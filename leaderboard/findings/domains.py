@@ -57,7 +57,9 @@ def _f3(evidence: FindingRows) -> list[FindingPart]:
 
 
 def _domain_against_size(rows: pd.DataFrame) -> list[FindingPart]:
-    """Partial rank correlations of gain with domain match and with source size, and the first less the size of the second."""
+    """Partial rank correlations of gain with domain match and with source size, and the first less
+    the size of the second.
+    """
     claims = (
         ("domain matters more than source size", "ρ(domain) − |ρ(size)|"),
         ("gain follows domain, size held", "partial ρ of gain and domain match"),

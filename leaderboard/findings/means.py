@@ -27,16 +27,20 @@ CORRELATION = (-1.0, 1.0)
 
 
 def gains_of(rows: pd.DataFrame, stem: str) -> pd.Series:
-    """The column ``STEM_abs``, or ``STEM_rel`` where metrics differ, or ``STEM`` itself where the view has but that."""
+    """The column ``STEM_abs``, or ``STEM_rel`` where metrics differ, or ``STEM`` itself where the
+    view has but that.
+    """
     if stem in rows.columns:
         return rows[stem].astype(float)
     return rows[f"{stem}_rel" if is_relative(rows) else f"{stem}_abs"].astype(float)
 
 
 def own_gains(rows: pd.DataFrame, stem: str) -> pd.Series:
-    """Gains that are averaged within their target only: absolute where it has one metric, whatever other targets have.
+    """Gains that are averaged within their target only: absolute where it has one metric, whatever
+    other targets have.
 
-    So a target counts whose reference is 0 (an average precision may be), over which no gain is relative.
+    So a target counts whose reference is 0 (an average precision may be), over which no gain is
+    relative.
     """
     if stem in rows.columns or not is_relative(rows):
         return gains_of(rows, stem)
@@ -57,10 +61,11 @@ def mean_part(
     lacking: str = "",
     within: tuple[float, float] = (-np.inf, np.inf),
 ) -> FindingPart:
-    """The mean of a column of paired rows; every row counts the same. ``wants``: the sign that the claim says it has.
+    """The mean of a column of paired rows; every row counts the same. ``wants``: the sign that the
+    claim says it has.
 
-    ``lacking``: what to add where there are no rows; ``within``: what the mean cannot leave. Without ``judged`` it has no verdict and
-    decides nothing.
+    ``lacking``: what to add where there are no rows; ``within``: what the mean cannot leave.
+        Without ``judged`` it has no verdict and decides nothing.
     """
     values = gains_of(rows, stem)
     kept = rows[values.notna()]
@@ -140,8 +145,9 @@ def _more_words(more: More) -> str:
 
 
 def absent(rows: pd.DataFrame, needed: Sequence[tuple[str, pd.Series, str]], paired: str) -> str:
-    """What to add so that there are pairs: for each kind of cell (name, which rows are of it, remedy) that there is none of; else
-    that they are there, but never ``paired``."""
+    """What to add so that there are pairs: for each kind of cell (name, which rows are of it,
+    remedy) that there is none of; else that they are there, but never ``paired``.
+    """
     if rows.empty:
         return 'no gains to look at: headwater run, with references = ["scratch", "base"]'
     lacks = [f"no {kind} cells: {remedy}" for kind, present, remedy in needed if not present.any()]

@@ -25,7 +25,9 @@ _AT_ONCE = 200
 
 @dataclass(frozen=True)
 class _Setting:
-    """One target under one adaptation: (K, S) values of seeds and sources, test at both sizes and validation at the small one."""
+    """One target under one adaptation: (K, S) values of seeds and sources, test at both sizes and
+    validation at the small one.
+    """
 
     task: str
     seeds: list[int]
@@ -35,8 +37,9 @@ class _Setting:
 
     @cached_property
     def regret(self) -> tuple[float, float]:
-        """What is lost on the best source at full size by the choice on small validation (the mean of those that tie), and by a
-        random choice."""
+        """What is lost on the best source at full size by the choice on small validation (the mean
+        of those that tie), and by a random choice.
+        """
         full, seen = self.full.mean(axis=0), self.validation.mean(axis=0)
         chosen = full[seen == seen.max()].mean() if not np.isnan(seen).any() else np.nan
         return float(full.max() - chosen), float(full.max() - full.mean())
@@ -73,7 +76,9 @@ def _settings(rows: pd.DataFrame) -> list[_Setting]:
 
 
 def _order_kept(settings: list[_Setting]) -> tuple[float, np.ndarray]:
-    """Mean tau-b over settings of source order at small and at full size, and the same in each draw of targets and seeds."""
+    """Mean tau-b over settings of source order at small and at full size, and the same in each draw
+    of targets and seeds.
+    """
     pairs = sorted({(setting.task, seed) for setting in settings for seed in setting.seeds})
     tasks = np.unique([task for task, _ in pairs], return_inverse=True)[1]
     columns = [
@@ -99,7 +104,9 @@ def _own_tau(setting: _Setting) -> float:
 
 
 def _tau(setting: _Setting, weights: np.ndarray) -> np.ndarray:
-    """(draws,) tau-b of the sources' means under weights of seeds (draws, K), of which each draw holds some."""
+    """(draws,) tau-b of the sources' means under weights of seeds (draws, K), of which each draw
+    holds some.
+    """
     parts = np.array_split(
         weights / weights.sum(axis=1, keepdims=True), max(1, len(weights) // _AT_ONCE)
     )

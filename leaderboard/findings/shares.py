@@ -1,4 +1,6 @@
-"""A share of targets with its exact interval: targets are the units, once their seeds and settings are averaged."""
+"""A share of targets with its exact interval: targets are the units, once their seeds and settings
+are averaged.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ def share_part(
     lacking: str = "",
     above: float = 0.0,
 ) -> FindingPart:
-    """The share of targets whose value is more than ``above``, against one half. ``lacking``: what to add where there are none."""
+    """The share of targets whose value is more than ``above``, against one half. ``lacking``: what
+    to add where there are none.
+    """
     values = by_target.dropna()
     part = FindingPart(
         claim, meaning, unit="share", published=published, decides=judged, cells=cells

@@ -24,7 +24,9 @@ def source_means(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def chosen_gain(means: pd.DataFrame) -> pd.Series:
-    """Each target's gain by the source that is best on validation (the mean over those that tie), averaged over its settings."""
+    """Each target's gain by the source that is best on validation (the mean over those that tie),
+    averaged over its settings.
+    """
     told = means.dropna(subset=["validation", "gain"])
     settings = [key for key in told.columns if key not in ("source", "gain", "validation")]
     best = told.groupby(settings, dropna=False)["validation"].transform("max")

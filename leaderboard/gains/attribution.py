@@ -1,16 +1,19 @@
 """Attribute a multi-source chain's gain to its source tasks.
 
-For one target, v(U) is the gain over the base of the chain on the source tasks U, at one adaptation, size and seed, and
-v(empty) = 0 is the base itself. A task i of the whole set S is judged in two ways:
+For one target, v(U) is the gain over the base of the chain on the source tasks U, at one
+adaptation, size and seed, and v(empty) = 0 is the base itself. A task i of the whole set S is
+judged in two ways:
 
     leave-one-out:  v(S) - v(S without i),
     Shapley share:  the mean of v(U with i) - v(U) over the orders in which tasks may join.
 
-All are differences between cells of one seed, and so of the same target images. The difference of the two is a task's
+All are differences between cells of one seed, and so of the same target images. The difference of
+the two is a task's
 redundancy: above 0, others can stand in for it.
 
-Targets of one base, adaptation and size are summed up where their chains are on the same tasks S, or would be had the
-target not been left out of its own. A task is then averaged over the targets that it was a source for.
+Targets of one base, adaptation and size are summed up where their chains are on the same tasks S,
+or would be had the target not been left out of its own. A task is then averaged over the targets
+that it was a source for.
 """
 
 from __future__ import annotations
@@ -84,8 +87,8 @@ class CoalitionGame:
     def seeds(self) -> list[int]:
         """The seeds that shares are made of.
 
-        Seeds may have different chains measured. Those that count have the set of chains that tells most: it makes
-        shares exact, else possible, else it is the most frequent.
+        Seeds may have different chains measured. Those that count have the set of chains that tells
+        most: it makes shares exact, else possible, else it is the most frequent.
         """
         chains_by_seed = {
             seed: frozenset(chain for chain, values in self.values.items() if seed in values)
@@ -112,7 +115,9 @@ class CoalitionGame:
 
     @cached_property
     def shares(self) -> dict[int, dict[str, float]]:
-        """Shapley shares by seed; empty where no order of the source tasks has every prefix measured."""
+        """Shapley shares by seed; empty where no order of the source tasks has every prefix
+        measured.
+        """
         if not self.orders:
             return {}
         shares = {}
@@ -123,7 +128,9 @@ class CoalitionGame:
 
     @cached_property
     def sampling_errors(self) -> dict[str, float]:
-        """Half the width of each share's interval for orders that were not measured, at the seeds' mean."""
+        """Half the width of each share's interval for orders that were not measured, at the seeds'
+        mean.
+        """
         if not self.orders:
             return {}
         means = {}
@@ -165,7 +172,9 @@ class SourcePart:
 
 @dataclass(frozen=True)
 class GameGroup:
-    """Sum up games of one base, adaptation and size whose chains are on the same tasks, up to the target left out."""
+    """Sum up games of one base, adaptation and size whose chains are on the same tasks, up to the
+    target left out.
+    """
 
     base: str
     adaptation: str
@@ -281,7 +290,8 @@ def attribute(store: Store, wanted: Filter | None = None) -> Attribution:
 
     Args:
         store: The store.
-        wanted: The cells that count. ``scenario`` filters multi-source chains, not the chains on fewer tasks.
+        wanted: The cells that count. ``scenario`` filters multi-source chains, not the chains on
+            fewer tasks.
 
     Raises:
         QueryError: There is no such chain, or none of the chains on fewer tasks.

@@ -1,8 +1,8 @@
 """Average gains by scenario, adaptation or target domain, with intervals.
 
-The rows of a group are its cells, whatever their sources. The interval resamples tasks, then seeds within each, as for
-standings. Groups hold different sources and targets, so they are not ranked; adaptations are compared with fine_tune on
-the cells that both have.
+The rows of a group are its cells, whatever their sources. The interval resamples tasks, then seeds
+within each, as for standings. Groups hold different sources and targets, so they are not ranked;
+adaptations are compared with fine_tune on the cells that both have.
 """
 
 from __future__ import annotations
@@ -94,8 +94,8 @@ class Groups:
         gains: The gains that the filter keeps.
         absent: The cells that have no gain.
         others: The gains over other references.
-        compared: The cells that adaptations are compared on: those that the filter keeps and fine_tune's, whatever
-            adaptation it names.
+        compared: The cells that adaptations are compared on: those that the filter keeps and
+            fine_tune's, whatever adaptation it names.
     """
 
     by: By
@@ -200,8 +200,8 @@ def _by_cell(rows: pd.DataFrame, adaptation: str) -> pd.DataFrame:
 def estimate(rows: pd.DataFrame, values: str) -> GainEstimate:
     """Estimate the mean of a column over cells.
 
-    Tasks are resampled, then seeds within each, as by ``Comparison``. Cells of one task and seed are drawn together, so
-    that their sums and counts are all it takes.
+    Tasks are resampled, then seeds within each, as by ``Comparison``. Cells of one task and seed
+    are drawn together, so that their sums and counts are all it takes.
 
     Args:
         rows: Cells with the columns ``task`` and ``seed``.

@@ -22,14 +22,18 @@ SCENARIOS = (
     *("within-domain", "including", "cross-domain", "multi-source", "small-target", "full-target"),
     *("cross-task-type", "larger-to-smaller", "smaller-to-larger"),
 )
-"""What a gain can be in, as the view ``scenarios`` names it, in the order in which people read them."""
+"""What a gain can be in, as the view ``scenarios`` names it, in the order in which people read
+them.
+"""
 _CELL = ["task", "adaptation", "size", "seed", "protocol", "metric"]
 
 
 @dataclass(frozen=True)
 class Filter:
-    """Which cells count. Tasks and adaptations are names and globs; ``size`` is small (as the run means it), full or a number;
-    ``domain`` the target's; ``scenario`` names scenarios, all of which must hold."""
+    """Which cells count. Tasks and adaptations are names and globs; ``size`` is small (as the run
+    means it), full or a number; ``domain`` the target's; ``scenario`` names scenarios, all of which
+    must hold.
+    """
 
     task: str = ""
     adaptation: str = ""
@@ -63,7 +67,9 @@ class Filter:
 
 @dataclass(frozen=True)
 class Row:
-    """One source's standing. Bounds are None where nothing was repeated; ``missing`` are cells that other sources have."""
+    """One source's standing. Bounds are None where nothing was repeated; ``missing`` are cells that
+    other sources have.
+    """
 
     source: str
     ranks: tuple[int, int]
@@ -82,7 +88,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Standings:
-    """Sources by mean gain, best first. ``gains`` holds the rows that counted, ``absent`` those that could not."""
+    """Sources by mean gain, best first. ``gains`` holds the rows that counted, ``absent`` those
+    that could not.
+    """
 
     gains: pd.DataFrame
     absent: pd.DataFrame
@@ -163,14 +171,18 @@ class Standings:
 def standings(
     store: Store, wanted: Filter | None = None, reference: Reference = "scratch"
 ) -> Standings:
-    """Rank the sources of a store; raises QueryError, saying what there is, where the filter leaves nothing."""
+    """Rank the sources of a store; raises QueryError, saying what there is, where the filter leaves
+    nothing.
+    """
     return Standings(*measured(store, wanted or Filter(), reference), reference)
 
 
 def measured(
     store: Store, wanted: Filter, reference: Reference
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The gains over a reference that a filter keeps, and the cells that have none; raises QueryError where it keeps no gain."""
+    """The gains over a reference that a filter keeps, and the cells that have none; raises
+    QueryError where it keeps no gain.
+    """
     gains, absent = read(store, reference)
     kept = wanted.keep(gains)
     if kept.empty:

@@ -1,4 +1,6 @@
-"""What is doubtful in published scores: outside the estimator's range, the same as another estimator's, or known to be at fault."""
+"""What is doubtful in published scores: outside the estimator's range, the same as another
+estimator's, or known to be at fault.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _ENOUGH = 3
-"""Sources that two estimators must agree on, to the last digit, before one is taken to repeat the other."""
+"""Sources that two estimators must agree on, to the last digit, before one is taken to repeat the
+other.
+"""
 
 
 def notes(
@@ -77,7 +81,9 @@ def _interval(low: float, high: float) -> str:
 
 
 def _repeats(values: pd.DataFrame, outside: pd.Series) -> pd.Series:
-    """Columns that are another estimator's for a whole task. Which of the two was copied shows only where one is outside its range."""
+    """Columns that are another estimator's for a whole task. Which of the two was copied shows only
+    where one is outside its range.
+    """
     import pandas as pd
 
     found = _blank(values)

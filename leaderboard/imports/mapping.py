@@ -1,4 +1,6 @@
-"""The mapping of a published table: what its columns are, where it comes from, and what is known of its sources and tasks."""
+"""The mapping of a published table: what its columns are, where it comes from, and what is known of
+its sources and tasks.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ class MappedColumns(MappingSection):
 
 
 class MetricColumn(MappingSection):
-    """A metric's column; ``scale`` turns it into the unit of the store (accuracy is a share: 0.01 for per cent)."""
+    """A metric's column; ``scale`` turns it into the unit of the store (accuracy is a share: 0.01
+    for per cent).
+    """
 
     column: Text
     direction: Literal["higher", "lower"] = "higher"
@@ -116,7 +120,9 @@ class KnownFault(MappingSection):
 
 
 class TableMapping(MappingSection):
-    """How one published table is read. ``sources``, ``tasks`` and ``faults`` use the names that ``rename`` gives."""
+    """How one published table is read. ``sources``, ``tasks`` and ``faults`` use the names that
+    ``rename`` gives.
+    """
 
     name: Text = Field(
         description="what the import is called; importing under the same name again updates it"
@@ -162,7 +168,9 @@ class TableMapping(MappingSection):
 
     @classmethod
     def read(cls, path: Path | str, **overrides: Any) -> TableMapping:
-        """Read a TOML mapping; raises BadSpec naming the file, the key, the value and what is allowed."""
+        """Read a TOML mapping; raises BadSpec naming the file, the key, the value and what is
+        allowed.
+        """
         path = Path(path)
         try:
             keys = tomllib.loads(path.read_text(encoding="utf-8"))

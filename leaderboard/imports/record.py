@@ -1,4 +1,6 @@
-"""Taking a published table into the store: what is new, changed or the same, all in one transaction."""
+"""Taking a published table into the store: what is new, changed or the same, all in one
+transaction.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ KEPT_PROBLEMS = 1000
 
 @dataclass(frozen=True)
 class IncomingTable:
-    """A table as it would go in. ``values`` have job and note beside what ``values_of`` gives; ``problems`` are what does not go in."""
+    """A table as it would go in. ``values`` have job and note beside what ``values_of`` gives;
+    ``problems`` are what does not go in.
+    """
 
     table: PublishedTable
     mapping: TableMapping
@@ -96,7 +100,9 @@ class IncomingTable:
 
 @dataclass(frozen=True)
 class ImportResult:
-    """What became of a table. ``standing``: kind -> how many values are new, changed, the same, or kept though the table lacks them."""
+    """What became of a table. ``standing``: kind -> how many values are new, changed, the same, or
+    kept though the table lacks them.
+    """
 
     incoming: IncomingTable
     standing: Mapping[str, Counter[str]]

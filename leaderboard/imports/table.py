@@ -1,4 +1,6 @@
-"""Published tables as they lie in files: CSV, Parquet or JSON lines, every value still as it was written."""
+"""Published tables as they lie in files: CSV, Parquet or JSON lines, every value still as it was
+written.
+"""
 
 from __future__ import annotations
 

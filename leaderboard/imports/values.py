@@ -1,4 +1,6 @@
-"""From a table's rows to values, one row each, and to the rows that hold none: nothing is dropped without a word."""
+"""From a table's rows to values, one row each, and to the rows that hold none: nothing is dropped
+without a word.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ _SPLITS = {"adapt": "test", "estimate": "train"}
 
 @dataclass(frozen=True)
 class TableValues:
-    """``values``: COORDINATES, split, sign, value, and row, column and text that it came from. ``problems``: PROBLEM, a row each."""
+    """``values``: COORDINATES, split, sign, value, and row, column and text that it came from.
+    ``problems``: PROBLEM, a row each.
+    """
 
     values: pd.DataFrame
     problems: pd.DataFrame
@@ -46,7 +50,9 @@ def values_of(table: PublishedTable, mapping: TableMapping) -> TableValues:
 
 
 def _located(table: pd.DataFrame, mapping: TableMapping) -> tuple[pd.DataFrame, list[pd.DataFrame]]:
-    """Rows with source, task, size and seed; those without a source or task, or with a seed that is no number, are problems."""
+    """Rows with source, task, size and seed; those without a source or task, or with a seed that is
+    no number, are problems.
+    """
     import pandas as pd
 
     columns = mapping.columns

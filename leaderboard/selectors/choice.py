@@ -1,4 +1,6 @@
-"""Choose which selectors are judged: those asked for by name, or all there are and all whose scores a store holds."""
+"""Choose which selectors are judged: those asked for by name, or all there are and all whose scores
+a store holds.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,8 @@ def selectors_to_judge(
     Args:
         registry: The cards.
         store: The store that they will be judged by.
-        patterns: Names, with options, and globs. ``*`` also has every estimator that the store has scores of, by the
-            name they were recorded under, whether or not its plugin is loaded.
+        patterns: Names, with options, and globs. ``*`` also has every estimator that the store has
+            scores of, by the name they were recorded under, whether or not its plugin is loaded.
 
     Raises:
         UnknownName: A pattern names no selector.
@@ -44,7 +46,8 @@ def _names(registry: Registry, text: str) -> list[str]:
 def _recorded(registry: Registry, name: str) -> AskedSelector:
     """Return the selector of an estimator that the store has scores of.
 
-    Its plugin may not be loaded, or have other options by now: then its recorded scores stand in for it.
+    Its plugin may not be loaded, or have other options by now: then its recorded scores stand in
+    for it.
     """
     try:
         return (*registry.selector(name), name)

@@ -1,4 +1,6 @@
-"""What a store knows that selectors can be asked about: measured cells, estimates, curves, and the cards behind their names."""
+"""What a store knows that selectors can be asked about: measured cells, estimates, curves, and the
+cards behind their names.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ _SETTING = ["task", "size", "protocol", "metric"]
 class TargetSetting:
     """One question that the store can answer: a target under one size, protocol and metric.
 
-    ``quality``: (K, S) of seeds and sources, the sign-corrected test metric; complete. ``left_out``: sources that lack a seed.
+    ``quality``: (K, S) of seeds and sources, the sign-corrected test metric; complete.
+        ``left_out``: sources that lack a seed.
     """
 
     task: str
@@ -87,7 +90,9 @@ class History:
 
     @cached_property
     def settings(self) -> list[TargetSetting]:
-        """Every target, size, protocol and metric there is, with the sources that were measured there."""
+        """Every target, size, protocol and metric there is, with the sources that were measured
+        there.
+        """
         return [
             setting
             for key, rows in self.cells.groupby(_SETTING, sort=True)
@@ -167,7 +172,9 @@ class History:
 
 
 def _setting(key: tuple[Any, ...], rows: pd.DataFrame) -> TargetSetting | None:
-    """The sources that have every seed; seeds that fewer than half of the sources have do not count."""
+    """The sources that have every seed; seeds that fewer than half of the sources have do not
+    count.
+    """
     table = rows.assign(seed=rows["seed"].astype(float).fillna(-1).astype(int)).pivot(
         index="seed", columns="source", values="quality"
     )

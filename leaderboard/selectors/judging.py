@@ -1,9 +1,10 @@
 """Judge selectors: hold what each would have chosen against what was measured.
 
-For every target, size and protocol with three sources or more, each selector is asked once a seed, from what the store
-knew of other targets (``headwater.leaderboard.selectors.replay``). Its scores are held against the measured quality, mean over
-seeds. Figures are means over targets (over sizes and protocols within one). Intervals are from resampling targets,
-sources and seeds (``headwater.leaderboard.selectors.resampling``).
+For every target, size and protocol with three sources or more, each selector is asked once a seed,
+from what the store knew of other targets (``headwater.leaderboard.selectors.replay``). Its scores
+are held against the measured quality, mean over seeds. Figures are means over targets (over sizes
+and protocols within one). Intervals are from resampling targets, sources and seeds
+(``headwater.leaderboard.selectors.resampling``).
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ AskedSelector = tuple[Selector, Mapping[str, Value], str]
 
 @dataclass(frozen=True)
 class Bounded:
-    """Hold a statistic's mean over targets and its interval at 95 %; None where nothing can be said."""
+    """Hold a statistic's mean over targets and its interval at 95 %; None where nothing can be
+    said.
+    """
 
     value: float | None
     low: float | None = None
@@ -63,7 +66,8 @@ class JudgedSelector:
         name: The selector's name.
         figures: Each statistic's mean over targets, by the statistic's name.
         targets: The number of targets that it answered for.
-        uses_target: Whether it looked at the target; else it answered from metadata and records alone.
+        uses_target: Whether it looked at the target; else it answered from metadata and records
+            alone.
         chance: Whether it chooses at random.
         seconds: What a question cost; None where the store does not know.
         share: The same as a share of fine-tuning every source once.
@@ -134,8 +138,8 @@ class Judgement:
     def noise(self) -> float | None:
         """The mean regret of choosing by one seed's own test values, judged by the other seeds.
 
-        No choice by one training can better it, so it says to about what regrets can be read. None without a second
-        seed.
+        No choice by one training can better it, so it says to about what regrets can be read. None
+        without a second seed.
         """
         regrets: dict[str, list[float]] = {}
         for setting in self.settings:
@@ -170,7 +174,9 @@ class Judgement:
 
 @dataclass
 class _Replies:
-    """Collect what one selector said: by the position of a setting, scores (K, S) and the mean cost of a seed's question."""
+    """Collect what one selector said: by the position of a setting, scores (K, S) and the mean cost
+    of a seed's question.
+    """
 
     scores: dict[int, np.ndarray] = field(default_factory=dict)
     seconds: dict[int, float] = field(default_factory=dict)
@@ -272,7 +278,9 @@ def _ask(
     replies: _Replies,
     position: int,
 ) -> None:
-    """Ask a selector in one setting, once a seed; once in all if it looks at nothing that differs between seeds."""
+    """Ask a selector in one setting, once a seed; once in all if it looks at nothing that differs
+    between seeds.
+    """
     scores: list[list[float]] = []
     spent: list[float] = []
     for replay in replays:
@@ -288,7 +296,9 @@ def _ask(
 
 
 def _scores(card: Selector, options: Mapping[str, Value], question: Question) -> list[float]:
-    """Return a selector's scores in the order of the question's sources; raises QueryError for one that is no number."""
+    """Return a selector's scores in the order of the question's sources; raises QueryError for one
+    that is no number.
+    """
     names = [source.name for source in question.sources]
     if card.chance:
         return [0.0] * len(names)
@@ -340,7 +350,9 @@ def _judged(
 
 
 def _best(rows: Sequence[JudgedSelector]) -> JudgedSelector | None:
-    """Return the first row that answered for the most targets: a low regret on a few easy ones says little."""
+    """Return the first row that answered for the most targets: a low regret on a few easy ones says
+    little.
+    """
     most_targets = max((row.targets for row in rows), default=0)
     if not most_targets:
         return None
@@ -414,7 +426,9 @@ def _within_range(key: str, figure: Bounded) -> Bounded:
 
 
 def _cost(replies: _Replies, costs: Sequence[float]) -> tuple[float | None, float | None]:
-    """Return the mean seconds of a question, and the mean share of the full cost; None where that is unknown."""
+    """Return the mean seconds of a question, and the mean share of the full cost; None where that
+    is unknown.
+    """
     if not replies.uses_target:
         return 0.0, 0.0
     positions = list(replies.scores)

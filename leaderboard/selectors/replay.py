@@ -1,9 +1,10 @@
-"""Put a question to a selector again: what it estimates and measures is read from the store, with what that cost.
+"""Put a question to a selector again: what it estimates and measures is read from the store, with
+what that cost.
 
-``estimate`` costs the features of each source once, and each score. ``measure`` reads the cell of that size. Where fewer
-epochs are asked for, it reads a shorter training of the same data, or else the validation curve of the cell up to
-there, at that share of its cost. Sizes are those that every source was trained on: the largest that is not above what
-was asked for, or else the smallest.
+``estimate`` costs the features of each source once, and each score. ``measure`` reads the cell of
+that size. Where fewer epochs are asked for, it reads a shorter training of the same data, or else
+the validation curve of the cell up to there, at that share of its cost. Sizes are those that every
+source was trained on: the largest that is not above what was asked for, or else the smallest.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RecordedTraining:
-    """Hold one recorded training: its validation, what all of it took, and its validation after each epoch."""
+    """Hold one recorded training: its validation, what all of it took, and its validation after
+    each epoch.
+    """
 
     images: int
     epochs: int | None
@@ -69,7 +72,9 @@ class Replay:
     _paid: set[tuple[Any, ...]] = field(default_factory=set)
 
     def question(self) -> Question:
-        """Return the question: all that the store knows of other tasks, nothing of this one but what is asked for."""
+        """Return the question: all that the store knows of other tasks, nothing of this one but
+        what is asked for.
+        """
         setting = self.setting
         history = self.history
         unknown = Task(name=setting.task, load=lambda: None, metric=setting.metric)
@@ -154,7 +159,9 @@ class Replay:
 
     @cached_property
     def _cells(self) -> pd.DataFrame:
-        """The trainings on the target under the seed: all of the same protocol, the shorter ones of others."""
+        """The trainings on the target under the seed: all of the same protocol, the shorter ones of
+        others.
+        """
         rows = self.history.cells
         setting = self.setting
         wanted = rows["task"].eq(setting.task) & rows["metric"].eq(setting.metric)

@@ -1,8 +1,8 @@
 """Resample a judgement: what a selector's figures would be with other targets, sources and seeds.
 
-All selectors share one bootstrap. Targets are drawn with replacement; in each, the sources that are chosen among and the
-seeds. What a target's figures are under so many drawn sources and seeds is worked out once, as a pool that every draw of
-the target takes from.
+All selectors share one bootstrap. Targets are drawn with replacement; in each, the sources that are
+chosen among and the seeds. What a target's figures are under so many drawn sources and seeds is
+worked out once, as a pool that every draw of the target takes from.
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ class Resampling:
 
     @cached_property
     def drawn(self) -> tuple[Array, Array]:
-        """Two arrays (DRAWS, T): which target stands at each place of a draw, and which of its pool it takes."""
+        """Two arrays (DRAWS, T): which target stands at each place of a draw, and which of its pool
+        it takes.
+        """
         random = np.random.default_rng(0)
         shape = (DRAWS, len(self.targets))
         targets = random.integers(len(self.targets), size=shape)
@@ -119,7 +121,9 @@ class Resampling:
 
 
 def _measured(setting: TargetSetting, scores: Array) -> Array:
-    """Return (N,), each statistic of a seed's scores against the mean over seeds, averaged over seeds."""
+    """Return (N,), each statistic of a seed's scores against the mean over seeds, averaged over
+    seeds.
+    """
     truth = setting.quality.mean(axis=0)
     every_source = np.ones((1, len(setting.sources)))
     return _averaged(scores, np.ones(len(scores)), truth, every_source)[:, 0]
@@ -148,7 +152,9 @@ def _pool(
 
 
 def _averaged(scores: Array, seed_counts: Array, truth: Array, weights: Array) -> Array:
-    """Return (N, B), the statistics averaged over the seeds drawn; seeds with equal scores are worked out once."""
+    """Return (N, B), the statistics averaged over the seeds drawn; seeds with equal scores are
+    worked out once.
+    """
     total = np.zeros((len(STATISTICS), len(weights)))
     for of_seed, count in _distinct(scores, seed_counts):
         statistics = [statistic(of_seed, truth, weights) for statistic in STATISTICS.values()]

@@ -1,9 +1,10 @@
 """Ask what survives a change of one component, after Agostinelli et al. 2022 (arXiv 2204.01403).
 
-They ask whether the order of the *selectors* survives it (``order_stability``). A selector's own stability asks whether
-its order of the *sources* does (``stability``). Both are the mean Kendall tau_b over pairs of rankings that differ in
-exactly one component: the seed (which images), the size, the protocol (image size, budget); for selectors also the
-target, and which half of the sources they choose among.
+They ask whether the order of the *selectors* survives it (``order_stability``). A selector's own
+stability asks whether its order of the *sources* does (``stability``). Both are the mean Kendall
+tau_b over pairs of rankings that differ in exactly one component: the seed (which images), the
+size, the protocol (image size, budget); for selectors also the target, and which half of the
+sources they choose among.
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ class Ranking:
 
 
 def stability(rankings: Sequence[Ranking]) -> dict[str, float]:
-    """Return, by component, the mean tau_b between a selector's rankings of the sources that both have."""
+    """Return, by component, the mean tau_b between a selector's rankings of the sources that both
+    have.
+    """
     taus: dict[str, list[float]] = {}
     for task in sorted({ranking.setting.task for ranking in rankings}):
         of_task = [ranking for ranking in rankings if ranking.setting.task == task]
@@ -60,7 +63,8 @@ def stability(rankings: Sequence[Ranking]) -> dict[str, float]:
 def _only_difference(first: Mapping[str, object], second: Mapping[str, object]) -> str | None:
     """Return the only component in which two rankings differ; None where there are more.
 
-    Another target has other data, and so another protocol, which does not count as a second difference.
+    Another target has other data, and so another protocol, which does not count as a second
+    difference.
     """
     different = [key for key in first if first[key] != second[key]]
     if "target" in different:
@@ -95,8 +99,8 @@ def order_stability(
 ) -> dict[str, float]:
     """Return, by component, the mean tau_b between orders of the selectors.
 
-    Selectors are ordered by their weighted tau with the truth. Only selectors that answered everywhere count, and
-    chance does not; there must be ``MIN_RANKED`` of them.
+    Selectors are ordered by their weighted tau with the truth. Only selectors that answered
+    everywhere count, and chance does not; there must be ``MIN_RANKED`` of them.
 
     Args:
         settings: The settings that were asked for.
@@ -134,7 +138,9 @@ def order_stability(
 
 
 def _mark(ranking: Ranking, among: Array | None = None) -> float:
-    """Return the weighted tau of a ranking with the truth, on these of its sources; 0 where it has no order."""
+    """Return the weighted tau of a ranking with the truth, on these of its sources; 0 where it has
+    no order.
+    """
     truth = ranking.setting.quality.mean(axis=0)
     among = np.arange(len(truth)) if among is None else among
     tau = float(weighted_tau(ranking.scores[among], truth[among], np.ones((1, len(among))))[0])
@@ -146,7 +152,9 @@ def _between_halves(
     setting: TargetSetting,
     complete: Sequence[Mapping[tuple[int, int | None], Ranking]],
 ) -> Iterator[float]:
-    """Yield tau_b between the order of selectors on one half of the sources and on the other, drawn at random."""
+    """Yield tau_b between the order of selectors on one half of the sources and on the other, drawn
+    at random.
+    """
     count = len(setting.sources)
     if count < 2 * MIN_RANKED:
         return

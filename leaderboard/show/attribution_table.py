@@ -1,4 +1,6 @@
-"""Show an attribution as a table: a row for each source task, with notes on what is missing or cannot be told."""
+"""Show an attribution as a table: a row for each source task, with notes on what is missing or
+cannot be told.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ MAX_NAMES = 4
 def attribution_table(found: Attribution) -> Table:
     """Build the table.
 
-    By base, adaptation and size: the source tasks by their share, then the gain of the chain on all of them.
+    By base, adaptation and size: the source tasks by their share, then the gain of the chain on all
+    of them.
     """
     targets = sorted({target for group in found.groups for target in group.targets})
     players = {player for group in found.groups for player in group.players}
@@ -63,7 +66,9 @@ def _columns(
 
 
 def _coordinates(groups: tuple[GameGroup, ...], bases: dict[str, str]) -> list[Column]:
-    """Return the columns of base, adaptation and size. The title has those that are the same everywhere."""
+    """Return the columns of base, adaptation and size. The title has those that are the same
+    everywhere.
+    """
 
     def column(name: str, **options: Any) -> Column:
         differs = len({getattr(group, name) for group in groups}) > 1

@@ -32,7 +32,9 @@ _UNITS = {"epochs": " epochs", "s": " s", "nats": " nats"}
 
 
 def findings_table(answers: Sequence[FindingResult], *, full: bool = False) -> Table:
-    """One line for each claim that has a verdict; ``full``: for what only informs too. What is missing stands in the notes."""
+    """One line for each claim that has a verdict; ``full``: for what only informs too. What is
+    missing stands in the notes.
+    """
     columns = [
         Column("id", rank=0, only="data"),
         Column("id", rank=0, only="text"),
@@ -121,7 +123,9 @@ def _notes(answers: Sequence[FindingResult]) -> Iterator[str]:
 
 
 def explanation(answer: FindingResult, width: int = 100) -> str:
-    """A finding in words: its claim, source, definition and rule, its verdict, and where its rows are."""
+    """A finding in words: its claim, source, definition and rule, its verdict, and where its rows
+    are.
+    """
     finding = answer.finding
     lines = [
         ("claim", finding.claim),

@@ -1,4 +1,6 @@
-"""Show groups of gains as a table by scenario, adaptation or domain, with notes on what it cannot tell."""
+"""Show groups of gains as a table by scenario, adaptation or domain, with notes on what it cannot
+tell.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ def groups_table(groups: Groups, sort: str = "rank") -> Table:
 
     Args:
         groups: The groups.
-        sort: "gain", "name", "failed" or "seconds"; "rank" leaves groups, which have none, in their own order.
+        sort: "gain", "name", "failed" or "seconds"; "rank" leaves groups, which have none, in their
+            own order.
     """
     references = [
         reference

@@ -20,7 +20,9 @@ _WHAT = {"adapt": "results", "estimate": "scores"}
 
 
 def tables(found: ImportResult, store: Path, *, people: bool) -> Iterator[Table]:
-    """For people counts, flags by estimator and task, and rows left out; for programs one row a doubtful value."""
+    """For people counts, flags by estimator and task, and rows left out; for programs one row a
+    doubtful value.
+    """
     if not people:
         yield _doubtful(found, store)
         return

@@ -1,4 +1,6 @@
-"""Show judged selectors as a table: regret against cost, with notes on what the measurements cannot tell."""
+"""Show judged selectors as a table: regret against cost, with notes on what the measurements cannot
+tell.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ _HEADINGS = {
 
 
 def judged_table(found: Judgement) -> Table:
-    """Build the table: a row a selector, by regret@1. ``=`` marks those that cannot be told from the best."""
+    """Build the table: a row a selector, by regret@1. ``=`` marks those that cannot be told from
+    the best.
+    """
     columns = [
         Column("tied", " ", lambda tied: "=" if tied else "", rank=0),
         Column("selector", rank=0),

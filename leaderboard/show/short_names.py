@@ -12,9 +12,11 @@ Option = tuple[str, Value]
 
 
 def shortened(sources: Sequence[str]) -> dict[str, str]:
-    """Source names as people read them: chains as ``chain(base→tasks)``, paths by their last part, tasks without options, and
-    without the options that all sources of a stem share, bases of chains included (where each has a weights file of its own, that
-    alone is kept); in full where two would read the same."""
+    """Source names as people read them: chains as ``chain(base→tasks)``, paths by their last part,
+    tasks without options, and without the options that all sources of a stem share, bases of chains
+    included (where each has a weights file of its own, that alone is kept); in full where two would
+    read the same.
+    """
     hidden = _hidden({name for source in sources for name in _names_in(source)})
     return _distinct({source: _short(source, hidden) for source in sources})
 

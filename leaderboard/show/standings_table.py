@@ -104,7 +104,9 @@ def _place_of_zero(ordered: list[Row], sort: str) -> int:
 
 
 def _reference_line(standings: Standings) -> list[Any]:
-    """Return the values of the reference's line. It has no rank: it is not among the sources compared."""
+    """Return the values of the reference's line. It has no rank: it is not among the sources
+    compared.
+    """
     ranks = [None, None, None]
     gain = [(0.0, None, None), 0.0, None, None]
     negative = None
@@ -244,7 +246,9 @@ def _remedy(more: More, seeds: int) -> str:
 
 
 def _most_protocols(standings: Standings) -> int:
-    """Return the most protocols that a task and adaptation were measured under; 0 where each has one."""
+    """Return the most protocols that a task and adaptation were measured under; 0 where each has
+    one.
+    """
     protocols = standings.gains.groupby(["task", "adaptation"])["protocol"].nunique()
     most = int(protocols.max())
     return most if most > 1 else 0

@@ -61,7 +61,9 @@ def write_json(table: RenderedTable) -> str:
 
 
 def write_csv(table: RenderedTable) -> str:
-    """Return the values as CSV with a header; lists, objects and truth values are JSON in their cell."""
+    """Return the values as CSV with a header; lists, objects and truth values are JSON in their
+    cell.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(table.names)

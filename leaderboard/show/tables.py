@@ -1,4 +1,6 @@
-"""Hold a table of values, and print or render it as a terminal table, JSON, CSV, Markdown, LaTeX or HTML."""
+"""Hold a table of values, and print or render it as a terminal table, JSON, CSV, Markdown, LaTeX or
+HTML.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,8 @@ class Column:
     Attributes:
         name: Its key in JSON and CSV.
         heading: What people read; the name by default.
-        show: How a value is written for people: a format such as ``+.3f``, or a function of the value.
+        show: How a value is written for people: a format such as ``+.3f``, or a function of the
+            value.
         rank: What a narrow terminal leaves out first: the highest, and never 0.
         only: "data" keeps it from people, "text" from JSON and CSV.
     """

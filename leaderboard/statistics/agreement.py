@@ -1,22 +1,24 @@
 """Measure how well scores agree with the truth, for many reweightings of the sources at once.
 
-Every function takes ``scores`` and ``truth``, both (S,) with higher better, and ``weights`` (B, S): how often each of B
-resamplings holds each source. It returns (B,), NaN where a resampling tells nothing: fewer than two sources, or a truth
-that is the same for all of them.
+Every function takes ``scores`` and ``truth``, both (S,) with higher better, and ``weights`` (B, S):
+how often each of B resamplings holds each source. It returns (B,), NaN where a resampling tells
+nothing: fewer than two sources, or a truth that is the same for all of them.
 
-A source that is held twice counts as two that are alike in a correlation. It counts once where sources are chosen, since
-nobody fine-tunes one twice.
+A source that is held twice counts as two that are alike in a correlation. It counts once where
+sources are chosen, since nobody fine-tunes one twice.
 
-Derivations. With w_i the weight of source i and s_ij, t_ij the signs of the differences in scores and truth,
+Derivations. With w_i the weight of source i and s_ij, t_ij the signs of the differences in scores
+and truth,
 
     tau_b = sum_ij w_i w_j s_ij t_ij / sqrt(sum_ij w_i w_j s_ij^2 * sum_ij w_i w_j t_ij^2),
 
-and the weighted tau (Vigna, WWW 2015) counts each pair (p_i + p_j) times, p the weight of a source's place. Pearson's
-correlation is taken with weights w / sum(w); Spearman's is Pearson's of mid-ranks, where a source's rank is the mean
-place of its copies.
+and the weighted tau (Vigna, WWW 2015) counts each pair (p_i + p_j) times, p the weight of a
+source's place. Pearson's correlation is taken with weights w / sum(w); Spearman's is Pearson's of
+mid-ranks, where a source's rank is the mean place of its copies.
 
-Ties among scores are left to chance. A choice among them is the expectation over a uniform draw, and scores that are all
-equal have correlation 0, the expectation over random orders. Truths that tie are tied.
+Ties among scores are left to chance. A choice among them is the expectation over a uniform draw,
+and scores that are all equal have correlation 0, the expectation over random orders. Truths that
+tie are tied.
 """
 
 from __future__ import annotations
@@ -47,16 +49,20 @@ def spearman(scores: Array, truth: Array, weights: Array) -> Array:
 def kendall_tau_b(scores: Array, truth: Array, weights: Array) -> Array:
     """Return Kendall's tau_b of each resampling, (B,).
 
-    It is (concordant - discordant pairs) / sqrt(pairs not tied in scores * pairs not tied in truth).
+    It is (concordant - discordant pairs) / sqrt(pairs not tied in scores * pairs not tied in
+    truth).
     """
     return _tau(_signs(scores), _signs(truth), weights, np.ones_like(weights, float))
 
 
 def weighted_tau(scores: Array, truth: Array, weights: Array) -> Array:
-    """Return the weighted tau of each resampling, (B,), as ``scipy.stats.weightedtau`` does by default.
+    """Return the weighted tau of each resampling, (B,), as ``scipy.stats.weightedtau`` does by
+    default.
 
-    A pair counts 1/(r+1) + 1/(s+1), where r and s are its sources' places from 0 at the top. The result is the mean of
-    two: places by scores (ties by truth), and places by truth (ties by scores). Source: Vigna, WWW 2015.
+    A pair counts 1/(r+1) + 1/(s+1), where r and s are its sources' places from 0 at the top. The
+    result is the mean of
+    two: places by scores (ties by truth), and places by truth (ties by scores). Source: Vigna, WWW
+        2015.
     """
     score_signs = _signs(scores)
     truth_signs = _signs(truth)
@@ -93,7 +99,8 @@ def regret(scores: Array, truth: Array, weights: Array, k: int = 1) -> Array:
 def recall(scores: Array, truth: Array, weights: Array, k: int = 1) -> Array:
     """Return the top-k recall of each resampling, (B,).
 
-    It is the share of the k best sources that are among the k highest scores; ties at both cuts are left to chance.
+    It is the share of the k best sources that are among the k highest scores; ties at both cuts are
+    left to chance.
     """
     held = weights > 0
     counts = np.minimum(k, held.sum(axis=1))
@@ -121,15 +128,18 @@ def _tau(score_signs: Array, truth_signs: Array, weights: Array, places: Array) 
 
 
 def _sum_over_pairs(signs: Array, weights: Array, places: Array) -> Array:
-    """Return (B,), the sum over i, j of w_i w_j (p_i + p_j) s_ij / 2 for a symmetric s: each pair once."""
+    """Return (B,), the sum over i, j of w_i w_j (p_i + p_j) s_ij / 2 for a symmetric s: each pair
+    once.
+    """
     return ((weights * places) @ signs * weights).sum(axis=1)
 
 
 def _place_weights(order: Array, weights: Array) -> Array:
-    """Return (B, S), the mean of 1/(r+1) over the places r of a source's copies, best first in ``order``.
+    """Return (B, S), the mean of 1/(r+1) over the places r of a source's copies, best first in
+    ``order``.
 
-    The copies of a source stand at places b .. b+h-1, with b copies before them, and the sum of 1/(r+1) over these is
-    digamma(b + h + 1) - digamma(b + 1).
+    The copies of a source stand at places b .. b+h-1, with b copies before them, and the sum of
+    1/(r+1) over these is digamma(b + h + 1) - digamma(b + 1).
     """
     copies = weights[:, order]
     before = np.cumsum(copies, axis=1) - copies
@@ -183,7 +193,9 @@ def _centred(values: Array, share: Array) -> tuple[Array, Array]:
 
 
 def _chance_in_top(values: Array, held: Array, k: int) -> Array:
-    """Return (B, S), the probability that a source is among the k highest, ties at the cut left to chance."""
+    """Return (B, S), the probability that a source is among the k highest, ties at the cut left to
+    chance.
+    """
     above = held @ (values[:, None] > values[None, :]).astype(float)
     level = held @ (values[:, None] == values[None, :]).astype(float)
     share_of_cut = np.divide(k - above, level, out=np.zeros_like(above), where=level > 0)
@@ -193,9 +205,9 @@ def _chance_in_top(values: Array, held: Array, k: int) -> Array:
 def _expected_best(scores: Array, truth: Array, held: Array, k: int) -> Array:
     """Return (B,), the expectation of the best truth among the k highest scores.
 
-    Go from the best truth downwards and keep the probability that none so far was chosen. It falls to 0 at a source
-    above the cut. Of g sources that tie at the cut, m are drawn; after q of them have passed, none was chosen with
-    probability C(g - q, m) / C(g, m).
+    Go from the best truth downwards and keep the probability that none so far was chosen. It falls
+    to 0 at a source above the cut. Of g sources that tie at the cut, m are drawn; after q of them
+    have passed, none was chosen with probability C(g - q, m) / C(g, m).
     """
     order = np.argsort(-truth, kind="stable")
     chance = _chance_in_top(scores, held, k)[:, order]

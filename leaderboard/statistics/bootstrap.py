@@ -1,10 +1,12 @@
-"""Compare sources by one hierarchical bootstrap: intervals, ranks, ties, and how much more would separate two.
+"""Compare sources by one hierarchical bootstrap: intervals, ranks, ties, and how much more would
+separate two.
 
-Tasks are drawn with replacement, then seeds within each drawn task (with one task, seeds only). Every source is averaged
-over the same draws, so that what makes a task or a seed easy cancels out of comparisons.
+Tasks are drawn with replacement, then seeds within each drawn task (with one task, seeds only).
+Every source is averaged over the same draws, so that what makes a task or a seed easy cancels out
+of comparisons.
 
-A bootstrap of n units spreads too little by sqrt((n - 1) / n), and its quantiles are normal ones where Student's apply.
-Deviations are widened by the product of both corrections,
+A bootstrap of n units spreads too little by sqrt((n - 1) / n), and its quantiles are normal ones
+where Student's apply. Deviations are widened by the product of both corrections,
 
     sqrt(n / (n - 1)) * t_{n-1}(tail) / z(tail),
 
@@ -45,7 +47,8 @@ class Comparison:
     Attributes:
         gains: (S, C) float, NaN where a source lacks the cell.
         tasks: (C,) int, the task of each cell.
-        seeds: (C,) int, the seed of each cell. Cells that share task and seed (adaptations, sizes) are drawn together.
+        seeds: (C,) int, the seed of each cell. Cells that share task and seed (adaptations, sizes)
+            are drawn together.
         draws: The number of bootstrap draws.
         level: The confidence level of every interval.
     """
@@ -57,7 +60,9 @@ class Comparison:
     level: float = LEVEL
 
     def units_of(self, present: Array) -> int:
-        """Count the units that are resampled first among the cells ``present`` (C,) bool: tasks, or seeds of one task."""
+        """Count the units that are resampled first among the cells ``present`` (C,) bool: tasks, or
+        seeds of one task.
+        """
         tasks = len(np.unique(self.tasks[present]))
         return tasks if tasks > 1 else len(np.unique(self.seeds[present]))
 
@@ -98,7 +103,9 @@ class Comparison:
 
     @cached_property
     def better(self) -> Array:
-        """Return (S, S) bool: whether the row's gain exceeds the column's at the level, on the cells both have."""
+        """Return (S, S) bool: whether the row's gain exceeds the column's at the level, on the
+        cells both have.
+        """
         count = len(self.gains)
         better = np.zeros((count, count), dtype=bool)
         for row, gains in enumerate(self.gains):
@@ -120,8 +127,8 @@ class Comparison:
     def more_to_separate(self, first: int, second: int) -> More:
         """Return how many more seeds a task, or tasks, would about separate two sources.
 
-        Their difference is taken to stay as it is. The variance of a mean difference over T tasks with K seeds is
-        (between + within / K) / T, so more seeds shrink only its second part.
+        Their difference is taken to stay as it is. The variance of a mean difference over T tasks
+        with K seeds is (between + within / K) / T, so more seeds shrink only its second part.
         """
         difference = self.gains[first] - self.gains[second]
         shared = ~np.isnan(difference)
@@ -153,7 +160,8 @@ class Comparison:
 
 
 def cell_weights(tasks: Array, seeds: Array, draws: int) -> Array:
-    """Return (draws, C), how often a bootstrap of tasks, then of seeds within each, holds each cell.
+    """Return (draws, C), how often a bootstrap of tasks, then of seeds within each, holds each
+    cell.
 
     Args:
         tasks: (C,) the task of each cell.
@@ -168,7 +176,8 @@ def cell_weights(tasks: Array, seeds: Array, draws: int) -> Array:
 
 
 def place_weights(tasks: Array, draws: int) -> Iterator[Array]:
-    """Yield, for each place of a drawn task, how often the task drawn there holds each of its seeds, drawn anew.
+    """Yield, for each place of a drawn task, how often the task drawn there holds each of its
+    seeds, drawn anew.
 
     A statistic that is no mean of cells is computed at each place, then averaged over places.
 
@@ -192,7 +201,9 @@ def place_weights(tasks: Array, draws: int) -> Iterator[Array]:
 
 
 def widening(units: int, level: float) -> float:
-    """Return the factor for a bootstrap's deviations of ``units`` independent units; NaN for fewer than two."""
+    """Return the factor for a bootstrap's deviations of ``units`` independent units; NaN for fewer
+    than two.
+    """
     if units < 2:
         return float("nan")
     tail = (1 + level) / 2
@@ -202,10 +213,11 @@ def widening(units: int, level: float) -> float:
 def interval_of(
     estimate: float, drawn: Array, units: int, level: float = LEVEL
 ) -> tuple[float, float]:
-    """Return the bounds of any statistic from its value in each draw, widened as those of means are.
+    """Return the bounds of any statistic from its value in each draw, widened as those of means
+    are.
 
-    Deviations are from the draws' own mean: seeds drawn twice make every draw noisier than what was measured, which
-    pulls correlations towards 0 in the draws alone.
+    Deviations are from the draws' own mean: seeds drawn twice make every draw noisier than what was
+    measured, which pulls correlations towards 0 in the draws alone.
 
     Args:
         estimate: The statistic on what was measured.
@@ -234,7 +246,8 @@ def share_interval(hits: int, units: int, level: float = LEVEL) -> tuple[float, 
 
 
 def more_to_settle(hits: int, units: int, against: float = 0.5, level: float = LEVEL) -> int | None:
-    """Return how many more units would about settle on which side of ``against`` a share is, if it stays.
+    """Return how many more units would about settle on which side of ``against`` a share is, if it
+    stays.
 
     None where even ``MAX_UNITS`` would not.
     """
@@ -246,7 +259,9 @@ def more_to_settle(hits: int, units: int, against: float = 0.5, level: float = L
 
 
 def _more_tasks(means: Array, distance: float) -> int | None:
-    """Return how many more tasks would bring the mean's interval below ``distance``, from (T,) task means."""
+    """Return how many more tasks would bring the mean's interval below ``distance``, from (T,) task
+    means.
+    """
     if len(means) < 2:
         return None
     counts = np.arange(len(means) + 1, MAX_UNITS + 1)

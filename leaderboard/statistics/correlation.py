@@ -1,4 +1,6 @@
-"""Rank correlations under a bootstrap's weights: of many pairs of orders at once, and partial within groups."""
+"""Rank correlations under a bootstrap's weights: of many pairs of orders at once, and partial
+within groups.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ COLLINEAR = 1 - 1e-9
 
 
 def kendall(first: Array, second: Array) -> Array:
-    """Return Kendall's tau_b of (..., S) with (..., S), along the last axis; NaN where either is constant."""
+    """Return Kendall's tau_b of (..., S) with (..., S), along the last axis; NaN where either is
+    constant.
+    """
     left, right = np.triu_indices(first.shape[-1], 1)
     first_signs = np.sign(first[..., left] - first[..., right])
     second_signs = np.sign(second[..., left] - second[..., right])
@@ -27,8 +31,9 @@ def kendall(first: Array, second: Array) -> Array:
 class PartialRanks:
     """Spearman's correlation of an outcome with one of two factors, controlling for the other.
 
-    Ranks are taken within each group, as shares of its size and less their mean, so that what differs between groups
-    plays no part. Products of ranks are then pooled over groups. With one group this is the usual partial Spearman:
+    Ranks are taken within each group, as shares of its size and less their mean, so that what
+    differs between groups plays no part. Products of ranks are then pooled over groups. With one
+    group this is the usual partial Spearman:
 
         r_ya.b = (r_ya - r_yb r_ab) / sqrt((1 - r_yb^2)(1 - r_ab^2)).
 
@@ -51,8 +56,8 @@ class PartialRanks:
             weights: (draws, N), how often each draw counts each row.
 
         Returns:
-            Two arrays (draws,); NaN where a factor or the outcome never varies within a group, or the two factors
-            order all groups alike.
+            Two arrays (draws,); NaN where a factor or the outcome never varies within a group, or
+            the two factors order all groups alike.
         """
         outcome = _ranks_within(self.outcome, self.groups)
         first = _ranks_within(self.first, self.groups)

@@ -10,11 +10,14 @@ from numpy import ndarray as Array
 from headwater.leaderboard.statistics.bootstrap import LEVEL
 
 IMAGE_DRAWS = 100
-"""Draws of a bootstrap over images: they give a spread to a tenth of itself, and some metrics take milliseconds each."""
+"""Draws of a bootstrap over images: they give a spread to a tenth of itself, and some metrics take
+milliseconds each.
+"""
 
 
 def wilson(share: float, images: int, level: float = LEVEL) -> tuple[float, float]:
-    """Return the bounds of a share of independent images: all shares whose test the observed one passes.
+    """Return the bounds of a share of independent images: all shares whose test the observed one
+    passes.
 
     Source: Wilson, J. Am. Stat. Assoc. 1927.
     """
@@ -27,7 +30,8 @@ def wilson(share: float, images: int, level: float = LEVEL) -> tuple[float, floa
 def resampled(measure: Callable[[Array], float], images: int, draws: int = IMAGE_DRAWS) -> Array:
     """Return (draws,), a metric on images that are drawn with replacement.
 
-    The rows drawn depend on the number of images only, so that what two networks got on them can be compared.
+    The rows drawn depend on the number of images only, so that what two networks got on them can be
+    compared.
 
     Args:
         measure: The metric on rows, (images,) int.

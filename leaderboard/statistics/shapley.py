@@ -1,10 +1,13 @@
-"""Shapley shares of a cooperative game from the coalitions that were measured (Shapley 1953; sampled orders: Castro et al. 2009).
+"""Shapley shares of a cooperative game from the coalitions that were measured (Shapley 1953;
+sampled orders: Castro et al. 2009).
 
-A player's share is its marginal value v(U ∪ i) − v(U), averaged over the orders in which players may arrive. The orders that count
-are those whose every prefix was measured. Where all coalitions were, those are all n! orders and the shares are exact:
-φ_i = Σ_U |U|! (n − |U| − 1)! / n! · [v(U ∪ i) − v(U)]. Where coalitions are the prefixes of orders drawn at random, the shares are
-unbiased: the draw treats players alike, so each order is as likely to count as any other, those that happen to be
-completed by prefixes of several draws included. Shares add up to v(all) either way, since they do along each order.
+A player's share is its marginal value v(U ∪ i) − v(U), averaged over the orders in which players
+may arrive. The orders that count are those whose every prefix was measured. Where all coalitions
+were, those are all n! orders and the shares are exact: φ_i = Σ_U |U|! (n − |U| − 1)! / n! · [v(U ∪
+i) − v(U)]. Where coalitions are the prefixes of orders drawn at random, the shares are
+unbiased: the draw treats players alike, so each order is as likely to count as any other, those
+    that happen to be completed by prefixes of several draws included. Shares add up to v(all)
+    either way, since they do along each order.
 """
 
 from __future__ import annotations
@@ -23,10 +26,13 @@ _LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Orders:
-    """How the orders whose every prefix was measured pass: the share of them in which a player joins a coalition.
+    """How the orders whose every prefix was measured pass: the share of them in which a player
+    joins a coalition.
 
-    ``joins``: (coalition without the player, player) -> share of the orders; the shares of one player add up to 1.
-    ``count``: how many orders those are. ``exact``: every coalition was measured, and so they are all orders.
+    ``joins``: (coalition without the player, player) -> share of the orders; the shares of one
+        player add up to 1.
+    ``count``: how many orders those are. ``exact``: every coalition was measured, and so they are
+        all orders.
     """
 
     joins: Mapping[tuple[Coalition, str], float]
@@ -43,11 +49,13 @@ class Orders:
     def sampling_errors(
         self, value: Mapping[Coalition, float], level: float = _LEVEL
     ) -> dict[str, float]:
-        """Half the width of each share's interval for having seen some orders only: 0 where all, NaN where that cannot be told.
+        """Half the width of each share's interval for having seen some orders only: 0 where all,
+        NaN where that cannot be told.
 
-        A player's marginal values m have weights w. They are worth k independent draws, 1 / Σ w² as weighted means go, and no more
-        than the coalitions of any one size that orders pass through, since each draw passes through one. The variance of
-        their mean is Σ w (m − φ)² / (k − 1), and Student's t has k − 1 degrees of freedom.
+        A player's marginal values m have weights w. They are worth k independent draws, 1 / Σ w² as
+        weighted means go, and no more than the coalitions of any one size that orders pass through,
+        since each draw passes through one. The variance of their mean is Σ w (m − φ)² / (k − 1),
+        and Student's t has k − 1 degrees of freedom.
         """
         shares = self.shares(value)
         if self.exact:
@@ -72,7 +80,9 @@ class Orders:
         return float(stdtrit(worth - 1, (1 + level) / 2)) * sqrt(variance)
 
     def _breadth(self) -> int:
-        """The most coalitions of one size that orders pass through: no more orders than these were surely drawn."""
+        """The most coalitions of one size that orders pass through: no more orders than these were
+        surely drawn.
+        """
         return max(
             Counter(
                 len(coalition) for coalition in {coalition for coalition, _ in self.joins}

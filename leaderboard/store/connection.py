@@ -33,8 +33,8 @@ def connected(
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection that is closed, and the file's lock with it, at the end of the block.
 
-    A DuckDB file admits one process at a time, so opening is tried again for ``patience`` seconds. Raises StoreMissing,
-    NotAStore, NewerStore, StoreBusy or StoreUnwritable.
+    A DuckDB file admits one process at a time, so opening is tried again for ``patience`` seconds.
+    Raises StoreMissing, NotAStore, NewerStore, StoreBusy or StoreUnwritable.
     """
     connection = _open(path, read_only, patience, settings or {})
     try:
@@ -92,7 +92,9 @@ def _open(
 
 
 def _check_magic(path: Path) -> None:
-    """Raise NotAStore for a file that is no DuckDB database; DuckDB would fetch an extension to read an SQLite one."""
+    """Raise NotAStore for a file that is no DuckDB database; DuckDB would fetch an extension to
+    read an SQLite one.
+    """
     if path.is_dir():
         raise NotAStore(
             f"{path} is a folder, not a Headwater store",

@@ -21,7 +21,8 @@ def export(
 ) -> dict[Path, int]:
     """Write one file a table, each whole or not at all; returns how many rows each got.
 
-    Raises QueryError for a table that does not exist and StoreUnwritable where a file is in the way or cannot be written.
+    Raises QueryError for a table that does not exist and StoreUnwritable where a file is in the way
+    or cannot be written.
     """
     with StoreFile(store.path).reading() as connection:
         there = [

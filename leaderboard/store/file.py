@@ -42,7 +42,8 @@ class StoreFile:
 
     @contextmanager
     def writing(self, patience: float = WRITER_PATIENCE) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Open one transaction on an up-to-date file; outcomes that wait in the journal go in first.
+        """Open one transaction on an up-to-date file; outcomes that wait in the journal go in
+        first.
 
         Args:
             patience: Seconds to try to open the file for.

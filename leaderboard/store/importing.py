@@ -57,7 +57,9 @@ class ImportTransaction:
 
     @cached_property
     def comparison(self) -> tuple[np.ndarray, int]:
-        """``new``, ``same`` or ``changed`` for each value, and how many stored values the table lacks."""
+        """``new``, ``same`` or ``changed`` for each value, and how many stored values the table
+        lacks.
+        """
         self._connection.register("arriving", self.values)
         try:
             standing = self._frame("import_comparison")["comparison"].to_numpy()

@@ -1,8 +1,9 @@
 """The journal: outcomes on their way into the store, as JSON lines beside it.
 
-An outcome is appended here the moment it is known and goes into the database with the next transaction, so that a killed
-driver, a busy file or a full disk costs nothing: whoever next opens the store to write takes in what waits. Where the
-store's folder cannot be written the journal lies in the temporary folder.
+An outcome is appended here the moment it is known and goes into the database with the next
+transaction, so that a killed driver, a busy file or a full disk costs nothing: whoever next opens
+the store to write takes in what waits. Where the store's folder cannot be written the journal lies
+in the temporary folder.
 """
 
 from __future__ import annotations
@@ -95,14 +96,18 @@ def _is_still(place: Path, file: int) -> bool:
 
 @dataclass(frozen=True)
 class PendingOutcomes:
-    """Outcomes taken out of a journal, not yet in the store; ``unreadable`` are lines cut short by a crash."""
+    """Outcomes taken out of a journal, not yet in the store; ``unreadable`` are lines cut short by
+    a crash.
+    """
 
     place: Path
     outcomes: Sequence[Outcome]
     unreadable: Sequence[str]
 
     def settle(self, refused: Sequence[tuple[Outcome, str]]) -> None:
-        """Drop them, once they are committed; what the store refused is kept beside it in ``*.refused.jsonl``."""
+        """Drop them, once they are committed; what the store refused is kept beside it in
+        ``*.refused.jsonl``.
+        """
         lines = [*self.unreadable, *(_line(outcome, refused=why) for outcome, why in refused)]
         if lines:
             with self.place.with_name(
@@ -113,7 +118,9 @@ class PendingOutcomes:
 
 
 def waiting(store: Path) -> Iterator[PendingOutcomes]:
-    """What waits for this store, oldest first. The caller holds the store's lock, so that one process takes it in."""
+    """What waits for this store, oldest first. The caller holds the store's lock, so that one
+    process takes it in.
+    """
     for place in places(store):
         taken = place.with_name(f"{place.name}.taken")
         if _is_mine(taken):  # by a process that died before it committed

@@ -36,7 +36,9 @@ def is_current(connection: duckdb.DuckDBPyConnection, path: Path) -> bool:
 
 
 def bring_up_to_date(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Apply what is missing in one transaction; raises NotAStore or NewerStore, and then touches nothing."""
+    """Apply what is missing in one transaction; raises NotAStore or NewerStore, and then touches
+    nothing.
+    """
     version, views = _found(connection, path)
     newest = max(schema())
     if (version, views) == (newest, views_fingerprint()):

@@ -20,7 +20,8 @@ _GLANCE = 0.2
 class Recorder:
     """Records outcomes for a run's driver; nothing that was added is ever lost.
 
-    ``waiting`` counts outcomes not yet in the store; ``problem`` says why while it cannot be written.
+    ``waiting`` counts outcomes not yet in the store; ``problem`` says why while it cannot be
+    written.
     """
 
     def __init__(self, store: Store) -> None:
@@ -52,7 +53,9 @@ class Recorder:
             self._commit(_GLANCE)
 
     def close(self) -> None:
-        """Commit what waits; raises StoreBusy or StoreUnwritable, naming the journal, where that cannot be done now."""
+        """Commit what waits; raises StoreBusy or StoreUnwritable, naming the journal, where that
+        cannot be done now.
+        """
         if self.waiting:
             self._commit(WRITER_PATIENCE)
         if self.problem:

@@ -72,11 +72,12 @@ _TRANSITIONS = {
 class JobRecord:
     """A job's identity and coordinates, all known when it is planned.
 
-    ``job`` is the hash of all that decides its result. ``kind`` is the name of its job kind: "adapt", "pretrain", ...
-    ``control`` is the adaptation, with options, that the
-    scratch reference of an adapt job runs. ``protocol`` is the hash of what paired cells share besides their
-    coordinates: the task's data, the image size, the training budget. ``size`` is as asked: "50" or "full".
-    ``analysis`` names what an analyse job does; an estimate's ``adaptation`` is its estimator, with options.
+    ``job`` is the hash of all that decides its result. ``kind`` is the name of its job kind:
+    "adapt", "pretrain", ... ``control`` is the adaptation, with options, that the scratch reference
+    of an adapt job runs. ``protocol`` is the hash of what paired cells share besides their
+    coordinates: the task's data, the image size, the training budget. ``size`` is as asked: "50" or
+        "full". ``analysis`` names what an analyse job does; an estimate's ``adaptation`` is its
+        estimator, with options.
     """
 
     job: str
@@ -115,7 +116,8 @@ class CurvePoint:
 
 @dataclass(frozen=True)
 class Trial:
-    """One hyper-parameter trial of a tuned job: ``value`` is the best validation metric of its ``epochs`` epochs.
+    """One hyper-parameter trial of a tuned job: ``value`` is the best validation metric of its
+    ``epochs`` epochs.
 
     ``state``: finished, stopped (by the scheduler) or failed (with its reason).
     """
@@ -132,14 +134,16 @@ class Trial:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job. ``reason`` says why it failed or was skipped, ``error`` is the error's class.
+    """What became of a job. ``reason`` says why it failed or was skipped, ``error`` is the error's
+    class.
 
-    ``seconds`` is wall time on the worker; ``images`` how many images its training or extraction processed, all trials
-    included; ``decoded`` how many it had to decode because nobody had;
-    ``train_images`` how many of the target it was allowed (validation included); ``artifacts`` maps a role
-    (``checkpoint``, ``predictions``, ``features``) to a path relative to the store's folder of files. ``note``: what is to be
-    known of a value that was recorded, such as that it lies outside its range. ``flaws``: of each task it saw whose annotations have some,
-    how many; part of the note too.
+    ``seconds`` is wall time on the worker; ``images`` how many images its training or extraction
+    processed, all trials included; ``decoded`` how many it had to decode because nobody had;
+    ``train_images`` how many of the target it was allowed (validation included); ``artifacts`` maps
+    a role (``checkpoint``, ``predictions``, ``features``) to a path relative to the store's folder
+    of files. ``note``: what is to be known of a value that was recorded, such as that it lies
+    outside its range. ``flaws``: of each task it saw whose annotations have some, how many; part of
+    the note too.
     """
 
     job: str
@@ -168,7 +172,8 @@ class Outcome:
 class RunRecord:
     """One ``headwater run``: what was asked, with which code, on which machine.
 
-    ``kind``: run, select, adapt or import; an import's ``spec`` says which file, whose, and how its columns were read.
+    ``kind``: run, select, adapt or import; an import's ``spec`` says which file, whose, and how its
+        columns were read.
     """
 
     run: str
@@ -185,5 +190,7 @@ class RunRecord:
 
 
 def new_run_id(moment: datetime) -> str:
-    """Return a run's identity: the moment it began (UTC), so that runs sort, and eight random digits."""
+    """Return a run's identity: the moment it began (UTC), so that runs sort, and eight random
+    digits.
+    """
     return f"{moment:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"

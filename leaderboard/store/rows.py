@@ -1,4 +1,6 @@
-"""Records as Arrow tables: DuckDB takes in thousands of rows at once from these, and one at a time from anything else."""
+"""Records as Arrow tables: DuckDB takes in thousands of rows at once from these, and one at a time
+from anything else.
+"""
 
 from __future__ import annotations
 

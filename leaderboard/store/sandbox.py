@@ -1,4 +1,6 @@
-"""A question in SQL from someone we need not trust: read-only, no files, bounded in time, rows and memory."""
+"""A question in SQL from someone we need not trust: read-only, no files, bounded in time, rows and
+memory.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ _READS = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
 
 @dataclass(frozen=True)
 class QueryResult:
-    """An answer: column names, rows of plain Python values, and whether there were more rows than asked for."""
+    """An answer: column names, rows of plain Python values, and whether there were more rows than
+    asked for.
+    """
 
     columns: tuple[str, ...]
     rows: list[tuple[Any, ...]]
@@ -33,7 +37,9 @@ class QueryResult:
 
 
 def settings(memory: str) -> Settings:
-    """What a connection is opened with: no files but the store, nothing to change afterwards, no spilling to disk."""
+    """What a connection is opened with: no files but the store, nothing to change afterwards, no
+    spilling to disk.
+    """
     return {
         "enable_external_access": "false",
         "lock_configuration": "true",
@@ -45,7 +51,9 @@ def settings(memory: str) -> Settings:
 def ask(
     connection: duckdb.DuckDBPyConnection, query: str, *, seconds: float, rows: int | None
 ) -> QueryResult:
-    """Run one reading statement for at most ``seconds``; raises QueryError with DuckDB's own explanation."""
+    """Run one reading statement for at most ``seconds``; raises QueryError with DuckDB's own
+    explanation.
+    """
     expired = threading.Event()
 
     def stop() -> None:

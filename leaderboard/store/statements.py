@@ -34,7 +34,9 @@ def query_text(name: str) -> str:
 def run_over(
     connection: duckdb.DuckDBPyConnection, name: str, tables: Mapping[str, pa.Table]
 ) -> None:
-    """Run ``sql/NAME.sql`` over Arrow tables, which the statements know by their keys in ``tables``."""
+    """Run ``sql/NAME.sql`` over Arrow tables, which the statements know by their keys in
+    ``tables``.
+    """
     for table, rows in tables.items():
         connection.register(table, rows)
     connection.execute(statements(f"sql/{name}"))

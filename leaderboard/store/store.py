@@ -249,7 +249,8 @@ class Store:
         return self.frames(query, **parameters)[0]
 
     def frames(self, *queries: str, **parameters: Any) -> list[pd.DataFrame]:
-        """Answer several named queries (see ``result``) from one opening, so from one state, of the file.
+        """Answer several named queries (see ``result``) from one opening, so from one state, of the
+        file.
 
         Each query gets those of the parameters that it names.
         """

@@ -1,4 +1,6 @@
-"""Tables in files (CSV, Parquet, JSON), read by DuckDB with every value as the text that was written."""
+"""Tables in files (CSV, Parquet, JSON), read by DuckDB with every value as the text that was
+written.
+"""
 
 from __future__ import annotations
 
@@ -87,7 +89,9 @@ def _reader(path: Path) -> str:
 
 
 def _header(path: Path) -> tuple[str, list[str]]:
-    """Return the delimiter that splits a CSV's header into most columns, and their names, each once."""
+    """Return the delimiter that splits a CSV's header into most columns, and their names, each
+    once.
+    """
     headers = {}
     for delimiter in _DELIMITERS:
         with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
@@ -109,7 +113,9 @@ def _literal(text: str) -> str:
 
 
 def _first_lines(error: Exception) -> str:
-    """Return what went wrong; DuckDB says it first, or after the line that it quotes, and then explains."""
+    """Return what went wrong; DuckDB says it first, or after the line that it quotes, and then
+    explains.
+    """
     lines = [line.strip() for line in str(error).splitlines()]
     lines = [line for line in lines if line and not line.startswith("Original Line")]
     return " ".join(lines[:2])

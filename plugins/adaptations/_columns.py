@@ -1,4 +1,6 @@
-"""Columns: networks side by side, the activations of the frozen ones led into a new one (Rusu et al. 2016, arXiv 1606.04671)."""
+"""Columns: networks side by side, the activations of the frozen ones led into a new one (Rusu et
+al. 2016, arXiv 1606.04671).
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from torch import Tensor, nn
 from headwater import NotApplicable, called_modules, stages
 
 REDUCTION = 4
-"""How many times narrower an adapter is than the activations it adds to: so the laterals stay fewer than the column's own weights."""
+"""How many times narrower an adapter is than the activations it adds to: so the laterals stay fewer
+than the column's own weights.
+"""
 MIN_ADAPTER_UNITS = 16
 """Rectified units of an adapter, however narrow the stage: of very few all may be off."""
 MAX_INITIAL_ALPHA = 0.1
@@ -20,7 +24,8 @@ MAX_INITIAL_ALPHA = 0.1
 
 
 class Lateral(nn.Module):
-    """U σ(V (α h)), the paper's adapter: a column's activations to those of the new one, along the axis of their channels.
+    """U σ(V (α h)), the paper's adapter: a column's activations to those of the new one, along the
+    axis of their channels.
 
     U and V are matrices on channels: 1×1 convolutions of maps, linear layers of tokens. α makes up
     for other scales.
@@ -42,7 +47,8 @@ class Lateral(nn.Module):
 
 
 class Progressive(nn.Module):
-    """A new column on images (B, 3, H, W), to which frozen columns contribute before each stage and before the head.
+    """A new column on images (B, 3, H, W), to which frozen columns contribute before each stage and
+    before the head.
 
     Raises NotApplicable for a network that cannot be cut so, and for columns whose stages do not
     meet.
@@ -87,7 +93,9 @@ class Progressive(nn.Module):
 
 
 def _entries(backbone: nn.Module) -> list[nn.Module]:
-    """Return the modules with which the stages after the first begin: what goes into them is h_{i−1}."""
+    """Return the modules with which the stages after the first begin: what goes into them is
+    h_{i−1}.
+    """
     return [next(called_modules(part)) for part in list(stages(backbone).values())[1:]]
 
 
@@ -97,7 +105,9 @@ def _through(
     entries: list[nn.Module],
     at: Callable[[int, Tensor], Tensor],
 ) -> Tensor:
-    """Return a backbone's features, where ``at(place, activations)`` stands before each of its later stages and, last, after the features."""
+    """Return a backbone's features, where ``at(place, activations)`` stands before each of its
+    later stages and, last, after the features.
+    """
 
     def hook(place: int) -> Callable[[nn.Module, tuple[Any, ...]], tuple[Any, ...]]:
         return lambda _, given: (at(place, given[0]), *given[1:])
@@ -127,7 +137,9 @@ def _activations(
 def _shapes(
     name: str, backbone: nn.Module, entries: list[nn.Module], image_size: int
 ) -> list[tuple[int, ...]]:
-    """Return the shapes of the activations for one image; raise NotApplicable where a stage is not called with a tensor."""
+    """Return the shapes of the activations for one image; raise NotApplicable where a stage is not
+    called with a tensor.
+    """
     training, device = backbone.training, next(backbone.parameters()).device
     try:
         found = _activations(
@@ -144,7 +156,9 @@ def _shapes(
 
 
 def _axis(shape: tuple[int, ...], backbone: nn.Module) -> int:
-    """Return the axis of the channels: of maps (B, C, H, W) or (B, H, W, C), of tokens (B, N, C), of features (B, D)."""
+    """Return the axis of the channels: of maps (B, C, H, W) or (B, H, W, C), of tokens (B, N, C),
+    of features (B, D).
+    """
     last = "NHWC" in {
         str(getattr(module, "output_fmt", "")) for module in (backbone, *backbone.children())
     }

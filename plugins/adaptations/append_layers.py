@@ -9,7 +9,8 @@ from headwater import BadName, Context, Objective, ParameterGroup, adaptation
 def append_layers(
     context: Context, *, layers: int = 2, width: int = 512, head_scale: float = 1.0
 ) -> Objective:
-    """The source frozen, normalisation statistics included; ``layers`` new ones on its features, and a fresh head, trained.
+    """The source frozen, normalisation statistics included; ``layers`` new ones on its features,
+    and a fresh head, trained.
 
     The features are normalised first (LayerNorm). Each new layer is linear and rectified. Source:
     Oquab et al., Learning and Transferring Mid-Level Image Representations (2014).

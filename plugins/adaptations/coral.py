@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     pooled=True,
 )
 def coral(context: Context, *, labelled: bool = True, strength: float = 1.0) -> Objective:
-    """The source's task (and the target's), plus the distance between the covariances of the features of both.
+    """The source's task (and the target's), plus the distance between the covariances of the
+    features of both.
 
     Args:
         context: Source and target.

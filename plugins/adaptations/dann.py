@@ -29,7 +29,8 @@ STEEPNESS = 10.0
 def dann(
     context: Context, *, labelled: bool = True, strength: float = 1.0, width: int = 256
 ) -> Objective:
-    """Features that serve the source's task (and the target's) while a discriminator tells their domain as badly as it can.
+    """Features that serve the source's task (and the target's) while a discriminator tells their
+    domain as badly as it can.
 
     Args:
         context: Source and target.
@@ -66,7 +67,9 @@ def discriminator_of(features: int, width: int) -> nn.Module:
 
 
 def reversal(step: int, steps: int) -> float:
-    """Return λ_p = 2/(1 + e^(−γp)) − 1 at p = step/steps: little noise of the young discriminator reaches the features."""
+    """Return λ_p = 2/(1 + e^(−γp)) − 1 at p = step/steps: little noise of the young discriminator
+    reaches the features.
+    """
     return 2 / (1 + math.exp(-STEEPNESS * step / steps)) - 1
 
 

@@ -1,4 +1,6 @@
-"""Fine-tuning: every weight starts from the source and is trained (P-T); from scratch it is the control (RI-T)."""
+"""Fine-tuning: every weight starts from the source and is trained (P-T); from scratch it is the
+control (RI-T).
+"""
 
 from __future__ import annotations
 
@@ -57,7 +59,9 @@ def fine_tune(
 
 @adaptation("from_scratch", from_random=True)
 def from_scratch(context: Context, *, head_scale: float = 1.0) -> Objective:
-    """The same architecture from random initialisation, with the same budget: the control of every gain."""
+    """The same architecture from random initialisation, with the same budget: the control of every
+    gain.
+    """
     return _train_all(context, head_scale)
 
 
@@ -75,7 +79,9 @@ def _train_all(context: Context, head_scale: float, layer_decay: float = 1.0) ->
 
 
 def _discriminative(backbone: nn.Module, decay: float) -> list[ParameterGroup]:
-    """Return a group for each stage, its rate the less the further it lies from the head: decay for the last, decay² for that before."""
+    """Return a group for each stage, its rate the less the further it lies from the head: decay for
+    the last, decay² for that before.
+    """
     parts = list(stages(backbone).values())
     return [
         ParameterGroup(list(part.parameters()), scale=decay ** (len(parts) - place))
@@ -84,7 +90,9 @@ def _discriminative(backbone: nn.Module, decay: float) -> list[ParameterGroup]:
 
 
 def _with_l2_sp(context: Context, objective: Objective, alpha: float, beta: float) -> Objective:
-    """Return the objective with L2-SP: a pull of the backbone to its start, and of the head to zero, in place of weight decay."""
+    """Return the objective with L2-SP: a pull of the backbone to its start, and of the head to
+    zero, in place of weight decay.
+    """
     backbone, head = list(context.backbone.parameters()), list(context.head.parameters())
     start = [parameter.detach().clone() for parameter in backbone]
     for groups, pull in ((objective.groups[:-1], alpha), (objective.groups[-1:], beta)):

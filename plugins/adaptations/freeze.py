@@ -1,4 +1,6 @@
-"""Freezing: the early stages keep the source's weights, the later ones and a fresh head are trained."""
+"""Freezing: the early stages keep the source's weights, the later ones and a fresh head are
+trained.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ from headwater import (
 
 @adaptation("freeze", control="from_scratch", approach="network")
 def freeze(context: Context, *, stages: int = 1, head_scale: float = 1.0) -> Objective:
-    """The stem and the first ``stages`` stages frozen, normalisation statistics included; the rest trained.
+    """The stem and the first ``stages`` stages frozen, normalisation statistics included; the rest
+    trained.
 
     Args:
         context: Source and target.

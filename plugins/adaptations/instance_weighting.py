@@ -1,4 +1,5 @@
-"""Instance weighting: the source's images count for less where they mislead, the target's for more where they are hard.
+"""Instance weighting: the source's images count for less where they mislead, the target's for more
+where they are hard.
 
 TrAdaBoost (Dai et al., Boosting for Transfer Learning, ICML 2007, figure 1) weighs the images of
 the source S and the target T in rounds t = 1 … N. With e_i = |h_t(x_i) − y_i| the error of image i,
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
     pooled=True,
 )
 def instance_weighting(context: Context, *, source_share: float = 0.5) -> Objective:
-    """One classifier on the images of source and target, reweighted after each epoch (TrAdaBoost); they need the same classes.
+    """One classifier on the images of source and target, reweighted after each epoch (TrAdaBoost);
+    they need the same classes.
 
     Args:
         context: Source and target.
@@ -104,7 +106,9 @@ class DomainWeights:
 
     @property
     def total(self) -> float:
-        """Return the sum of all weights; images that no batch held yet weigh what they did at the start."""
+        """Return the sum of all weights; images that no batch held yet weigh what they did at the
+        start.
+        """
         changes = sum(weight - self.share for weight in self.weights.values())
         return self.share + changes / max(self.images, 1)
 

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from headwater.plugins.linear_models.problems import LinearModel
 
 STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
-"""Inverse regularisation strengths tried; the one best on validation is reported, the most regular among equals."""
+"""Inverse regularisation strengths tried; the one best on validation is reported, the most regular
+among equals.
+"""
 
 
 @adaptation(
@@ -23,7 +25,8 @@ STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 def linear_probe(
     cells: Sequence[Features], *, classifier: str = "logistic", iterations: int = 200
 ) -> list[Solution]:
-    """Logistic or ridge regression of standardised frozen features, its strength chosen on validation.
+    """Logistic or ridge regression of standardised frozen features, its strength chosen on
+    validation.
 
     Args:
         cells: Cells of one source and task, solved together.

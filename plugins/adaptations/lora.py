@@ -1,4 +1,5 @@
-"""LoRA: the backbone's matrices are moved by low-rank adapters, which are merged into them at the end.
+"""LoRA: the backbone's matrices are moved by low-rank adapters, which are merged into them at the
+end.
 
 Hu et al., LoRA: Low-Rank Adaptation of Large Language Models, ICLR 2022 (arXiv 2106.09685): W = W₀
 + (α/r)·BA, A (r, in) random, B (out, r) zero at first, W₀ frozen. The adapters are the peft
@@ -35,7 +36,8 @@ def lora(
     targets: str = "all",
     head_scale: float = 1.0,
 ) -> Objective:
-    """Low-rank adapters on the backbone's linear and convolution layers, and a fresh head; all else stays the source's.
+    """Low-rank adapters on the backbone's linear and convolution layers, and a fresh head; all else
+    stays the source's.
 
     Args:
         context: Source and target.
@@ -98,7 +100,9 @@ def _adapted(backbone: nn.Module, names: list[str], rank: int, alpha: int) -> An
 
 
 def _adaptable(backbone: nn.Module) -> Iterator[tuple[str, nn.Linear | nn.Conv2d]]:
-    """Yield the layers whose output is linear in their weight; a subclass may standardise its weight, which does not merge."""
+    """Yield the layers whose output is linear in their weight; a subclass may standardise its
+    weight, which does not merge.
+    """
     from torch import nn
 
     for name, layer in backbone.named_modules():

@@ -27,7 +27,8 @@ WIDTHS = tuple(2.0**k for k in range(-2, 3))
     pooled=True,
 )
 def mmd(context: Context, *, labelled: bool = True, strength: float = 1.0) -> Objective:
-    """The source's task (and the target's), plus the maximum mean discrepancy between the features of both.
+    """The source's task (and the target's), plus the maximum mean discrepancy between the features
+    of both.
 
     Args:
         context: Source and target.
@@ -74,7 +75,9 @@ def discrepancy(source: Tensor, target: Tensor) -> Tensor:
 
 
 def _squared_distances(features: Tensor) -> Tensor:
-    """Return the squared distances (N, N) of features (N, D), which are centred first so that little cancels."""
+    """Return the squared distances (N, N) of features (N, D), which are centred first so that
+    little cancels.
+    """
     centred = features - features.detach().mean(0)
     norms = (centred**2).sum(1)
     return (norms[:, None] + norms[None] - 2 * centred @ centred.T).clamp(min=0)

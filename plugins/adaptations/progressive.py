@@ -1,4 +1,5 @@
-"""Progressive networks: sources stay as they are beside a new column, which takes in what they make of each image.
+"""Progressive networks: sources stay as they are beside a new column, which takes in what they make
+of each image.
 
 Rusu et al., Progressive Neural Networks, 2016 (arXiv 1606.04671): h_i^(k) = f(W_i h_{i−1}^(k) +
 Σ_{j<k} U_i^{(k:j)} h_{i−1}^{(j)}). Here i counts stages. What comes from a source's column joins
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     pooled=True,
 )
 def progressive(context: Context, *, columns: str = "", head_scale: float = 1.0) -> Objective:
-    """A new column of random weights, with lateral adapters from the frozen source's stages to its own.
+    """A new column of random weights, with lateral adapters from the frozen source's stages to its
+    own.
 
     Args:
         context: Source and target.

@@ -1,4 +1,6 @@
-"""Source only: the control of an unlabelled target, with the same further steps on the source's images and none on the target's."""
+"""Source only: the control of an unlabelled target, with the same further steps on the source's
+images and none on the target's.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
     pooled=True,
 )
 def source_only(context: Context) -> Objective:
-    """As many steps more on the source's labelled images, none on the target's; tested by the source's own head.
+    """As many steps more on the source's labelled images, none on the target's; tested by the
+    source's own head.
 
     Args:
         context: Source and target.

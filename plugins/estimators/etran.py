@@ -1,4 +1,5 @@
-"""etran: whether the source knows images like these, and how surely its features tell the classes apart.
+"""etran: whether the source knows images like these, and how surely its features tell the classes
+apart.
 
 The authors' code takes the energy of the lowest 0.5 % of the images and weighs the parts 0.15 and
 0.85; this is the paper's.
@@ -14,7 +15,8 @@ from headwater import Evidence, Score, estimator, float64_blocks
 
 @estimator("etran", pooled=True)
 def etran(evidence: Evidence) -> Score:
-    """Energy and discriminant scores, each scaled to [0, 1] over a pool of sources and added up; belongs to that pool.
+    """Energy and discriminant scores, each scaled to [0, 1] over a pool of sources and added up;
+    belongs to that pool.
 
     ``energy``: mean_i log Σ_d exp(x_id), the negative energy of the features. ``lda``: the mean
     posterior of the true class by a linear discriminant with the covariance within classes shrunk

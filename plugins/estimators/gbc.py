@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from headwater import Evidence
 
 FLOOR = 1e-4
-"""Least variance of a class along a component, as a share of the mean variance of the components."""
+"""Least variance of a class along a component, as a share of the mean variance of the components.
+"""
 
 BLOCK_NUMBERS = 1 << 19
 """Numbers (pairs of classes × components) that are worked on together: 4 MB each."""
@@ -37,7 +38,8 @@ def full_overlap(shape: Shape) -> float:
 
 @estimator("gbc", low=full_overlap, high=0.0)
 def gbc(evidence: Evidence, *, components: int = 64, covariance: str = "diagonal") -> float:
-    """Gaussian Bhattacharyya coefficient: −Σ_{i≠j} exp(−D_B(i, j)) over ordered pairs of classes, after PCA.
+    """Gaussian Bhattacharyya coefficient: −Σ_{i≠j} exp(−D_B(i, j)) over ordered pairs of classes,
+    after PCA.
 
     Variances have a floor relative to scale; a class of a single image has the pooled variance
     within classes.
@@ -97,7 +99,9 @@ def _gaussians(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def _overlap(means: np.ndarray, variances: np.ndarray) -> float:
-    """Return Σ_{i≠j} exp(−D_B(i, j)) of Gaussians with means and variances (C, K), in blocks of pairs."""
+    """Return Σ_{i≠j} exp(−D_B(i, j)) of Gaussians with means and variances (C, K), in blocks of
+    pairs.
+    """
     import numpy as np
 
     classes, width = means.shape

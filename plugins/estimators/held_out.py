@@ -1,4 +1,6 @@
-"""Quality of held-out predictions, between 0 and 1 for every task type, and the ranks that it is computed by."""
+"""Quality of held-out predictions, between 0 and 1 for every task type, and the ranks that it is
+computed by.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,8 @@ def r_squared(predicted: np.ndarray, truth: np.ndarray) -> float:
 
 
 def area_under_roc(scores: np.ndarray, flags: np.ndarray) -> float:
-    """Return the probability that an image with the label scores above one without it, equal scores counting half.
+    """Return the probability that an image with the label scores above one without it, equal scores
+    counting half.
 
     It is the Mann–Whitney statistic: the rank sum of the positives less its least value, over the
     number of pairs.

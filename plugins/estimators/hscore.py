@@ -1,4 +1,5 @@
-"""hscore: how much of the features' variance, each direction counted alike, lies between the classes.
+"""hscore: how much of the features' variance, each direction counted alike, lies between the
+classes.
 
 The H-score is tr(cov(X)⁺ cov(E[X|y])), the sum of the squared canonical correlations of features
 and classes. It is unchanged by any invertible linear map of the features, so these are scaled to
@@ -26,10 +27,14 @@ if TYPE_CHECKING:
     from headwater import Moments
 
 MIN_UNEXPLAINED = 1e-10
-"""A feature is left out once the others explain all but this share of its variance; rounding of float32 features is 1e-14 of it."""
+"""A feature is left out once the others explain all but this share of its variance; rounding of
+float32 features is 1e-14 of it.
+"""
 
 CONSTANT_DEVIATION = 1e-13
-"""A feature whose deviation is less than this share of its mean is constant: rounding of float64 is 1e-16."""
+"""A feature whose deviation is less than this share of its mean is constant: rounding of float64 is
+1e-16.
+"""
 
 
 def max_hscore(shape: Shape) -> float:
@@ -40,7 +45,8 @@ def max_hscore(shape: Shape) -> float:
 
 @estimator("hscore", low=0.0, high=max_hscore)
 def hscore(moments: Moments) -> Score:
-    """H-score: tr(cov(X)⁺ cov(E[X|y])), the sum of the squared canonical correlations of features and classes.
+    """H-score: tr(cov(X)⁺ cov(E[X|y])), the sum of the squared canonical correlations of features
+    and classes.
 
     Where the images are no more than the independent features + 1, it is C − 1 whatever the labels:
     the note says so.

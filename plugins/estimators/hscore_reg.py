@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 @estimator("hscore_reg", low=0.0, high=max_hscore)
 def hscore_reg(moments: Moments) -> Score:
-    """Regularised H-score: (1 − s)·tr(Σ_s⁻¹ cov(E[X|y])), with Ledoit and Wolf's Σ_s = (1 − s)·Σ + s·(tr Σ / D)·I.
+    """Regularised H-score: (1 − s)·tr(Σ_s⁻¹ cov(E[X|y])), with Ledoit and Wolf's Σ_s = (1 − s)·Σ +
+    s·(tr Σ / D)·I.
 
     Unchanged by the scale of the features and by rotations. Where s is 0 it is the H-score.
 
@@ -58,7 +59,8 @@ def hscore_reg(moments: Moments) -> Score:
 
 
 def ledoit_wolf(moments: Moments) -> float:
-    """Return the shrinkage s of least expected squared error, in [0, 1]: that of ``sklearn.covariance.ledoit_wolf_shrinkage``.
+    """Return the shrinkage s of least expected squared error, in [0, 1]: that of
+    ``sklearn.covariance.ledoit_wolf_shrinkage``.
 
     Raises:
         NotApplicable: No feature varies.

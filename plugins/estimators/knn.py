@@ -26,7 +26,8 @@ BLOCK_NUMBERS = 1 << 23
 """Numbers of a block in float32 (32 MB): rows of features, and images × images."""
 
 EXACT_NUMBERS = 1 << 20
-"""Features of at most this many numbers are compared in float64, and rounded to ``EXACT_DECIMALS``."""
+"""Features of at most this many numbers are compared in float64, and rounded to ``EXACT_DECIMALS``.
+"""
 EXACT_DECIMALS = 12
 """Decimals of the likeness; images that agree in all of them are equally near."""
 
@@ -77,7 +78,9 @@ def knn(
 
 
 def vote(classes: np.ndarray) -> np.ndarray:
-    """Return the class (n,) with most votes among the classes of neighbours (n, k), the nearest first."""
+    """Return the class (n,) with most votes among the classes of neighbours (n, k), the nearest
+    first.
+    """
     import numpy as np
 
     ranks = range(classes.shape[1])
@@ -90,7 +93,8 @@ def vote(classes: np.ndarray) -> np.ndarray:
 def nearest_neighbours(
     features: np.ndarray, queries: np.ndarray, k: int, metric: str
 ) -> np.ndarray:
-    """Return the nearest other images of some images, in blocks of images: never all pairs are in memory at once.
+    """Return the nearest other images of some images, in blocks of images: never all pairs are in
+    memory at once.
 
     Args:
         features: (N, D).
@@ -153,7 +157,8 @@ def _standardise(features: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def _largest(likeness: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return columns (n, k) and values (n, k) of the k largest of each row, the largest first; overwrites ``likeness``.
+    """Return columns (n, k) and values (n, k) of the k largest of each row, the largest first;
+    overwrites ``likeness``.
 
     Of equal values the first comes first.
     """

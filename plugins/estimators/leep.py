@@ -28,7 +28,8 @@ MIN_BLOCK_ROWS = 512
 
 @estimator("leep", low=labels_unexplained, high=0.0)
 def leep(labels: np.ndarray, source_probabilities: np.ndarray) -> float:
-    """Log expected empirical prediction: mean_i log Σ_z p(y_i|z) P_iz, p(y|z) = Σ_i 1[y_i = y] P_iz / Σ_i P_iz, in nats.
+    """Log expected empirical prediction: mean_i log Σ_z p(y_i|z) P_iz, p(y|z) = Σ_i 1[y_i = y] P_iz
+    / Σ_i P_iz, in nats.
 
     Args:
         labels: (N,) classes.
@@ -78,7 +79,9 @@ def _class_sums(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def _normalised(block: np.ndarray) -> np.ndarray:
-    """Return rows in float64 that add up to 1: the rounding of float32 would carry a perfect score above 0."""
+    """Return rows in float64 that add up to 1: the rounding of float32 would carry a perfect score
+    above 0.
+    """
     import numpy as np
 
     block = block.astype(np.float64)

@@ -32,7 +32,8 @@ STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """Ridge penalties λ, as shares of the mean scatter of the principal axes."""
 
 MAX_FOLD_IMAGES = 100
-"""Most images of a fold: the closed form solves one system of that size for each fold and strength."""
+"""Most images of a fold: the closed form solves one system of that size for each fold and strength.
+"""
 
 
 @estimator(
@@ -41,7 +42,8 @@ MAX_FOLD_IMAGES = 100
 def linear_probe(
     evidence: Evidence, *, folds: int = 10, images: int = 5000, seed: int = 0
 ) -> Score:
-    """Cross-validated accuracy of ridge regression onto one-hot classes, the best over a sweep of strengths.
+    """Cross-validated accuracy of ridge regression onto one-hot classes, the best over a sweep of
+    strengths.
 
     The largest output is the class. Regression: R²; multilabel: area under the ROC curve of the
     outputs, both as in ``held_out.quality``.
@@ -135,7 +137,9 @@ def predict_held_out(evidence: Evidence, folds: list[np.ndarray]) -> np.ndarray:
 
 
 def _shrinkage(scatter: np.ndarray) -> np.ndarray:
-    """Return g = s/(s + λ), the share of the fit that each strength leaves along each axis, (strengths, R)."""
+    """Return g = s/(s + λ), the share of the fit that each strength leaves along each axis,
+    (strengths, R).
+    """
     import numpy as np
 
     penalties = np.array(STRENGTHS) * (scatter.mean() if scatter.size else 1.0)

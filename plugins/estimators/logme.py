@@ -33,12 +33,18 @@ if TYPE_CHECKING:
     from headwater import Evidence
 
 MIN_RESIDUAL = 1e-6
-"""Least residual, as a share of Σy²: where features of less than N dimensions interpolate y, the evidence has no bound."""
+"""Least residual, as a share of Σy²: where features of less than N dimensions interpolate y, the
+evidence has no bound.
+"""
 
 GRID_STEP = 0.25
-"""Step of the grid over log t. Along it the log evidence is a sum of sigmoids of width 1: nothing hides between two points."""
+"""Step of the grid over log t. Along it the log evidence is a sum of sigmoids of width 1: nothing
+hides between two points.
+"""
 GRID_MARGIN = 6.0
-"""Reach of the grid, in nats, beyond where a residual of ``MIN_RESIDUAL`` or a single image could matter."""
+"""Reach of the grid, in nats, beyond where a residual of ``MIN_RESIDUAL`` or a single image could
+matter.
+"""
 
 MAX_NEWTON_STEPS = 20
 """From a grid point three steps suffice."""
@@ -155,13 +161,17 @@ class LabelSpectrum:
         return value
 
     def _limit_without_noise(self) -> np.ndarray:
-        """Return the limit for t → 0, where y lies in the span of as many eigenvectors as there are images."""
+        """Return the limit for t → 0, where y lies in the span of as many eigenvectors as there are
+        images.
+        """
         import numpy as np
 
         return self._log_evidence((self.z / self.sigma).sum(1), -np.log(self.sigma).sum())
 
     def _refine(self, log_t: np.ndarray) -> np.ndarray:
-        """Return the log evidence at the maximum next to grid points log t (K,), by Newton's method within one grid step."""
+        """Return the log evidence at the maximum next to grid points log t (K,), by Newton's method
+        within one grid step.
+        """
         import numpy as np
 
         low, high = log_t - GRID_STEP, log_t + GRID_STEP
@@ -199,7 +209,9 @@ class LabelSpectrum:
 
 
 def spectrum_of_moments(evidence: Evidence) -> LabelSpectrum:
-    """Return the spectrum by XᵀX (D, D): σ are its eigenvalues too, and √z = vᵀXᵀy/√σ of its eigenvectors v."""
+    """Return the spectrum by XᵀX (D, D): σ are its eigenvalues too, and √z = vᵀXᵀy/√σ of its
+    eigenvectors v.
+    """
     import numpy as np
 
     raw = evidence.moments.raw
@@ -209,7 +221,8 @@ def spectrum_of_moments(evidence: Evidence) -> LabelSpectrum:
 
 
 def rotate_to_eigenvectors(matrix: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the eigenvalues of a symmetric matrix, and rows in the coordinates of its eigenvectors.
+    """Return the eigenvalues of a symmetric matrix, and rows in the coordinates of its
+    eigenvectors.
 
     It is LAPACK's own dsyevd (tridiagonalise, solve, rotate back), except that the K rows are
     rotated rather than the D eigenvectors where they are fewer: that saves a quarter of the time.

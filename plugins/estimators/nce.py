@@ -23,7 +23,8 @@ def labels_unexplained(shape: Shape) -> float:
 
 @estimator("nce", low=labels_unexplained, high=0.0)
 def nce(labels: np.ndarray, source_probabilities: np.ndarray) -> float:
-    """Negative conditional entropy −H(Y|Z) of the label Y given the source's most likely class Z, in nats.
+    """Negative conditional entropy −H(Y|Z) of the label Y given the source's most likely class Z,
+    in nats.
 
     −H(Y|Z) = Σ_{y,z} p(y, z) log p(y, z)/p(z), where the joint distribution is the empirical one,
     nothing added to its cells.

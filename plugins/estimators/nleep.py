@@ -1,4 +1,5 @@
-"""nleep: leep where clusters of the features stand for the source's classes, so that any source will do.
+"""nleep: leep where clusters of the features stand for the source's classes, so that any source
+will do.
 
 The clusters are the components k of a Gaussian mixture with weights π_k, means μ_k and diagonal
 variances v_k, fitted by expectation maximisation to the first principal components x_i of the
@@ -56,7 +57,8 @@ def nleep(
     images: int = 5000,
     seed: int = 0,
 ) -> Score:
-    """LEEP on the posterior of a Gaussian mixture over the first ``dimensions`` principal components of the features.
+    """LEEP on the posterior of a Gaussian mixture over the first ``dimensions`` principal
+    components of the features.
 
     Args:
         evidence: Features and classes.
@@ -136,7 +138,8 @@ def mixture_posterior(
 def _maximise(
     posterior: np.ndarray, rows_and_squares: np.ndarray, spherical: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the weights (K,), means (K, d) and variances (K, d) of greatest likelihood, the variances with their floor.
+    """Return the weights (K,), means (K, d) and variances (K, d) of greatest likelihood, the
+    variances with their floor.
 
     Args:
         posterior: r (n, K).
@@ -190,7 +193,9 @@ def _expect(
 
 
 def _centres(rows: np.ndarray, components: int, generator: np.random.Generator) -> np.ndarray:
-    """Return k-means++ centres (K, d): each next one is a row drawn in proportion to its squared distance to the nearest so far."""
+    """Return k-means++ centres (K, d): each next one is a row drawn in proportion to its squared
+    distance to the nearest so far.
+    """
     import numpy as np
 
     chosen = [int(generator.integers(len(rows)))]

@@ -6,7 +6,8 @@ correlation: the Pearson correlation of their ranks. d_X is 1 − Pearson correl
 features, along their first principal components. d_Y is
 
     classification: 1 − Pearson correlation of one-hot rows
-    multilabel:     the Euclidean distance of flags, which on one-hot rows orders the pairs as the correlation does
+    multilabel:     the Euclidean distance of flags, which on one-hot rows orders the pairs as the
+        correlation does
     regression:     the Euclidean distance of targets, each scaled to unit deviation
 
 Source: Bolya, Mittapalli, Hoffman, Scalable Diverse Model Selection for Accessible Transfer
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
     from headwater import Evidence
 
 DECIMALS = 12
-"""Decimals of a correlation. Further ones are rounding, and would order distances that are equal: of two features, all are 0 or 2."""
+"""Decimals of a correlation. Further ones are rounding, and would order distances that are equal:
+of two features, all are 0 or 2.
+"""
 
 
 @estimator(
@@ -35,7 +38,8 @@ DECIMALS = 12
 def parc(
     evidence: Evidence, *, components: int = 32, images: int = 500, probes: int = 5, seed: int = 0
 ) -> float:
-    """Pairwise annotation representation comparison: 100 · Spearman correlation of the distances between images.
+    """Pairwise annotation representation comparison: 100 · Spearman correlation of the distances
+    between images.
 
     Args:
         evidence: Features and labels.
@@ -88,7 +92,9 @@ def _score_probe(
 
 
 def _label_distances(labels: np.ndarray, task_type: str) -> np.ndarray:
-    """Return the distances (n, n) of labels; of classes 0 or 1, since only the order counts, and 1 − corr(one-hot) has two values too."""
+    """Return the distances (n, n) of labels; of classes 0 or 1, since only the order counts, and 1
+    − corr(one-hot) has two values too.
+    """
     import numpy as np
     from scipy.spatial.distance import pdist, squareform
 
@@ -100,7 +106,9 @@ def _label_distances(labels: np.ndarray, task_type: str) -> np.ndarray:
 
 
 def _correlation(rows: np.ndarray) -> np.ndarray:
-    """Return the Pearson correlation of every two rows (n, n), rounded; 0 with a row that does not vary."""
+    """Return the Pearson correlation of every two rows (n, n), rounded; 0 with a row that does not
+    vary.
+    """
     import numpy as np
 
     centred = rows - rows.mean(1, keepdims=True)

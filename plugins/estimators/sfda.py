@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
 @estimator("sfda", low=0.0, high=1.0)
 def sfda(evidence: Evidence) -> Score:
-    """Self-challenging Fisher discriminant analysis: the mean posterior of the true class, in two steps.
+    """Self-challenging Fisher discriminant analysis: the mean posterior of the true class, in two
+    steps.
 
     Not scale-invariant: the shrinkage depends on λ_max.
 

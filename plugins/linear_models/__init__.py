@@ -1,4 +1,5 @@
-"""Linear models on frozen features: many problems over the same features, solved together, each for a path of strengths.
+"""Linear models on frozen features: many problems over the same features, solved together, each for
+a path of strengths.
 
 A problem is some rows x_i (i = 1 … n) of one feature matrix with their targets. Its features are
 standardised by its own rows, z = (x − mean)/deviation. A strength C is what scikit-learn's ``C`` is

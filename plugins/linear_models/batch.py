@@ -1,4 +1,6 @@
-"""Problems of logistic regression padded to one shape: their objective, its gradient, and the initial inverse Hessian."""
+"""Problems of logistic regression padded to one shape: their objective, its gradient, and the
+initial inverse Hessian.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 AXES = 32
-"""Leading principal axes along which the curvature is computed, where there are too many to compute all."""
+"""Leading principal axes along which the curvature is computed, where there are too many to compute
+all.
+"""
 PROBE_ROWS = 512
 """Rows that the leading axes are computed from, about."""
 POWER_ITERATIONS = 2

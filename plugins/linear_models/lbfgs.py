@@ -52,7 +52,9 @@ class CurvatureMemory(PerProblem):
         return cls(steps=no_steps, changes=no_steps, products=no_products)
 
     def with_step(self, step: Tensor, change: Tensor) -> CurvatureMemory:
-        """Return the memory with one more step (B, C, d + 1) and its change of the gradient, without the oldest if it is full."""
+        """Return the memory with one more step (B, C, d + 1) and its change of the gradient,
+        without the oldest if it is full.
+        """
         import torch
 
         steps = torch.cat([self.steps[:, -MEMORY_STEPS + 1 :], step[:, None]], 1)

@@ -1,4 +1,6 @@
-"""Multinomial logistic regression of many problems along a path of strengths; its mathematics is in ``headwater.plugins.linear_models``."""
+"""Multinomial logistic regression of many problems along a path of strengths; its mathematics is in
+``headwater.plugins.linear_models``.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +13,12 @@ from headwater.plugins.linear_models.problems import LinearModel, LinearProblem,
 MIN_FLOAT32_TOLERANCE = 1e-5
 """A tolerance below this is computed in float64."""
 ROTATION_RATIO = 4
-"""Rows are rotated into their own span where there are at least this many times fewer rows than features."""
+"""Rows are rotated into their own span where there are at least this many times fewer rows than
+features.
+"""
 SMALL_PROBLEM = 512 * 512
-"""Numbers in a problem, below which a pass costs less than its overhead, so that padding is free."""
+"""Numbers in a problem, below which a pass costs less than its overhead, so that padding is free.
+"""
 SIMILAR_ROWS = 0.75
 """Rows of a problem, relative to the largest of its batch, from where padding costs little."""
 MAX_BATCH_NUMBERS = 1 << 27
@@ -71,7 +76,8 @@ def _is_rotated(problem: LinearProblem) -> bool:
 
 
 def _groups(problems: Sequence[LinearProblem]) -> Iterator[list[int]]:
-    """Yield the indices of problems to solve in step: those that padding makes equal at little cost.
+    """Yield the indices of problems to solve in step: those that padding makes equal at little
+    cost.
 
     Problems come by falling number of rows, so that the first of a group is its largest.
     """
@@ -87,7 +93,9 @@ def _groups(problems: Sequence[LinearProblem]) -> Iterator[list[int]]:
 
 
 def _fits(problem: LinearProblem, largest: LinearProblem, count: int) -> bool:
-    """Return whether a problem joins a group, given the largest problem of the group and how many it has."""
+    """Return whether a problem joins a group, given the largest problem of the group and how many
+    it has.
+    """
     width = _coordinates(largest)
     numbers = len(largest.rows) * (width or len(largest.rows))
     is_similar = numbers <= SMALL_PROBLEM or len(problem.rows) >= SIMILAR_ROWS * len(largest.rows)
@@ -96,5 +104,7 @@ def _fits(problem: LinearProblem, largest: LinearProblem, count: int) -> bool:
 
 
 def _coordinates(problem: LinearProblem) -> int:
-    """Return the features that a problem is solved in; 0 where it is solved in the span of its rows."""
+    """Return the features that a problem is solved in; 0 where it is solved in the span of its
+    rows.
+    """
     return 0 if _is_rotated(problem) else problem.features.shape[1]

@@ -1,4 +1,6 @@
-"""Labels that exclude nothing: one logistic regression for each label against the rest, all solved in step."""
+"""Labels that exclude nothing: one logistic regression for each label against the rest, all solved
+in step.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The walk of many problems of logistic regression along their strengths, by L-BFGS with backtracking."""
+"""The walk of many problems of logistic regression along their strengths, by L-BFGS with
+backtracking.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SUFFICIENT_DECREASE = 1e-4
-"""Least decrease of the objective, relative to stride · slope, with which a step is taken (Armijo's condition)."""
+"""Least decrease of the objective, relative to stride · slope, with which a step is taken (Armijo's
+condition).
+"""
 BACKTRACKING = 0.4
 """Factor on the stride where a step is not taken."""
 
@@ -50,7 +54,8 @@ class PathState(PerProblem):
 
 
 class StrengthPath:
-    """B problems on their way along the strengths; each goes on to the next strength as soon as it is done with one.
+    """B problems on their way along the strengths; each goes on to the next strength as soon as it
+    is done with one.
 
     Args:
         batch: The problems.
@@ -108,7 +113,9 @@ class StrengthPath:
         return self.penalties[self.state.index, self.state.level]
 
     def _step(self) -> None:
-        """Make one pass over all rows: take the step of a problem where it goes down far enough, else shorten it."""
+        """Make one pass over all rows: take the step of a problem where it goes down far enough,
+        else shorten it.
+        """
         import torch
 
         state = self.state
@@ -130,7 +137,8 @@ class StrengthPath:
         self._choose_directions(is_taken)
 
     def _choose_directions(self, is_new: Tensor) -> None:
-        """Choose directions for the problems at a new point, and go on to the next strength where one is done.
+        """Choose directions for the problems at a new point, and go on to the next strength where
+        one is done.
 
         A new strength makes a point new again, so that several strengths can be done without a
         pass.
@@ -200,7 +208,8 @@ class StrengthPath:
         return self.batch.precondition(vector, self.state.row_weight, self.penalty)
 
     def _preconditioner_scale(self) -> Tensor:
-        """Return (B,) sᵀy / yᵀH₀y of the last step: how far H₀ is from the curvature that it met; 1 where there was no step.
+        """Return (B,) sᵀy / yᵀH₀y of the last step: how far H₀ is from the curvature that it met; 1
+        where there was no step.
 
         It does for H₀ what γ = sᵀy / yᵀy does for the identity (Nocedal and Wright, equation 7.20).
         """

@@ -73,7 +73,8 @@ def log_softmax(scores: np.ndarray) -> np.ndarray:
 
 
 def scores_of_path(path: Sequence[LinearModel], features: np.ndarray) -> np.ndarray:
-    """Return the scores by each model of a problem's path: in one product, since all models share a mean.
+    """Return the scores by each model of a problem's path: in one product, since all models share a
+    mean.
 
     Args:
         path: The models of one problem, by strength (S of them).
@@ -168,7 +169,9 @@ class StandardisedRows:
 
     @property
     def target_columns(self) -> Tensor:
-        """Return (n, C) float64: the numbers, or for classes +1 in the column of the row's class and −1 elsewhere."""
+        """Return (n, C) float64: the numbers, or for classes +1 in the column of the row's class
+        and −1 elsewhere.
+        """
         import torch
 
         if self.targets.ndim > 1:
@@ -193,7 +196,8 @@ class StandardisedRows:
 
 
 def principal_axes(data: Tensor) -> tuple[Tensor, Tensor]:
-    """Return an orthonormal basis of the span of a few rows, from the eigenvectors U of their Gram matrix ZZᵀ = U diag(e) Uᵀ.
+    """Return an orthonormal basis of the span of a few rows, from the eigenvectors U of their Gram
+    matrix ZZᵀ = U diag(e) Uᵀ.
 
     The axes are ZᵀU diag(e)^(−½). Those with less energy than the rounding of the Gram matrix are
     left out; no penalty that is large beside rounding can tell them.

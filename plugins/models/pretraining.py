@@ -1,4 +1,5 @@
-"""Read pre-training data from a timm tag: ``laion2b_ft_in12k_in1k`` -> LAION-2B, ImageNet-12k, ImageNet-1k.
+"""Read pre-training data from a timm tag: ``laion2b_ft_in12k_in1k`` -> LAION-2B, ImageNet-12k,
+ImageNet-1k.
 
 Numbers of images are those the data sets' authors state; what they do not state stays None.
 """
@@ -12,7 +13,9 @@ from functools import lru_cache
 
 @dataclass(frozen=True)
 class Corpus:
-    """A set of images that models are pre-trained on. ``labelled``: for the classes, so that it trains a classifier."""
+    """A set of images that models are pre-trained on. ``labelled``: for the classes, so that it
+    trains a classifier.
+    """
 
     name: str
     images: int | None
@@ -72,7 +75,9 @@ _PATTERN = re.compile("|".join(f"(?<![a-z0-9])(?:{words})(?![a-z0-9])" for words
 
 @lru_cache
 def stages(tag: str) -> tuple[Corpus, ...]:
-    """Return the corpora of a tag, in the order of training; () if the tag names none that is known."""
+    """Return the corpora of a tag, in the order of training; () if the tag names none that is
+    known.
+    """
     found: list[Corpus] = []
     for match in _PATTERN.finditer(tag):
         corpus = next(

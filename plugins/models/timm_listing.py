@@ -1,4 +1,6 @@
-"""List timm's models, cached as JSON under timm's version, so that listing sources needs neither timm nor torch."""
+"""List timm's models, cached as JSON under timm's version, so that listing sources needs neither
+timm nor torch.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ def keep_parameters(key: str, count: int) -> None:
 
 
 def kept(name: str, compute: Callable[[], Any]) -> Any:
-    """Return the JSON value cached under a name and timm's version; compute and cache it if there is none."""
+    """Return the JSON value cached under a name and timm's version; compute and cache it if there
+    is none.
+    """
     path = _path(name)
     if path.is_file():
         return json.loads(path.read_text())

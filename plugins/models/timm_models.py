@@ -1,4 +1,6 @@
-"""timm's models as sources: every pre-trained tag, any architecture with a weights file, any at random initialisation."""
+"""timm's models as sources: every pre-trained tag, any architecture with a weights file, any at
+random initialisation.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,8 @@ FACTS: dict[str, Value] = {
     "std": 0.5,
     "task_type": "classification",
 }
-"""Options that say what is known of weights, with an example each; every other is the architecture's own.
+"""Options that say what is known of weights, with an example each; every other is the
+architecture's own.
 
 ``pretrained_on=a+b`` names several data sets; ``mean`` and ``std`` hold for all three channels.
 """

@@ -1,4 +1,6 @@
-"""Build timm networks for any image size; their weights are checked tensor by tensor before they are loaded."""
+"""Build timm networks for any image size; their weights are checked tensor by tensor before they
+are loaded.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ SETTLED = (
     "features_only",
     "img_size",
 )
-"""Arguments of timm.create_model that are decided here: by the weights file, the image size, or for safety."""
+"""Arguments of timm.create_model that are decided here: by the weights file, the image size, or for
+safety.
+"""
 
 
 class Outline(TypedDict):
@@ -52,10 +56,12 @@ def timm_model(
 ) -> nn.Module:
     """A timm network, its own classifier left out unless ``head``.
 
-    ``architecture``: ``resnet18`` (random, or the weights of a file), ``resnet18.a1_in1k`` (the tag's weights from
-    the Hub). ``weights``: a safetensors or torch file with timm's tensor names; a relative path starts at the
-    working directory or else beside the file that calls. ``cut``: modules, joined by ``+``, to leave out at the end.
-    Other options are timm.create_model's. Raises BadName for options, WeightsError for weights that cannot be used.
+    ``architecture``: ``resnet18`` (random, or the weights of a file), ``resnet18.a1_in1k`` (the
+        tag's weights from the Hub). ``weights``: a safetensors or torch file with timm's tensor
+        names; a relative path starts at the working directory or else beside the file that calls.
+        ``cut``: modules, joined by ``+``, to leave out at the end. Other options are
+        timm.create_model's. Raises BadName for options, WeightsError for weights that cannot be
+        used.
     """
     check_settled(architecture, options)
     image = _size_option(architecture, image_size)
@@ -110,7 +116,9 @@ def create(architecture: str, **arguments: Any) -> nn.Module:
 
 
 def without(network: nn.Module, cut: list[str]) -> nn.Module:
-    """Return the network with those modules replaced by the identity; raise BadName for one it does not have."""
+    """Return the network with those modules replaced by the identity; raise BadName for one it does
+    not have.
+    """
     from torch import nn
 
     for name in cut:
@@ -126,12 +134,16 @@ def without(network: nn.Module, cut: list[str]) -> nn.Module:
 
 
 def count_parameters(architecture: str, cut: str = "", **options: Value) -> int:
-    """Return the number of parameters of an architecture without its classifier; nothing is allocated."""
+    """Return the number of parameters of an architecture without its classifier; nothing is
+    allocated.
+    """
     return _count(without(_on_meta(architecture, num_classes=0, **options), parts(cut)))
 
 
 def outline(architecture: str, path: Path, options: Mapping[str, Value]) -> Outline:
-    """Compare a file with its architecture; raise WeightsError naming the first tensor that does not belong."""
+    """Compare a file with its architecture; raise WeightsError naming the first tensor that does
+    not belong.
+    """
     shapes = {
         name: shape
         for name, shape in shapes_of(path).items()
@@ -188,7 +200,9 @@ def _check_shapes(shapes: Shapes, expected: Shapes, architecture: str, path: Pat
 
 
 def _cut(shapes: Shapes, expected: Shapes, children: list[str], path: Path) -> list[str]:
-    """Return the modules that the file lacks whole, if they are the network's last; raise WeightsError otherwise."""
+    """Return the modules that the file lacks whole, if they are the network's last; raise
+    WeightsError otherwise.
+    """
     missing = sorted(set(expected) - set(shapes))
     lacking = {name.partition(".")[0] for name in missing}
     with_tensors = [
@@ -214,7 +228,9 @@ def _size_option(architecture: str, image_size: int | None) -> dict[str, Any]:
 
 
 def _located(path: Path, caller: FrameType | None) -> Path:
-    """Return the path if something is there; else, if something is there, the same path beside the caller's file."""
+    """Return the path if something is there; else, if something is there, the same path beside the
+    caller's file.
+    """
     path = path.expanduser()
     file = caller.f_globals.get("__file__") if caller else None
     if file is None or path.exists():
@@ -283,7 +299,9 @@ def _from_hub(tag: str, head: bool, options: Mapping[str, Any]) -> nn.Module:
 
 
 def _quietly(load: Callable[[], nn.Module]) -> nn.Module:
-    """Call ``load`` without the Hub client's progress bars and advice, which would break our own display."""
+    """Call ``load`` without the Hub client's progress bars and advice, which would break our own
+    display.
+    """
     from huggingface_hub.utils import disable_progress_bars
 
     disable_progress_bars()

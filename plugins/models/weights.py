@@ -1,4 +1,6 @@
-"""Read weights files: safetensors, or torch files that hold nothing but tensors. Nothing read here can run code."""
+"""Read weights files: safetensors, or torch files that hold nothing but tensors. Nothing read here
+can run code.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +18,17 @@ if TYPE_CHECKING:
 Shapes = dict[str, tuple[int, ...]]
 
 _WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model")
-"""Keys under which training scripts put the tensors, the averaged ones first, as timm reads them."""
+"""Keys under which training scripts put the tensors, the averaged ones first, as timm reads them.
+"""
 
 _PREFIXES = ("module.", "_orig_mod.")
 """What DistributedDataParallel and torch.compile put before every name."""
 
 
 def shapes_of(path: Path) -> Shapes:
-    """Return tensor names and shapes; of a safetensors file, only the header is read. Raises WeightsError."""
+    """Return tensor names and shapes; of a safetensors file, only the header is read. Raises
+    WeightsError.
+    """
     _check_present(path)
     if path.suffix != ".safetensors":
         return {name: tuple(tensor.shape) for name, tensor in tensors_of(path).items()}

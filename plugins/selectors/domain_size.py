@@ -1,4 +1,6 @@
-"""The rule that follows from Mensink et al. 2022 (arXiv 2103.13318): within the domain, the larger the better."""
+"""The rule that follows from Mensink et al. 2022 (arXiv 2103.13318): within the domain, the larger
+the better.
+"""
 
 from collections.abc import Sequence
 
@@ -10,7 +12,8 @@ _TIER = 1e12
 
 @selector("domain_size")
 def domain_size(question: Question) -> dict[str, float]:
-    """The largest source of the target's own domain; where there is none, the largest of the broadest domain.
+    """The largest source of the target's own domain; where there is none, the largest of the
+    broadest domain.
 
     The broadest domain is the one that contains most others, of those the sources have; the larger
     of its sources come next, then all other sources by size.
@@ -27,14 +30,18 @@ def domain_size(question: Question) -> dict[str, float]:
 
 
 def _is_within(source: SourceModel, question: Question) -> bool:
-    """Return whether a source is within the target's domain: by the store (a chain counts by all tasks of its last stage), else by its card."""
+    """Return whether a source is within the target's domain: by the store (a chain counts by all
+    tasks of its last stage), else by its card.
+    """
     if source.name in question.relations:
         return question.relations[source.name] == "within-domain"
     return source.domain is not None and source.domain == question.task.domain
 
 
 def _broadest(question: Question) -> Sequence[str]:
-    """Return the domains of the sources that contain most others; none where no domain contains any."""
+    """Return the domains of the sources that contain most others; none where no domain contains
+    any.
+    """
     contained = [parent for parents in question.domain_parents.values() for parent in parents]
     counts = {
         source.domain: contained.count(source.domain)

@@ -7,7 +7,8 @@ from headwater.plugins.relative_rank import mean_relative_rank
 
 @selector("learned_prior")
 def learned_prior(question: Question) -> dict[str, float]:
-    """Standing predicted from domain relation, sizes, source and base, by a ridge regression on the records of other targets.
+    """Standing predicted from domain relation, sizes, source and base, by a ridge regression on the
+    records of other targets.
 
     A source that was never measured is judged by its metadata. With records of fewer than three
     tasks, it is the prior.

@@ -6,7 +6,9 @@ from headwater.plugins.relative_rank import mean_relative_rank
 
 @selector("prior")
 def prior(question: Question) -> dict[str, float]:
-    """Mean rank on all other targets, among the sources asked about: where a source came in wherever two of them were measured."""
+    """Mean rank on all other targets, among the sources asked about: where a source came in
+    wherever two of them were measured.
+    """
     asked = {source.name for source in question.sources}
     known = mean_relative_rank(record for record in question.records if record.source in asked)
     if not known:

@@ -1,4 +1,5 @@
-"""Successive halving (Jamieson and Talwalkar 2016) that starts from prior and estimators and fine-tunes only where it can tell more.
+"""Successive halving (Jamieson and Talwalkar 2016) that starts from prior and estimators and
+fine-tunes only where it can tell more.
 
 A belief is a relative quality for each source. It starts as what a model learned from records of
 other targets (``headwater.plugins.prior_model``), and is corrected by what fine-tuning shows,
@@ -57,7 +58,8 @@ def search(
     most: int = 9,
     validation: float = 0.2,
 ) -> dict[str, float]:
-    """Successive halving on growing subsets and epochs that starts from prior and estimators and spends a budget only where it can tell.
+    """Successive halving on growing subsets and epochs that starts from prior and estimators and
+    spends a budget only where it can tell.
 
     Args:
         question: The sources and the target.
@@ -151,7 +153,9 @@ def _belief_of(
 def _belief_without_model(
     question: Question, estimates: Mapping[str, Mapping[str, float]]
 ) -> dict[str, float]:
-    """Return the mean of the relative ranks by prior and by estimators, for too few records to learn from."""
+    """Return the mean of the relative ranks by prior and by estimators, for too few records to
+    learn from.
+    """
     scores = [mean_relative_rank(question.records), *estimates.values()]
     ranks = [relative_ranks(by_source) for by_source in scores if by_source]
     if not ranks and question.measure is None:
@@ -167,7 +171,9 @@ def _belief_without_model(
 
 
 def _estimate(question: Question, estimators: Sequence[str]) -> dict[str, Mapping[str, float]]:
-    """Return estimator -> source -> score, without the estimators that are not defined for this type of task."""
+    """Return estimator -> source -> score, without the estimators that are not defined for this
+    type of task.
+    """
     if question.estimate is None:
         return {}
     estimates = {}
@@ -185,7 +191,9 @@ def _estimate(question: Question, estimators: Sequence[str]) -> dict[str, Mappin
 
 
 def _rungs(question: Question) -> Iterator[FineTuningRung]:
-    """Yield a third of the epochs on the smallest subset, two thirds on the next and on all images, then everything."""
+    """Yield a third of the epochs on the smallest subset, two thirds on the next and on all images,
+    then everything.
+    """
     sizes = list(question.sizes)
     if not sizes:
         sizes = [size for size in DEFAULT_SIZES if question.size is None or size < question.size]
@@ -231,7 +239,8 @@ def _updated(
     measured: Mapping[str, float],
     trust: float,
 ) -> dict[str, float]:
-    """Return the new belief in the measured sources: (1 − trust) · first belief + trust · measured value, both centred.
+    """Return the new belief in the measured sources: (1 − trust) · first belief + trust · measured
+    value, both centred.
 
     An earlier rung of the same training and validation images tells nothing beside this one, so the
     first belief is taken, not the last. The mean of the last belief stays: values of different

@@ -1,7 +1,7 @@
 """Move images together with their targets: shift, zoom and mirror masks, depths, boxes and points.
 
-All are torchvision.transforms.v2 transforms of one image, (3, S, S) float, normalised, with its annotations. What comes in
-from outside the image is 0, the mean colour.
+All are torchvision.transforms.v2 transforms of one image, (3, S, S) float, normalised, with its
+annotations. What comes in from outside the image is 0, the mean colour.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ MAX_SHIFT = 0.1
 ZOOMS = (0.8, 1.2)
 """Range of zooms."""
 MIN_AREA_LEFT = 0.3
-"""Share of a box's area that must still be in the image: of less, it can hardly be told what it was."""
+"""Share of a box's area that must still be in the image: of less, it can hardly be told what it
+was.
+"""
 
 _AFFINE: dict[str, Any] = {
     "degrees": 0,
@@ -50,8 +52,8 @@ def move_maps(
 class ZoomedDepth(v2.RandomAffine):
     """Shift and zoom an image with its depths; zooming in by s divides them by s.
 
-    It brings everything s times nearer, if the camera stays the same (Eigen et al. 2014, arXiv 1406.2283, on data
-    augmentation).
+    It brings everything s times nearer, if the camera stays the same (Eigen et al. 2014, arXiv
+    1406.2283, on data augmentation).
     """
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
@@ -65,7 +67,9 @@ class ZoomedDepth(v2.RandomAffine):
 
 
 def move_boxes(mirror: bool) -> v2.Transform:
-    """Return the augmentation of {"image", "boxes" as shares of the side, "labels"}; ``mirror``: the task allows it."""
+    """Return the augmentation of {"image", "boxes" as shares of the side, "labels"}; ``mirror``:
+    the task allows it.
+    """
     flips = [v2.RandomHorizontalFlip()] if mirror else []
     return v2.Compose([_BoxesInPixels(), ClampedBoxesAffine(**_AFFINE, fill=0), *flips])
 
@@ -126,8 +130,9 @@ def box_target(annotations: Mapping[str, Any], target: Tensor) -> Tensor:
 class MovedPoints(v2.Transform):
     """Shift, zoom and, if ``mirror``, mirror an image with its points.
 
-    A sample has "points", KeyPoints (K, 2) as shares of the side, "visible" (K,) and "partner" (K,): in a mirror a point
-    becomes its partner, by number. Points without partners (-1) are never mirrored.
+    A sample has "points", KeyPoints (K, 2) as shares of the side, "visible" (K,) and "partner"
+    (K,): in a mirror a point becomes its partner, by number. Points without partners (-1) are never
+    mirrored.
     """
 
     def __init__(self, mirror: bool) -> None:

@@ -1,17 +1,21 @@
 """COCO's average precision of detections on a split.
 
-For a class and a threshold t of the overlap (intersection over union, IoU): the detections of an image, the best
-first, each take the box of their class that they overlap most among those that no better detection has taken, if the
-overlap is t or more; a detection that takes a box is a hit. With the detections of all images in the order of their
-scores, h(k) hits among the first k, and n boxes in the split,
+For a class and a threshold t of the overlap (intersection over union, IoU): the detections of an
+image, the best first, each take the box of their class that they overlap most among those that no
+better detection has taken, if the overlap is t or more; a detection that takes a box is a hit. With
+the detections of all images in the order of their scores, h(k) hits among the first k, and n boxes
+in the split,
     recall(k) = h(k) / n        precision(k) = max over j ≥ k of h(j) / j
-and the average precision is the mean, over the recalls r = 0, 0.01, …, 1, of the precision at the first k with
-recall(k) ≥ r, 0 where there is none. COCO's AP is the mean over the classes and over t = 0.50, 0.55, …, 0.95.
-Source: T.-Y. Lin et al., "Microsoft COCO", ECCV 2014 (arXiv 1405.0312), and its reference program pycocotools, with
-which every number agrees bit for bit: ties between boxes go to the later one, ties between scores to the earlier image.
+and the average precision is the mean, over the recalls r = 0, 0.01, …, 1, of the precision at the
+first k with recall(k) ≥ r, 0 where there is none. COCO's AP is the mean over the classes and over t
+= 0.50, 0.55, …, 0.95.
+Source: T.-Y. Lin et al., "Microsoft COCO", ECCV 2014 (arXiv 1405.0312), and its reference program
+    pycocotools, with which every number agrees bit for bit: ties between boxes go to the later one,
+    ties between scores to the earlier image.
 
-Which detections are hits is decided image by image and cached: a bootstrap over images, which measures a hundred draws
-of the same images, only has to merge them (torchmetrics, which wraps pycocotools, takes ten times as long).
+Which detections are hits is decided image by image and cached: a bootstrap over images, which
+measures a hundred draws of the same images, only has to merge them (torchmetrics, which wraps
+pycocotools, takes ten times as long).
 """
 
 from __future__ import annotations
@@ -46,7 +50,8 @@ class Curves:
     recall: np.ndarray
 
     def average(self, threshold: int | None = None) -> float:
-        """Return the mean average precision over the classes that have boxes; NaN where no class has any.
+        """Return the mean average precision over the classes that have boxes; NaN where no class
+        has any.
 
         Args:
             threshold: index of the threshold; None for the mean over all.
@@ -55,7 +60,9 @@ class Curves:
         return _mean_of_present(precision)
 
     def average_recall(self) -> float:
-        """Return the mean recall over thresholds and the classes that have boxes; NaN where no class has any."""
+        """Return the mean recall over thresholds and the classes that have boxes; NaN where no
+        class has any.
+        """
         return _mean_of_present(self.recall)
 
 
@@ -110,7 +117,9 @@ def _merged(images: Sequence[ClassHits]) -> np.ndarray:
 
 
 def _precision_at_recalls(hits: np.ndarray, boxes: int) -> np.ndarray:
-    """Return the precision (R,) at each recall, of the hits (D,) of detections in the order of their scores."""
+    """Return the precision (R,) at each recall, of the hits (D,) of detections in the order of
+    their scores.
+    """
     true = np.cumsum(hits).astype(float)
     false = np.cumsum(~hits).astype(float)
     precision = true / (false + true + np.spacing(1))

@@ -1,4 +1,6 @@
-"""Boxes as data sets write them: read, checked, and scaled to shares of the image's sides; and the places to probe."""
+"""Boxes as data sets write them: read, checked, and scaled to shares of the image's sides; and the
+places to probe.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ CATEGORY_KEYS = ("category", "categories", "category_id", "label", "labels", "cl
 SHARES_SUFFIX = "_shares"
 """Ends the name of a format whose boxes are not in pixels."""
 MAX_SILENT_CLIP = 1
-"""Pixels that a box may reach over the edge unreported: data sets count from 1, or to the last pixel."""
+"""Pixels that a box may reach over the edge unreported: data sets count from 1, or to the last
+pixel.
+"""
 PROBE_TRIES = 8
 """Places drawn in each image to find some that lie in no box."""
 
@@ -56,7 +60,9 @@ class BoxFormat:
 
     @classmethod
     def parse(cls, text: Any, classes: Sequence[str]) -> BoxFormat:
-        """Return the format of the convention ``boxes=text``, such as "xywh" or "cxcywh_shares"; raise DataError."""
+        """Return the format of the convention ``boxes=text``, such as "xywh" or "cxcywh_shares";
+        raise DataError.
+        """
         corners = str(text).removesuffix(SHARES_SUFFIX)
         if corners not in _TO_CORNERS:
             formats = [*_TO_CORNERS, *(f"{name}{SHARES_SUFFIX}" for name in _TO_CORNERS)]
@@ -141,7 +147,8 @@ def fields_of(target: Any) -> tuple[Sequence[Any], Sequence[Any]] | None:
     """Return the boxes and the categories of a target; None if it has none.
 
     Args:
-        target: ``{"bbox": [...], "category": [...]}``, or a list of ``{"bbox": ..., "category": ...}``.
+        target: ``{"bbox": [...], "category": [...]}``, or a list of ``{"bbox": ..., "category":
+            ...}``.
     """
     if isinstance(target, Mapping):
         lists = {key: value for key, value in target.items() if value is not None}
@@ -193,7 +200,8 @@ _TO_CORNERS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
 def probe_boxes(targets: np.ndarray) -> Probe:
     """Return what estimators score of encoded boxes (N, K, 5).
 
-    The centre of every box with its class; and random places in no box, as the class after the last.
+    The centre of every box with its class; and random places in no box, as the class after the
+    last.
     """
     image, box = np.nonzero(targets[..., 4] >= 0)
     corners = targets[image, box, :4]

@@ -1,4 +1,6 @@
-"""Checks that several task types share: of predictions, of class labels, and of the unit of coordinates."""
+"""Checks that several task types share: of predictions, of class labels, and of the unit of
+coordinates.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MAX_COUNT_IN_CORNER = 5
-"""So few boxes or points may all lie in the first pixels of their images; of more it is not believed."""
+"""So few boxes or points may all lie in the first pixels of their images; of more it is not
+believed.
+"""
 MAX_SHARE = 2.0
 """Shares of an image's side lie below it, those a little off the image too."""
 
@@ -48,7 +52,8 @@ def is_index(label: Any) -> bool:
 def names_of_classes(labels: Iterable[Any]) -> tuple[str, ...]:
     """Return the names of classes, where a data set lists none.
 
-    The names that occur, sorted; if all labels are whole numbers, every number from 0 to the largest.
+    The names that occur, sorted; if all labels are whole numbers, every number from 0 to the
+    largest.
     """
     present = set(labels)
     if all(is_index(label) for label in present):
@@ -60,10 +65,12 @@ def names_of_classes(labels: Iterable[Any]) -> tuple[str, ...]:
 def check_unit(
     coordinates: Iterable[np.ndarray], task: Task, *, shares: bool, noun: str, otherwise: str
 ) -> None:
-    """Raise DataError if coordinates said to be in pixels can only be shares of the sides, or the other way round.
+    """Raise DataError if coordinates said to be in pixels can only be shares of the sides, or the
+    other way round.
 
     Args:
-        coordinates: for each image of a split, its boxes or points (n, ...), as the data set writes them.
+        coordinates: for each image of a split, its boxes or points (n, ...), as the data set writes
+            them.
         task: whose coordinates they are.
         shares: the task says that they are shares.
         noun: "boxes" or "points".

@@ -1,6 +1,7 @@
 """Draw targets and predictions on images: boxes, masks, depths, points.
 
-Images are (H, W, 3) uint8. Small ones are enlarged by a whole factor, so that lines, dots and names can be told apart.
+Images are (H, W, 3) uint8. Small ones are enlarged by a whole factor, so that lines, dots and names
+can be told apart.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ MASK_COLOURS = (
     (0, 0, 128),
     (128, 128, 128),
 )
-"""Sasha Trubetskoy's list of 20 simple, distinct colours (sashamaps.net/docs/resources/20-colors)."""
+"""Sasha Trubetskoy's list of 20 simple, distinct colours (sashamaps.net/docs/resources/20-colors).
+"""
 ROUND_DARKENING = 0.85
 """Factor by which the colours get darker with every round through them."""
 KEY_ROWS = 12
@@ -145,7 +147,9 @@ def _draw_names(
 def _free_rectangle(
     wanted: Rectangle, taken: Sequence[Rectangle], image_height: float
 ) -> Rectangle | None:
-    """Return the rectangle, moved down until it covers none that is taken; None if it would be below the image."""
+    """Return the rectangle, moved down until it covers none that is taken; None if it would be
+    below the image.
+    """
     left, top, right, bottom = wanted
     if top >= image_height:
         return None
@@ -164,7 +168,9 @@ def _free_rectangle(
 
 
 def draw_mask(image: np.ndarray, mask: np.ndarray, void: int) -> np.ndarray:
-    """Return the image (S, S, 3) under the colours of a mask (S, S) of class numbers; void stays as it is."""
+    """Return the image (S, S, 3) under the colours of a mask (S, S) of class numbers; void stays as
+    it is.
+    """
     import torch
     from torchvision.utils import draw_segmentation_masks
 
@@ -237,7 +243,9 @@ def colour_depths(metres: np.ndarray, near: float, far: float) -> np.ndarray:
 
 
 def draw_points(image: np.ndarray, places: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
-    """Return the image with dots at places (M, 2), shares of the sides; a dark ring shows them on their own colour."""
+    """Return the image with dots at places (M, 2), shares of the sides; a dark ring shows them on
+    their own colour.
+    """
     import torch
     from torchvision.utils import draw_keypoints
 

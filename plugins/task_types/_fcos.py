@@ -1,20 +1,27 @@
-"""FCOS, a detector without anchor boxes: network, loss, and how detections are read from its outputs.
+"""FCOS, a detector without anchor boxes: network, loss, and how detections are read from its
+outputs.
 
-Z. Tian, C. Shen, H. Chen and T. He, "FCOS: Fully Convolutional One-Stage Object Detection", ICCV 2019
-(arXiv 1904.01355), with the improvements of "FCOS: A Simple and Strong Anchor-Free Object Detector"
-(arXiv 2006.09214). Sections are those of the first paper.
+Z. Tian, C. Shen, H. Chen and T. He, "FCOS: Fully Convolutional One-Stage Object Detection", ICCV
+2019 (arXiv 1904.01355), with the improvements of "FCOS: A Simple and Strong Anchor-Free Object
+Detector" (arXiv 2006.09214). Sections are those of the first paper.
 
-A *location* is the centre of a cell of a level's map; a level of stride s has (S / s)² cells for images of side S.
-At a location (x, y) the network predicts C class logits, the distances (l, t, r, b) from the location to the sides
-of its box in units of the stride, and a centre-ness logit. The location's box is
-    (x - s l, y - s t, x + s r, y + s b)                                                      (equation 1)
+A *location* is the centre of a cell of a level's map; a level of stride s has (S / s)² cells for
+images of side S. At a location (x, y) the network predicts C class logits, the distances (l, t, r,
+b) from the location to the sides of its box in units of the stride, and a centre-ness logit. The
+location's box is
+    (x - s l, y - s t, x + s r, y + s b)
+    (equation 1)
 and its centre-ness, 1 in the middle of the box and 0 at its sides, should be
-    sqrt( min(l, r) / max(l, r) · min(t, b) / max(t, b) )                                     (equation 3)
-In training a location is *positive* if it belongs to a box (``match_locations``). With n positive locations in the
-batch, or n = 1 if there are none, the loss is
-    ( focal(logits of all locations) + Σ GIoU(boxes) + Σ cross entropy(centre-ness) ) / n     (equation 2)
-where the sums are over the positive locations. Focal loss: Lin et al. 2017 (arXiv 1708.02002), α = ¼, γ = 2. GIoU
-loss: Rezatofighi et al. 2019 (arXiv 1902.09630), as in arXiv 2006.09214, in place of the first paper's IoU loss.
+    sqrt( min(l, r) / max(l, r) · min(t, b) / max(t, b) )
+    (equation 3)
+In training a location is *positive* if it belongs to a box (``match_locations``). With n positive
+locations in the batch, or n = 1 if there are none, the loss is
+    ( focal(logits of all locations) + Σ GIoU(boxes) + Σ cross entropy(centre-ness) ) / n
+    (equation 2)
+where the sums are over the positive locations. Focal loss: Lin et al. 2017 (arXiv 1708.02002), α =
+¼, γ = 2. GIoU
+loss: Rezatofighi et al. 2019 (arXiv 1902.09630), as in arXiv 2006.09214, in place of the first
+    paper's IoU loss.
 """
 
 from __future__ import annotations
@@ -37,22 +44,28 @@ from torchvision.ops import (
 from headwater import Pyramid
 
 WIDTH = 64
-"""Channels of the pyramid and the towers. The paper has 256, on maps from stride 8 on; with a quarter of that, CPUs can
-afford maps of stride 4, on which objects of ten pixels are found. A multiple of ``GROUPS``."""
+"""Channels of the pyramid and the towers. The paper has 256, on maps from stride 8 on; with a
+quarter of that, CPUs can afford maps of stride 4, on which objects of ten pixels are found. A
+multiple of ``GROUPS``.
+"""
 TOWER_DEPTH = 2
 """Convolutions in a tower. The paper has 4."""
 GROUPS = 32
 """Groups of the group norm."""
 LEVEL_REACH = (2.0, 4.0)
-"""Range of the largest distance from a location to its box's sides, in strides of the location's level. The paper's is
-4 to 8 in images of 800 pixels; half of it spreads the boxes of smaller images over all levels."""
+"""Range of the largest distance from a location to its box's sides, in strides of the location's
+level. The paper's is 4 to 8 in images of 800 pixels; half of it spreads the boxes of smaller images
+over all levels.
+"""
 CENTRE_RADIUS = 1.5
 """Largest distance from a positive location to its box's centre along either axis, in strides."""
 FIRST_DISTANCE = 1.5
-"""Distance to a box's sides that a fresh head predicts, in strides. With 0, half of the locations would get no gradient
-through the ReLU."""
+"""Distance to a box's sides that a fresh head predicts, in strides. With 0, half of the locations
+would get no gradient through the ReLU.
+"""
 FIRST_PROBABILITY = 0.01
-"""Probability of each class that a fresh head predicts everywhere (Lin et al. 2017, section 4.1)."""
+"""Probability of each class that a fresh head predicts everywhere (Lin et al. 2017, section 4.1).
+"""
 FIRST_WEIGHT_STD = 0.01
 """Standard deviation of the first weights of all convolutions."""
 STRETCH_MARGIN = 0.5
@@ -72,7 +85,8 @@ class LocationOutputs(NamedTuple):
 
     Attributes:
         logits: (B, L, C) class logits.
-        distances: (B, L, 4) distances to the left, top, right and bottom side of the box, in strides.
+        distances: (B, L, 4) distances to the left, top, right and bottom side of the box, in
+            strides.
         centreness: (B, L, 1) logits.
         cells: (L, 4) cells around the locations, x1, y1, x2, y2 in pixels.
         level_sizes: number of locations of each level.
@@ -90,7 +104,8 @@ class LocationOutputs(NamedTuple):
 class Detector(nn.Module):
     """Feature pyramid and FCOS head on a backbone's maps.
 
-    Returns ``LocationOutputs`` in training, in evaluation the detections (B, 100, 6) of ``detections_of``.
+    Returns ``LocationOutputs`` in training, in evaluation the detections (B, 100, 6) of
+    ``detections_of``.
     """
 
     def __init__(self, pyramid: Pyramid, classes: int) -> None:
@@ -116,7 +131,9 @@ class Detector(nn.Module):
 
 
 class DetectorHead(nn.Module):
-    """The two towers, shared by all levels. Parameters have the names of torchvision's ``FCOSHead``."""
+    """The two towers, shared by all levels. Parameters have the names of torchvision's
+    ``FCOSHead``.
+    """
 
     def __init__(self, classes: int) -> None:
         super().__init__()
@@ -195,8 +212,8 @@ def _by_location(values: Tensor) -> Tensor:
 def cells_of(side: int, strides: tuple[int, ...], device: torch.device) -> list[Tensor]:
     """Return the cell around each location, level by level.
 
-    torchvision's AnchorGenerator has the locations in the cells' corners, so that mirroring would not map them to each
-    other.
+    torchvision's AnchorGenerator has the locations in the cells' corners, so that mirroring would
+    not map them to each other.
 
     Args:
         side: side of the images in pixels.
@@ -215,11 +232,13 @@ def cells_of(side: int, strides: tuple[int, ...], device: torch.device) -> list[
 
 
 def fcos_loss(outputs: LocationOutputs, targets: Tensor) -> Tensor:
-    """Return the loss of a batch: focal, GIoU and centre-ness, each divided by the number of positive locations.
+    """Return the loss of a batch: focal, GIoU and centre-ness, each divided by the number of
+    positive locations.
 
     Args:
         outputs: what the network predicts.
-        targets: (B, K, 5) encoded boxes: x1, y1, x2, y2 as shares of the side, and the class, -1 for none.
+        targets: (B, K, 5) encoded boxes: x1, y1, x2, y2 as shares of the side, and the class, -1
+            for none.
     """
     boxes, labels = _location_targets(outputs, targets)
     positive = labels >= 0
@@ -242,7 +261,9 @@ def fcos_loss(outputs: LocationOutputs, targets: Tensor) -> Tensor:
 
 
 def _location_targets(outputs: LocationOutputs, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the box (B, L, 4), in pixels, and the class (B, L), -1 for none, that each location belongs to."""
+    """Return the box (B, L, 4), in pixels, and the class (B, L), -1 for none, that each location
+    belongs to.
+    """
     boxes = outputs.cells.new_zeros(len(targets), len(outputs.cells), 4)
     labels = boxes.new_full(boxes.shape[:2], -1, dtype=torch.int64)
     for image, target in enumerate(targets):
@@ -256,14 +277,18 @@ def _location_targets(outputs: LocationOutputs, targets: Tensor) -> tuple[Tensor
 
 
 def encode(boxes: Tensor, cells: Tensor) -> Tensor:
-    """Return the distances (..., 4) from the cells' centres to the sides of boxes (..., 4), in strides."""
+    """Return the distances (..., 4) from the cells' centres to the sides of boxes (..., 4), in
+    strides.
+    """
     x, y, stride = _centres(cells)
     left, top, right, bottom = boxes.unbind(-1)
     return torch.stack([x - left, y - top, right - x, bottom - y], dim=-1) / stride[..., None]
 
 
 def decode(distances: Tensor, cells: Tensor) -> Tensor:
-    """Return the boxes (..., 4), in pixels, whose sides are at distances (..., 4) in strides: equation 1."""
+    """Return the boxes (..., 4), in pixels, whose sides are at distances (..., 4) in strides:
+    equation 1.
+    """
     x, y, stride = _centres(cells)
     left, top, right, bottom = (distances * stride[..., None]).unbind(-1)
     return torch.stack([x - left, y - top, x + right, y + bottom], dim=-1)
@@ -276,7 +301,9 @@ def _centres(cells: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def centreness_of(distances: Tensor) -> Tensor:
-    """Return how central locations lie in their boxes, from 0 to 1, of distances (..., 4): equation 3."""
+    """Return how central locations lie in their boxes, from 0 to 1, of distances (..., 4): equation
+    3.
+    """
     horizontal, vertical = distances[..., [0, 2]], distances[..., [1, 3]]
     across = horizontal.amin(-1) / horizontal.amax(-1)
     down = vertical.amin(-1) / vertical.amax(-1)
@@ -284,11 +311,13 @@ def centreness_of(distances: Tensor) -> Tensor:
 
 
 def match_locations(cells: Tensor, boxes: Tensor, level_sizes: tuple[int, ...]) -> Tensor:
-    """Return the box that each location belongs to (section 3.2, with arXiv 2006.09214's centre sampling).
+    """Return the box that each location belongs to (section 3.2, with arXiv 2006.09214's centre
+    sampling).
 
-    A location belongs to a box if it lies in it, near its centre, and the farthest side is as far as its level is for;
-    of several such boxes, to the smallest. A box without a location by that rule (small, or long and thin) gets the
-    location of the finest level that is nearest to its centre.
+    A location belongs to a box if it lies in it, near its centre, and the farthest side is as far
+    as its level is for; of several such boxes, to the smallest. A box without a location by that
+    rule (small, or long and thin) gets the location of the finest level that is nearest to its
+    centre.
 
     Args:
         cells: (L, 4) in pixels.
@@ -324,7 +353,8 @@ def match_locations(cells: Tensor, boxes: Tensor, level_sizes: tuple[int, ...]) 
 
 
 def stretched(boxes: Tensor, cells: Tensor) -> Tensor:
-    """Return the boxes (K, 4), in pixels, stretched to the nearest location of the finest level where they miss it.
+    """Return the boxes (K, 4), in pixels, stretched to the nearest location of the finest level
+    where they miss it.
 
     Only a location within a box can belong to it: the distances to its sides are not negative.
     """
@@ -340,10 +370,11 @@ def stretched(boxes: Tensor, cells: Tensor) -> Tensor:
 
 
 def detections_of(outputs: LocationOutputs) -> Tensor:
-    """Return the detections of each image, (B, 100, 6): x1, y1, x2, y2 as shares of the side, score, class.
+    """Return the detections of each image, (B, 100, 6): x1, y1, x2, y2 as shares of the side,
+    score, class.
 
-    Best first. Missing detections have score 0 and class -1; where an image's outputs are not numbers, its detections
-    are NaN.
+    Best first. Missing detections have score 0 and class -1; where an image's outputs are not
+    numbers, its detections are NaN.
     """
     detections = outputs.logits.new_zeros(len(outputs.logits), MAX_DETECTIONS, 6)
     detections[..., 5] = -1
@@ -357,7 +388,9 @@ def detections_of(outputs: LocationOutputs) -> Tensor:
 
 
 def _image_detections(outputs: LocationOutputs, image: int) -> Tensor:
-    """Return the (n, 6) detections of one image: a level's best candidates, then non-maximum suppression by class."""
+    """Return the (n, 6) detections of one image: a level's best candidates, then non-maximum
+    suppression by class.
+    """
     sizes = list(outputs.level_sizes)
     levels = zip(
         outputs.logits[image].split(sizes),

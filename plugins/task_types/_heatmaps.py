@@ -1,16 +1,18 @@
 """Points as means of heat maps, so that they fall between the maps' cells: predictions and loss.
 
-Integral regression: X. Sun et al., "Integral Human Pose Regression", ECCV 2018 (arXiv 1711.08229); A. Nibali et al.,
-"Numerical Coordinate Regression with Convolutional Neural Networks", 2018 (arXiv 1801.07372, "DSNT").
+Integral regression: X. Sun et al., "Integral Human Pose Regression", ECCV 2018 (arXiv 1711.08229);
+A. Nibali et al., "Numerical Coordinate Regression with Convolutional Neural Networks", 2018 (arXiv
+1801.07372, "DSNT").
 
-The softmax p of a point's map of n × n logits is a distribution over cells. With c_j = (j + ½) / n, the centre of cell j
-along a side, the predicted point is its mean,
+The softmax p of a point's map of n × n logits is a distribution over cells. With c_j = (j + ½) / n,
+the centre of cell j along a side, the predicted point is its mean,
     x = Σ_ij p_ij c_j        y = Σ_ij p_ij c_i
-The loss of a visible point (u, v) is, with distances in half sides, as Nibali et al. have coordinates from -1 to 1,
+The loss of a visible point (u, v) is, with distances in half sides, as Nibali et al. have
+coordinates from -1 to 1,
     2 |(x, y) - (u, v)|  +  JS(p, q)
-where q is a normal distribution around (u, v) with a deviation of ``SPREAD`` cells, cut at the border, and JS the
-Jensen-Shannon divergence in nats: both where p is and how it is spread are learned. A batch's loss is the mean over its
-visible points, 0 if there is none.
+where q is a normal distribution around (u, v) with a deviation of ``SPREAD`` cells, cut at the
+border, and JS the Jensen-Shannon divergence in nats: both where p is and how it is spread are
+learned. A batch's loss is the mean over its visible points, 0 if there is none.
 """
 
 from __future__ import annotations
@@ -46,7 +48,9 @@ def cell_centres(maps: Tensor) -> Tensor:
 
 
 def gaussians(places: Tensor, shares: Tensor) -> Tensor:
-    """Return the wanted distributions, in the shape (B, K, n, n) of ``shares``, around places (B, K, 2)."""
+    """Return the wanted distributions, in the shape (B, K, n, n) of ``shares``, around places (B,
+    K, 2).
+    """
     side, at = shares.shape[-1], cell_centres(shares)
     across, down = (
         ((at - places[..., axis, None]) * side / SPREAD).square().mul(-0.5).softmax(-1)
@@ -56,7 +60,9 @@ def gaussians(places: Tensor, shares: Tensor) -> Tensor:
 
 
 def divergence(first: Tensor, second: Tensor) -> Tensor:
-    """Return the Jensen-Shannon divergence (B, K) of distributions (B, K, n, n), in nats: 0 to log 2."""
+    """Return the Jensen-Shannon divergence (B, K) of distributions (B, K, n, n), in nats: 0 to log
+    2.
+    """
     middle = (first + second) / 2
     from_first, from_second = (
         (shares * ((shares + _TINY).log() - (middle + _TINY).log())).sum((2, 3))
@@ -66,7 +72,9 @@ def divergence(first: Tensor, second: Tensor) -> Tensor:
 
 
 def heatmap_loss(maps: Tensor, places: Tensor, visible: Tensor) -> Tensor:
-    """Return the loss of maps (B, K, n, n) against places (B, K, 2), shares of the side, where visible (B, K) is 1."""
+    """Return the loss of maps (B, K, n, n) against places (B, K, 2), shares of the side, where
+    visible (B, K) is 1.
+    """
     shares = distributions(maps)
     distance = 2 * (means(shares) - places).norm(dim=-1)
     each = distance + DIVERGENCE_WEIGHT * divergence(shares, gaussians(places, shares))
@@ -76,7 +84,8 @@ def heatmap_loss(maps: Tensor, places: Tensor, visible: Tensor) -> Tensor:
 def decoded_points(maps: Tensor) -> Tensor:
     """Return (B, K, 3) of logits (B, K, n, n): x, y as shares of the side, and the confidence.
 
-    The confidence is how much of the map lies within ``CONFIDENCE_REACH`` cells each way of the point's cell.
+    The confidence is how much of the map lies within ``CONFIDENCE_REACH`` cells each way of the
+    point's cell.
     """
     shares = distributions(maps)
     places, side = means(shares), shares.shape[-1]

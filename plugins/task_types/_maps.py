@@ -1,4 +1,6 @@
-"""Maps, targets that have a value for each pixel: how they are opened and encoded, and the head that predicts them."""
+"""Maps, targets that have a value for each pixel: how they are opened and encoded, and the head
+that predicts them.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,8 @@ def open_map(target: Any, noun: str, name: str) -> np.ndarray | None:
     """Return the map of an image as it is stored, (H, W); of a palette image its indices.
 
     Args:
-        target: a path (.npy too), encoded bytes, a ``datasets`` image dict, a PIL image or an array.
+        target: a path (.npy too), encoded bytes, a ``datasets`` image dict, a PIL image or an
+            array.
         noun: what messages call it.
         name: the image, in messages.
 
@@ -109,13 +112,14 @@ def encode_maps(
 ) -> Encoded:
     """Return maps (n, S, S), squeezed into the square, and what is wrong with them.
 
-    An image is left out if it has no map, one of another size, or one that is ``kind.nothing`` in every pixel.
+    An image is left out if it has no map, one of another size, or one that is ``kind.nothing`` in
+    every pixel.
 
     Args:
         given: the annotations of a split.
         kind: how its maps are encoded.
-        read: returns the encoded values of a map (H, W) of the image of that name, and the flaw for which some had to
-            become ``kind.nothing``.
+        read: returns the encoded values of a map (H, W) of the image of that name, and the flaw for
+            which some had to become ``kind.nothing``.
     """
     side = given.image_size
     encoded = np.full((len(given.targets), side, side), kind.nothing, kind.dtype)
@@ -156,8 +160,8 @@ def _size_problem(
 class MapHead(nn.Module):
     """Head for targets that have a value at each pixel: ``MapDecoder``, then a 1×1 convolution.
 
-    Returns ``in_training`` of the last layer's (B, outputs, S / 4, S / 4) in training, ``in_evaluation`` of it in
-    evaluation.
+    Returns ``in_training`` of the last layer's (B, outputs, S / 4, S / 4) in training,
+    ``in_evaluation`` of it in evaluation.
 
     Args:
         pyramid: shape of the backbone's maps.
@@ -203,10 +207,11 @@ class MapHead(nn.Module):
 class MapDecoder(nn.Module):
     """Decode maps of strides 4, 8, 16 and 32 to one of ``width`` channels at stride 4.
 
-    The semantic branch of panoptic feature pyramid networks: Kirillov et al., "Panoptic Feature Pyramid Networks",
-    CVPR 2019 (arXiv 1901.02446), section 3. From the coarsest map on, each level is a 1×1 convolution of its map plus
-    the coarser level enlarged; a branch of 3×3 convolutions brings each level to stride 4, and the branches are
-    summed. Layers, first weights and parameters' names are those of segmentation_models_pytorch's FPN decoder.
+    The semantic branch of panoptic feature pyramid networks: Kirillov et al., "Panoptic Feature
+    Pyramid Networks", CVPR 2019 (arXiv 1901.02446), section 3. From the coarsest map on, each level
+    is a 1×1 convolution of its map plus the coarser level enlarged; a branch of 3×3 convolutions
+    brings each level to stride 4, and the branches are summed. Layers, first weights and
+    parameters' names are those of segmentation_models_pytorch's FPN decoder.
     """
 
     def __init__(self, pyramid: Pyramid, width: int, dropout: float) -> None:
@@ -220,7 +225,9 @@ class MapDecoder(nn.Module):
         self.dropout = nn.Dropout2d(dropout, inplace=True)
 
     def init_parameters(self) -> None:
-        """Draw the convolutions' weights as He et al. 2015 (arXiv 1502.01852) do, and set their biases to 0."""
+        """Draw the convolutions' weights as He et al. 2015 (arXiv 1502.01852) do, and set their
+        biases to 0.
+        """
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
@@ -248,7 +255,9 @@ class PyramidLevel(nn.Module):
 
 
 class MapBranch(nn.Module):
-    """Convolutions, each enlarged twice, that bring a level to stride 4; one convolution for the level at stride 4."""
+    """Convolutions, each enlarged twice, that bring a level to stride 4; one convolution for the
+    level at stride 4.
+    """
 
     def __init__(self, width: int, times: int) -> None:
         super().__init__()

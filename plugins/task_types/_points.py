@@ -11,9 +11,10 @@ import numpy as np
 from headwater import DataError, Task
 
 X, Y, VISIBLE, ASPECT, PARTNER = range(5)
-"""Columns of an encoded point: where it is, as shares of the image's width and height; 1 where it is visible, else 0; the
-image's width over its height, which squeezed images do not tell; the point that it becomes in a mirror, or
-``UNMIRRORED``."""
+"""Columns of an encoded point: where it is, as shares of the image's width and height; 1 where it
+is visible, else 0; the image's width over its height, which squeezed images do not tell; the point
+that it becomes in a mirror, or ``UNMIRRORED``.
+"""
 UNMIRRORED = -1.0
 PIXELS, SHARES = "pixels", "shares"
 """In what points are written: pixels of the image, or shares of its width and height."""
@@ -26,7 +27,8 @@ class ImagePoints(NamedTuple):
         places: (K, 2) shares of width and height, 0 where not visible.
         visible: (K,) bool.
         outside: numbers of the points outside of the image.
-        in_corner: those at exactly (0, 0), of which the data set does not say whether they are visible.
+        in_corner: those at exactly (0, 0), of which the data set does not say whether they are
+            visible.
     """
 
     places: np.ndarray
@@ -39,8 +41,8 @@ def read_points(target: Any, name: str) -> np.ndarray | None:
     """Return an image's points as they are written.
 
     Args:
-        target: (x, y) or (x, y, visible) for each point, None or NaN for one that is not labelled; or all of that in
-            one flat list, as COCO writes its triples.
+        target: (x, y) or (x, y, visible) for each point, None or NaN for one that is not labelled;
+            or all of that in one flat list, as COCO writes its triples.
         name: the image, in messages.
 
     Returns:
@@ -71,8 +73,8 @@ def is_labelled(points: np.ndarray) -> np.ndarray:
 def place_points(points: np.ndarray, size: tuple[int, int]) -> ImagePoints:
     """Return the points of an image as shares of its sides.
 
-    Not visible are those off the image, and those in its corner of which it is not said: data sets write so what is not
-    labelled.
+    Not visible are those off the image, and those in its corner of which it is not said: data sets
+    write so what is not labelled.
 
     Args:
         points: (K, 3), from the image's left and upper edge.
@@ -92,7 +94,9 @@ def place_points(points: np.ndarray, size: tuple[int, int]) -> ImagePoints:
 
 
 def in_shares(task: Task) -> bool:
-    """Return True if the task's convention ``points`` is shares, False if it is pixels; raise DataError for another."""
+    """Return True if the task's convention ``points`` is shares, False if it is pixels; raise
+    DataError for another.
+    """
     written = str(task.conventions.get("points", PIXELS))
     if written not in (PIXELS, SHARES):
         raise DataError(
@@ -104,7 +108,8 @@ def in_shares(task: Task) -> bool:
 
 
 def partners(task: Task, points: int) -> np.ndarray:
-    """Return (K,) float32: the point that each point becomes in a mirror, from the task's convention ``mirrored``.
+    """Return (K,) float32: the point that each point becomes in a mirror, from the task's
+    convention ``mirrored``.
 
     Raises:
         DataError: ``mirrored`` does not swap points.

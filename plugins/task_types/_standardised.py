@@ -1,7 +1,9 @@
-"""The head of regression: a linear layer whose outputs are in units of the training targets' standard deviation.
+"""The head of regression: a linear layer whose outputs are in units of the training targets'
+standard deviation.
 
-With the mean m and the deviation s of the training targets, the layer's output z stands for the target m + s z; the loss
-compares z with (target - m) / s, so that targets of any scale are learned with the same learning rate.
+With the mean m and the deviation s of the training targets, the layer's output z stands for the
+target m + s z; the loss compares z with (target - m) / s, so that targets of any scale are learned
+with the same learning rate.
 """
 
 from __future__ import annotations
@@ -31,9 +33,11 @@ class StandardisedOutputs(NamedTuple):
 
 
 class StandardisedLinear(nn.Linear):
-    """(B, features) -> (B, K) predictions in the targets' own units; in training ``StandardisedOutputs``.
+    """(B, features) -> (B, K) predictions in the targets' own units; in training
+    ``StandardisedOutputs``.
 
-    Mean and deviation are buffers: they are saved with the weights, and are 0 and 1 until ``learn_scale``.
+    Mean and deviation are buffers: they are saved with the weights, and are 0 and 1 until
+    ``learn_scale``.
     """
 
     mean: Tensor
@@ -45,7 +49,9 @@ class StandardisedLinear(nn.Linear):
         self.register_buffer("deviation", torch.ones(outputs))
 
     def learn_scale(self, targets: Tensor) -> None:
-        """Set mean and deviation to those of targets (N, K); a target that does not vary gets a deviation of 1."""
+        """Set mean and deviation to those of targets (N, K); a target that does not vary gets a
+        deviation of 1.
+        """
         targets = targets.double()
         deviation = targets.std(0, correction=0)
         self.mean.copy_(targets.mean(0))

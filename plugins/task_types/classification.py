@@ -37,12 +37,14 @@ _LOG_TINY = -87.3
 class classification(TaskTypeMethods):
     """One class per image.
 
-    Targets as data sets write them: class indices or names. Encoded: indices (N,) int64. Predictions: logits (N, C).
-    Metrics are over the classes that occur in the split.
+    Targets as data sets write them: class indices or names. Encoded: indices (N,) int64.
+    Predictions: logits (N, C). Metrics are over the classes that occur in the split.
     """
 
     def encode(self, given: Annotations) -> Encoded:
-        """Return class indices, (N,) int64; raise DataError naming the image whose label is not a class."""
+        """Return class indices, (N,) int64; raise DataError naming the image whose label is not a
+        class.
+        """
         import numpy as np
 
         index = {name: position for position, name in enumerate(given.classes)}
@@ -86,7 +88,9 @@ class classification(TaskTypeMethods):
         return nn.Linear(features, outputs)
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return the cross entropy of logits (B, C) against indices (B,): the mean over images, in nats."""
+        """Return the cross entropy of logits (B, C) against indices (B,): the mean over images, in
+        nats.
+        """
         from torch.nn.functional import cross_entropy
 
         return cross_entropy(outputs, targets)
@@ -96,13 +100,15 @@ class classification(TaskTypeMethods):
         return math.log(outputs)
 
     def measure(self, outputs: Tensor, targets: Tensor) -> Mapping[str, float]:
-        """Return accuracy, balanced accuracy, macro F1, macro one-vs-rest AUROC and log loss of logits (N, C).
+        """Return accuracy, balanced accuracy, macro F1, macro one-vs-rest AUROC and log loss of
+        logits (N, C).
 
-        With n_c images of class c in the split, of which h_c are predicted as c, and m_c images predicted as c:
-        accuracy is Σ h_c / N, balanced accuracy the mean of the recalls h_c / n_c, F1 the mean of 2 h_c / (n_c + m_c),
-        all means over the classes that occur in ``targets``: one without an image has no recall. AUROC of a class is
-        the probability that an image of it has a higher probability of it than another image; 0.5, chance, where only
-        one class occurs. Log loss is the cross entropy in nats; a class ruled out with a score of -inf costs the log
+        With n_c images of class c in the split, of which h_c are predicted as c, and m_c images
+        predicted as c: accuracy is Σ h_c / N, balanced accuracy the mean of the recalls h_c / n_c,
+        F1 the mean of 2 h_c / (n_c + m_c), all means over the classes that occur in ``targets``:
+        one without an image has no recall. AUROC of a class is the probability that an image of it
+        has a higher probability of it than another image; 0.5, chance, where only one class occurs.
+        Log loss is the cross entropy in nats; a class ruled out with a score of -inf costs the log
         loss of the smallest float32. Computed by torchmetrics.
 
         Raises:
@@ -175,7 +181,9 @@ def _macro_means(
 
 
 def _macro_auroc(probabilities: Tensor, targets: Tensor, present: Tensor) -> float:
-    """Return the mean over the classes present of the area under each one's ROC curve against all others."""
+    """Return the mean over the classes present of the area under each one's ROC curve against all
+    others.
+    """
     from torchmetrics.functional.classification import binary_auroc
 
     if len(present) < 2:

@@ -32,30 +32,36 @@ METRICS = (
 )
 
 DEFAULT_UNIT = 0.001
-"""Metres that a whole number in an image stands for, where the task does not say: most files are in millimetres. Floats
-are metres."""
+"""Metres that a whole number in an image stands for, where the task does not say: most files are in
+millimetres. Floats are metres.
+"""
 OVERFLOW = 65535
 """Value of 16-bit images where a reading did not fit, or there was none."""
 WIDTH = 64
 """Channels of the head: what two CPU cores bear."""
 NEAR, FAR = 0.001, 1000.0
-"""Metres between which readings are: what is nearer or farther than anything that is photographed was not measured."""
+"""Metres between which readings are: what is nearer or farther than anything that is photographed
+was not measured.
+"""
 MAX_SHARE_OUT_OF_BOUNDS = 0.9
 """Share of a split's readings out of these bounds above which the unit is wrong."""
 MAX_LOG_DEPTH = math.log(FAR)
 """Log depth, either way, at which predictions saturate: at readings' own bounds."""
 MAX_FIRST_SHARE = 0.99
-"""Share of it up to which the head may begin: further out its gradient is next to none, and at 1 the bias would be
-infinite."""
+"""Share of it up to which the head may begin: further out its gradient is next to none, and at 1
+the bias would be infinite.
+"""
 FIRST_WEIGHTS_GAIN = 0.05
-"""Gain of the last layer's first weights: the head begins near one depth for everything, and short trainings end better
-for it."""
+"""Gain of the last layer's first weights: the head begins near one depth for everything, and short
+trainings end better for it.
+"""
 LAMBDA = 0.5
 """λ of the loss: 0 is the error of log depth, 1 leaves out what all pixels of an image share."""
 CHANCE = 0.15
-"""The loss of one depth for everything, the training readings' mean log depth: the mean over images of the variance of
-log depth within an image, plus (1 − λ) times the variance between images. On rgbd_depth at 96 px 0.129 + 0.5 × 0.011 =
-0.134 in training, 0.168 in test."""
+"""The loss of one depth for everything, the training readings' mean log depth: the mean over images
+of the variance of log depth within an image, plus (1 − λ) times the variance between images. On
+rgbd_depth at 96 px 0.129 + 0.5 × 0.011 = 0.134 in training, 0.168 in test.
+"""
 PROBED_PIXELS = 48
 """Pixels that are probed in an image."""
 
@@ -70,15 +76,16 @@ PROBED_PIXELS = 48
 class depth(TaskTypeMethods):
     """How far away every pixel is, from one image.
 
-    Targets as data sets write them: depth maps in a ``unit``, 0 where there is no reading. Encoded: (N, S, S) float32
-    metres, 0 where there is no reading. Predictions: (N, S, S) metres.
+    Targets as data sets write them: depth maps in a ``unit``, 0 where there is no reading. Encoded:
+    (N, S, S) float32 metres, 0 where there is no reading. Predictions: (N, S, S) metres.
     """
 
     def encode(self, given: Annotations) -> Encoded:
         """Return metres, (n, S, S) float32, 0 where there is no reading.
 
         Raises:
-            DataError: a map cannot be read, or nearly all readings are out of bounds, as in another unit.
+            DataError: a map cannot be read, or nearly all readings are out of bounds, as in another
+                unit.
         """
         import numpy as np
 
@@ -110,7 +117,9 @@ class depth(TaskTypeMethods):
         return 1
 
     def head(self, features: int | Pyramid, outputs: int) -> nn.Module:
-        """Return a head of log depth (B, S, S) in training, of metres (B, S, S) in evaluation: 1 mm to 1 km, about 1 m at first."""
+        """Return a head of log depth (B, S, S) in training, of metres (B, S, S) in evaluation: 1 mm
+        to 1 km, about 1 m at first.
+        """
         from headwater.plugins.task_types._maps import MapHead
 
         assert isinstance(features, Pyramid), "the type is dense"
@@ -124,7 +133,9 @@ class depth(TaskTypeMethods):
         )
 
     def init_head(self, head: nn.Module, targets: np.ndarray) -> None:
-        """Set the bias to the targets' mean log depth, the best prediction that knows nothing of an image."""
+        """Set the bias to the targets' mean log depth, the best prediction that knows nothing of an
+        image.
+        """
         import numpy as np
         from torch import nn
 
@@ -140,9 +151,10 @@ class depth(TaskTypeMethods):
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the scale-invariant loss of log depths (B, S, S) against metres (B, S, S).
 
-        With d = outputs − log targets at an image's readings: mean(d²) − λ mean(d)², λ = 0.5, a mean over the images that
-        have readings, 0 where none has. Eigen, Puhrsch and Fergus, "Depth Map Prediction from a Single Image using a
-        Multi-Scale Deep Network", NIPS 2014 (arXiv 1406.2283), equation 4.
+        With d = outputs − log targets at an image's readings: mean(d²) − λ mean(d)², λ = 0.5, a
+        mean over the images that have readings, 0 where none has. Eigen, Puhrsch and Fergus, "Depth
+        Map Prediction from a Single Image using a Multi-Scale Deep Network", NIPS 2014 (arXiv
+        1406.2283), equation 4.
         """
         valid = targets > 0
         count = valid.sum((1, 2))
@@ -153,15 +165,19 @@ class depth(TaskTypeMethods):
         return each.sum() / (count > 0).sum().clamp(min=1)
 
     def chance(self, outputs: int) -> float:
-        """Return the loss of the best single depth, indoors; a data set's own is not known beforehand."""
+        """Return the loss of the best single depth, indoors; a data set's own is not known
+        beforehand.
+        """
         return CHANCE
 
     def measure(self, predictions: Tensor, targets: Tensor) -> Mapping[str, float]:
-        """Return the metrics of Eigen et al. 2014 (table 1), and the scale-invariant error, of metres (N, S, S).
+        """Return the metrics of Eigen et al. 2014 (table 1), and the scale-invariant error, of
+        metres (N, S, S).
 
-        With prediction p and truth t at an image's readings, and d = log p − log t: abs_rel is the mean of |p − t| / t;
-        delta1 to delta3 are the shares of readings with |d| < k log 1.25, k = 1 to 3; rmse is √ mean (p − t)², in
-        metres; rmse_log is √ mean d²; silog is √(mean d² − (mean d)²). Each is a mean over the images with readings.
+        With prediction p and truth t at an image's readings, and d = log p − log t: abs_rel is the
+        mean of |p − t| / t; delta1 to delta3 are the shares of readings with |d| < k log 1.25, k =
+        1 to 3; rmse is √ mean (p − t)², in metres; rmse_log is √ mean d²; silog is √(mean d² −
+        (mean d)²). Each is a mean over the images with readings.
 
         Raises:
             TrainingError: predictions are not numbers.
@@ -169,7 +185,9 @@ class depth(TaskTypeMethods):
         return self.tallied(self.tally(predictions, targets).sum(0))
 
     def tally(self, predictions: Tensor, targets: Tensor) -> Tensor:
-        """Return, of each image, 1 if it has readings, and its metrics: (N, 1 + metrics), 0 if it has none."""
+        """Return, of each image, 1 if it has readings, and its metrics: (N, 1 + metrics), 0 if it
+        has none.
+        """
         import torch
 
         check_finite(predictions)
@@ -189,7 +207,9 @@ class depth(TaskTypeMethods):
         }
 
     def augmentation(self, mirror: bool) -> Transform | None:
-        """Return shift, zoom, which divides depths, and mirroring; what comes in from outside has no reading."""
+        """Return shift, zoom, which divides depths, and mirroring; what comes in from outside has
+        no reading.
+        """
         from headwater.plugins.task_types._augmentation import ZoomedDepth, move_maps
 
         return move_maps(mirror, 0, ZoomedDepth)
@@ -256,8 +276,8 @@ _UNDER, _OVER = f"under {NEAR * 1000:g} mm", f"over {FAR / 1000:g} km"
 class _Depths(NamedTuple):
     """The depths of one image.
 
-    ``metres``: (H, W), 0 where there is no reading within bounds. ``readings``: how many there are, of which
-    ``out_of_bounds`` are not within them.
+    ``metres``: (H, W), 0 where there is no reading within bounds. ``readings``: how many there are,
+        of which ``out_of_bounds`` are not within them.
     """
 
     metres: np.ndarray

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 
 METRICS = tuple(Metric(name, low=0, high=1) for name in ("map", "ap50", "ap75", "ar100"))
 CHANCE = 2.5
-"""A fresh head's loss of a positive location, whatever the classes: 1.1 of the focal loss (¼ · 0.99² · ln 100), 0.7 of
-the centre-ness (ln 2), and about 0.7 of the GIoU loss."""
+"""A fresh head's loss of a positive location, whatever the classes: 1.1 of the focal loss (¼ ·
+0.99² · ln 100), 0.7 of the centre-ness (ln 2), and about 0.7 of the GIoU loss.
+"""
 MIN_DRAWN_SCORE = 0.5
 """Least score of the detections in a picture."""
 DEFAULT_FORMAT = "xywh"
@@ -47,17 +48,19 @@ DEFAULT_FORMAT = "xywh"
 class detection(TaskTypeMethods):
     """Boxes around objects, a class each.
 
-    Metrics are COCO's, over the classes that occur; images may be without boxes. Encoded targets: (N, K, 5) float32: x1,
-    y1, x2, y2 as shares of the side and the class, class -1 where there is no further box. Predictions: (N, 100, 6): x1,
-    y1, x2, y2, score, class, best first, score 0 and class -1 where there is no further detection.
+    Metrics are COCO's, over the classes that occur; images may be without boxes. Encoded targets:
+    (N, K, 5) float32: x1, y1, x2, y2 as shares of the side and the class, class -1 where there is
+    no further box. Predictions: (N, 100, 6): x1, y1, x2, y2, score, class, best first, score 0 and
+    class -1 where there is no further detection.
     """
 
     def encode(self, given: Annotations) -> Encoded:
-        """Return the boxes of ``{"bbox": [[x, y, w, h], ...], "category": [index or name, ...]}``, (n, K, 5).
+        """Return the boxes of ``{"bbox": [[x, y, w, h], ...], "category": [index or name, ...]}``,
+        (n, K, 5).
 
         Raises:
-            DataError: no box is of a known class, or shares of the image's sides are read as pixels, or the other way
-                round.
+            DataError: no box is of a known class, or shares of the image's sides are read as
+                pixels, or the other way round.
         """
         import numpy as np
 
@@ -97,7 +100,8 @@ class detection(TaskTypeMethods):
         return names_of_classes(_categories(targets))
 
     def outputs(self, targets: np.ndarray, classes: Sequence[str]) -> int:
-        """Return the number of classes; a class without a box in training is allowed, as lists of classes often have some.
+        """Return the number of classes; a class without a box in training is allowed, as lists of
+        classes often have some.
 
         Raises:
             DataError: no training image has a box.
@@ -110,7 +114,8 @@ class detection(TaskTypeMethods):
         return len(classes)
 
     def strata(self, targets: np.ndarray) -> np.ndarray:
-        """Return, of each image, its class that the fewest images have, so that small subsets hold all classes.
+        """Return, of each image, its class that the fewest images have, so that small subsets hold
+        all classes.
 
         Images without boxes are a stratum of their own.
         """
@@ -139,10 +144,12 @@ class detection(TaskTypeMethods):
         return CHANCE
 
     def measure(self, predictions: Tensor, targets: Tensor) -> Mapping[str, float]:
-        """Return COCO's average precision and recall (see ``_average_precision``) of detections (N, M, 6).
+        """Return COCO's average precision and recall (see ``_average_precision``) of detections (N,
+        M, 6).
 
-        map: AP, a mean over classes and over overlaps of 0.50 to 0.95; ap50 and ap75: at one overlap; ar100: recall of
-        at most 100 detections an image and class, a mean over classes and overlaps. NaN where no image has a box.
+        map: AP, a mean over classes and over overlaps of 0.50 to 0.95; ap50 and ap75: at one
+            overlap; ar100: recall of at most 100 detections an image and class, a mean over classes
+            and overlaps. NaN where no image has a box.
 
         Raises:
             TrainingError: detections are not numbers.
@@ -158,7 +165,9 @@ class detection(TaskTypeMethods):
     def by_class(
         self, predictions: Tensor, targets: Tensor, classes: Sequence[str]
     ) -> Mapping[str, Mapping[str, float]]:
-        """Return AP, AP at an overlap of 0.5, and the share of boxes found at 0.5, of each class that occurs."""
+        """Return AP, AP at an overlap of 0.5, and the share of boxes found at 0.5, of each class
+        that occurs.
+        """
         curves = _curves(predictions, targets)
         occurs = [index for index in range(curves.recall.shape[1]) if curves.recall[0, index] > -1]
         ap = curves.precision.mean(1)
@@ -169,7 +178,9 @@ class detection(TaskTypeMethods):
         }
 
     def augmentation(self, mirror: bool) -> Transform | None:
-        """Return shift, zoom and, if ``mirror``, mirroring; a box of which less than 30 % of its area is left goes."""
+        """Return shift, zoom and, if ``mirror``, mirroring; a box of which less than 30 % of its
+        area is left goes.
+        """
         from headwater.plugins.task_types._augmentation import move_boxes
 
         return move_boxes(mirror)

@@ -37,7 +37,9 @@ METRICS = (
 FOUND_WITHIN = 0.1
 """Largest error, over the normaliser, of a point that counts as found."""
 MIN_BOX_SHARE = 0.05
-"""Share of the image's larger side below which the box around its points is no measure of them: of a lone point, say."""
+"""Share of the image's larger side below which the box around its points is no measure of them: of
+a lone point, say.
+"""
 WIDTH = 64
 """Channels of the head: what two CPU cores bear."""
 POINTS_NAMED = 5
@@ -56,21 +58,24 @@ POINTS_NAMED = 5
 class keypoints(TaskTypeMethods):
     """Where K points of one subject are.
 
-    Targets as data sets write them: K (x, y) or (x, y, visible). Encoded: (N, K, 5) float32; their columns are those of
-    ``_points``. Predictions: (N, K, 3): x, y as shares of the side, and the confidence.
+    Targets as data sets write them: K (x, y) or (x, y, visible). Encoded: (N, K, 5) float32; their
+    columns are those of ``_points``. Predictions: (N, K, 3): x, y as shares of the side, and the
+    confidence.
 
-    The default metric is the mean error: it tells networks apart where all find no point, and where all find most.
+    The default metric is the mean error: it tells networks apart where all find no point, and where
+    all find most.
     """
 
     def encode(self, given: Annotations) -> Encoded:
         """Return points, (n, K, 5) float32.
 
-        Points off the image, and those at (0, 0) of which it is not said, are taken as not visible. An image with another
-        number of points than the others, or with none that is visible, is left out.
+        Points off the image, and those at (0, 0) of which it is not said, are taken as not visible.
+        An image with another number of points than the others, or with none that is visible, is
+        left out.
 
         Raises:
-            DataError: a target is no list of points, shares are read as pixels or the other way round, or ``mirrored``
-                does not swap points.
+            DataError: a target is no list of points, shares are read as pixels or the other way
+                round, or ``mirrored`` does not swap points.
         """
         import numpy as np
 
@@ -131,13 +136,17 @@ class keypoints(TaskTypeMethods):
         return tuple(str(point) for point in range(_usual_count(images)))
 
     def outputs(self, targets: np.ndarray, classes: Sequence[str]) -> int:
-        """Return K; raise DataError if there is no point. A point that no training image shows is only never learned."""
+        """Return K; raise DataError if there is no point. A point that no training image shows is
+        only never learned.
+        """
         if not targets.shape[1]:
             raise DataError("its images have no points", hint="Give (x, y) for each point.")
         return int(targets.shape[1])
 
     def head(self, features: int | Pyramid, outputs: int) -> nn.Module:
-        """Return a head of logits (B, K, S / 4, S / 4) in training, of predictions (B, K, 3) in evaluation."""
+        """Return a head of logits (B, K, S / 4, S / 4) in training, of predictions (B, K, 3) in
+        evaluation.
+        """
         from torch import nn
 
         from headwater.plugins.task_types._heatmaps import decoded_points
@@ -167,19 +176,22 @@ class keypoints(TaskTypeMethods):
     def chance(self, outputs: int) -> float:
         """Return the loss of uniform maps, for points anywhere.
 
-        The mean distance of a point of a square from its middle, (√2 + asinh 1)/3 half sides, and a divergence of log 2
-        at most.
+        The mean distance of a point of a square from its middle, (√2 + asinh 1)/3 half sides, and a
+        divergence of log 2 at most.
         """
         return (math.sqrt(2) + math.asinh(1)) / 3 + math.log(2)
 
     def measure(self, predictions: Tensor, targets: Tensor) -> Mapping[str, float]:
-        """Return normalised mean error, share of points found and the area under its curve, of predictions (N, K, 3).
+        """Return normalised mean error, share of points found and the area under its curve, of
+        predictions (N, K, 3).
 
-        An error e is the distance between prediction and point in the image as it is stored, not squeezed, over the
-        larger side of the box around its visible points (Yang & Ramanan, "Articulated Human Detection with Flexible
-        Mixtures of Parts", PAMI 2013); over the image's larger side where the box is less than a twentieth of that.
-        nme is the mean of e, pck the share with e ≤ 0.1, auc the mean of max(0, 1 − e / 0.1): the area under the share
-        found against the error allowed, from 0 to 0.1. Means over an image's visible points, then over images.
+        An error e is the distance between prediction and point in the image as it is stored, not
+        squeezed, over the larger side of the box around its visible points (Yang & Ramanan,
+        "Articulated Human Detection with Flexible Mixtures of Parts", PAMI 2013); over the image's
+        larger side where the box is less than a twentieth of that. nme is the mean of e, pck the
+        share with e ≤ 0.1, auc the mean of max(0, 1 − e / 0.1): the area under the share found
+        against the error allowed, from 0 to 0.1. Means over an image's visible points, then over
+        images.
 
         Raises:
             TrainingError: predictions are not numbers.
@@ -220,7 +232,9 @@ class keypoints(TaskTypeMethods):
         return MovedPoints(mirror)
 
     def annotate(self, target: Tensor) -> dict[str, Any]:
-        """Return points as shares of the side, on a canvas of 1 × 1, with their partners in a mirror."""
+        """Return points as shares of the side, on a canvas of 1 × 1, with their partners in a
+        mirror.
+        """
         from torchvision.tv_tensors import KeyPoints
 
         from headwater.plugins.task_types._points import PARTNER, VISIBLE
@@ -264,7 +278,9 @@ class keypoints(TaskTypeMethods):
     def picture(
         self, image: np.ndarray, target: np.ndarray, prediction: np.ndarray, classes: Sequence[str]
     ) -> list[tuple[str, np.ndarray]]:
-        """Return the image with the points that are visible, and with the predicted ones under their mean error."""
+        """Return the image with the points that are visible, and with the predicted ones under
+        their mean error.
+        """
         import torch
 
         from headwater.plugins.task_types._drawing import PREDICTED_POINT, TRUE_POINT, draw_points
@@ -305,7 +321,9 @@ def _found(errors: Tensor) -> Tensor:
 
 
 def _area(errors: Tensor) -> Tensor:
-    """Return the share of allowed errors, from 0 to ``FOUND_WITHIN``, with which each point is found."""
+    """Return the share of allowed errors, from 0 to ``FOUND_WITHIN``, with which each point is
+    found.
+    """
     return (1 - errors / FOUND_WITHIN).clamp(min=0)
 
 
@@ -332,7 +350,9 @@ def _place_problems(placed: ImagePoints, classes: Sequence[str]) -> list[str]:
 
 
 def _named_points(points: Sequence[int], classes: Sequence[str]) -> str:
-    """Return how many points these are, and the names of the first, such as ``2 points (nose, tail)``."""
+    """Return how many points these are, and the names of the first, such as ``2 points (nose,
+    tail)``.
+    """
     names = [classes[point] if classes else str(point) for point in points[:POINTS_NAMED]]
     listed = ", ".join(names) + ", …" * (len(points) > POINTS_NAMED)
     return f"{len(points)} point{'s' * (len(points) > 1)} ({listed})"

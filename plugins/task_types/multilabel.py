@@ -33,8 +33,8 @@ METRICS = (
 class multilabel(TaskTypeMethods):
     """Any number of labels per image.
 
-    Targets as data sets write them: lists of class indices or names, or rows of zeros and ones. Encoded: flags (N, C)
-    int64. Predictions: logits (N, C), one for each label by itself.
+    Targets as data sets write them: lists of class indices or names, or rows of zeros and ones.
+    Encoded: flags (N, C) int64. Predictions: logits (N, C), one for each label by itself.
     """
 
     def encode(self, given: Annotations) -> Encoded:
@@ -67,9 +67,9 @@ class multilabel(TaskTypeMethods):
     def outputs(self, targets: np.ndarray, classes: Sequence[str]) -> int:
         """Return the number of classes.
 
-        A class that no training image has, or that all have, is allowed: nothing is learned of it, and metrics leave it
-        out where it does not vary. Of many labels some are rare, and to leave them out of the data set would change all
-        others' means.
+        A class that no training image has, or that all have, is allowed: nothing is learned of it,
+        and metrics leave it out where it does not vary. Of many labels some are rare, and to leave
+        them out of the data set would change all others' means.
 
         Raises:
             DataError: no label tells one training image from another.
@@ -85,7 +85,9 @@ class multilabel(TaskTypeMethods):
         return len(classes)
 
     def strata(self, targets: np.ndarray) -> np.ndarray:
-        """Return each image's rarest label, C for images without one, so that small subsets hold what is rare."""
+        """Return each image's rarest label, C for images without one, so that small subsets hold
+        what is rare.
+        """
         import numpy as np
 
         counts = targets.sum(0)
@@ -100,22 +102,28 @@ class multilabel(TaskTypeMethods):
         return nn.Linear(features, outputs)
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return the binary cross entropy of logits (B, C) against flags (B, C): the mean over both, in nats."""
+        """Return the binary cross entropy of logits (B, C) against flags (B, C): the mean over
+        both, in nats.
+        """
         from torch.nn.functional import binary_cross_entropy_with_logits
 
         return binary_cross_entropy_with_logits(outputs, targets.to(outputs.dtype))
 
     def chance(self, outputs: int) -> float:
-        """Return the loss of giving every label an even chance: the share of images that have it is not known."""
+        """Return the loss of giving every label an even chance: the share of images that have it is
+        not known.
+        """
         return math.log(2)
 
     def measure(self, predictions: Tensor, targets: Tensor) -> Mapping[str, float]:
-        """Return mean area under the ROC curve, mean average precision and macro F1 of logits (N, C).
+        """Return mean area under the ROC curve, mean average precision and macro F1 of logits (N,
+        C).
 
-        AUROC of a label is the probability that an image with it is ranked above one without; average precision is
-        Σ (R_k - R_(k-1)) P_k over the thresholds k, with precision P and recall R. Both are means over the labels that
-        some images have and some have not; where there is none, they are what chance gives: 0.5, and the share of flags
-        that are set. F1 of a label is 2 TP / (2 TP + FP + FN) at a probability of ½; the mean over the labels that some
+        AUROC of a label is the probability that an image with it is ranked above one without;
+        average precision is Σ (R_k - R_(k-1)) P_k over the thresholds k, with precision P and
+        recall R. Both are means over the labels that some images have and some have not; where
+        there is none, they are what chance gives: 0.5, and the share of flags that are set. F1 of a
+        label is 2 TP / (2 TP + FP + FN) at a probability of ½; the mean over the labels that some
         image has, 0 where there is none. Computed by torchmetrics.
 
         Raises:
@@ -233,8 +241,9 @@ def _labels(target: Any) -> Sequence[Any] | None:
 def _is_flags(target: Any, width: int) -> bool:
     """Return True if the target is a row of C zeros and ones, not a list of labels.
 
-    Booleans and fractions (0.0) number no label, and a list of three or more of 0 and 1 would name one twice: these are
-    flags. Of two whole numbers an array is flags, a list is labels. One whole number is a label.
+    Booleans and fractions (0.0) number no label, and a list of three or more of 0 and 1 would name
+    one twice: these are flags. Of two whole numbers an array is flags, a list is labels. One whole
+    number is a label.
     """
     labels = _labels(target)
     if not labels or len(labels) != width:

@@ -40,14 +40,15 @@ STRATA = 10
 class regression(TaskTypeMethods):
     """A number per image, or K numbers.
 
-    Encoded targets: (N, K) float32. Predictions: (N, K). Predictions and errors are in the targets' own units; the head
-    learns in units of their standard deviation.
+    Encoded targets: (N, K) float32. Predictions: (N, K). Predictions and errors are in the targets'
+    own units; the head learns in units of their standard deviation.
     """
 
     def encode(self, given: Annotations) -> Encoded:
         """Return numbers, (n, K) float32.
 
-        An image that lacks one, or has one that is not finite, or more or fewer than the others, is left out.
+        An image that lacks one, or has one that is not finite, or more or fewer than the others, is
+        left out.
 
         Raises:
             DataError: an image's target is no number.
@@ -71,7 +72,9 @@ class regression(TaskTypeMethods):
         return Encoded(targets, np.array(rows, dtype=np.int64) if flaws else None, tuple(flaws))
 
     def classes(self, targets: Sequence[Any], task: Task) -> tuple[str, ...]:
-        """Return "0", "1", … for as many numbers as most images have; () for one number, which needs no name."""
+        """Return "0", "1", … for as many numbers as most images have; () for one number, which
+        needs no name.
+        """
         counts = Counter(
             len(list(target)) if _is_list(target) else 1 for target in targets if target is not None
         )
@@ -87,7 +90,9 @@ class regression(TaskTypeMethods):
         return int(targets.shape[1])
 
     def strata(self, targets: np.ndarray) -> np.ndarray:
-        """Return which tenth of the training images each image is in, by its first target; equal targets stay together."""
+        """Return which tenth of the training images each image is in, by its first target; equal
+        targets stay together.
+        """
         import numpy as np
 
         edges = np.quantile(targets[:, 0], np.arange(1, STRATA) / STRATA) if len(targets) else []
@@ -101,7 +106,9 @@ class regression(TaskTypeMethods):
         return StandardisedLinear(features, outputs)
 
     def init_head(self, head: nn.Module, targets: np.ndarray) -> None:
-        """Set mean and deviation of each target: ages around 130 months are then as easily learned as shares of 1."""
+        """Set mean and deviation of each target: ages around 130 months are then as easily learned
+        as shares of 1.
+        """
         import torch
 
         cast("StandardisedLinear", head).learn_scale(torch.from_numpy(targets))
@@ -109,8 +116,9 @@ class regression(TaskTypeMethods):
     def loss(self, outputs: StandardisedOutputs, targets: Tensor) -> Tensor:
         """Return the smooth L1 loss of standardised errors e: the mean over images and targets.
 
-        e²/2 where |e| < 1, else |e| − ½ (Girshick, "Fast R-CNN", ICCV 2015, arXiv 1504.08083, equation 3). Within a
-        deviation it is least squares; further out its gradient does not grow, so that a few extreme targets do not rule.
+        e²/2 where |e| < 1, else |e| − ½ (Girshick, "Fast R-CNN", ICCV 2015, arXiv 1504.08083,
+        equation 3). Within a deviation it is least squares; further out its gradient does not grow,
+        so that a few extreme targets do not rule.
         """
         from torch.nn.functional import smooth_l1_loss
 
@@ -119,19 +127,21 @@ class regression(TaskTypeMethods):
     def chance(self, outputs: int) -> float:
         """Return the loss of always predicting the mean, were targets normal.
 
-        With φ and Φ of the standard normal: the part within a deviation is (Φ(1) − ½) − φ(1), that beyond it
-        2φ(1) − (1 − Φ(1)).
+        With φ and Φ of the standard normal: the part within a deviation is (Φ(1) − ½) − φ(1), that
+        beyond it 2φ(1) − (1 − Φ(1)).
         """
         density = math.exp(-0.5) / math.sqrt(2 * math.pi)
         above = math.erfc(math.sqrt(0.5)) / 2
         return (0.5 - above) - density + 2 * density - above
 
     def measure(self, predictions: Tensor, targets: Tensor) -> Mapping[str, float]:
-        """Return mean absolute error, root mean squared error, R² and Spearman's rank correlation of predictions (N, K).
+        """Return mean absolute error, root mean squared error, R² and Spearman's rank correlation
+        of predictions (N, K).
 
-        The errors are in the targets' unit; R² is 1 − Σ (y − p)² / Σ (y − ȳ)². Each is that of a target by itself,
-        averaged over the K. R² and the rank correlation are over the targets that vary, 0 where none does; the rank
-        correlation of predictions that do not vary is 0. Computed by torchmetrics and scipy.
+        The errors are in the targets' unit; R² is 1 − Σ (y − p)² / Σ (y − ȳ)². Each is that of a
+        target by itself, averaged over the K. R² and the rank correlation are over the targets that
+        vary, 0 where none does; the rank correlation of predictions that do not vary is 0. Computed
+        by torchmetrics and scipy.
 
         Raises:
             TrainingError: predictions are not numbers.
@@ -181,7 +191,9 @@ class regression(TaskTypeMethods):
 
 
 def _target_metrics(predictions: Tensor, targets: Tensor) -> dict[str, float]:
-    """Return the metrics of one target, (N,) each; without R² and rank correlation if it does not vary."""
+    """Return the metrics of one target, (N,) each; without R² and rank correlation if it does not
+    vary.
+    """
     from scipy.stats import spearmanr
     from torchmetrics.functional.regression import mean_absolute_error, mean_squared_error, r2_score
 

@@ -31,14 +31,16 @@ METRICS = tuple(
 )
 
 VOID = 255
-"""The value of pixels of no class, in encoded masks; always void in masks as they are stored, too."""
+"""The value of pixels of no class, in encoded masks; always void in masks as they are stored, too.
+"""
 WIDTH = 64
 """Channels of the head: what two CPU cores bear."""
 DROPOUT = 0.2
 """Share of channels dropped before the last layer."""
 FIRST_WEIGHTS_GAIN = 1.0
-"""Gain of the last layer's first weights. Near zero the head begins at the loss of guessing, and short trainings end far
-worse."""
+"""Gain of the last layer's first weights. Near zero the head begins at the loss of guessing, and
+short trainings end far worse.
+"""
 IMAGES_AT_ONCE = 16
 """Images brought to full size at once in evaluation: there are as many maps as classes."""
 PROBED_PIXELS = 24
@@ -55,11 +57,11 @@ PROBED_PIXELS = 24
 class segmentation(TaskTypeMethods):
     """The class of every pixel.
 
-    Targets as data sets write them: masks of class numbers, ``void`` where there is no class. Encoded: (N, S, S) uint8,
-    255 for void. Predictions: (N, S, S) class numbers.
+    Targets as data sets write them: masks of class numbers, ``void`` where there is no class.
+    Encoded: (N, S, S) uint8, 255 for void. Predictions: (N, S, S) class numbers.
 
-    Subsets are not balanced by class (``strata`` are all one): an image holds several, and strata by the rarest would be
-    so many and so small that few of them gave an image to validate on.
+    Subsets are not balanced by class (``strata`` are all one): an image holds several, and strata
+    by the rarest would be so many and so small that few of them gave an image to validate on.
     """
 
     def encode(self, given: Annotations) -> Encoded:
@@ -149,7 +151,9 @@ class segmentation(TaskTypeMethods):
         return len(classes)
 
     def head(self, features: int | Pyramid, outputs: int) -> nn.Module:
-        """Return a head of logits (B, C, S, S) in training, of likeliest classes (B, S, S) float in evaluation."""
+        """Return a head of logits (B, C, S, S) in training, of likeliest classes (B, S, S) float in
+        evaluation.
+        """
         from headwater.plugins.task_types._maps import MapHead, at_full_size
 
         assert isinstance(features, Pyramid), "the type is dense"
@@ -164,14 +168,16 @@ class segmentation(TaskTypeMethods):
         )
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return cross entropy plus Dice loss of logits (B, C, S, S) against masks (B, S, S); 0 where all is void.
+        """Return cross entropy plus Dice loss of logits (B, C, S, S) against masks (B, S, S); 0
+        where all is void.
 
-        With p_c(i) the probability of class c at pixel i, y_i its class, and sums over the batch's n pixels that are not
-        void,
-            − Σ_i log p_(y_i)(i) / n  +  1 − mean over c of  2 Σ_i p_c(i) [y_i = c] / (Σ_i p_c(i) + Σ_i [y_i = c])
-        where the mean is over the classes that occur in the batch. Dice: Milletari et al., "V-Net", 3DV 2016 (arXiv
-        1606.04797), section 3, with the probabilities themselves in the denominator, not their squares: it keeps small
-        classes from being given up.
+        With p_c(i) the probability of class c at pixel i, y_i its class, and sums over the batch's
+        n pixels that are not void,
+            − Σ_i log p_(y_i)(i) / n  +  1 − mean over c of  2 Σ_i p_c(i) [y_i = c] / (Σ_i p_c(i) +
+            Σ_i [y_i = c])
+        where the mean is over the classes that occur in the batch. Dice: Milletari et al., "V-Net",
+        3DV 2016 (arXiv 1606.04797), section 3, with the probabilities themselves in the
+        denominator, not their squares: it keeps small classes from being given up.
         """
         valid = targets != VOID
         classes = targets.masked_fill(~valid, 0).long()
@@ -182,16 +188,21 @@ class segmentation(TaskTypeMethods):
         return entropy + _dice_loss(probabilities, of_truth.exp()[valid], classes[valid])
 
     def chance(self, outputs: int) -> float:
-        """Return the loss of the probability 1 / C everywhere, for classes that are as frequent as each other."""
+        """Return the loss of the probability 1 / C everywhere, for classes that are as frequent as
+        each other.
+        """
         return math.log(outputs) + 1 - 1 / outputs
 
     def measure(self, predictions: Tensor, targets: Tensor) -> Mapping[str, float]:
-        """Return mean IoU, pixel accuracy, mean accuracy and frequency-weighted IoU of class numbers (N, S, S).
+        """Return mean IoU, pixel accuracy, mean accuracy and frequency-weighted IoU of class
+        numbers (N, S, S).
 
-        Long et al., "Fully Convolutional Networks for Semantic Segmentation", CVPR 2015 (arXiv 1411.4038), section 5.
-        Over the pixels of the whole split that are not void, with t_c of class c, of which h_c are predicted as c, and
-        m_c predicted as c: IoU_c = h_c / (t_c + m_c − h_c), accuracy_c = h_c / t_c. The mean IoU is over the classes that
-        occur in targets or predictions, the mean accuracy over those in targets; the weighted IoU weighs a class by t_c.
+        Long et al., "Fully Convolutional Networks for Semantic Segmentation", CVPR 2015 (arXiv
+        1411.4038), section 5. Over the pixels of the whole split that are not void, with t_c of
+        class c, of which h_c are predicted as c, and m_c predicted as c: IoU_c = h_c / (t_c + m_c −
+        h_c), accuracy_c = h_c / t_c. The mean IoU is over the classes that occur in targets or
+        predictions, the mean accuracy over those in targets; the weighted IoU weighs a class by
+        t_c.
 
         Raises:
             TrainingError: predictions are not numbers.
@@ -239,7 +250,9 @@ class segmentation(TaskTypeMethods):
         return {"iou": {classes[index]: float(hits[index] / union[index]) for index in occurring}}
 
     def augmentation(self, mirror: bool) -> Transform | None:
-        """Return shift, zoom and, if ``mirror``, mirroring; what comes in from outside the image is void."""
+        """Return shift, zoom and, if ``mirror``, mirroring; what comes in from outside the image is
+        void.
+        """
         from headwater.plugins.task_types._augmentation import move_maps
 
         return move_maps(mirror, VOID)
@@ -283,7 +296,9 @@ class segmentation(TaskTypeMethods):
     def picture(
         self, image: np.ndarray, target: np.ndarray, prediction: np.ndarray, classes: Sequence[str]
     ) -> list[tuple[str, np.ndarray]]:
-        """Return the image, its classes and the predicted ones drawn over it, and what the colours mean."""
+        """Return the image, its classes and the predicted ones drawn over it, and what the colours
+        mean.
+        """
         import numpy as np
 
         from headwater.plugins.task_types._drawing import draw_colour_key, draw_mask
@@ -353,7 +368,9 @@ def _dice_loss(probabilities: Tensor, of_truth: Tensor, classes: Tensor) -> Tens
 
 
 def _likeliest(logits: Tensor) -> Tensor:
-    """Return the class numbers (B, S, S) float of logits (B, C, S / 4, S / 4); NaN where a logit is."""
+    """Return the class numbers (B, S, S) float of logits (B, C, S / 4, S / 4); NaN where a logit
+    is.
+    """
     import torch
 
     from headwater.plugins.task_types._maps import at_full_size

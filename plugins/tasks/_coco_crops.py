@@ -53,7 +53,8 @@ class Crops(Sequence[Crop]):
 
 
 def crop_box(annotation: Mapping[str, Any], size: tuple[int, int], margin: float) -> CropBox | None:
-    """Return the object's box, grown and cut to the image; None if it has no box or nothing of it is in the image.
+    """Return the object's box, grown and cut to the image; None if it has no box or nothing of it
+    is in the image.
 
     Args:
         annotation: of the object.
@@ -72,7 +73,8 @@ def crop_box(annotation: Mapping[str, Any], size: tuple[int, int], margin: float
 
 
 def points_in(flat: Sequence[float], box: CropBox) -> list[list[float]]:
-    """Return the points of a crop, (K, 3): x, y from its corner and visibility; all 0 for a point that is not labelled.
+    """Return the points of a crop, (K, 3): x, y from its corner and visibility; all 0 for a point
+    that is not labelled.
 
     Args:
         flat: x, y, v of each point in turn, v = 0 for one that is not labelled.

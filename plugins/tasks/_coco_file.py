@@ -44,7 +44,9 @@ class Listing:
     flaws: tuple[Flaw, ...]
 
     def names(self) -> tuple[str, ...]:
-        """Return category names in the order of their ids, without those that are only above others (as Roboflow writes them)."""
+        """Return category names in the order of their ids, without those that are only above others
+        (as Roboflow writes them).
+        """
         above = {str(each.get("supercategory")) for each in self.categories.values()}
         used = {id_of(each, "category_id") for found in self.annotations.values() for each in found}
         ordered = sorted(self.categories.items(), key=lambda item: (str(type(item[0])), item[0]))
@@ -75,7 +77,9 @@ class Listing:
 
 @dataclass(frozen=True)
 class Objects:
-    """An image's annotations: of single objects, of regions with many (``iscrowd``), and of categories not listed."""
+    """An image's annotations: of single objects, of regions with many (``iscrowd``), and of
+    categories not listed.
+    """
 
     image: str
     single: list[Mapping[str, Any]]
@@ -116,7 +120,9 @@ def named(ids: Iterable[Any]) -> str:
 
 
 def id_of(entry: Mapping[str, Any], key: str) -> Any:
-    """Return the number or text that an entry refers to; None for anything else, which nothing is called."""
+    """Return the number or text that an entry refers to; None for anything else, which nothing is
+    called.
+    """
     return value if isinstance(value := entry.get(key), int | float | str) else None
 
 
@@ -133,7 +139,9 @@ def are_numbers(values: Any, low: float = -MAX_COORDINATE, high: float = MAX_COO
 
 
 def read_listing(file: Path) -> Listing:
-    """Return what an annotation file lists; raise DataError, naming file and entry, if it is no COCO file."""
+    """Return what an annotation file lists; raise DataError, naming file and entry, if it is no
+    COCO file.
+    """
     content = _content(file)
     images = _by_id(file, content, "images", "file_name")
     categories = _by_id(file, content, "categories", "name")
@@ -215,7 +223,8 @@ def annotation_files(root: Path, task_type: str, prefix: str, name: str) -> dict
     Args:
         root: the data set's folder.
         task_type: decides between files of several kinds.
-        prefix: what the files' names start with, or several with ``+`` between them; "" for those of the type's kind.
+        prefix: what the files' names start with, or several with ``+`` between them; "" for those
+            of the type's kind.
         name: of the task, in messages.
 
     Raises:
@@ -278,7 +287,9 @@ def _split_of(file: Path) -> str:
 
 
 def image_folders(root: Path, file: Path) -> Iterator[Path]:
-    """Yield the folders in which an annotation file's images may lie, the likeliest first; only those that exist."""
+    """Yield the folders in which an annotation file's images may lie, the likeliest first; only
+    those that exist.
+    """
     tag = file.stem.rpartition("_")[2]
     beside = [file.parent] if file.parent.name != "annotations" else []
     for folder in dict.fromkeys(

@@ -19,7 +19,8 @@ class Outlined:
 
     Attributes:
         value: class number, drawn where the object is.
-        outline: polygons or run lengths (see ``drawable``); None: the box is filled, all of the image without a box.
+        outline: polygons or run lengths (see ``drawable``); None: the box is filled, all of the
+            image without a box.
         box: x, y, width, height; None if there is none.
         crowd: it is a region of several objects.
     """
@@ -43,7 +44,8 @@ class Outlined:
 
 
 def drawable(outline: Any, height: int, width: int) -> Any:
-    """Return the outline if it can be drawn: polygons, or run lengths of the image's size; else, also for a part, None.
+    """Return the outline if it can be drawn: polygons, or run lengths of the image's size; else,
+    also for a part, None.
 
     pycocotools trusts its input: it would draw whatever is in the memory, or fill it.
     """
@@ -74,11 +76,12 @@ def _is_polygon(polygon: Any, farthest: float) -> bool:
 
 
 def unpacked(text: str) -> list[int]:
-    """Return the run lengths in COCO's packed form; if it breaks off, the last is an impossible one, -1.
+    """Return the run lengths in COCO's packed form; if it breaks off, the last is an impossible
+    one, -1.
 
-    A character holds five bits of a number, the lowest first, and a sixth that tells if more follow; a number is in
-    two's complement and, from the fourth on, is to be added to the one before the last (pycocotools' maskApi.c,
-    rleFrString).
+    A character holds five bits of a number, the lowest first, and a sixth that tells if more
+    follow; a number is in two's complement and, from the fourth on, is to be added to the one
+    before the last (pycocotools' maskApi.c, rleFrString).
     """
     lengths: list[int] = []
     value = shift = 0
@@ -99,8 +102,8 @@ def unpacked(text: str) -> list[int]:
 class Masks(Sequence[Any]):
     """The masks of images, (H, W) uint8.
 
-    At the bottom lie the boxes of objects without outlines, then crowd regions, then the objects from the largest to the
-    smallest, so that a small one is seen on a large one.
+    At the bottom lie the boxes of objects without outlines, then crowd regions, then the objects
+    from the largest to the smallest, so that a small one is seen on a large one.
 
     Attributes:
         sizes: (height, width) of each image.

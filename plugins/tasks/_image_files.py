@@ -37,7 +37,9 @@ def images_in(folder: Path) -> dict[str, Path]:
 
 
 def within(folder: Path, name: str) -> Path | None:
-    """Return the image file of that name in a folder; None if there is none, or the name leads out of the folder."""
+    """Return the image file of that name in a folder; None if there is none, or the name leads out
+    of the folder.
+    """
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or path.suffix.lower() not in SUFFIXES:
         return None
@@ -55,7 +57,9 @@ def missing(names: Sequence[str]) -> list[Flaw]:
 def none_there(
     count: int, found: Mapping[str, object] | Sequence[object], where: str, subject: str
 ) -> None:
-    """Raise DataError if none of the listed images is there: the folder is another one, or was not fetched."""
+    """Raise DataError if none of the listed images is there: the folder is another one, or was not
+    fetched.
+    """
     if count and not found:
         raise DataError(
             f"{subject}: none of the {count:,} images that {where} lists is there",
@@ -65,7 +69,9 @@ def none_there(
 
 
 def size_of(file: Path) -> Size:
-    """Return (width, height) as stored, from the file's header; raise DataError naming a file that is no image."""
+    """Return (width, height) as stored, from the file's header; raise DataError naming a file that
+    is no image.
+    """
     from PIL import Image
 
     try:
@@ -80,10 +86,11 @@ def size_of(file: Path) -> Size:
 
 
 def of_another_size(image: str, file: Path, size: Size, width: Any, height: Any) -> list[Flaw]:
-    """Return the flaw of an image that has not the listed size, which its annotations go by; none if no size is listed.
+    """Return the flaw of an image that has not the listed size, which its annotations go by; none
+    if no size is listed.
 
-    Images are decoded as they are stored, while some tools list, and annotate, what is seen once the EXIF orientation
-    has turned it.
+    Images are decoded as they are stored, while some tools list, and annotate, what is seen once
+    the EXIF orientation has turned it.
     """
     listed = _number(width), _number(height)
     if not (listed[0] > 0 and listed[1] > 0) or listed == size:

@@ -1,4 +1,6 @@
-"""Options in brackets after a data set's name: facts for its card, how its targets are written, and the provider's own."""
+"""Options in brackets after a data set's name: facts for its card, how its targets are written, and
+the provider's own.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +30,8 @@ class Form:
 
     Attributes:
         own: the provider's options beside ``FACTS``, with an example each.
-        types: the task types that it holds, the first by default, each with those options that not all types have;
-            empty if it holds any type.
+        types: the task types that it holds, the first by default, each with those options that not
+            all types have; empty if it holds any type.
         fixed: conventions that the format decides.
     """
 
@@ -55,7 +57,8 @@ def facts_of(name: Name, registry: Registry, form: Form) -> tuple[dict[str, Any]
 
     Raises:
         UnknownName: the task type does not exist.
-        BadName: the provider does not hold the type, or its tasks of that type do not have an option.
+        BadName: the provider does not hold the type, or its tasks of that type do not have an
+            option.
     """
     options = {key: value for key, value in name.options if value is not None}
     default = next(iter(form.types), FACTS["type"])

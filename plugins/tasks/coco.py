@@ -1,6 +1,7 @@
 """Folders in the form of COCO: ``coco/PATH[type=detection|segmentation|keypoints]``.
 
-Lin et al. 2014, Microsoft COCO: common objects in context (arXiv 1405.0312); the form is described at cocodataset.org/#format-data.
+Lin et al. 2014, Microsoft COCO: common objects in context (arXiv 1405.0312); the form is described
+at cocodataset.org/#format-data.
 """
 
 from __future__ import annotations
@@ -109,7 +110,9 @@ def _split(
 
 
 def _usable(root: Path, listing: Listing) -> tuple[dict[Any, Image], list[Flaw]]:
-    """By id, the images that are there and as large as they are listed, and what is wrong with the others."""
+    """By id, the images that are there and as large as they are listed, and what is wrong with the
+    others.
+    """
     there = dict(_there(root, listing))
     none_there(len(listing.images), there, listing.file.name, str(root))
     flaws = missing([_name(listing, key) for key in listing.images if key not in there])
@@ -141,7 +144,9 @@ def _name(listing: Listing, image: Any) -> str:
 
 
 def _detection(listing: Listing, images: Mapping[Any, Image], classes: tuple[str, ...]) -> Split:
-    """Boxes of single objects. An image of which only others are annotated is left out: what is in it is not known."""
+    """Boxes of single objects. An image of which only others are annotated is left out: what is in
+    it is not known.
+    """
     files: list[Path] = []
     names: list[str] = []
     targets: list[dict[str, Any]] = []
@@ -168,7 +173,9 @@ def _detection(listing: Listing, images: Mapping[Any, Image], classes: tuple[str
 def _segmentation(
     listing: Listing, images: Mapping[Any, Image], classes: tuple[str, ...], background: bool
 ) -> Split:
-    """Masks of the category that is seen at each pixel, crowds too; where there is none it is background, class 0, or void."""
+    """Masks of the category that is seen at each pixel, crowds too; where there is none it is
+    background, class 0, or void.
+    """
     values = {name: value for value, name in enumerate(classes, start=int(background))}
     sizes: list[tuple[int, int]] = []
     drawn: list[list[Outlined]] = []
@@ -214,7 +221,9 @@ def _segmentation(
 
 
 def _outlined(each: Mapping[str, Any], value: int, height: int, width: int) -> Outlined:
-    """An object to draw; without an outline what it covers is not known, and all of its box is void."""
+    """An object to draw; without an outline what it covers is not known, and all of its box is
+    void.
+    """
     outline = drawable(each.get("segmentation"), height, width)
     return Outlined(
         VOID if outline is None else value,
@@ -276,7 +285,9 @@ def _wrong(flat: Any, points: int) -> str:
 
 
 def _with_points(listing: Listing, category: str) -> tuple[Any, list[str]]:
-    """The id and the points of the category that has points; raises DataError where there is none, or the user must choose."""
+    """The id and the points of the category that has points; raises DataError where there is none,
+    or the user must choose.
+    """
     found = {
         key: each
         for key, each in listing.categories.items()

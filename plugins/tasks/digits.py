@@ -5,7 +5,9 @@ from __future__ import annotations
 from headwater import Split, task
 
 TEST_IMAGES = 597
-"""The last ones: scikit-learn keeps the order of the writers, so most test digits are by hands unseen in training."""
+"""The last ones: scikit-learn keeps the order of the writers, so most test digits are by hands
+unseen in training.
+"""
 
 
 @task(

@@ -1,4 +1,6 @@
-"""Any image data set of the Hugging Face Hub: ``hf/ORG/NAME@REVISION``. Data only; no code of a data set is run."""
+"""Any image data set of the Hugging Face Hub: ``hf/ORG/NAME@REVISION``. Data only; no code of a
+data set is run.
+"""
 
 from __future__ import annotations
 

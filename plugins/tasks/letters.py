@@ -26,7 +26,9 @@ SEED = 26
     mirror=False,
 )
 def letters() -> dict[str, Split]:
-    """The 26 capital letters in Pillow's own font: slanted, turned, thick or thin, blurred, noisy; 32×32 pixels."""
+    """The 26 capital letters in Pillow's own font: slanted, turned, thick or thin, blurred, noisy;
+    32×32 pixels.
+    """
     import numpy as np
 
     generator = np.random.default_rng(SEED)
@@ -70,7 +72,9 @@ def _font(size: int) -> Any:
 
 
 def _distortion(side: int, generator: np.random.Generator) -> tuple[float, ...]:
-    """Coefficients of PIL's affine transform: a turn, a slant, a stretch and a shift about the centre."""
+    """Coefficients of PIL's affine transform: a turn, a slant, a stretch and a shift about the
+    centre.
+    """
     import numpy as np
 
     turn, slant = generator.uniform(-0.25, 0.25), generator.uniform(-0.35, 0.35)

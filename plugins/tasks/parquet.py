@@ -58,7 +58,9 @@ def _resolve(name: Name, registry: Registry) -> Task:
 
 
 def _files(folder: Path, name: str) -> dict[str, list[Path]]:
-    """Split -> files. ``train.parquet``, ``train-00000-of-00002.parquet``, ``train/*.parquet``; others are train."""
+    """Split -> files. ``train.parquet``, ``train-00000-of-00002.parquet``, ``train/*.parquet``;
+    others are train.
+    """
     found = (
         sorted(file for file in folder.rglob("*") if file.suffix in SUFFIXES)
         if folder.is_dir()

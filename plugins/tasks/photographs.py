@@ -33,7 +33,9 @@ CLASSES = [
     images=len(CLASSES) * PER_CLASS["train"],
 )
 def photographs() -> dict[str, Split]:
-    """Which of twelve regions of two photographs a 32×32 patch is from; test patches share no pixel with train."""
+    """Which of twelve regions of two photographs a 32×32 patch is from; test patches share no pixel
+    with train.
+    """
     import numpy as np
 
     generator = np.random.default_rng(SEED)

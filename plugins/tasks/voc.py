@@ -1,6 +1,7 @@
 """Folders in the form of Pascal VOC: ``voc/PATH[type=detection|segmentation]``.
 
-Everingham et al. 2010, The Pascal Visual Object Classes challenge; the form is described in its development kit.
+Everingham et al. 2010, The Pascal Visual Object Classes challenge; the form is described in its
+development kit.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ FORM = Form(
 )
 
 SETS = {**SPLITS, "trainval": "train", "default": "train"}
-"""Image sets by name, and the split that each is; ``trainval`` only where there is no ``train``, ``default`` is CVAT's."""
+"""Image sets by name, and the split that each is; ``trainval`` only where there is no ``train``,
+``default`` is CVAT's.
+"""
 
 FOLDERS = {"detection": "Annotations", "segmentation": "SegmentationClass"}
 HINT = "VOC has PATH/JPEGImages/*.jpg and PATH/Annotations/*.xml or PATH/SegmentationClass/*.png."
@@ -54,7 +57,9 @@ MASKS = (
 
 
 def load(root: Path, task_type: str, difficult: bool) -> dict[str, Split]:
-    """Images as paths, and their boxes, read now, or their masks as paths. Raises DataError for a file that cannot be read."""
+    """Images as paths, and their boxes, read now, or their masks as paths. Raises DataError for a
+    file that cannot be read.
+    """
     files = images_in(root / "JPEGImages")
     return {
         split: _split(root, ids, files, task_type, difficult)
@@ -137,14 +142,18 @@ def _box(found: ET.Element, file: Path) -> list[float]:
 
 
 class _Plain(ET.TreeBuilder):
-    """Refuses a document type before what it declares can be used: entities of entities that fill the memory, files of others."""
+    """Refuses a document type before what it declares can be used: entities of entities that fill
+    the memory, files of others.
+    """
 
     def doctype(self, name: str, public: str | None, system: str | None) -> None:
         raise DataError("it declares a document type")
 
 
 def read_xml(file: Path) -> ET.Element:
-    """The root of an annotation file; raises DataError naming it where it cannot be read, or declares entities."""
+    """The root of an annotation file; raises DataError naming it where it cannot be read, or
+    declares entities.
+    """
     try:
         return ET.parse(file, ET.XMLParser(target=_Plain())).getroot()
     except (ET.ParseError, OSError, ValueError, LookupError, DataError) as error:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from headwater.registry.cards.card import Card, Kind, first_line, names_bad_keywords, wrong_return
+from headwater.registry.cards.card import Card, Kind, names_bad_keywords, summary_of, wrong_return
 from headwater.registry.identity import code_of
 from headwater.registry.names import Value
 from headwater.registry.options import defaults_of
@@ -26,16 +26,18 @@ class Adaptation(Card):
     """One way of adapting a source to a target.
 
     ``on="images"``: ``method(context, **options) -> Objective``, trained by the harness's loop.
-    ``on="features"``: ``method(cells: Sequence[Features], **options) -> Sequence[Solution]``, on frozen features: it is
-    given the cells (sizes, seeds) that share one source's features of one task, and may solve them together. How many
-    come at once decides nothing but the cost: each solution is that of the cell alone.
-    ``control`` is the adaptation that the scratch reference of its gains runs: from_scratch for those that
-    train the whole network, the same one on random features for those that never touch it.
-    ``needs_source``: it goes on learning from the source's own data, so that the source must be a chain on registered tasks.
+    ``on="features"``: ``method(cells: Sequence[Features], **options) -> Sequence[Solution]``, on
+    frozen features: it is given the cells (sizes, seeds) that share one source's features of one
+    task, and may solve them together. How many come at once decides nothing but the cost: each
+    solution is that of the cell alone. ``control`` is the adaptation that the scratch reference of
+    its gains runs: from_scratch for those that train the whole network, the same one on random
+    features for those that never touch it.
+    ``needs_source``: it goes on learning from the source's own data, so that the source must be a
+        chain on registered tasks.
     ``pooled``: it works on vectors of features, and so not on the maps that dense task types take.
-    ``extra_sources_option``: the option that names further sources, joined by ``+``, whose networks it uses.
-    The two label booleans and the approach follow Iman et al. 2022 (arXiv 2201.09679). An adaptation with an option ``labelled``
-    works on an unlabelled target where that is false.
+    ``extra_sources_option``: the option that names further sources, joined by ``+``, whose networks
+        it uses. The two label booleans and the approach follow Iman et al. 2022 (arXiv 2201.09679).
+        An adaptation with an option ``labelled`` works on an unlabelled target where that is false.
     """
 
     kind: ClassVar[Kind] = Kind.ADAPTATION
@@ -63,7 +65,9 @@ class Adaptation(Card):
 
     @property
     def setting(self) -> str:
-        """Transductive, inductive or unsupervised, derived from which labels are used; both where an option decides."""
+        """Transductive, inductive or unsupervised, derived from which labels are used; both where
+        an option decides.
+        """
         settings = [_setting(self.source_labelled, self.target_labelled)]
         return " or ".join(
             dict.fromkeys(
@@ -83,7 +87,9 @@ class Adaptation(Card):
         return objective
 
     def solutions(self, cells: Sequence[Features], **options: Any) -> Sequence[Solution]:
-        """Return one solution a cell, for an adaptation on features; raises BadPlugin for anything else."""
+        """Return one solution a cell, for an adaptation on features; raises BadPlugin for anything
+        else.
+        """
         solutions = self.method(cells, **options)
         expected = f"{len(cells)} headwater.Solution, one a cell"
         if not isinstance(solutions, Sequence):
@@ -112,7 +118,8 @@ HIDDEN = -1
 
 @dataclass(frozen=True)
 class Batch:
-    """What a step sees: images (B, 3, H, W) float, normalised and augmented; targets; rows in the train split.
+    """What a step sees: images (B, 3, H, W) float, normalised and augmented; targets; rows in the
+    train split.
 
     Where the target counts as unlabelled, its targets are all ``HIDDEN``.
     """
@@ -142,7 +149,9 @@ class SourceData:
     """Of the source task, on (outputs, targets)."""
     images: int
     shares_classes: bool
-    """Whether source and target have the same classes; targets and the head's outputs then come in the target's order."""
+    """Whether source and target have the same classes; targets and the head's outputs then come in
+    the target's order.
+    """
 
 
 @dataclass(frozen=True)
@@ -152,7 +161,9 @@ class Context:
     source: SourceModel
     task: Task
     backbone: nn.Module
-    """(B, 3, H, W) -> (B, D): the source without its own classifier; for dense task types a list of maps, a ``Pyramid``."""
+    """(B, 3, H, W) -> (B, D): the source without its own classifier; for dense task types a list of
+    maps, a ``Pyramid``.
+    """
     head: nn.Module
     """(B, D), or the list of maps -> outputs."""
     loss: Callable[[Tensor, Tensor], Tensor]
@@ -164,7 +175,9 @@ class Context:
     images: Callable[[], Iterator[Batch]] = _none
     """One look at the training images in order, not augmented."""
     load_source: Callable[[str], nn.Module] | None = None
-    """The backbone of another source, by name: ``source.scratch``, or one of those that ``extra_sources_option`` names."""
+    """The backbone of another source, by name: ``source.scratch``, or one of those that
+    ``extra_sources_option`` names.
+    """
     source_data: SourceData | None = None
     """Of a chain, for adaptations whose card says ``needs_source``."""
     image_size: int = 0
@@ -184,10 +197,11 @@ class ParameterGroup:
 class Objective:
     """What the harness is to optimise.
 
-    ``network``: images -> outputs, also what is evaluated. ``loss`` sees the batch and the step (from 0); the
-    default is the task's own loss on the network's outputs. ``frozen`` modules stay in evaluation mode, so that
-    their normalisation statistics do not move. ``after_step(step)`` runs after each update. ``finish()`` returns the network
-    to be tested and kept, where that is another than was trained (adapters merged).
+    ``network``: images -> outputs, also what is evaluated. ``loss`` sees the batch and the step
+        (from 0); the default is the task's own loss on the network's outputs. ``frozen`` modules
+        stay in evaluation mode, so that their normalisation statistics do not move.
+        ``after_step(step)`` runs after each update. ``finish()`` returns the network to be tested
+        and kept, where that is another than was trained (adapters merged).
     """
 
     network: nn.Module
@@ -200,10 +214,13 @@ class Objective:
 
 @dataclass(frozen=True)
 class Features:
-    """One cell on frozen features: the rows it trains on, and those it chooses on, of what its source makes of a task."""
+    """One cell on frozen features: the rows it trains on, and those it chooses on, of what its
+    source makes of a task.
+    """
 
     pool: np.ndarray
-    """(N, D) float32 features of all training images, one read-only array for all cells of a call."""
+    """(N, D) float32 features of all training images, one read-only array for all cells of a call.
+    """
     targets: np.ndarray
     """(N, ...) theirs."""
     train_rows: np.ndarray
@@ -232,7 +249,9 @@ class Features:
 
 @dataclass(frozen=True)
 class Solution:
-    """What a method on features found for a cell: ``predict`` maps (N, D) features to (N, outputs) scores."""
+    """What a method on features found for a cell: ``predict`` maps (N, D) features to (N, outputs)
+    scores.
+    """
 
     predict: Callable[[np.ndarray], np.ndarray]
     choice: Mapping[str, Value] = field(default_factory=dict)
@@ -254,7 +273,8 @@ def adaptation(
     pooled: bool = False,
     extra_sources_option: str = "",
 ) -> Callable[[Callable[..., Any]], Adaptation]:
-    """Register an adaptation: decorates its method. What the method gets and returns: ``Adaptation``.
+    """Register an adaptation: decorates its method. What the method gets and returns:
+    ``Adaptation``.
 
     Args:
         name: The name of the adaptation, as in a spec.
@@ -277,7 +297,7 @@ def adaptation(
     def make(method: Callable[..., Any]) -> Adaptation:
         return Adaptation(
             name=name,
-            summary=summary or first_line(method),
+            summary=summary or summary_of(method),
             code=code_of(method),
             method=method,
             on=on,

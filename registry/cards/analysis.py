@@ -18,7 +18,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
-from headwater.registry.cards.card import Card, Kind, first_line
+from headwater.registry.cards.card import Card, Kind, summary_of
 from headwater.registry.identity import code_of
 from headwater.registry.options import defaults_of
 
@@ -338,7 +338,7 @@ def analysis(
     def make(measure: Callable[..., Sequence[Reading]]) -> Analysis:
         return Analysis(
             name=name,
-            summary=summary or first_line(measure),
+            summary=summary or summary_of(measure),
             code=code_of(measure, without=(view.__name__,)),
             measure=measure,
             looks_at=looks_at,

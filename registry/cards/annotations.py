@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 class Annotations:
     """The targets of a split as its task hands them over, with all that is needed to encode them.
 
-    ``names`` say which image an error is about. ``image_size``: S, the side of the squares that the images become. ``shape(row)``:
-    (width, height) of an image as it is stored; for dense types, whose whole image is squeezed into the square.
+    ``names`` say which image an error is about. ``image_size``: S, the side of the squares that the
+    images become. ``shape(row)``: (width, height) of an image as it is stored; for dense types,
+    whose whole image is squeezed into the square.
     """
 
     task: Task
@@ -32,7 +33,9 @@ class Annotations:
 
 @dataclass(frozen=True)
 class Encoded:
-    """``targets``: (n, ...) of the images kept; ``rows``: (n,) int, which these are, ascending; None: all of them."""
+    """``targets``: (n, ...) of the images kept; ``rows``: (n,) int, which these are, ascending;
+    None: all of them.
+    """
 
     targets: np.ndarray
     rows: np.ndarray | None = None

@@ -127,6 +127,10 @@ def wrong_return(card: str, value: object, expected: str) -> BadPlugin:
     )
 
 
-def first_line(function: Callable[..., Any]) -> str:
-    """Return the first line of a docstring, "" without one: the summary of a plugin's card."""
-    return (inspect.getdoc(function) or "").partition("\n")[0]
+def summary_of(function: Callable[..., Any]) -> str:
+    """Return a docstring's first paragraph on one line: the summary of a plugin's card.
+
+    "" where there is no docstring.
+    """
+    paragraph = (inspect.getdoc(function) or "").partition("\n\n")[0]
+    return " ".join(paragraph.split())

@@ -1,4 +1,6 @@
-"""Appearance domains and which contains which, after Mensink et al. 2022 (arXiv 2103.13318, section 3)."""
+"""Appearance domains and which contains which, after Mensink et al. 2022 (arXiv 2103.13318, section
+3).
+"""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from headwater.registry.cards.card import Card, Kind, first_line, names_bad_keywords, wrong_return
+from headwater.registry.cards.card import Card, Kind, names_bad_keywords, summary_of, wrong_return
 from headwater.registry.errors import BadPlugin, NotApplicable
 from headwater.registry.evidence.shape import Bound, Shape
 from headwater.registry.identity import code_of
@@ -22,11 +22,15 @@ SLACK = 1e-9
 """By how much of itself rounding may carry a score over its bound; it is then put on the bound."""
 
 INPUTS = ("features", "labels", "source_probabilities", "moments", "evidence")
-"""What a score may ask for, by the names of its positional parameters: attributes of Evidence, or all of it."""
+"""What a score may ask for, by the names of its positional parameters: attributes of Evidence, or
+all of it.
+"""
 
 
 class Score(float):
-    """An estimator's score: a float. ``note`` says where it tells little; ``parts`` are those of a score that belongs to a pool."""
+    """An estimator's score: a float. ``note`` says where it tells little; ``parts`` are those of a
+    score that belongs to a pool.
+    """
 
     note: str
     parts: Mapping[str, float]
@@ -46,10 +50,12 @@ class Score(float):
 class Estimator(Card):
     """A score that is higher where transfer should be better.
 
-    ``score(..., **options) -> float | Score``: its positional parameters say by their names what it reads (see
-    ``INPUTS``), its keyword-only ones are options. ``low`` and ``high`` bound it: numbers, or functions of a Shape.
-    ``task_types``: for which tasks it is defined. ``pooled``: it returns a Score with parts, each of which is scaled to
-    [0, 1] over a pool of sources before they are added up; alone, it ranks nothing.
+    ``score(..., **options) -> float | Score``: its positional parameters say by their names what it
+    reads (see ``INPUTS``), its keyword-only ones are options. ``low`` and ``high`` bound it:
+    numbers, or functions of a Shape.
+    ``task_types``: for which tasks it is defined. ``pooled``: it returns a Score with parts, each
+        of which is scaled to [0, 1] over a pool of sources before they are added up; alone, it
+        ranks nothing.
     """
 
     kind: ClassVar[Kind] = Kind.ESTIMATOR
@@ -78,15 +84,18 @@ class Estimator(Card):
         return super().facts() | {"inputs": list(self.inputs), "options": dict(self.options())}
 
     def range(self, shape: Shape) -> tuple[float, float]:
-        """Between what its score lies for data of this shape; unbounded where that depends on what is not known."""
+        """Between what its score lies for data of this shape; unbounded where that depends on what
+        is not known.
+        """
         low, high = (_at(bound, shape) for bound in (self.low, self.high))
         return (-math.inf if low is None else low), (math.inf if high is None else high)
 
     def of(self, evidence: Evidence, **options: Value) -> Score:
         """The score of one source on one task.
 
-        Raises NotApplicable where it is not defined for this evidence, BadName for an option it does not have, and
-        BadPlugin where it returns what is no number or lies outside its declared range.
+        Raises NotApplicable where it is not defined for this evidence, BadName for an option it
+        does not have, and BadPlugin where it returns what is no number or lies outside its declared
+        range.
         """
         check_options(self.name, options, self.options())
         if evidence.task_type not in self.task_types:
@@ -172,7 +181,7 @@ def estimator(
     def make(score: Callable[..., float]) -> Estimator:
         card = Estimator(
             name=name,
-            summary=summary or first_line(score),
+            summary=summary or summary_of(score),
             code=code_of(score),
             score=score,
             low=low,

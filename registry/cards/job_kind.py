@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
 
-from headwater.registry.cards.card import Card, Kind, first_line
+from headwater.registry.cards.card import Card, Kind, summary_of
 from headwater.registry.cards.source_model import SourceModel
 from headwater.registry.cards.task import Task
 from headwater.registry.identity import code_of
@@ -131,7 +131,7 @@ def job_kind(
 
     def make(run: Callable[[Any, Any, Any], Any]) -> JobKind:
         code = facts.pop("code", None) or code_of(run)
-        summary_or_docstring = summary or first_line(run)
+        summary_or_docstring = summary or summary_of(run)
         return JobKind(
             name=name,
             summary=summary_or_docstring,

@@ -19,9 +19,10 @@ class Provider:
         kind: The kind of the cards.
         form: How its names are written, for people.
         summary: One sentence on the family.
-        resolve: ``resolve(name, registry) -> Card`` makes the card of one name; ``registry`` is the ``hw.Registry`` that
-            asks. It raises UnknownName or BadName where it cannot.
-        cards: Lists the cards that can be listed cheaply; none for an open family such as any folder.
+        resolve: ``resolve(name, registry) -> Card`` makes the card of one name; ``registry`` is the
+            ``hw.Registry`` that asks. It raises UnknownName or BadName where it cannot.
+        cards: Lists the cards that can be listed cheaply; none for an open family such as any
+            folder.
         origin: The plugin that it came from; discovery fills it in.
     """
 

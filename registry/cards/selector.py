@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
-from headwater.registry.cards.card import Card, Kind, first_line, names_bad_keywords, wrong_return
+from headwater.registry.cards.card import Card, Kind, names_bad_keywords, summary_of, wrong_return
 from headwater.registry.cards.estimator import Estimator
 from headwater.registry.cards.source_model import SourceModel
 from headwater.registry.cards.task import Task
@@ -19,17 +19,19 @@ from headwater.registry.options import defaults_of
 class Estimate(Protocol):
     """Score sources by an estimator (``logme``, ``nleep[components=2]``) on the target's images.
 
-    Higher is better; sources that it is not defined for are missing. Costs little: features, no training.
+    Higher is better; sources that it is not defined for are missing. Costs little: features, no
+    training.
     """
 
     def __call__(self, estimator: str) -> Mapping[str, float]: ...
 
 
 class Measure(Protocol):
-    """Fine-tune sources on ``size`` images of the target (None: all that the question is about) for ``epochs`` (None: all).
+    """Fine-tune sources on ``size`` images of the target (None: all that the question is about) for
+    ``epochs`` (None: all).
 
-    Returns the validation metric of each, higher is better whatever the metric; those are missing that failed or that what is
-    left of the budget did not reach.
+    Returns the validation metric of each, higher is better whatever the metric; those are missing
+    that failed or that what is left of the budget did not reach.
     """
 
     def __call__(
@@ -39,14 +41,17 @@ class Measure(Protocol):
 
 @dataclass(frozen=True)
 class Record:
-    """One earlier measurement: a source fine-tuned on another task. ``quality`` is its test metric, higher is better.
+    """One earlier measurement: a source fine-tuned on another task. ``quality`` is its test metric,
+    higher is better.
 
     Records compare only within one ``setting``: the same task, metric, size, seed and budget.
-    ``relation``: what the source's domain is to that task's (within-domain, including, cross-domain), None where not known.
-    ``base``: the source that a chain began from, None for any other. ``estimates``: what estimators said of the source on that
-    setting's images, by their names. ``protocol``: the setting less its seed; records of a source that share it differ by their seed.
-    ``size``: training images, ``validation``: the metric that a training like this is chosen by, ``seconds``: what it took; None where
-    not known.
+    ``relation``: what the source's domain is to that task's (within-domain, including,
+        cross-domain), None where not known.
+    ``base``: the source that a chain began from, None for any other. ``estimates``: what estimators
+        said of the source on that setting's images, by their names. ``protocol``: the setting less
+        its seed; records of a source that share it differ by their seed.
+    ``size``: training images, ``validation``: the metric that a training like this is chosen by,
+        ``seconds``: what it took; None where not known.
     """
 
     source: str
@@ -66,13 +71,17 @@ class Record:
 
 @dataclass(frozen=True)
 class Question:
-    """What a selector is asked: which of these sources for this task, given what was measured before.
+    """What a selector is asked: which of these sources for this task, given what was measured
+    before.
 
-    ``size``: how many training images there are; None where not known. ``records`` are on other tasks than this one.
-    ``relations``: what each source's domain is to the task's, as in Record. ``domain_parents``: each domain -> the domains that
-    contain it. ``estimate`` and ``measure`` do work that costs seconds; ``measure`` begins nothing that would not fit in what is left
-    of ``budget`` for both. ``spent``: the seconds that both have cost so far, ``epochs``: how many ``measure`` trains for where it is
-    not told; None where not known. ``sizes``: the subsets to measure on, ascending and below ``size``; none: the selector's choice.
+    ``size``: how many training images there are; None where not known. ``records`` are on other
+        tasks than this one.
+    ``relations``: what each source's domain is to the task's, as in Record. ``domain_parents``:
+        each domain -> the domains that contain it. ``estimate`` and ``measure`` do work that costs
+        seconds; ``measure`` begins nothing that would not fit in what is left of ``budget`` for
+        both. ``spent``: the seconds that both have cost so far, ``epochs``: how many ``measure``
+        trains for where it is not told; None where not known. ``sizes``: the subsets to measure on,
+        ascending and below ``size``; none: the selector's choice.
     """
 
     task: Task
@@ -91,12 +100,15 @@ class Question:
 
 @dataclass(frozen=True, kw_only=True)
 class Selector(Card):
-    """``rank(question, **options)`` returns a score for each source's name; higher is better, equal scores are ties.
+    """``rank(question, **options)`` returns a score for each source's name; higher is better, equal
+    scores are ties.
 
-    A source that it can say nothing of gets the lowest score; NotApplicable says that it can answer nothing at all.
-    ``chance``: its order is a draw, so that it is judged by what can be expected of it: as if all scores were equal.
-    ``estimator``: the estimator whose score it is, where it is one. ``share``: of fine-tuning every source once, what it takes
-    however small the budget is; where it is judged, it gets that.
+    A source that it can say nothing of gets the lowest score; NotApplicable says that it can answer
+    nothing at all.
+    ``chance``: its order is a draw, so that it is judged by what can be expected of it: as if all
+        scores were equal.
+    ``estimator``: the estimator whose score it is, where it is one. ``share``: of fine-tuning every
+        source once, what it takes however small the budget is; where it is judged, it gets that.
     """
 
     kind: ClassVar[Kind] = Kind.SELECTOR
@@ -140,7 +152,9 @@ class Selector(Card):
 
 @dataclass(frozen=True)
 class _ByEstimator:
-    """``rank`` of an estimator: its scores on the target's images, and below them whatever it is not defined for."""
+    """``rank`` of an estimator: its scores on the target's images, and below them whatever it is
+    not defined for.
+    """
 
     card: Estimator
 
@@ -160,7 +174,9 @@ class _ByEstimator:
 
 
 def rank_rest_last(scores: Mapping[str, float], question: Question) -> dict[str, float]:
-    """The scores of what a selector knows, and for every other source of the question one score below them all."""
+    """The scores of what a selector knows, and for every other source of the question one score
+    below them all.
+    """
     known = {
         source.name: float(scores[source.name])
         for source in question.sources
@@ -190,7 +206,7 @@ def selector(
     def make(rank: Callable[..., Mapping[str, float]]) -> Selector:
         return Selector(
             name=name,
-            summary=summary or first_line(rank),
+            summary=summary or summary_of(rank),
             code=code_of(rank),
             rank=rank,
             chance=chance,

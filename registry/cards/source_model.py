@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from headwater.registry.cards.card import Card, Kind, first_line, names_bad_keywords, wrong_return
+from headwater.registry.cards.card import Card, Kind, names_bad_keywords, summary_of, wrong_return
 from headwater.registry.cards.chain import Chain
 from headwater.registry.errors import WeightsError
 from headwater.registry.identity import code_of, digest_files
@@ -23,19 +23,22 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 weights_read: list[Path] = []
-"""Weights files that this process has read, latest last; `headwater check` holds them against what a card names."""
+"""Weights files that this process has read, latest last; `headwater check` holds them against what
+a card names.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SourceModel(Card):
     """How to build a network, what it was pre-trained on, and how it wants its input.
 
-    ``build()`` (or ``build(image_size=…)``, where the network needs to know) returns a torch module with
-    ``forward_features(images) -> maps`` and ``forward_head(maps, pre_logits=True) -> (B, D)``, as every timm
-    model has; images are (B, 3, H, W) float, normalised by ``mean`` and ``std``. Where ``build`` takes ``head=True``, the
-    network keeps its own classifier, ``forward_head(maps) -> (B, num_classes)`` logits, 0 classes for none. ``scratch`` names the source
-    that is the same architecture at random initialisation: the reference that a gain is measured against.
-    ``random`` says that the weights depend on the seed. ``accuracy`` is that on its own pre-training task.
+    ``build()`` (or ``build(image_size=…)``, where the network needs to know) returns a torch module
+    with ``forward_features(images) -> maps`` and ``forward_head(maps, pre_logits=True) -> (B, D)``,
+    as every timm model has; images are (B, 3, H, W) float, normalised by ``mean`` and ``std``.
+    Where ``build`` takes ``head=True``, the network keeps its own classifier, ``forward_head(maps)
+    -> (B, num_classes)`` logits, 0 classes for none. ``scratch`` names the source that is the same
+    architecture at random initialisation: the reference that a gain is measured against. ``random``
+    says that the weights depend on the seed. ``accuracy`` is that on its own pre-training task.
     """
 
     kind: ClassVar[Kind] = Kind.SOURCE
@@ -71,7 +74,9 @@ class SourceModel(Card):
     )
 
     def network(self, image_size: int, *, head: bool = False) -> nn.Module:
-        """Build it for square images of ``image_size`` pixels; with its own classifier where ``head``, and where it can."""
+        """Build it for square images of ``image_size`` pixels; with its own classifier where
+        ``head``, and where it can.
+        """
         parameters = inspect.signature(self.build).parameters
         arguments = {"image_size": image_size, "head": head}
         network = self.build(
@@ -194,7 +199,7 @@ def source_model(
     def make(build: Callable[..., nn.Module]) -> SourceModel:
         return SourceModel(
             name=name,
-            summary=summary or first_line(build),
+            summary=summary or summary_of(build),
             code=code_of(build),
             build=build,
             architecture=architecture or name,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from headwater.registry.cards.card import Card, Kind, first_line, names_bad_keywords
+from headwater.registry.cards.card import Card, Kind, names_bad_keywords, summary_of
 from headwater.registry.cards.flaw import Flaw
 from headwater.registry.identity import code_of, digest_files
 from headwater.registry.names import Value
@@ -25,14 +25,17 @@ SPLITS: Mapping[str, str] = {"train": "train", "test": "test"} | dict.fromkeys(
 class Split:
     """One split as a plugin hands it over.
 
-    ``images``: paths, encoded bytes, PIL images, or uint8 arrays (H, W) or (H, W, 3); any sequence, so a lazy
-    one too. ``targets``: one per image, as the task's type wants them: a class index or class name (classification); a list of them
-    (multilabel); a number or several (regression); a mask (H, W), as any image or whole numbers (segmentation); ``{"bbox": [[x, y, w, h],
-    ...], "category": [class, ...]}`` in pixels (detection); (K, 2) or (K, 3) x, y and whether visible, in pixels (keypoints); a depth map
-    (H, W), as any image or floats (depth). ``names`` say which image an error is about (file names, or rows where there are none).
-    ``flaws``: what loading already found wrong and handled, such as an image that is listed and missing. ``classes``: class names, where
-    the data say them. ``total``: how many images the data set has of the split, those that loading left out among them; None: those there
-    are, and those that only ``flaws`` name.
+    ``images``: paths, encoded bytes, PIL images, or uint8 arrays (H, W) or (H, W, 3); any sequence,
+        so a lazy one too. ``targets``: one per image, as the task's type wants them: a class index
+        or class name (classification); a list of them (multilabel); a number or several
+        (regression); a mask (H, W), as any image or whole numbers (segmentation); ``{"bbox": [[x,
+        y, w, h], ...], "category": [class, ...]}`` in pixels (detection); (K, 2) or (K, 3) x, y and
+        whether visible, in pixels (keypoints); a depth map (H, W), as any image or floats (depth).
+        ``names`` say which image an error is about (file names, or rows where there are none).
+    ``flaws``: what loading already found wrong and handled, such as an image that is listed and
+        missing. ``classes``: class names, where the data say them. ``total``: how many images the
+        data set has of the split, those that loading left out among them; None: those there are,
+        and those that only ``flaws`` name.
     """
 
     images: Sequence[Any]
@@ -47,13 +50,14 @@ class Split:
 class Task(Card):
     """What is to be learned, and how success is measured.
 
-    ``load()`` returns a ``datasets.DatasetDict`` or ``Dataset`` (an image column, a label column), or a mapping
-    of split name ("train", "test"; "validation" joins train where there is a test split) to Split. Without a
-    test split one is carved, the same every time. ``metric`` is one of its type's. ``mirror`` says whether a
-    flipped image still shows the same thing (a letter does not). ``conventions``: how its targets are written, where its
-    type knows several ways (``{"void": 11}``). ``image`` and ``label`` name the columns of a data set that are its images and targets,
-    where these cannot be told. ``files`` decide the data's revision; ``unpinned`` says,
-    where it is so, why neither they nor ``revision`` tie results to one version of the data.
+    ``load()`` returns a ``datasets.DatasetDict`` or ``Dataset`` (an image column, a label column),
+    or a mapping of split name ("train", "test"; "validation" joins train where there is a test
+    split) to Split. Without a test split one is carved, the same every time. ``metric`` is one of
+    its type's. ``mirror`` says whether a flipped image still shows the same thing (a letter does
+    not). ``conventions``: how its targets are written, where its type knows several ways
+    (``{"void": 11}``). ``image`` and ``label`` name the columns of a data set that are its images
+    and targets, where these cannot be told. ``files`` decide the data's revision; ``unpinned``
+    says, where it is so, why neither they nor ``revision`` tie results to one version of the data.
     """
 
     kind: ClassVar[Kind] = Kind.TASK
@@ -150,7 +154,7 @@ def task(
     def make(load: Callable[[], Any]) -> Task:
         return Task(
             name=name,
-            summary=summary or first_line(load),
+            summary=summary or summary_of(load),
             code=code_of(load),
             load=load,
             type=type,

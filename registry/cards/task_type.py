@@ -1,4 +1,6 @@
-"""Task types: what targets look like, which head and loss they want, how predictions are measured and shown."""
+"""Task types: what targets look like, which head and loss they want, how predictions are measured
+and shown.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from headwater.registry.cards.annotations import Annotations, Encoded
-from headwater.registry.cards.card import Card, Kind, first_line, names_bad_keywords
+from headwater.registry.cards.card import Card, Kind, names_bad_keywords, summary_of
 from headwater.registry.errors import BadPlugin
 from headwater.registry.identity import code_of
 from headwater.registry.names import Value
@@ -65,9 +67,11 @@ class Metric:
 
 @dataclass(frozen=True)
 class Pyramid:
-    """The feature maps that a dense task's head is given: a list of (B, channels[i], S / strides[i], S / strides[i]), finest first.
+    """The feature maps that a dense task's head is given: a list of (B, channels[i], S /
+    strides[i], S / strides[i]), finest first.
 
-    S, the side of the images, is a multiple of 32. Where a network has no map of a stride, its nearest one is resized.
+    S, the side of the images, is a multiple of 32. Where a network has no map of a stride, its
+    nearest one is resized.
     """
 
     channels: tuple[int, ...]
@@ -76,10 +80,12 @@ class Pyramid:
 
 @dataclass(frozen=True)
 class Probe:
-    """What of a dense task's images is scored by estimators, which know rows of features and labels only.
+    """What of a dense task's images is scored by estimators, which know rows of features and labels
+    only.
 
-    ``labels``: (M, ...), one each, of a task type that estimators know (the card's ``probed_as``). ``image``: (M,) int, which image each
-    is of, ascending. ``places``: (M, 2) float, (x, y) from 0 to 1 across the image, where its features are taken from the deepest map;
+    ``labels``: (M, ...), one each, of a task type that estimators know (the card's ``probed_as``).
+        ``image``: (M,) int, which image each is of, ascending. ``places``: (M, 2) float, (x, y)
+        from 0 to 1 across the image, where its features are taken from the deepest map;
     None: the image's pooled features.
     """
 
@@ -91,9 +97,9 @@ class Probe:
 class TaskTypeMethods(ABC):
     """The contract of a task type: inherit from it; what is not abstract may be left as it is.
 
-    ``outputs`` is the width of the head, e.g. the number of classes. *Predictions* are what a network says in evaluation mode,
-    (N, ...) float of one shape for all images, which is all that is measured, kept and shown; in training a head may return whatever
-    ``loss`` takes.
+    ``outputs`` is the width of the head, e.g. the number of classes. *Predictions* are what a
+    network says in evaluation mode, (N, ...) float of one shape for all images, which is all that
+    is measured, kept and shown; in training a head may return whatever ``loss`` takes.
     """
 
     @abstractmethod
@@ -104,11 +110,15 @@ class TaskTypeMethods(ABC):
         """
 
     def classes(self, targets: Sequence[Any], task: Task) -> tuple[str, ...]:
-        """The class names, where the data set does not say; () for types without classes. ``task`` has the conventions."""
+        """The class names, where the data set does not say; () for types without classes. ``task``
+        has the conventions.
+        """
         return ()
 
     def outputs(self, targets: np.ndarray, classes: Sequence[str]) -> int:
-        """The head's width, from the encoded training targets; raises DataError where there is nothing to learn."""
+        """The head's width, from the encoded training targets; raises DataError where there is
+        nothing to learn.
+        """
         return len(classes)
 
     def strata(self, targets: np.ndarray) -> np.ndarray:
@@ -119,32 +129,43 @@ class TaskTypeMethods(ABC):
 
     @abstractmethod
     def head(self, features: int | Pyramid, outputs: int) -> nn.Module:
-        """A fresh head: on (B, features); for a dense type on a pyramid's list of maps. In evaluation mode it gives predictions."""
+        """A fresh head: on (B, features); for a dense type on a pyramid's list of maps. In
+        evaluation mode it gives predictions.
+        """
 
     def init_head(self, head: nn.Module, targets: np.ndarray) -> None:  # noqa: B027
-        """Tell a fresh head of the (N, ...) encoded targets that it is about to be trained on, such as of their mean and scale.
+        """Tell a fresh head of the (N, ...) encoded targets that it is about to be trained on, such
+        as of their mean and scale.
 
-        What it keeps of them has to be in its state, as buffers, which is saved and loaded with its weights. Nothing by default;
-        not called where the target counts as unlabelled.
+        What it keeps of them has to be in its state, as buffers, which is saved and loaded with its
+        weights. Nothing by default; not called where the target counts as unlabelled.
         """
 
     @abstractmethod
     def loss(self, outputs: Any, targets: Tensor) -> Tensor:
-        """Of what the head returns in training, on a batch's encoded targets: the mean over its images, or over what is annotated in
-        them (pixels, points, boxes), so that it is no larger for a larger batch."""
+        """Of what the head returns in training, on a batch's encoded targets: the mean over its
+        images, or over what is annotated in them (pixels, points, boxes), so that it is no larger
+        for a larger batch.
+        """
 
     def chance(self, outputs: int) -> float:
-        """The loss of guessing: what joint chains divide each task's loss by, so that none drowns the others."""
+        """The loss of guessing: what joint chains divide each task's loss by, so that none drowns
+        the others.
+        """
         return 1.0
 
     @abstractmethod
     def measure(self, predictions: Tensor, targets: Tensor) -> Mapping[str, float]:
-        """Every metric of the type on a whole split; predictions (N, ...) and targets (N, ...) on the CPU."""
+        """Every metric of the type on a whole split; predictions (N, ...) and targets (N, ...) on
+        the CPU.
+        """
 
     def tally(self, predictions: Tensor, targets: Tensor) -> Tensor | None:
-        """(N, K) float64: of each image the numbers whose sums over images are all that the metrics come from; None where there are none.
+        """(N, K) float64: of each image the numbers whose sums over images are all that the metrics
+        come from; None where there are none.
 
-        With it a bootstrap over images costs sums in place of measurements. Then ``tallied(tally(...).sum(0))`` is what ``measure`` says.
+        With it a bootstrap over images costs sums in place of measurements. Then
+        ``tallied(tally(...).sum(0))`` is what ``measure`` says.
         """
         return None
 
@@ -159,43 +180,58 @@ class TaskTypeMethods(ABC):
         return {}
 
     def augmentation(self, mirror: bool) -> Transform | None:
-        """For dense types: what moves images and targets together, a torchvision.transforms.v2 transform of one image with its
-        ``annotate``; None for none. Images come normalised, (3, S, S) float, so that 0 is the mean colour."""
+        """For dense types: what moves images and targets together, a torchvision.transforms.v2
+        transform of one image with its ``annotate``; None for none. Images come normalised, (3, S,
+        S) float, so that 0 is the mean colour.
+        """
         return None
 
     def annotate(self, target: Tensor) -> dict[str, Any]:
-        """One image's encoded target as what torchvision.transforms.v2 moves: its tv_tensors, by name."""
+        """One image's encoded target as what torchvision.transforms.v2 moves: its tv_tensors, by
+        name.
+        """
         raise NotImplementedError
 
     def annotated(self, annotations: Mapping[str, Any], target: Tensor) -> Tensor:
-        """The encoded target after its annotations were moved; ``target`` is what it was, and gives shape and type."""
+        """The encoded target after its annotations were moved; ``target`` is what it was, and gives
+        shape and type.
+        """
         raise NotImplementedError
 
     def probe(self, targets: np.ndarray) -> Probe | None:
-        """What estimators score of (N, ...) encoded targets, the same for every source; None where they take targets as they are."""
+        """What estimators score of (N, ...) encoded targets, the same for every source; None where
+        they take targets as they are.
+        """
         return None
 
     def answer(self, prediction: np.ndarray, classes: Sequence[str], shape: tuple[int, int]) -> Any:
-        """One image's prediction as users of an adapted network want it (``hw.load_adapted(...).predict``), in the terms of the image that
-        they gave, whose (width, height) is ``shape``."""
+        """One image's prediction as users of an adapted network want it
+        (``hw.load_adapted(...).predict``), in the terms of the image that they gave, whose (width,
+        height) is ``shape``.
+        """
         return prediction
 
     @abstractmethod
     def picture(
         self, image: np.ndarray, target: np.ndarray, prediction: np.ndarray, classes: Sequence[str]
     ) -> list[tuple[str, np.ndarray]]:
-        """What a person looks at: panels (title, (H, W, 3) uint8) of one image (S, S, 3) uint8, such as truth and prediction."""
+        """What a person looks at: panels (title, (H, W, 3) uint8) of one image (S, S, 3) uint8,
+        such as truth and prediction.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaskType(Card):
     """A kind of task. ``metrics`` lists what ``methods.measure`` returns; the first is the default.
 
-    ``dense``: targets have places in the image. Then the head is given maps, not a vector; the whole image is squeezed into the square
-    (for others the centre is cut out); augmentation moves the target with the image. ``probed_as``: the task type that estimators take
-    what ``methods.probe`` returns for; "" where they take the targets as they are, or not at all. ``conventions``: in how far data sets
-    write such targets differently, as options of a task with their defaults (``void=11``): ``methods.encode`` finds them in the task.
-    ``noun``: what people call its classes, in the plural (points, labels); ``singular``: one of them.
+    ``dense``: targets have places in the image. Then the head is given maps, not a vector; the
+        whole image is squeezed into the square (for others the centre is cut out); augmentation
+        moves the target with the image. ``probed_as``: the task type that estimators take what
+        ``methods.probe`` returns for; "" where they take the targets as they are, or not at all.
+        ``conventions``: in how far data sets write such targets differently, as options of a task
+        with their defaults (``void=11``): ``methods.encode`` finds them in the task.
+    ``noun``: what people call its classes, in the plural (points, labels); ``singular``: one of
+        them.
     """
 
     kind: ClassVar[Kind] = Kind.TASK_TYPE
@@ -266,7 +302,7 @@ def task_type(
             )
         return TaskType(
             name=name,
-            summary=summary or first_line(methods),
+            summary=summary or summary_of(methods),
             code=code_of(methods, without=("picture",)),  # what is drawn decides no measurement
             methods=methods(),
             metrics=tuple(metrics),

@@ -1,4 +1,6 @@
-"""Linear discriminants: how surely features tell the class, by Fisher's discriminant with a shrunk covariance."""
+"""Linear discriminants: how surely features tell the class, by Fisher's discriminant with a shrunk
+covariance.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ if TYPE_CHECKING:
     from headwater.registry.evidence.moments import Moments
 
 STEEPNESS, LEAST = 5.0, 1e-10
-"""Shrinkage is exp(−5 λ), no less than 1e-10; λ is the largest eigenvalue of the covariance within classes (Shao et al. 2022)."""
+"""Shrinkage is exp(−5 λ), no less than 1e-10; λ is the largest eigenvalue of the covariance within
+classes (Shao et al. 2022).
+"""
 
 BLOCK = 1 << 21
 """Values in a block of rows: 16 MB."""
@@ -29,10 +33,11 @@ SMALL = 128
 
 @dataclass(frozen=True)
 class Discriminant:
-    """δ_c(x) = (x − m)ᵀ S⁻¹ μ_c − ½ μ_cᵀ S⁻¹ μ_c + log π_c, with class means μ_c about the mean m and shares π_c of the images.
+    """δ_c(x) = (x − m)ᵀ S⁻¹ μ_c − ½ μ_cᵀ S⁻¹ μ_c + log π_c, with class means μ_c about the mean m
+    and shares π_c of the images.
 
-    S = (1 − s)·W + s·(tr W / D)·I, with W the covariance within classes (each class's divided by its count, averaged by π) and
-    ``shrinkage`` s. ``coefficients``: (C, D); ``intercepts``: (C,).
+    S = (1 − s)·W + s·(tr W / D)·I, with W the covariance within classes (each class's divided by
+    its count, averaged by π) and ``shrinkage`` s. ``coefficients``: (C, D); ``intercepts``: (C,).
     """
 
     mean: np.ndarray
@@ -67,7 +72,9 @@ class Discriminant:
     def chances(
         self, blocks: Iterable[tuple[np.ndarray, np.ndarray]]
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Of each block of features (B, D) float64 and labels (B,): posteriors (B, C), and those of the images' own classes (B,)."""
+        """Of each block of features (B, D) float64 and labels (B,): posteriors (B, C), and those of
+        the images' own classes (B,).
+        """
         import numpy as np
 
         intercepts = self.intercepts - self.coefficients @ self.mean

@@ -32,10 +32,12 @@ TASK_TYPES = ("classification", "regression", "multilabel")
 class Evidence:
     """Frozen features of one source on one task's images, and what else is known of these images.
 
-    ``features``: (N, D) float32 or float64, finite. ``labels``: for classification (N,) int64, 0 to C − 1 over the classes that
-    occur, in the order of the labels given; for regression (N, K) float64; for multilabel (N, K) int64, 0 or 1.
-    ``source_probabilities``: (N, Cs) of the same float, rows adding up to 1 within 1e-6, or None where the source has no
-    classifier. Make one with ``Evidence.of``, which checks and compacts. Estimators share the arrays: none may change them.
+    ``features``: (N, D) float32 or float64, finite. ``labels``: for classification (N,) int64, 0 to
+        C − 1 over the classes that occur, in the order of the labels given; for regression (N, K)
+        float64; for multilabel (N, K) int64, 0 or 1.
+    ``source_probabilities``: (N, Cs) of the same float, rows adding up to 1 within 1e-6, or None
+        where the source has no classifier. Make one with ``Evidence.of``, which checks and
+        compacts. Estimators share the arrays: none may change them.
     """
 
     features: np.ndarray
@@ -90,7 +92,9 @@ class Evidence:
 
     @cached_property
     def posteriors(self) -> Posteriors:
-        """How surely the discriminant knows each image's own class; one more pass over the features."""
+        """How surely the discriminant knows each image's own class; one more pass over the
+        features.
+        """
         from headwater.registry.evidence.discriminant import Posteriors, float64_blocks
 
         return Posteriors.of(self.discriminant, float64_blocks(self.features, self.labels))
@@ -120,7 +124,9 @@ def _same_length(count: int, images: int, what: str) -> None:
 
 
 def _floats(values: Any, what: str, axes: str) -> np.ndarray:
-    """(rows, columns) finite floats; float64 and float32 stay what they are, float16 becomes float32."""
+    """(rows, columns) finite floats; float64 and float32 stay what they are, float16 becomes
+    float32.
+    """
     import numpy as np
 
     try:

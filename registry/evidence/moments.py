@@ -1,6 +1,8 @@
-"""Moments: the sufficient statistics of features and labels. One pass, any number of shards, exact when merged.
+"""Moments: the sufficient statistics of features and labels. One pass, any number of shards, exact
+when merged.
 
-They are sums about a point near the mean, so that features far from zero lose no digits to cancellation.
+They are sums about a point near the mean, so that features far from zero lose no digits to
+cancellation.
 """
 
 from __future__ import annotations
@@ -22,9 +24,11 @@ SAMPLE = 256
 
 @dataclass(frozen=True)
 class Moments:
-    """Sums over N images of z = x − ``origin``, in float64; labels are columns y: one-hot classes, flags, or targets.
+    """Sums over N images of z = x − ``origin``, in float64; labels are columns y: one-hot classes,
+    flags, or targets.
 
-    ``sums``: Σz (D,). ``gram``: Σzzᵀ (D, D). ``cross``: Σyzᵀ (K, D), the class sums. ``label_sums``: Σy (K,), the class counts.
+    ``sums``: Σz (D,). ``gram``: Σzzᵀ (D, D). ``cross``: Σyzᵀ (K, D), the class sums.
+        ``label_sums``: Σy (K,), the class counts.
     ``label_squares``: Σy² (K,). ``cubes``: Σ‖z‖²z (D,). ``fourths``: Σ‖z‖⁴.
     """
 
@@ -47,7 +51,9 @@ class Moments:
         task_type: str = "classification",
         classes: int | None = None,
     ) -> Moments:
-        """Of features (N, D) and an Evidence's labels, in blocks. ``classes``: C, where a shard may lack the last of them."""
+        """Of features (N, D) and an Evidence's labels, in blocks. ``classes``: C, where a shard may
+        lack the last of them.
+        """
         import numpy as np
 
         sample = features[:: max(1, len(features) // SAMPLE)]

@@ -1,4 +1,6 @@
-"""Principal axes: the directions in which features vary, the widest first. Worked out once, shared by every estimator."""
+"""Principal axes: the directions in which features vary, the widest first. Worked out once, shared
+by every estimator.
+"""
 
 from __future__ import annotations
 
@@ -17,15 +19,18 @@ TIE = 1e-6
 """Loadings this close in size count as equal when a sign is chosen, lest rounding choose it."""
 
 MEAN = 100.0
-"""Digits of the mean, in units of the last place of float64, that its subtraction may leave behind."""
+"""Digits of the mean, in units of the last place of float64, that its subtraction may leave behind.
+"""
 
 
 @dataclass(frozen=True)
 class Principal:
-    """Principal component analysis of features (N, D) of rank R < N: ``scatter`` (R,) = N · variance, falling; ``axes`` (D, R).
+    """Principal component analysis of features (N, D) of rank R < N: ``scatter`` (R,) = N ·
+    variance, falling; ``axes`` (D, R).
 
-    Axes of no more scatter than rounding leaves are not among them: constant columns and features of low rank are no trouble, and
-    R is 0 where nothing varies. Signs are fixed: of each axis the first of its largest loadings is positive.
+    Axes of no more scatter than rounding leaves are not among them: constant columns and features
+    of low rank are no trouble, and R is 0 where nothing varies. Signs are fixed: of each axis the
+    first of its largest loadings is positive.
     """
 
     mean: np.ndarray
@@ -34,7 +39,9 @@ class Principal:
 
     @classmethod
     def of(cls, features: np.ndarray, moments: Moments | None = None) -> Principal:
-        """By the smaller of X̃X̃ᵀ (N, N) and X̃ᵀX̃ (D, D); the latter from ``moments`` where they are given."""
+        """By the smaller of X̃X̃ᵀ (N, N) and X̃ᵀX̃ (D, D); the latter from ``moments`` where they
+        are given.
+        """
         import numpy as np
 
         count, width = features.shape
@@ -55,7 +62,9 @@ class Principal:
         return cls(mean, scatter, _signed(axes))
 
     def scores(self, features: np.ndarray, components: int | None = None) -> np.ndarray:
-        """The images along the first ``components`` axes, all of them without: (N, components or R) float64, columns of mean 0."""
+        """The images along the first ``components`` axes, all of them without: (N, components or R)
+        float64, columns of mean 0.
+        """
         import numpy as np
 
         axes = self.axes[:, :components]

@@ -17,7 +17,9 @@ MOST_THREADS = 8
 
 
 class Sums:
-    """Sums under way about a point (D,): those of ``headwater.registry.evidence.moments.Moments``, by the same names."""
+    """Sums under way about a point (D,): those of ``headwater.registry.evidence.moments.Moments``,
+    by the same names.
+    """
 
     def __init__(self, origin: np.ndarray, columns: int) -> None:
         import numpy as np
@@ -61,10 +63,11 @@ class Sums:
 def in_blocks(
     features: np.ndarray, columns: Callable[[slice], Any], start: Callable[[], Sums]
 ) -> list[Sums]:
-    """The sums of each thread. ``columns``: the label columns of a slice of rows; ``start``: makes empty sums.
+    """The sums of each thread. ``columns``: the label columns of a slice of rows; ``start``: makes
+    empty sums.
 
-    Where there is more than one block, the threads share them out and each multiplies by itself, so that the passes over the
-    rows around the product run side by side too.
+    Where there is more than one block, the threads share them out and each multiplies by itself, so
+    that the passes over the rows around the product run side by side too.
     """
     from concurrent.futures import ThreadPoolExecutor
 

@@ -94,7 +94,9 @@ def _mark(axes: Axes, row: JudgedSelector, place: float) -> None:
 
 
 def _names(axes: Axes, rows: list[JudgedSelector], edge: float) -> None:
-    """Names beside the marks, from the lowest up, pushed apart where marks of about the same cost lie close."""
+    """Names beside the marks, from the lowest up, pushed apart where marks of about the same cost
+    lie close.
+    """
     low, high = axes.get_ylim()
     step, taken = 0.032 * (high - low), list[tuple[float, float]]()
     for row in sorted(rows, key=lambda row: row.regret):
@@ -138,7 +140,9 @@ def _legend(axes: Axes, rows: list[JudgedSelector]) -> None:
 
 
 def check_plot(path: Path) -> None:
-    """Before any work: raises HeadwaterError without matplotlib, BadName for an ending that is no plot's."""
+    """Before any work: raises HeadwaterError without matplotlib, BadName for an ending that is no
+    plot's.
+    """
     check_matplotlib()
     if path.suffix.lower() not in ENDINGS:
         raise BadName(
@@ -147,7 +151,9 @@ def check_plot(path: Path) -> None:
 
 
 def save_plot(found: Judgement, path: Path) -> None:
-    """Draw into one file, PNG, SVG or PDF by its ending; raises as ``check_plot`` does, and BadName for a place that cannot be written."""
+    """Draw into one file, PNG, SVG or PDF by its ending; raises as ``check_plot`` does, and BadName
+    for a place that cannot be written.
+    """
     check_plot(path)
     from headwater.leaderboard.show.plots.plotting import styled
 

@@ -16,7 +16,6 @@ RUN_MODULES = (
     "datasets",
     "torchmetrics",
     "pycocotools",
-    "segmentation_models_pytorch",
     "sklearn",
     "PIL",
     "safetensors",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from headwater.registry.layers import RUN_MODULES
 from tests.harness.toy import keys
 from tests.leaderboard.synthetic import grid_store
 
@@ -149,9 +152,17 @@ def without_measuring(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder for PYTHONPATH in which the libraries that measure are as if not installed."""
     folder = tmp_path_factory.mktemp("blocked")
     for name in MEASURING:
-        text = f"raise ModuleNotFoundError('No module named {name!r}', name={name!r})\n"
+        text = f"raise ModuleNotFoundError('No module named {name}', name={name!r})\n"
         (folder / f"{name}.py").write_text(text)
     return folder
+
+
+def test_the_measuring_layer_is_what_its_extra_installs() -> None:
+    names = {"PIL": "pillow", "sklearn": "scikit-learn"}
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    extra = declared["project"]["optional-dependencies"]["run"]
+    packages = {re.split(r"[\[<>=!~]", requirement)[0] for requirement in extra}
+    assert {names.get(module, module) for module in RUN_MODULES} == packages - {"huggingface_hub"}
 
 
 READING: Sequence[Sequence[str]] = (

@@ -24,9 +24,17 @@ _FORMAT = 1  # rises when what is kept changes
 def listing() -> dict[str, dict[str, Facts]]:
     """Return ``architectures`` and ``tags``: each maps a name to its facts.
 
-    Facts are input_size, mean, std, classes, licence, hub, fixed_size and interpolation.
+    Facts are input_size, mean, std, classes, licence, hub, fixed_size and interpolation. Both are
+    empty where timm is not installed.
     """
-    return kept("listing", _ask_timm)
+    try:
+        return kept("listing", _ask_timm)
+    except ModuleNotFoundError:  # no metadata of timm, or no module
+        print(
+            'timm is not installed, so its models are not listed: pip install "headwater[run]"',
+            file=sys.stderr,
+        )
+        return {"architectures": {}, "tags": {}}
 
 
 @lru_cache

@@ -173,7 +173,8 @@ def _without_card(card: Card, name: str) -> str:
 def _table(examined: Sequence[tuple[Card, Sequence[CheckResult]]]) -> Table:
     """Return a row for each check, followed by one for each flaw that it came upon.
 
-    The column ``then`` says what to do about a failure, or how a flaw was handled.
+    The column ``then`` says what to do about a failure, or how a flaw was handled; ``code`` is what
+    flaws of one kind share.
     """
     from headwater.leaderboard.show.tables import Table
 
@@ -182,11 +183,13 @@ def _table(examined: Sequence[tuple[Card, Sequence[CheckResult]]]) -> Table:
         for result in results:
             check = result.check.name
             message = str(result.message)
-            rows.append([card.name, check, result.passed, "", message, result.hint])
+            rows.append([card.name, check, result.passed, "", message, result.hint, ""])
             for flaw in result.flaws:
                 image = _without_card(card, flaw.name)
-                rows.append([card.name, check, True, image, flaw.what, flaw.handled])
-    return Table("", ["card", "check", "passed", "about", "message", "then"], rows)
+                rows.append(
+                    [card.name, check, True, image, flaw.what, flaw.handled, flaw.code]
+                )
+    return Table("", ["card", "check", "passed", "about", "message", "then", "code"], rows)
 
 
 def _colour() -> bool | None:

@@ -1,11 +1,8 @@
-"""Flaws as people read them: how many images of a task have some, what they are, and how each was
-handled.
-"""
+"""Tell the flaws of a task: how many images have some, what they are, and how each was handled."""
 
 from __future__ import annotations
 
 import json
-import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -19,11 +16,10 @@ if TYPE_CHECKING:
     from headwater.registry import Flaw, Task, TaskType
 
 
-_ASIDE = re.compile(r" \(((?:[^()]|\([^()]*\))*)\)")
-"""Brackets, with such as may be in what they list: ``('light (red)')``."""
+MAX_ITEMS = 4
+"""Things that a group of flaws names one by one."""
 
-LISTED = 4
-_NUMBER = re.compile(r"\d+(?:,\d{3})*")
+MORE = "…"
 
 
 @dataclass(frozen=True)
@@ -65,8 +61,12 @@ class Flawed:
 
 @dataclass(frozen=True)
 class FlawGroup:
-    """Flaws of one kind: ``what`` they are, from the least to the largest number, how they were
-    ``handled``, what they are about.
+    """Flaws of one kind, told together.
+
+    Attributes:
+        what: What is wrong, with the range of each number.
+        handled: How they were handled.
+        names: The images.
     """
 
     what: str
@@ -75,46 +75,44 @@ class FlawGroup:
 
 
 def grouped(flaws: Sequence[Flaw]) -> list[FlawGroup]:
-    """Flaws that differ in their numbers only, together; the most frequent first."""
-    found: dict[tuple[str, str], list[Flaw]] = {}
+    """Return flaws of one kind together, the most frequent kind first."""
+    by_kind: dict[tuple[str, str], list[Flaw]] = {}
     for flaw in flaws:
-        found.setdefault((_kind(flaw.what), flaw.handled), []).append(flaw)
-    groups = [
-        FlawGroup(
-            _together([flaw.what for flaw in same]), handled, tuple(flaw.name for flaw in same)
-        )
-        for (_, handled), same in found.items()
-    ]
+        by_kind.setdefault(flaw.kind, []).append(flaw)
+    groups = []
+    for alike in by_kind.values():
+        names = tuple(flaw.name for flaw in alike)
+        groups.append(FlawGroup(_told_together(alike), alike[0].handled, names))
     return sorted(groups, key=lambda group: -len(group.names))
 
 
-def _kind(what: str) -> str:
-    """``has 2 boxes of no known category ('x')`` and ``has 1 box of no known category ('y')`` are
-    of a kind.
+def _told_together(flaws: Sequence[Flaw]) -> str:
+    """Return ``has 1–3 empty boxes``: as the largest flaw says it, with the range of each number.
+
+    What flaws list is named at the end, each thing once.
     """
-    return re.sub(r"(es|s)+\b", "", _NUMBER.sub("N", _ASIDE.sub("", what)))
+    if len({flaw.what for flaw in flaws}) == 1:
+        return flaws[0].what
+    largest = max(flaws, key=lambda flaw: flaw.numbers)
+    ranges = [_range(column) for column in zip(*(flaw.numbers for flaw in flaws), strict=True)]
+    listed = _listed([item for flaw in flaws for item in flaw.items])
+    return largest.pattern.format(*ranges, items="") + listed
 
 
-def _together(whats: Sequence[str]) -> str:
-    """``has 1–3 boxes empty``: as the largest says it, with the range of numbers where they differ."""
-    if len(set(whats)) == 1:
-        return whats[0]
-    bare = [_ASIDE.sub("", what) for what in whats]
-    if bare != list(whats):  # what stands in brackets is listed, not counted
-        asides = dict.fromkeys(
-            part for what in whats for aside in _ASIDE.findall(what) for part in aside.split(", ")
-        )
-        named, more = [part for part in asides if part != "…"], "…" in asides
-        return f"{_together(bare)} ({', '.join(named[:LISTED])}{', …' if more or len(named) > LISTED else ''})"
-    numbers = [[int(number.replace(",", "")) for number in _NUMBER.findall(what)] for what in whats]
-    largest = whats[max(range(len(whats)), key=lambda row: numbers[row])]
-    if len({len(row) for row in numbers}) > 1:
-        return largest
-    ranges = (
-        f"{min(column):,}–{max(column):,}" if min(column) < max(column) else None
-        for column in zip(*numbers, strict=True)
-    )
-    return _NUMBER.sub(lambda number: next(ranges) or number[0], largest)
+def _range(numbers: Sequence[int]) -> str:
+    lowest, highest = min(numbers), max(numbers)
+    return f"{lowest:,}" if lowest == highest else f"{lowest:,}–{highest:,}"
+
+
+def _listed(items: Sequence[str]) -> str:
+    """Return distinct things in brackets, at most ``MAX_ITEMS`` of them."""
+    if not items:
+        return ""
+    distinct = [item for item in dict.fromkeys(items) if item != MORE]
+    shown = distinct[:MAX_ITEMS]
+    if len(distinct) > MAX_ITEMS or MORE in items:
+        shown.append(MORE)
+    return f" ({', '.join(shown)})"
 
 
 def remember(task: Task, task_type: TaskType, flawed: Flawed) -> None:

@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from filelock import FileLock
@@ -24,7 +25,7 @@ from headwater.registry.cache import cache_folder
 from headwater.registry.errors import DataError
 from headwater.registry.identity import digest
 
-_VERSION = 5
+_VERSION = 6
 """Raised when decoding, resizing or what is kept beside them changes."""
 
 
@@ -83,7 +84,7 @@ def prepare(task: Task, task_type: TaskType, image_size: int, threads: int = 1) 
             if not (folder / "facts.json").is_file():
                 decoded = _decode_into(folder, task, task_type, image_size, threads)
     facts = json.loads((folder / "facts.json").read_text())
-    flaws = tuple(Flaw(**flaw) for flaw in facts["flaws"])
+    flaws = tuple(_as_flaw(flaw) for flaw in facts["flaws"])
     return Prepared(
         key=key,
         train=_map(folder, "train"),
@@ -192,6 +193,13 @@ def _encode(annotations: Annotations, task_type: TaskType, split: Split, name: s
             hint="Is it of another type (type=…), or written in another way than its type expects?",
         )
     return encoded
+
+
+def _as_flaw(facts: dict[str, Any]) -> Flaw:
+    """Return a flaw from its facts in JSON, which has lists in place of tuples."""
+    numbers = tuple(facts.pop("numbers"))
+    items = tuple(facts.pop("items"))
+    return Flaw(**facts, numbers=numbers, items=items)
 
 
 def _decode_into(

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from headwater import DataError, Probe
+from headwater import DataError, Flaw, Probe
 from headwater.plugins.task_types._checks import is_index
 
 BOX_KEYS = ("bbox", "boxes", "bboxes")
@@ -27,19 +27,22 @@ PROBE_TRIES = 8
 """Places drawn in each image to find some that lie in no box."""
 
 
+IMAGE_LEFT_OUT = "image left out"
+
+
 @dataclass(frozen=True)
 class ImageBoxes:
     """The boxes of one image.
 
     Attributes:
         encoded: (n, 5) float32: x1, y1, x2, y2 as shares of the image's sides, and the class.
-        flaws: for each, what is wrong and how it was handled.
+        flaws: what is wrong and how it was handled; the image's name is still to be filled in.
         left_out: the whole image is, as what is in it is not known.
         written: all of its boxes, (m, 4), in the data set's numbers.
     """
 
     encoded: np.ndarray = field(default_factory=lambda: np.zeros((0, 5), np.float32))
-    flaws: tuple[tuple[str, str], ...] = ()
+    flaws: tuple[Flaw, ...] = ()
     left_out: bool = False
     written: np.ndarray = field(default_factory=lambda: np.zeros((0, 4)))
 
@@ -93,8 +96,15 @@ class BoxFormat:
             return _left_out("has no boxes with categories")
         boxes, categories = fields
         if len(boxes) != len(categories):
-            counts = f"{_boxes(len(boxes))} and {len(categories)} categories"
-            return _left_out(f"has {counts}")
+            noun = "box" if len(boxes) == 1 else "boxes"
+            flaw = Flaw.counting(
+                "",
+                f"has {{}} {noun} and {{}} categories",
+                IMAGE_LEFT_OUT,
+                code="unequal-boxes-and-categories",
+                numbers=[len(boxes), len(categories)],
+            )
+            return ImageBoxes(flaws=(flaw,), left_out=True)
         if not len(boxes):
             return ImageBoxes()
         try:
@@ -118,15 +128,27 @@ class BoxFormat:
 
         strange = sorted({repr(categories[row]) for row in np.flatnonzero(unknown).tolist()})
         problems = (
-            (empty, "empty box", "", "left out"),
-            (outside, "box", " outside the image", "left out"),
-            (unknown, "box", f" of no known category ({', '.join(strange[:3])})", "left out"),
-            (over_edge, "box", " partly outside the image", "clipped"),
+            ("empty-box", empty, "has {} empty {noun}", "left out"),
+            ("box-outside", outside, "has {} {noun} outside the image", "left out"),
+            (
+                "box-of-no-category",
+                unknown,
+                "has {} {noun} of no known category{items}",
+                "left out",
+            ),
+            ("box-partly-outside", over_edge, "has {} {noun} partly outside the image", "clipped"),
         )
         image_too = "" if usable.any() else ", and with it the image"
         flaws = [
-            (f"has {_boxes(int(rows.sum()), noun)}{where}", f"{handled}{image_too}")
-            for rows, noun, where, handled in problems
+            Flaw.counting(
+                "",
+                pattern.replace("{noun}", "box" if rows.sum() == 1 else "boxes"),
+                f"{handled}{image_too}",
+                code=code,
+                numbers=[int(rows.sum())],
+                items=strange[:3] if rows is unknown else (),
+            )
+            for code, rows, pattern, handled in problems
             if rows.any()
         ]
         if not usable.any():
@@ -136,11 +158,7 @@ class BoxFormat:
 
 
 def _left_out(problem: str) -> ImageBoxes:
-    return ImageBoxes(flaws=((problem, "image left out"),), left_out=True)
-
-
-def _boxes(count: int, noun: str = "box") -> str:
-    return f"{count} {noun if count == 1 else f'{noun}es'}"
+    return ImageBoxes(flaws=(Flaw("", problem, IMAGE_LEFT_OUT),), left_out=True)
 
 
 def fields_of(target: Any) -> tuple[Sequence[Any], Sequence[Any]] | None:

@@ -128,16 +128,16 @@ def encode_maps(
     for row, target in enumerate(given.targets):
         name = given.names[row]
         stored = open_map(target, kind.noun, name)
-        problem = _size_problem(stored, kind.noun, partial(given.shape, row))
+        problem = _size_flaw(stored, kind.noun, name, partial(given.shape, row))
         if stored is not None and not problem:
             values, flaw = read(stored, name)
             if flaw:
                 flaws.append(flaw)
             encoded[row] = resize_map(values, side, side)
             if (encoded[row] == kind.nothing).all():
-                problem = f"has {kind.empty}"
+                problem = Flaw(name, f"has {kind.empty}", "left out")
         if problem:
-            flaws.append(Flaw(name, problem, "left out"))
+            flaws.append(problem)
         else:
             rows.append(row)
     if len(rows) == len(encoded):
@@ -145,16 +145,23 @@ def encode_maps(
     return Encoded(encoded[rows], np.array(rows, dtype=np.int64), tuple(flaws))
 
 
-def _size_problem(
-    stored: np.ndarray | None, noun: str, shape: Callable[[], tuple[int, int]]
-) -> str:
+def _size_flaw(
+    stored: np.ndarray | None, noun: str, name: str, shape: Callable[[], tuple[int, int]]
+) -> Flaw | None:
+    """Return the flaw of an image without a map, or with one of another size."""
     if stored is None:
-        return f"has no {noun}"
+        return Flaw(name, f"has no {noun}", "left out")
     height, width = stored.shape
     image_width, image_height = shape()
     if (width, height) == (image_width, image_height):
-        return ""
-    return f"has a {noun} of {width}×{height}, the image is {image_width}×{image_height}"
+        return None
+    return Flaw.counting(
+        name,
+        f"has a {noun} of {{}}×{{}}, the image is {{}}×{{}}",
+        "left out",
+        code=f"{noun}-of-another-size",
+        numbers=[width, height, image_width, image_height],
+    )
 
 
 class MapHead(nn.Module):

@@ -329,10 +329,16 @@ def _unit(task: Task, kind: str) -> float:
 
 
 def _impossible_depths(name: str, problems: Mapping[str, np.ndarray]) -> Flaw | None:
-    counts = [f"{int(pixels.sum())} {how}" for how, pixels in problems.items() if pixels.any()]
+    counts = {how: int(pixels.sum()) for how, pixels in problems.items() if pixels.any()}
     if not counts:
         return None
-    return Flaw(name, f"has depths that cannot be: {', '.join(counts)}", "taken as no reading")
+    return Flaw.counting(
+        name,
+        f"has depths that cannot be: {', '.join(f'{{}} {how}' for how in counts)}",
+        "taken as no reading",
+        code=f"impossible-depth: {', '.join(counts)}",
+        numbers=list(counts.values()),
+    )
 
 
 def _log_depth(outputs: Tensor) -> Tensor:

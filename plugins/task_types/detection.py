@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,6 @@ from headwater import (
     Annotations,
     DataError,
     Encoded,
-    Flaw,
     Metric,
     Probe,
     Pyramid,
@@ -81,9 +81,9 @@ class detection(TaskTypeMethods):
             otherwise=f"boxes={box_format.in_other_unit}",
         )
         flaws = [
-            Flaw(given.names[row], problem, handled)
+            replace(flaw, name=given.names[row])
             for row, image in enumerate(images)
-            for problem, handled in image.flaws
+            for flaw in image.flaws
         ]
         rows = [row for row, image in enumerate(images) if not image.left_out]
         most_boxes = max((len(image.encoded) for image in images), default=0)

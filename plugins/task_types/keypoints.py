@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from headwater import (
@@ -109,12 +109,11 @@ class keypoints(TaskTypeMethods):
         flaws: list[Flaw] = []
         for row, points in enumerate(images):
             if points is None or len(points) != wanted:
-                flaws.append(Flaw(names[row], _count_problem(points, wanted), "left out"))
+                flaws.append(_count_flaw(names[row], points, wanted))
                 continue
             width, height = given.shape(row)
             placed = place_points(points, (1, 1) if shares else (width, height))
-            for problem in _place_problems(placed, given.classes):
-                flaws.append(Flaw(names[row], problem, "taken as not visible"))
+            flaws += _place_flaws(names[row], placed, given.classes)
             if not placed.visible.any():
                 flaws.append(Flaw(names[row], "has no visible point", "left out"))
                 continue
@@ -333,26 +332,39 @@ def _usual_count(images: Iterable[np.ndarray | None]) -> int:
     return max(counts, key=lambda count: (counts[count], count), default=0)
 
 
-def _count_problem(points: np.ndarray | None, wanted: int) -> str:
+def _count_flaw(name: str, points: np.ndarray | None, wanted: int) -> Flaw:
+    """Return the flaw of an image with another number of points than the others."""
     if points is None:
-        return "has no points"
-    return f"has {len(points)} points, {wanted} are wanted"
+        return Flaw(name, "has no points", "left out")
+    return Flaw.counting(
+        name,
+        "has {} points, {} are wanted",
+        "left out",
+        code="wrong-number-of-points",
+        numbers=[len(points), wanted],
+    )
 
 
-def _place_problems(placed: ImagePoints, classes: Sequence[str]) -> list[str]:
-    """Return what is wrong with where the points of an image are."""
-    problems = []
-    if placed.outside:
-        problems.append(f"has {_named_points(placed.outside, classes)} off the image")
-    if placed.in_corner:
-        problems.append(f"has {_named_points(placed.in_corner, classes)} in the upper left corner")
-    return problems
+def _place_flaws(name: str, placed: ImagePoints, classes: Sequence[str]) -> Iterator[Flaw]:
+    """Yield what is wrong with where the points of an image are."""
+    places = (
+        ("point-off-the-image", placed.outside, "off the image"),
+        ("point-in-the-corner", placed.in_corner, "in the upper left corner"),
+    )
+    for code, points, where in places:
+        if points:
+            noun = "points" if len(points) > 1 else "point"
+            yield Flaw.counting(
+                name,
+                f"has {{}} {noun}{{items}} {where}",
+                "taken as not visible",
+                code=code,
+                numbers=[len(points)],
+                items=_names_of(points, classes),
+            )
 
 
-def _named_points(points: Sequence[int], classes: Sequence[str]) -> str:
-    """Return how many points these are, and the names of the first, such as ``2 points (nose,
-    tail)``.
-    """
+def _names_of(points: Sequence[int], classes: Sequence[str]) -> list[str]:
+    """Return the names of the first points; "…" stands for more."""
     names = [classes[point] if classes else str(point) for point in points[:POINTS_NAMED]]
-    listed = ", ".join(names) + ", …" * (len(points) > POINTS_NAMED)
-    return f"{len(points)} point{'s' * (len(points) > 1)} ({listed})"
+    return [*names, "…"] if len(points) > POINTS_NAMED else names

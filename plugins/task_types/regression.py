@@ -62,9 +62,9 @@ class regression(TaskTypeMethods):
         for row, target in enumerate(given.targets):
             name = str(given.names[row] if given.names else f"image {row}")
             numbers = _numbers(target, name)
-            problem = _problem(numbers, wanted)
-            if problem:
-                flaws.append(Flaw(name, problem, "left out"))
+            flaw = _flaw(name, numbers, wanted)
+            if flaw:
+                flaws.append(flaw)
             else:
                 rows.append(row)
                 values.append(numbers)
@@ -225,12 +225,22 @@ def _numbers(target: Any, name: str) -> list[float]:
         ) from None
 
 
-def _problem(values: Sequence[float], wanted: int) -> str:
+def _flaw(name: str, values: Sequence[float], wanted: int) -> Flaw | None:
+    """Return what is wrong with an image's numbers, if anything is."""
     if len(values) != wanted:
-        return f"has {len(values)} targets, {wanted} are wanted"
+        return Flaw.counting(
+            name,
+            "has {} targets, {} are wanted",
+            "left out",
+            code="wrong-number-of-targets",
+            numbers=[len(values), wanted],
+        )
     if any(math.isnan(value) for value in values):
-        return "has no target" if wanted == 1 else f"lacks one of {wanted} targets"
-    return "" if all(math.isfinite(value) for value in values) else "has an infinite target"
+        what = "has no target" if wanted == 1 else f"lacks one of {wanted} targets"
+        return Flaw(name, what, "left out")
+    if all(math.isfinite(value) for value in values):
+        return None
+    return Flaw(name, "has an infinite target", "left out")
 
 
 def _is_list(target: Any) -> bool:

@@ -121,7 +121,7 @@ class segmentation(TaskTypeMethods):
             )
         # Fewer than half of 0 to the largest are used, as where a mask has two shades of grey.
         if 2 * used.sum() <= largest:
-            few = _first_numbers(np.flatnonzero(used))
+            few = ", ".join(_first_numbers(np.flatnonzero(used)))
             raise DataError(
                 f"{task.name} has masks with only {few} of the numbers 0 to {largest}",
                 subject=task.name,
@@ -341,14 +341,21 @@ def _unknown_classes(name: str, values: np.ndarray, count: int) -> Flaw | None:
 
     if not len(values):
         return None
-    pixels = f"{len(values)} pixel{'s' * (len(values) != 1)}"
-    numbers = _first_numbers(np.unique(values))
-    problem = f"has {pixels} of no known class ({numbers}): known are 0 to {count - 1}"
-    return Flaw(name, problem, "taken as void")
+    noun = "pixel" if len(values) == 1 else "pixels"
+    return Flaw.counting(
+        name,
+        f"has {{}} {noun} of no known class{{items}}: known are 0 to {count - 1}",
+        "taken as void",
+        code="pixel-of-no-class",
+        numbers=[len(values)],
+        items=_first_numbers(np.unique(values)),
+    )
 
 
-def _first_numbers(numbers: np.ndarray) -> str:
-    return ", ".join(map(str, numbers[:5].tolist())) + ", …" * (len(numbers) > 5)
+def _first_numbers(numbers: np.ndarray) -> list[str]:
+    """Return the first numbers as text; "…" stands for more."""
+    first = [str(number) for number in numbers[:5].tolist()]
+    return [*first, "…"] if len(numbers) > 5 else first
 
 
 def _dice_loss(probabilities: Tensor, of_truth: Tensor, classes: Tensor) -> Tensor:

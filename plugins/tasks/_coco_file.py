@@ -90,33 +90,43 @@ class Objects:
         """Return the flaw of categories that are not listed, if there are any."""
         if not self.strange:
             return []
-        ids = named(each.get("category_id") for each in self.strange)
-        return [
-            Flaw(
-                self.image,
-                f"has {counted(len(self.strange), 'object')} of unknown category ({ids})",
-                handled,
-            )
-        ]
+        flaw = Flaw.counting(
+            self.image,
+            f"has {{}} {plural(len(self.strange), 'object')} of unknown category{{items}}",
+            handled,
+            code="unknown-category",
+            numbers=[len(self.strange)],
+            items=named(each.get("category_id") for each in self.strange),
+        )
+        return [flaw]
 
     def left_out(self) -> list[Flaw]:
         """Return the flaws of a type for which only single objects count."""
         handled = "left out" if self.single else "left out, and with it the image"
-        crowds = (
-            [Flaw(self.image, f"has {counted(len(self.crowds), 'crowd region')}", handled)]
-            if self.crowds
-            else []
-        )
-        return [*self.strangers(handled), *crowds]
+        flaws = self.strangers(handled)
+        if self.crowds:
+            flaws.append(
+                Flaw.counting(
+                    self.image,
+                    f"has {{}} {plural(len(self.crowds), 'crowd region')}",
+                    handled,
+                    code="crowd-region",
+                    numbers=[len(self.crowds)],
+                )
+            )
+        return flaws
 
 
-def counted(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+def plural(number: int, noun: str) -> str:
+    """Return a noun as it goes with a number."""
+    return noun if number == 1 else f"{noun}s"
 
 
-def named(ids: Iterable[Any]) -> str:
+def named(ids: Iterable[Any]) -> list[str]:
+    """Return distinct identities as text, at most ``MAX_IDS_NAMED``; "…" stands for more."""
     distinct = list(dict.fromkeys("no id" if each is None else str(each) for each in ids))
-    return ", ".join(distinct[:MAX_IDS_NAMED]) + ", …" * (len(distinct) > MAX_IDS_NAMED)
+    more = ["…"] if len(distinct) > MAX_IDS_NAMED else []
+    return distinct[:MAX_IDS_NAMED] + more
 
 
 def id_of(entry: Mapping[str, Any], key: str) -> Any:
@@ -158,21 +168,25 @@ def read_listing(file: Path) -> Listing:
             annotations[image].append(each)
     flaws = []
     if lost:
-        ids = named(each.get("image_id") for each in lost)
         flaws.append(
-            Flaw(
+            Flaw.counting(
                 file.name,
-                f"has {counted(len(lost), 'annotation')} of images that are not listed ({ids})",
+                f"has {{}} {plural(len(lost), 'annotation')} of images that are not listed{{items}}",
                 "left out",
+                code="annotation-of-no-image",
+                numbers=[len(lost)],
+                items=named(each.get("image_id") for each in lost),
             )
         )
     if repeated:
-        ids = named(each.get("id") for each in repeated)
         flaws.append(
-            Flaw(
+            Flaw.counting(
                 file.name,
-                f"has {counted(len(repeated), 'annotation')} for the second time ({ids})",
+                f"has {{}} {plural(len(repeated), 'annotation')} for the second time{{items}}",
                 "taken once",
+                code="repeated-annotation",
+                numbers=[len(repeated)],
+                items=named(each.get("id") for each in repeated),
             )
         )
     return Listing(file, images, dict(annotations), categories, tuple(flaws))

@@ -34,8 +34,8 @@ from headwater.plugins.tasks._coco_file import (
     annotation_files,
     are_numbers,
     box_numbers,
-    counted,
     image_folders,
+    plural,
     read_listing,
 )
 from headwater.plugins.tasks._coco_masks import VOID, Masks, Outlined, drawable
@@ -199,9 +199,16 @@ def _segmentation(
                 "void wherever no other object is",
             ),
         ):
-            flaws += [
-                Flaw(objects.image, f"has {counted(len(boxes), 'object')} {what}", handled)
-            ] * bool(boxes)
+            if boxes:
+                flaws.append(
+                    Flaw.counting(
+                        objects.image,
+                        f"has {{}} {plural(len(boxes), 'object')} {what}",
+                        handled,
+                        code=what.replace(" ", "-"),
+                        numbers=[len(boxes)],
+                    )
+                )
         flaws += objects.strangers("void")
         sizes.append((height, width))
         drawn.append([*known, *(_outlined(each, VOID, height, width) for each in objects.strange)])
@@ -250,10 +257,12 @@ def _keypoints(
             labelled
         ):  # most data sets have many: one flaw an image says it
             flaws.append(
-                Flaw(
+                Flaw.counting(
                     objects.image,
-                    f"has {counted(bare, 'object')} without labelled points",
+                    f"has {{}} {plural(bare, 'object')} without labelled points",
                     "left out",
+                    code="object-without-points",
+                    numbers=[bare],
                 )
             )
         for each in labelled:
@@ -261,9 +270,9 @@ def _keypoints(
                 f"{objects.image} (annotation {each.get('id')})",
                 crop_box(each, images[key].size, margin),
             )
-            problem = _wrong(each["keypoints"], len(points))
+            problem = _wrong(name, each["keypoints"], len(points))
             if problem or box is None:
-                flaws.append(Flaw(name, f"has {problem or 'no box in the image'}", "left out"))
+                flaws.append(problem or Flaw(name, "has no box in the image", "left out"))
                 continue
             files.append(images[key].file)
             boxes.append(box)
@@ -277,11 +286,19 @@ def _is_labelled(flat: Any) -> bool:
     return not are_numbers(flat) or any(flat[2::3])
 
 
-def _wrong(flat: Any, points: int) -> str:
-    """What is wrong with an object's keypoints, if anything is."""
+def _wrong(name: str, flat: Any, points: int) -> Flaw | None:
+    """Return what is wrong with an object's keypoints, if anything is."""
     if not are_numbers(flat):
-        return "keypoints that are no numbers"
-    return "" if len(flat) == 3 * points else f"{len(flat)} numbers for {points} points"
+        return Flaw(name, "has keypoints that are no numbers", "left out")
+    if len(flat) == 3 * points:
+        return None
+    return Flaw.counting(
+        name,
+        "has {} numbers for {} points",
+        "left out",
+        code="wrong-number-of-keypoints",
+        numbers=[len(flat), points],
+    )
 
 
 def _with_points(listing: Listing, category: str) -> tuple[Any, list[str]]:

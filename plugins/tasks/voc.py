@@ -114,8 +114,16 @@ def _objects(
     kept = found if difficult else [each for each in found if each not in hard]
     flaws = []
     if len(kept) < len(found):
-        what = f"has {len(hard)} difficult object{'s' * (len(hard) > 1)}"
-        flaws.append(Flaw(image, what, "left out" if kept else "left out, and with it the image"))
+        noun = "objects" if len(hard) > 1 else "object"
+        flaws.append(
+            Flaw.counting(
+                image,
+                f"has {{}} difficult {noun}",
+                "left out" if kept else "left out, and with it the image",
+                code="difficult-object",
+                numbers=[len(hard)],
+            )
+        )
     if found and not kept:
         return None, flaws
     names = [(each.findtext("name") or "").strip() or None for each in kept]

@@ -300,53 +300,72 @@ def test_a_task_without_flaws_says_nothing(registry, tmp_path):
 # -- together -----------------------------------------------------------------------------------------------------
 
 
+def boxes(count, where="{items}", items=(), handled="left out", name="image"):
+    noun = "box" if count == 1 else "boxes"
+    pattern = f"has {{}} {noun}{where}"
+    return Flaw.counting(name, pattern, handled, code=where, numbers=[count], items=items)
+
+
 @pytest.mark.parametrize(
-    ("whats", "together"),
+    ("flaws", "together"),
     [
-        (["has 1 empty box", "has 12 empty boxes", "has 3 empty boxes"], "has 1–12 empty boxes"),
-        (["has 2 empty boxes", "has 2 empty boxes"], "has 2 empty boxes"),
+        ([boxes(1), boxes(12), boxes(3)], "has 1–12 boxes"),
+        ([boxes(2), boxes(2)], "has 2 boxes"),
         (
-            ["has 1 box of no known category ('x')", "has 2 boxes of no known category ('y', 'x')"],
-            "has 1–2 boxes of no known category ('x', 'y')",
+            [boxes(1, items=["'x'"]), boxes(2, items=["'y'", "'x'"])],
+            "has 1–2 boxes ('x', 'y')",
         ),
-        (
-            ["has a mask of 32×48, the image is 64×48", "has a mask of 16×48, the image is 64×48"],
-            "has a mask of 16–32×48, the image is 64×48",
-        ),
-        (
-            ["has 2 points (0, 1) off the image", "has 7 points (3, 0, 4, 5, …) off the image"],
-            "has 2–7 points off the image (0, 1, 3, 4, …)",
-        ),
-        (["has 2 points (0, 1) off the image"], "has 2 points (0, 1) off the image"),
         (
             [
-                "has 1 box of no known category ('light (red)')",
-                "has 2 boxes of no known category ('car')",
+                Flaw.counting("", "has a mask of {}×{}", "", code="size", numbers=[width, 48])
+                for width in (32, 16)
             ],
-            "has 1–2 boxes of no known category ('light (red)', 'car')",
+            "has a mask of 16–32×48",
         ),
-        (["has 900 pixels of 9", "has 1,200 pixels of 9"], "has 900–1,200 pixels of 9"),
+        (
+            [
+                boxes(2, "{items} off the image", ["0", "1"]),
+                boxes(7, "{items} off the image", ["3", "0", "4", "5", "…"]),
+            ],
+            "has 2–7 boxes off the image (0, 1, 3, 4, …)",
+        ),
+        ([boxes(2, "{items} off the image", ["0", "1"])], "has 2 boxes (0, 1) off the image"),
+        (
+            [boxes(1, items=["'light (red)'"]), boxes(2, items=["'car'"])],
+            "has 1–2 boxes ('light (red)', 'car')",
+        ),
+        ([boxes(900, " of 9"), boxes(1200, " of 9")], "has 900–1,200 boxes of 9"),
     ],
 )
-def test_flaws_that_differ_in_their_numbers_are_of_a_kind(whats, together):
-    (group,) = grouped([Flaw(f"image {row}", what, "left out") for row, what in enumerate(whats)])
-    assert (group.what, group.names) == (
-        together,
-        tuple(f"image {row}" for row in range(len(whats))),
-    )
+def test_flaws_that_differ_in_their_numbers_are_of_a_kind(flaws, together):
+    (group,) = grouped(flaws)
+    assert (group.what, len(group.names)) == (together, len(flaws))
+
+
+def test_words_in_s_and_numbers_in_a_sentence_are_left_alone():
+    """Kinds go by code and counts by field: nothing reads them out of English."""
+    masses = [
+        Flaw.counting("", "has {} masses", "left out", code="mass", numbers=[n]) for n in (3, 5)
+    ]
+    said = [Flaw("", f"is of 19{year}, with no class", "left out") for year in (84, 85)]
+    assert [group.what for group in grouped([*masses, *said])] == [
+        "has 3–5 masses",
+        "is of 1984, with no class",
+        "is of 1985, with no class",
+    ]
 
 
 def test_other_flaws_and_other_ends_are_apart_and_the_most_frequent_is_first():
     flaws = [
         Flaw("a", "has no mask", "left out"),
-        Flaw("b", "has 1 empty box", "left out"),
-        Flaw("c", "has 1 empty box", "clipped"),
+        boxes(1, name="b"),
+        boxes(1, handled="clipped", name="c"),
+        boxes(2, handled="clipped", name="d"),
     ]
-    flaws.append(Flaw("d", "has 2 empty boxes", "clipped"))
-    assert [(group.what, group.handled, len(group.names)) for group in grouped(flaws)] == [
-        ("has 1–2 empty boxes", "clipped", 2),
-        ("has no mask", "left out", 1),
-        ("has 1 empty box", "left out", 1),
+    assert [(group.what, group.handled, group.names) for group in grouped(flaws)] == [
+        ("has 1–2 boxes", "clipped", ("c", "d")),
+        ("has no mask", "left out", ("a",)),
+        ("has 1 box", "left out", ("b",)),
     ]
 
 

@@ -186,9 +186,7 @@ def _table(examined: Sequence[tuple[Card, Sequence[CheckResult]]]) -> Table:
             rows.append([card.name, check, result.passed, "", message, result.hint, ""])
             for flaw in result.flaws:
                 image = _without_card(card, flaw.name)
-                rows.append(
-                    [card.name, check, True, image, flaw.what, flaw.handled, flaw.code]
-                )
+                rows.append([card.name, check, True, image, flaw.what, flaw.handled, flaw.code])
     return Table("", ["card", "check", "passed", "about", "message", "then", "code"], rows)
 
 

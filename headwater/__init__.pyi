@@ -17,6 +17,7 @@ from .leaderboard.show.plots import plotting as plotting
 from .leaderboard.store.records import Measurement as Measurement
 from .leaderboard.store.store import Store as Store
 from .plugins.models.timm_models import timm_model as timm_model
+from .registry import columns as columns
 from .registry.cache import cache_folder as cache_folder
 from .registry.cache import write_atomically as write_atomically
 from .registry.cards.adaptation import Adaptation as Adaptation
@@ -73,6 +74,7 @@ from .registry.cards.task_type import TaskType as TaskType
 from .registry.cards.task_type import TaskTypeMethods as TaskTypeMethods
 from .registry.cards.task_type import directed as directed
 from .registry.cards.task_type import task_type as task_type
+from .registry.columns import TargetColumn as TargetColumn
 from .registry.discovery import Registry as Registry
 from .registry.errors import BadName as BadName
 from .registry.errors import BadPlugin as BadPlugin

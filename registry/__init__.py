@@ -2,6 +2,7 @@
 ray.
 """
 
+from headwater.registry import columns
 from headwater.registry.cards.adaptation import (
     Adaptation,
     Batch,
@@ -49,6 +50,7 @@ from headwater.registry.cards.task_type import (
     directed,
     task_type,
 )
+from headwater.registry.columns import TargetColumn
 from headwater.registry.discovery import Problem, Registry
 from headwater.registry.evidence.evidence import Evidence
 from headwater.registry.evidence.shape import Shape
@@ -96,6 +98,7 @@ __all__ = [
     "SourceModel",
     "Split",
     "SummaryTable",
+    "TargetColumn",
     "Task",
     "TaskType",
     "TaskTypeMethods",
@@ -103,6 +106,7 @@ __all__ = [
     "analysis",
     "card_class",
     "chain_name",
+    "columns",
     "directed",
     "estimator",
     "job_kind",

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from headwater.harness.data.columns import is_a, object_keys
+from headwater.registry.columns import is_a, object_keys
 
 if TYPE_CHECKING:
     from datasets import Dataset

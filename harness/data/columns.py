@@ -6,33 +6,21 @@ A task may name them. Else they are told by their features, then by the usual na
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, cast
 
+from headwater.registry.columns import TargetColumn, inside, is_a, object_keys
 from headwater.registry.errors import DataError
 
 if TYPE_CHECKING:
     from datasets import Features
 
-    from headwater.registry import Task
+    from headwater.registry import Task, TaskType
 
 IMAGES = ("image", "img", "photo", "picture", "rgb", "pixel_values", "input")
 """What image columns are called where several columns are images."""
-
-BOXES = ("bbox", "bboxes", "boxes", "box")
-CATEGORIES = (
-    "category",
-    "categories",
-    "label",
-    "labels",
-    "class",
-    "classes",
-    "category_id",
-    "class_id",
-    "class_label",
-)
-"""What the boxes and classes of objects are called within their column."""
 
 
 @dataclass(frozen=True)
@@ -44,21 +32,15 @@ class TaskColumns:
     classes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Wanted:
-    """What the target of a task type looks like: whether a feature can be one, whether it can
-    hardly be anything else, its names.
-    """
-
-    form: str
-    fits: Callable[[Any], bool]
-    surely: Callable[[Any], bool]
-    names: str
-    """Alternatives, the likeliest first; each is searched for in the lower-case name."""
-
-
-def choose_columns(features: Features, task: Task) -> TaskColumns:
+def choose_columns(
+    features: Features, task: Task, task_type: TaskType | None = None
+) -> TaskColumns:
     """Choose the image and the target column of a task.
+
+    Args:
+        features: The columns and their features.
+        task: The task; it may name its columns.
+        task_type: The type of the task; the registered one by default.
 
     Raises:
         DataError: They cannot be told; it lists the columns and says what to type.
@@ -71,7 +53,7 @@ def choose_columns(features: Features, task: Task) -> TaskColumns:
             subject=task.name,
             hint="Name one of its columns.",
         )
-    wanted = WANTED.get(task.type) or _of_another_type(task.type)
+    wanted = _target_column(task, task_type)
     image = task.image or _one(_images(features, task.label, wanted), "image", features, task)
     target = task.label or _one(_targets(features, image, wanted), "label", features, task)
     if not wanted.fits(features[target]):
@@ -83,7 +65,7 @@ def choose_columns(features: Features, task: Task) -> TaskColumns:
     return TaskColumns(image, target, _class_names(features[target]))
 
 
-def _images(features: Features, label: str, wanted: _Wanted) -> list[str]:
+def _images(features: Features, label: str, wanted: TargetColumn) -> list[str]:
     """Return the columns that may be the image: the one that is called like one, else those not
     called like a target.
     """
@@ -102,7 +84,7 @@ def _images(features: Features, label: str, wanted: _Wanted) -> list[str]:
     )
 
 
-def _targets(features: Features, image: str, wanted: _Wanted) -> list[str]:
+def _targets(features: Features, image: str, wanted: TargetColumn) -> list[str]:
     """Return the columns that may be the target: the one that is called so, else those that can
     hardly be anything else.
     """
@@ -112,9 +94,7 @@ def _targets(features: Features, image: str, wanted: _Wanted) -> list[str]:
         if column != image and wanted.fits(feature)
     }
     sure = [column for column, feature in fitting.items() if wanted.surely(feature)]
-    if (
-        wanted is WANTED["classification"] and sure
-    ):  # a ClassLabel says what it is, and of two the user must say which
+    if wanted.ask_between and sure:
         return sure
     return _named(fitting, wanted.names) or sure
 
@@ -149,7 +129,12 @@ def _another_type(features: Features, image: str, task: Task) -> str:
     """Return what to type if the columns are plainly those of another task type, else an empty
     text.
     """
-    for name, wanted in WANTED.items():
+    others = [
+        (card.target_column, name)
+        for name, card in _registered().items()
+        if card.target_column and name != task.type
+    ]
+    for wanted, name in sorted(others, key=lambda other: other[0].guess_order):
         fitting = {
             column: feature
             for column, feature in features.items()
@@ -159,123 +144,30 @@ def _another_type(features: Features, image: str, task: Task) -> str:
             fitting = {
                 column: feature for column, feature in fitting.items() if column == task.label
             }
-        found = list(fitting) if task.label else _named(fitting, wanted.names)
-        if name != task.type and found:
+        columns = list(fitting) if task.label else _named(fitting, wanted.names)
+        if columns:
             return (
-                f"{found[0]} ({described(features[found[0]])}) looks like {name}: say [type={name}] after its name, "
-                f'or type="{name}" in @hw.task.'
+                f"{columns[0]} ({described(features[columns[0]])}) looks like {name}: "
+                f'say [type={name}] after its name, or type="{name}" in @hw.task.'
             )
     return ""
 
 
+def _target_column(task: Task, task_type: TaskType | None) -> TargetColumn:
+    """Return how the column of a task's targets looks."""
+    card = task_type or _registered().get(task.type)
+    return (card and card.target_column) or TargetColumn.of_any(task.type)
+
+
+@cache
+def _registered() -> Mapping[str, TaskType]:
+    """Return the task types that are bundled or installed."""
+    from headwater.registry import Kind, Registry
+
+    return cast(Mapping[str, "TaskType"], Registry.discover().cards[Kind.TASK_TYPE])
+
+
 # -- features ---------------------------------------------------------------------------------------------
-
-
-def _of_another_type(name: str) -> _Wanted:
-    """A type of a user's plugin: anything may be its target; it is called like the type or as
-    usual, or is the only other column.
-    """
-
-    def anything(feature: Any) -> bool:
-        return True
-
-    return _Wanted(
-        "whatever it takes",
-        anything,
-        anything,
-        f"^{re.escape(name)}s?$|^target$|^labels?$|^annotations?$",
-    )
-
-
-def _inside(feature: Any) -> Any:
-    """Return the feature inside a list; None for anything else."""
-    return getattr(feature, "feature", None)
-
-
-def _number(feature: Any, kinds: str = "float|int|uint|decimal") -> bool:
-    return bool(re.match(kinds, str(getattr(feature, "dtype", "")))) and is_a(feature, "Value")
-
-
-def is_a(feature: Any, *kinds: str) -> bool:
-    """Return whether a feature is of one of these classes of ``datasets``; spares the import of the
-    library.
-    """
-    return type(feature).__name__ in kinds
-
-
-def _class_like(feature: Any) -> bool:
-    return is_a(feature, "ClassLabel") or _number(feature, "int|uint|bool|string|large_string")
-
-
-def _map(feature: Any) -> bool:
-    return is_a(feature, "Image", "Array2D", "Array3D") or _number(_inside(_inside(feature)))
-
-
-def _points(feature: Any) -> bool:
-    return (
-        is_a(feature, "Array2D") or _number(_inside(feature)) or _number(_inside(_inside(feature)))
-    )
-
-
-def _objects(feature: Any) -> bool:
-    return object_keys(feature) is not None
-
-
-def object_keys(feature: Any) -> tuple[str, str] | None:
-    """Return the names of the boxes and of the classes in a column of objects; None for any other
-    column.
-    """
-    inside = feature if isinstance(feature, Mapping) else _inside(feature)
-    if not isinstance(inside, Mapping):
-        return None
-    found = [
-        next((name for name in names if name in inside), None) for names in (BOXES, CATEGORIES)
-    ]
-    return (found[0], found[1]) if found[0] and found[1] else None
-
-
-WANTED: dict[str, _Wanted] = {
-    "detection": _Wanted(
-        "objects with bbox and category", _objects, _objects, "objects|annotation|instances|boxes|."
-    ),
-    "segmentation": _Wanted(
-        "a mask for each image",
-        _map,
-        lambda feature: is_a(feature, "Image"),
-        r"^annotations?$|^masks?$|^labels?$|segment|semantic|mask|annotat|label|^gt$|^target$",
-    ),
-    "depth": _Wanted(
-        "a depth map for each image",
-        _map,
-        lambda feature: is_a(feature, "Image"),
-        r"^depth_?map$|^depth$|depth|disparity|^target$",
-    ),
-    "keypoints": _Wanted(
-        "points of each image",
-        _points,
-        lambda feature: _number(_inside(_inside(feature))),
-        r"^keypoints?$|^landmarks?$|keypoint|landmark|^points$|joint",
-    ),
-    "multilabel": _Wanted(
-        "a list of classes for each image",
-        lambda feature: _class_like(_inside(feature)),
-        lambda feature: is_a(_inside(feature), "ClassLabel"),
-        r"^labels$|^label$|^classes$|^categories$|^tags$|^attributes$|^targets?$|label",
-    ),
-    "classification": _Wanted(
-        "one class for each image",
-        _class_like,
-        lambda feature: is_a(feature, "ClassLabel"),
-        "^label$|^labels$|^target$|^class$|^fine_label$|^category$",
-    ),
-    "regression": _Wanted(
-        "a number, or several, for each image",
-        lambda feature: _number(feature) or _number(_inside(feature)),
-        lambda feature: _number(feature, "float") or _number(_inside(feature), "float"),
-        "^targets?$|^values?$|^score$|^label$|^labels$|^age$|^y$",
-    ),
-}
-"""What the targets of each type look like in a data set."""
 
 
 def _class_names(feature: Any) -> tuple[str, ...]:
@@ -283,17 +175,17 @@ def _class_names(feature: Any) -> tuple[str, ...]:
     if is_a(feature, "ClassLabel"):
         return tuple(feature.names or ())
     if keys := object_keys(feature):
-        inside = feature if isinstance(feature, Mapping) else _inside(feature)
-        return _class_names(inside[keys[1]])
-    return _class_names(_inside(feature)) if _inside(feature) is not None else ()
+        fields = feature if isinstance(feature, Mapping) else inside(feature)
+        return _class_names(fields[keys[1]])
+    return _class_names(inside(feature)) if inside(feature) is not None else ()
 
 
 def described(feature: Any) -> str:
     """Describe a feature in a word or two: ``Image``, ``list of ClassLabel``, ``bbox, category``."""
     if isinstance(feature, Mapping):
         return f"struct of {', '.join(feature)}"
-    if (inside := _inside(feature)) is not None:
-        return f"list of {described(inside)}"
+    if inside(feature) is not None:
+        return f"list of {described(inside(feature))}"
     return str(feature.dtype) if is_a(feature, "Value") else type(feature).__name__
 
 

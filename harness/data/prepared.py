@@ -139,7 +139,7 @@ def load_usable(task: Task, task_type: TaskType, image_size: int) -> UsableData:
     Raises:
         DataError: The annotations cannot be understood, or leave no image of a split.
     """
-    splits, classes = splits_of(task)
+    splits, classes = splits_of(task, task_type)
     if not classes:
         targets = [*splits["train"].targets, *splits["test"].targets]
         classes = task_type.methods.classes(targets, task)

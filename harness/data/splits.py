@@ -10,7 +10,7 @@ import numpy as np
 
 from headwater.harness.data.column_values import images_of, names_of, targets_of
 from headwater.harness.data.columns import choose_columns
-from headwater.registry import Split, Task
+from headwater.registry import Split, Task, TaskType
 from headwater.registry.cards.task import HELD_OUT_SPLITS
 from headwater.registry.errors import DataError
 
@@ -18,8 +18,12 @@ TEST_SHARE = 0.3
 """Share held out, by a fixed permutation, where a data set has no split of its own to test on."""
 
 
-def splits_of(task: Task) -> tuple[dict[str, Split], tuple[str, ...]]:
+def splits_of(
+    task: Task, task_type: TaskType | None = None
+) -> tuple[dict[str, Split], tuple[str, ...]]:
     """Load a task's train and test splits, and the class names where the data has them.
+
+    ``task_type`` is the registered one by default.
 
     The test split is the data set's own, else its validation split, else a fixed share of train. A
     validation split beside a test split joins train: every choice is made on images of the same
@@ -31,7 +35,7 @@ def splits_of(task: Task) -> tuple[dict[str, Split], tuple[str, ...]]:
     classes = task.classes
     splits: dict[str, Split] = {}
     for name, value in loaded.items():
-        split = value if isinstance(value, Split) else _from_dataset(value, task, name)
+        split = value if isinstance(value, Split) else _from_dataset(value, task, name, task_type)
         splits[str(name)] = _named(split, str(name), task)
         classes = classes or tuple(split.classes)
     return _train_and_test(splits, task), classes
@@ -143,7 +147,7 @@ def _joined(first: Split, second: Split) -> Split:
     )
 
 
-def _from_dataset(dataset: Any, task: Task, split: str) -> Split:
+def _from_dataset(dataset: Any, task: Task, split: str, task_type: TaskType | None) -> Split:
     """Turn a ``datasets.Dataset`` into a split; images and masks stay undecoded, so that decoding
     can run in threads.
     """
@@ -156,7 +160,7 @@ def _from_dataset(dataset: Any, task: Task, split: str) -> Split:
             f"{task.name}: {split} is of type {type(dataset).__name__}, not a Dataset or a Split",
             subject=task.name,
         )
-    columns = choose_columns(dataset.features, task)
+    columns = choose_columns(dataset.features, task, task_type)
     return Split(
         images=images_of(dataset, columns.image),
         targets=targets_of(dataset, columns.target),

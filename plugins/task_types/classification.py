@@ -12,8 +12,10 @@ from headwater import (
     Encoded,
     Metric,
     Pyramid,
+    TargetColumn,
     Task,
     TaskTypeMethods,
+    columns,
     task_type,
 )
 from headwater.plugins.task_types._checks import float_predictions, is_index, names_of_classes
@@ -33,7 +35,18 @@ _LOG_TINY = -87.3
 """Logarithm of the smallest normal float32."""
 
 
-@task_type("classification", metrics=METRICS)
+@task_type(
+    "classification",
+    metrics=METRICS,
+    target_column=TargetColumn(
+        "one class for each image",
+        fits=columns.is_class,
+        surely=lambda feature: columns.is_a(feature, "ClassLabel"),
+        names="^label$|^labels$|^target$|^class$|^fine_label$|^category$",
+        ask_between=True,  # a ClassLabel says what it is, and of two the user must say which
+        guess_order=6,
+    ),
+)
 class classification(TaskTypeMethods):
     """One class per image.
 

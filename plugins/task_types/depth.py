@@ -14,8 +14,10 @@ from headwater import (
     Metric,
     Probe,
     Pyramid,
+    TargetColumn,
     Task,
     TaskTypeMethods,
+    columns,
     task_type,
 )
 from headwater.plugins.task_types._checks import check_finite
@@ -72,6 +74,13 @@ PROBED_PIXELS = 48
     dense=True,
     probed_as="regression",
     conventions={"unit": DEFAULT_UNIT},
+    target_column=TargetColumn(
+        "a depth map for each image",
+        fits=columns.is_map,
+        surely=lambda feature: columns.is_a(feature, "Image"),
+        names=r"^depth_?map$|^depth$|depth|disparity|^target$",
+        guess_order=3,
+    ),
 )
 class depth(TaskTypeMethods):
     """How far away every pixel is, from one image.

@@ -14,8 +14,10 @@ from headwater import (
     Metric,
     Probe,
     Pyramid,
+    TargetColumn,
     Task,
     TaskTypeMethods,
+    columns,
     task_type,
 )
 from headwater.plugins.task_types._checks import check_finite, check_unit, names_of_classes
@@ -44,6 +46,13 @@ DEFAULT_FORMAT = "xywh"
     dense=True,
     probed_as="classification",
     conventions={"boxes": DEFAULT_FORMAT},
+    target_column=TargetColumn(
+        "objects with bbox and category",
+        fits=columns.is_objects,
+        surely=columns.is_objects,
+        names="objects|annotation|instances|boxes|.",
+        guess_order=1,
+    ),
 )
 class detection(TaskTypeMethods):
     """Boxes around objects, a class each.

@@ -15,8 +15,10 @@ from headwater import (
     Metric,
     Probe,
     Pyramid,
+    TargetColumn,
     Task,
     TaskTypeMethods,
+    columns,
     task_type,
 )
 from headwater.plugins.task_types._checks import check_unit, float_predictions
@@ -54,6 +56,13 @@ POINTS_NAMED = 5
     conventions={"mirrored": "", "points": "pixels"},
     noun="points",
     singular="point",
+    target_column=TargetColumn(
+        "points of each image",
+        fits=columns.is_points,
+        surely=lambda feature: columns.is_number(columns.inside(columns.inside(feature))),
+        names=r"^keypoints?$|^landmarks?$|keypoint|landmark|^points$|joint",
+        guess_order=4,
+    ),
 )
 class keypoints(TaskTypeMethods):
     """Where K points of one subject are.

@@ -12,8 +12,10 @@ from headwater import (
     Encoded,
     Metric,
     Pyramid,
+    TargetColumn,
     Task,
     TaskTypeMethods,
+    columns,
     task_type,
 )
 from headwater.plugins.task_types._checks import float_predictions, is_index, names_of_classes
@@ -29,7 +31,19 @@ METRICS = (
 )
 
 
-@task_type("multilabel", metrics=METRICS, noun="labels", singular="label")
+@task_type(
+    "multilabel",
+    metrics=METRICS,
+    noun="labels",
+    singular="label",
+    target_column=TargetColumn(
+        "a list of classes for each image",
+        fits=lambda feature: columns.is_class(columns.inside(feature)),
+        surely=lambda feature: columns.is_a(columns.inside(feature), "ClassLabel"),
+        names=r"^labels$|^label$|^classes$|^categories$|^tags$|^attributes$|^targets?$|label",
+        guess_order=5,
+    ),
+)
 class multilabel(TaskTypeMethods):
     """Any number of labels per image.
 

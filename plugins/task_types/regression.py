@@ -14,8 +14,10 @@ from headwater import (
     Flaw,
     Metric,
     Pyramid,
+    TargetColumn,
     Task,
     TaskTypeMethods,
+    columns,
     task_type,
 )
 from headwater.plugins.task_types._checks import float_predictions
@@ -36,7 +38,24 @@ STRATA = 10
 """Strata of the first target, between its quantiles: subsets of any size span the range."""
 
 
-@task_type("regression", metrics=METRICS, noun="numbers", singular="number")
+@task_type(
+    "regression",
+    metrics=METRICS,
+    noun="numbers",
+    singular="number",
+    target_column=TargetColumn(
+        "a number, or several, for each image",
+        fits=lambda feature: (
+            columns.is_number(feature) or columns.is_number(columns.inside(feature))
+        ),
+        surely=lambda feature: (
+            columns.is_number(feature, "float")
+            or columns.is_number(columns.inside(feature), "float")
+        ),
+        names="^targets?$|^values?$|^score$|^label$|^labels$|^age$|^y$",
+        guess_order=7,
+    ),
+)
 class regression(TaskTypeMethods):
     """A number per image, or K numbers.
 

@@ -14,8 +14,10 @@ from headwater import (
     Metric,
     Probe,
     Pyramid,
+    TargetColumn,
     Task,
     TaskTypeMethods,
+    columns,
     task_type,
 )
 from headwater.plugins.task_types._checks import check_finite
@@ -53,6 +55,13 @@ PROBED_PIXELS = 24
     dense=True,
     probed_as="classification",
     conventions={"void": VOID},
+    target_column=TargetColumn(
+        "a mask for each image",
+        fits=columns.is_map,
+        surely=lambda feature: columns.is_a(feature, "Image"),
+        names=r"^annotations?$|^masks?$|^labels?$|segment|semantic|mask|annotat|label|^gt$|^target$",
+        guess_order=2,
+    ),
 )
 class segmentation(TaskTypeMethods):
     """The class of every pixel.

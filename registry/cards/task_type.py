@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from headwater.registry.cards.annotations import Annotations, Encoded
 from headwater.registry.cards.card import Card, Kind, names_bad_keywords, summary_of
+from headwater.registry.columns import TargetColumn
 from headwater.registry.errors import BadPlugin
 from headwater.registry.identity import code_of
 from headwater.registry.names import Value
@@ -245,6 +246,7 @@ class TaskType(Card):
     conventions: Mapping[str, Value] = field(default_factory=dict, hash=False)
     noun: str = "classes"
     singular: str = "class"
+    target_column: TargetColumn | None = field(default=None, repr=False)
 
     def counted(self, classes: Sequence[str]) -> str:
         """Return how many classes these are, in words: ``12 classes``, ``1 point``; "" for none."""
@@ -268,6 +270,7 @@ def task_type(
     conventions: Mapping[str, Value] | None = None,
     noun: str = "classes",
     singular: str = "class",
+    target_column: TargetColumn | None = None,
 ) -> Callable[[type[TaskTypeMethods]], TaskType]:
     """Register a task type: decorates the class that has its methods.
 
@@ -280,6 +283,7 @@ def task_type(
         conventions: The ways to write targets that data sets differ in, with their defaults.
         noun: What people call its classes, in the plural.
         singular: What people call one of them.
+        target_column: How the column of targets looks in a data set; by default anything may be it.
 
     Raises:
         BadPlugin: An argument does not exist, the class does not inherit from TaskTypeMethods, or
@@ -311,6 +315,7 @@ def task_type(
             conventions=dict(conventions or {}),
             noun=noun,
             singular=singular,
+            target_column=target_column,
         )
 
     return make

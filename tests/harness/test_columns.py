@@ -319,3 +319,19 @@ def test_named_columns_are_part_of_the_identity_each_in_its_place():
     as_image, as_label = (task("depth", **{role: "left"}).identity() for role in ("image", "label"))
     assert len({as_image, as_label, task("depth").identity()}) == 3
     assert (WIDTH, HEIGHT) == (64, 48)  # not square, so that a mistaken axis shows
+
+
+def test_a_users_type_says_how_its_column_looks_as_bundled_types_do():
+    from dataclasses import replace
+
+    lengths = hw.TargetColumn(
+        "a length for each image",
+        fits=hw.columns.is_number,
+        surely=hw.columns.is_number,
+        names="length",
+    )
+    card = replace(
+        hw.Registry.discover().task_type("regression"), name="length", target_column=lengths
+    )
+    features = datasets.Features({"image": IMAGE, "width": NUMBER, "body_length": NUMBER})
+    assert choose_columns(features, task("length"), card).target == "body_length"

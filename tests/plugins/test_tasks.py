@@ -317,8 +317,10 @@ def test_every_option_of_a_data_set_is_documented():
 
 def test_the_names_and_types_that_the_page_lists_are_those_that_are_looked_for():
     from headwater.harness.data.column_values import NAMES
-    from headwater.harness.data.columns import BOXES, IMAGES, WANTED
+    from headwater.harness.data.columns import IMAGES
+    from headwater.registry.columns import BOXES
 
     page = (Path(__file__).resolve().parents[2] / "docs/tasks.md").read_text(encoding="utf-8")
-    assert all(f"\n| {type} | " in page for type in WANTED)
+    types = hw.Registry.discover().cards[hw.Kind.TASK_TYPE]
+    assert all(f"\n| {type} | " in page for type, card in types.items() if card.target_column)
     assert all(f"`{name}`" in page for name in (IMAGES[0], BOXES[0], *NAMES[:2]))

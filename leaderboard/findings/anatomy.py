@@ -9,7 +9,7 @@ import numpy as np
 from headwater.leaderboard.findings._base import NEYSHABUR, Finding, FindingPart, FindingRows
 from headwater.leaderboard.findings.domains import PAIRED_RULE
 from headwater.leaderboard.findings.means import CORRELATION, SETTING, mean_part
-from headwater.leaderboard.findings.shares import HALF, share_part
+from headwater.leaderboard.findings.shares import EVEN_CHANCE, share_part
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -158,7 +158,7 @@ def _f12(evidence: FindingRows) -> list[FindingPart]:
             "the classifier is the most critical",
             "of targets where it drops most in P-T",
             lacking=lacking,
-            above=HALF,
+            above=EVEN_CHANCE,
         ),
         mean_part(
             _rank_correlations(scratch, "depth", "drop"),

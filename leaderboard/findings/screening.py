@@ -17,7 +17,7 @@ from headwater.leaderboard.statistics.correlation import kendall
 if TYPE_CHECKING:
     import pandas as pd
 
-_FEWEST = 3
+_MIN_SOURCES = 3
 """Two sources are in the same order or not; an order wants three."""
 _AT_ONCE = 200
 """Draws whose pairs of sources are compared at once: 200 draws of 100 sources are 8 MB."""
@@ -61,7 +61,7 @@ def _settings(rows: pd.DataFrame) -> list[_Setting]:
             for column in ("small_score", "full_score", "small_validation")
         )
         complete = ~(np.isnan(small) | np.isnan(full)).any(axis=0)
-        if complete.sum() >= _FEWEST:
+        if complete.sum() >= _MIN_SOURCES:
             seeds = sorted(part["seed"].unique())
             found.append(
                 _Setting(
@@ -119,7 +119,7 @@ def _f8(evidence: FindingRows) -> list[FindingPart]:
     few = (
         lacking
         if rows.empty
-        else f"needs {_FEWEST} sources with the same seeds at both sizes of a target"
+        else f"needs {_MIN_SOURCES} sources with the same seeds at both sizes of a target"
     )
     return [
         mean_part(

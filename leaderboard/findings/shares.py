@@ -14,7 +14,7 @@ from headwater.leaderboard.statistics.bootstrap import more_to_settle, share_int
 if TYPE_CHECKING:
     import pandas as pd
 
-HALF = 0.5
+EVEN_CHANCE = 0.5
 
 
 def share_part(
@@ -50,4 +50,4 @@ def share_part(
         if more
         else "too close to one half to tell"
     )
-    return settle(part, *share_interval(hits, targets), 1 if judged else 0, remedy, HALF)
+    return settle(part, *share_interval(hits, targets), 1 if judged else 0, remedy, EVEN_CHANCE)

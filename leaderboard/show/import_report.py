@@ -14,7 +14,7 @@ from headwater.leaderboard.show.tables import Column, Table
 if TYPE_CHECKING:
     import pandas as pd
 
-_SHOWN = 20
+_MAX_SHOWN = 20
 """Rows left out that people are shown; programs get all of them."""
 _WHAT = {"adapt": "results", "estimate": "scores"}
 
@@ -125,7 +125,7 @@ def _flags(found: ImportResult) -> Table:
 
 def _left_out(found: ImportResult) -> Table:
     problems = found.incoming.problems
-    rows = [_row(row) for row in problems.head(_SHOWN).itertuples()]
+    rows = [_row(row) for row in problems.head(_MAX_SHOWN).itertuples()]
     more = len(problems) - len(rows)
     notes = [f"{more:,} more: --format json lists all of them"] if more > 0 else []
     columns = [

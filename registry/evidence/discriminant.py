@@ -16,18 +16,21 @@ if TYPE_CHECKING:
 
     from headwater.registry.evidence.moments import Moments
 
-STEEPNESS, LEAST = 5.0, 1e-10
-"""Shrinkage is exp(−5 λ), no less than 1e-10; λ is the largest eigenvalue of the covariance within
-classes (Shao et al. 2022).
+STEEPNESS = 5.0
+"""Shrinkage is exp(−5 λ), λ the largest eigenvalue of the covariance within classes (Shao et al.
+2022).
 """
+
+MIN_SHRINKAGE = 1e-10
+"""The least that it is."""
 
 BLOCK = 1 << 21
 """Values in a block of rows: 16 MB."""
 
-PRECISE = 1e-9
+EIGENVALUE_TOLERANCE = 1e-9
 """Relative error allowed of the largest eigenvalue."""
 
-SMALL = 128
+MAX_WHOLE_SPECTRUM = 128
 """Features up to which all eigenvalues are no dearer than the largest alone."""
 
 
@@ -58,7 +61,7 @@ class Discriminant:
                 "features do not vary within the classes: there is no spread to hold class means against"
             )
         if shrinkage is None:
-            shrinkage = max(math.exp(-STEEPNESS * largest_eigenvalue(within)), LEAST)
+            shrinkage = max(math.exp(-STEEPNESS * largest_eigenvalue(within)), MIN_SHRINKAGE)
         shrunk = (1 - shrinkage) * within
         shrunk.flat[:: width + 1] += shrinkage * spread
         factor = cho_factor(shrunk, lower=True, overwrite_a=True, check_finite=False)
@@ -125,9 +128,11 @@ def largest_eigenvalue(matrix: np.ndarray) -> float:
     from scipy.linalg import eigvalsh
     from scipy.sparse.linalg import eigsh
 
-    if len(matrix) <= SMALL:
+    if len(matrix) <= MAX_WHOLE_SPECTRUM:
         return float(eigvalsh(matrix)[-1])
     start = np.random.default_rng(0).normal(
         size=len(matrix)
     )  # else ARPACK draws one, and no two runs agree to the last digit
-    return float(eigsh(matrix, k=1, v0=start, tol=PRECISE, return_eigenvectors=False)[0])
+    return float(
+        eigsh(matrix, k=1, v0=start, tol=EIGENVALUE_TOLERANCE, return_eigenvectors=False)[0]
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import pkgutil
 import re
 from pathlib import Path
 
@@ -197,3 +198,23 @@ def test_links_between_pages_lead_somewhere() -> None:
             r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)", source.read_text(encoding="utf-8")
         ):
             assert (source.parent / target).exists(), f"{source.name} links to {target}"
+
+
+REFERENCE = [
+    name
+    for file in sorted((DOCS / "reference").glob("*.md"))
+    for name in re.findall(r"^::: (\S+)", file.read_text(encoding="utf-8"), re.MULTILINE)
+]
+
+
+@pytest.mark.parametrize("name", REFERENCE)
+def test_the_reference_names_what_there_is(name: str) -> None:
+    assert pkgutil.resolve_name(name) is not None
+
+
+def test_the_reference_has_every_public_name() -> None:
+    import headwater
+    from headwater.registry import errors
+
+    shown = {name.rpartition(".")[2] for name in REFERENCE} | set(vars(errors))
+    assert [name for name in headwater.__all__ if name not in shown] == []

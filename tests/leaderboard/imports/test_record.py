@@ -233,7 +233,7 @@ def test_imported_cells_never_pass_for_measured_ones(tmp_path):
     assert store.history() == history
 
 
-def test_an_import_has_the_setup_of_its_name_only():
+def test_an_import_has_the_protocol_of_its_name_only():
     first, second = (TableMapping.of(WIDE_KEYS | more) for more in ({}, {"size": "small"}))
     assert (
         protocol_of(first)

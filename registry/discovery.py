@@ -249,7 +249,7 @@ class Registry:
         return cast(JobKind, self.get(Kind.JOB_KIND, name))
 
     def domain_parents(self) -> Mapping[str, frozenset[str]]:
-        """For each domain those that contain it."""
+        """Return, for each domain, those that contain it."""
         return containing(cast(Iterable[Domain], self.cards[Kind.DOMAIN].values()))
 
 

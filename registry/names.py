@@ -101,7 +101,7 @@ def _split(text: str, separator: str) -> Iterator[str]:
 
 
 def is_glob(text: str) -> bool:
-    """Whether the stem has a wildcard. Brackets are options here, never character sets."""
+    """Return whether the stem has a wildcard. Brackets are options here, never character sets."""
     return any(mark in text.partition("[")[0] for mark in "*?")
 
 

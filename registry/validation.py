@@ -41,8 +41,8 @@ def validated(
 
 
 def explain(detail: Any, where: str, keys_at: KeysAt) -> str:
-    """One of ``ValidationError.errors()`` in the words of the file; ``keys_at`` lists the keys of
-    the section at a place.
+    """Return one of ``ValidationError.errors()`` in the words of the file; ``keys_at`` lists the
+    keys of the section at a place.
     """
     place = [
         part

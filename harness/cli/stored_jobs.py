@@ -42,7 +42,7 @@ class _ValuesByClass:
 
     @property
     def rows(self) -> list[list[Any]]:
-        """One row a class: its name, and its value of each metric."""
+        """A row a class: its name, and its value of each metric."""
         names = dict.fromkeys(name for by_class in self.values.values() for name in by_class)
         return [
             [name, *(by_class.get(name) for by_class in self.values.values())] for name in names

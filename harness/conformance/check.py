@@ -32,7 +32,7 @@ class Observation(str):
 
 @dataclass(frozen=True)
 class Check:
-    """One promise of a card.
+    """A promise of a card.
 
     Attributes:
         card: The card's name.

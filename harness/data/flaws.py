@@ -55,7 +55,7 @@ class Flawed:
         return f"{said}, {out} images left out" if out else said
 
     def of_task(self, name: str) -> str:
-        """What a run says of its task, and where to see more."""
+        """Return what a run says of its task, and where to see more."""
         return f"{self}: headwater check {shlex.quote(name)}"
 
 

@@ -201,7 +201,7 @@ class _View(Sequence[Any]):
 
 @dataclass(frozen=True)
 class _Joined(Sequence[Any]):
-    """One sequence after another, read when they are asked for."""
+    """Sequences one after another, read when they are asked for."""
 
     first: Sequence[Any]
     second: Sequence[Any]

@@ -55,7 +55,7 @@ class LoadedCell:
 
     @property
     def sees_labels(self) -> bool:
-        """Whether the adaptation may see the target's labels."""
+        """True if the adaptation may see the target's labels."""
         return self.card.sees_labels(self.options)
 
 

@@ -28,7 +28,7 @@ BATCH_SIZE = 128
 
 @dataclass(frozen=True)
 class LoadedNetwork:
-    """One network in evaluation mode, with the cell that it belongs to.
+    """A network in evaluation mode, with the cell that it belongs to.
 
     Implements ``headwater.AnalysedNetwork``, which documents the public methods.
     """

@@ -50,7 +50,7 @@ MIN_DISTANCE = 1e-12
 
 @dataclass(frozen=True)
 class _ChainTask:
-    """One source task of a chain, with its head.
+    """A source task of a chain, with its head.
 
     Attributes:
         backbone: Gives vectors or maps, as the task's type wants; its network is that of all the

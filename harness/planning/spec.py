@@ -175,7 +175,7 @@ class Resources(_Section):
 
 
 class Spec(_Section):
-    """One benchmark. Every key is also an option of ``headwater run``."""
+    """A benchmark. Every key is also an option of ``headwater run``."""
 
     name: str = Field("benchmark", description="what the run is called")
     sources: Names = Field(

@@ -275,7 +275,7 @@ def _is_blocked(job: Job, plan: Plan, before: Mapping[str, State]) -> bool:
 
 
 class Session:
-    """One executor for several runs on one store: Ray and its workers are started once."""
+    """An executor for several runs on one store: Ray and its workers are started once."""
 
     def __init__(self) -> None:
         self._executor: Executor | None = None
@@ -369,7 +369,7 @@ def execute(
 
 
 class _Execution:
-    """One run: passes the events of an executor on to the schedule, the store and the watcher."""
+    """A run: passes the events of an executor on to the schedule, the store and the watcher."""
 
     def __init__(
         self, status: PlanStatus, control: Control, report: Report, recorder: Recorder

@@ -26,7 +26,7 @@ class Rung:
 
 @dataclass(frozen=True)
 class Sample:
-    """One source at one rung.
+    """A source at one rung.
 
     Attributes:
         qualities: The metric on validation by seed, sign-corrected: higher is better.

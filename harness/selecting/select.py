@@ -53,7 +53,7 @@ others can be read off them."""
 
 @dataclass(frozen=True)
 class Candidate:
-    """One row of the answer.
+    """A row of the answer.
 
     Attributes:
         source: The source's card.

@@ -19,7 +19,7 @@ NAMED = 3
 
 
 def selection_table(selection: Selection) -> Table:
-    """One row a source, best first."""
+    """Return one row a source, best first."""
     names = shortened([candidate.source.name for candidate in selection.candidates])
     columns = [
         Column("rank", show=_span, rank=0, only="text"),
@@ -137,7 +137,7 @@ def _seconds(cost: tuple[float | None, bool]) -> str:
 
 
 def words(selection: Selection) -> Iterator[str]:
-    """What the answer rests on, what it cannot tell, and what to do with it."""
+    """Yield what the answer rests on, what it cannot tell, and what to do with it."""
     names = shortened([candidate.source.name for candidate in selection.candidates])
     shown = [names[candidate.source.name] for candidate in selection.candidates]
     yield _tested(selection)
@@ -175,7 +175,7 @@ def _images(rung: Rung, selection: Selection) -> str:
 
 
 def _unreached(selection: Selection) -> Iterator[str]:
-    """What a prediction is for, where nobody was trained on everything for as long as asked."""
+    """Yield what a prediction is for, where nobody was trained on everything for as long as asked."""
     top = selection.top
     if top and (top.images, top.epochs) != (selection.images, selection.epochs):
         yield f"predictions are for {_images(top, selection)}: none went on to all {selection.images:,} for {selection.epochs} epochs"
@@ -213,8 +213,8 @@ def _listed(names: Sequence[str], more: str) -> str:
 
 
 def remarks(selection: Selection) -> Iterator[str]:
-    """What did not go as asked: sources that failed, were left out or were not reached, scores that
-    are not defined.
+    """Yield what did not go as asked: sources that failed, were left out or were not reached,
+    scores that are not defined.
     """
     for reason, sources in _by_reason(selection.failures).items():
         yield f"failed: {_some(sources)}: {reason}"

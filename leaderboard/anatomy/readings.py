@@ -46,7 +46,7 @@ class AnalysisReadings:
 
     @cached_property
     def lines(self) -> pd.DataFrame:
-        """One row for each reading: its mean over cells, and what that rests on.
+        """A row for each reading: its mean over cells, and what that rests on.
 
         ``low`` and ``high`` bound its 95 % interval (NaN for a single cell); ``tasks`` and
         ``seeds`` are counts. Tasks are resampled, then seeds within each.

@@ -41,7 +41,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class FindingPart:
-    """One statistic of a finding, with its interval at 95 % and what it rests on.
+    """A statistic of a finding, with its interval at 95 % and what it rests on.
 
     ``value`` is None where there are no rows, ``low`` and ``high`` where targets are too few.
     ``unit``: how the value reads (share, epochs, s, nats, "" for gains and correlations).

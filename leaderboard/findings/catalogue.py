@@ -43,7 +43,7 @@ def chosen(ids: Sequence[str]) -> list[Finding]:
 def examine(
     store: Store, ids: Sequence[str] = (), wanted: Filter | None = None
 ) -> list[FindingResult]:
-    """What the rows of a store say of findings.
+    """Return what the rows of a store say of findings.
 
     Raises UnknownName, QueryError where the filter leaves nothing, and what reading a store raises.
     F8 compares sizes, so that a filter on ``size`` does not apply to it.
@@ -74,7 +74,7 @@ def _kept(rows: pd.DataFrame, wanted: Filter) -> pd.DataFrame:
 
 
 def _nothing(store: Store, frames: Iterable[pd.DataFrame], wanted: Filter) -> QueryError:
-    """What was asked for, and what there is of it."""
+    """Return what was asked for, and what there is of it."""
     asked = {key: value for key, value in vars(wanted).items() if value}
     there: dict[str, list[str]] = {
         key: sorted({name for rows in frames for name in rows.get(key, ())}) for key in asked

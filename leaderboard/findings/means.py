@@ -19,7 +19,7 @@ SETTING = ["task", "adaptation", "size", "protocol", "metric"]
 
 
 def is_relative(rows: pd.DataFrame) -> bool:
-    """Whether gains must be relative: differences of unlike metrics do not average."""
+    """Return whether gains must be relative: differences of unlike metrics do not average."""
     return bool(rows["metric"].nunique() > 1)
 
 
@@ -145,8 +145,8 @@ def _more_words(more: More) -> str:
 
 
 def absent(rows: pd.DataFrame, needed: Sequence[tuple[str, pd.Series, str]], paired: str) -> str:
-    """What to add so that there are pairs: for each kind of cell (name, which rows are of it,
-    remedy) that there is none of; else that they are there, but never ``paired``.
+    """Return what to add so that there are pairs: for each kind of cell (name, which rows are of
+    it, remedy) that there is none of; else that they are there, but never ``paired``.
     """
     if rows.empty:
         return 'no gains to look at: headwater run, with references = ["scratch", "base"]'

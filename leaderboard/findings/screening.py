@@ -25,7 +25,7 @@ _AT_ONCE = 200
 
 @dataclass(frozen=True)
 class _Setting:
-    """One target under one adaptation: (K, S) values of seeds and sources, test at both sizes and
+    """A target under one adaptation: (K, S) values of seeds and sources, test at both sizes and
     validation at the small one.
     """
 
@@ -51,7 +51,7 @@ class _Setting:
 
 
 def _settings(rows: pd.DataFrame) -> list[_Setting]:
-    """Those with three sources or more that have every seed."""
+    """Return those with three sources or more that have every seed."""
     found = []
     for (task, *_), part in rows.assign(seed=rows["seed"].fillna(-1).astype(int)).groupby(
         ["task", "adaptation", "protocol", "metric"]

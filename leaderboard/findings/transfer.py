@@ -15,7 +15,9 @@ _RULE = "supported where the interval of the deciding share lies above 50 %, con
 
 
 def source_means(rows: pd.DataFrame) -> pd.DataFrame:
-    """One row a source and setting, seeds averaged: ``gain`` and ``validation`` (higher is better)."""
+    """Return one row a source and setting, seeds averaged: ``gain`` and ``validation`` (higher is
+    better).
+    """
     gains = rows.assign(gain=own_gains(rows, "gain"))
     keys = SETTING + (["base"] if "base" in rows.columns else [])
     return (

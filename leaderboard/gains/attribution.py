@@ -147,7 +147,7 @@ class CoalitionGame:
 
     @property
     def is_decidable(self) -> bool:
-        """Whether anything can be said of a source task."""
+        """True if anything can be said of a source task."""
         return len(self.missing) < len(self.players) or self.orders is not None
 
 
@@ -193,7 +193,7 @@ class GameGroup:
 
     @property
     def exact(self) -> bool:
-        """Whether all shares are over all orders."""
+        """True if all shares are over all orders."""
         return all(game.orders is not None and game.orders.exact for game in self.games)
 
     @cached_property

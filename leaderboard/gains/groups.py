@@ -107,7 +107,7 @@ class Groups:
 
     @cached_property
     def relative(self) -> bool:
-        """Whether gains are relative, as differences of unlike metrics do not average."""
+        """True if gains are relative, as differences of unlike metrics do not average."""
         return self.gains["metric"].nunique() > 1
 
     @property

@@ -67,7 +67,7 @@ class Filter:
 
 @dataclass(frozen=True)
 class Row:
-    """One source's standing. Bounds are None where nothing was repeated; ``missing`` are cells that
+    """A source's standing. Bounds are None where nothing was repeated; ``missing`` are cells that
     other sources have.
     """
 
@@ -98,7 +98,7 @@ class Standings:
 
     @cached_property
     def relative(self) -> bool:
-        """Whether gains are relative: differences of unlike metrics do not average."""
+        """True if gains are relative: differences of unlike metrics do not average."""
         return self.gains["metric"].nunique() > 1
 
     @cached_property

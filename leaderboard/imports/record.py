@@ -83,7 +83,7 @@ class IncomingTable:
         return self.values[self.values["note"] != ""]
 
     def spec(self) -> dict[str, Any]:
-        """What the run's row says: the mapping, the file, and what was left out of it."""
+        """Return what the run's row says: the mapping, the file, and what was left out of it."""
         left_out = json.loads(self.problems.head(KEPT_PROBLEMS).to_json(orient="records"))
         file = {
             "file": self.table.path.name,
@@ -188,7 +188,7 @@ def _cards(incoming: IncomingTable, foreign: Mapping[str, tuple[str, ...]]) -> I
 
 
 def protocol_of(mapping: TableMapping) -> str:
-    """What the cells of one import share: no measured cell has it, and no other import."""
+    """Return what the cells of one import share: no measured cell has it, and no other import."""
     return digest("import", mapping.name)
 
 

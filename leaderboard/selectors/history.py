@@ -24,7 +24,7 @@ _SETTING = ["task", "size", "protocol", "metric"]
 
 @dataclass(frozen=True)
 class TargetSetting:
-    """One question that the store can answer: a target under one size, protocol and metric.
+    """A question that the store can answer: a target under one size, protocol and metric.
 
     ``quality``: (K, S) of seeds and sources, the sign-corrected test metric; complete.
         ``left_out``: sources that lack a seed.

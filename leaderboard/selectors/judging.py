@@ -54,7 +54,7 @@ class Bounded:
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether there is an interval, and 0 lies outside it."""
+        """True if there is an interval, and 0 lies outside it."""
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
 

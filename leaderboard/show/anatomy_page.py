@@ -32,7 +32,7 @@ _STYLE = (
 
 @dataclass(frozen=True)
 class _AnatomySection:
-    """One anatomy on the page: its analyses, each with the stem of its figure's files, if any."""
+    """An anatomy on the page: its analyses, each with the stem of its figure's files, if any."""
 
     heading: str
     figures: Sequence[tuple[ShownAnalysis, str | None]]

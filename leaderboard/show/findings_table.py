@@ -32,8 +32,8 @@ _UNITS = {"epochs": " epochs", "s": " s", "nats": " nats"}
 
 
 def findings_table(answers: Sequence[FindingResult], *, full: bool = False) -> Table:
-    """One line for each claim that has a verdict; ``full``: for what only informs too. What is
-    missing stands in the notes.
+    """Return one line for each claim that has a verdict; ``full``: for what only informs too. What
+    is missing stands in the notes.
     """
     columns = [
         Column("id", rank=0, only="data"),

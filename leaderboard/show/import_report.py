@@ -154,7 +154,7 @@ def _text(value: Any) -> str:
 
 
 def _doubtful(found: ImportResult, store: Path) -> Table:
-    """One row for each value that is flagged, or that did not go in."""
+    """Return one row for each value that is flagged, or that did not go in."""
     columns = ["what", "row", "source", "task", "column", "value", "why"]
     rows = [["left out", *_row(row)] for row in found.incoming.problems.itertuples()]
     rows += [["flagged", *_row(row)] for row in _as_problems(found.incoming.flagged).itertuples()]

@@ -28,7 +28,7 @@ Refused = tuple[Outcome, str]
 
 
 class StoreFile:
-    """One DuckDB file that is open only while it is read or written.
+    """A DuckDB file that is open only while it is read or written.
 
     A DuckDB file admits one process at a time, readers included: writers commit in short
     transactions, and both sides try again for a few seconds. Connections stay inside this package;

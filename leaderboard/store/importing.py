@@ -43,7 +43,7 @@ class ImportCards:
 
 
 class ImportTransaction:
-    """One import inside an open transaction: compared with the store, then perhaps written.
+    """An import inside an open transaction: compared with the store, then perhaps written.
 
     Args:
         name: The import's name; importing under the same name again updates it.

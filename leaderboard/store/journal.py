@@ -36,7 +36,7 @@ except ImportError:  # Windows: one driver at a time
 
 
 def places(store: Path) -> tuple[Path, Path]:
-    """Where a store's journal may lie: beside it, or in this user's temporary folder."""
+    """Return where a store's journal may lie: beside it, or in this user's temporary folder."""
     name = f"{store.name}.pending.jsonl"
     refuge = (
         Path(tempfile.gettempdir())
@@ -118,7 +118,7 @@ class PendingOutcomes:
 
 
 def waiting(store: Path) -> Iterator[PendingOutcomes]:
-    """What waits for this store, oldest first. The caller holds the store's lock, so that one
+    """Yield what waits for this store, oldest first. The caller holds the store's lock, so that one
     process takes it in.
     """
     for place in places(store):
@@ -131,7 +131,7 @@ def waiting(store: Path) -> Iterator[PendingOutcomes]:
 
 
 def _is_mine(place: Path) -> bool:
-    """Whether there is a journal of this user's; the temporary folder is open to others."""
+    """Return whether there is a journal of this user's; the temporary folder is open to others."""
     try:
         found = place.lstat()
     except OSError:

@@ -28,7 +28,9 @@ def views_fingerprint() -> str:
 
 
 def is_current(connection: duckdb.DuckDBPyConnection, path: Path) -> bool:
-    """Whether tables and views are this version's; raises StoreMissing, NotAStore or NewerStore."""
+    """Return whether tables and views are this version's; raises StoreMissing, NotAStore or
+    NewerStore.
+    """
     version, views = _found(connection, path)
     if version == 0:
         raise missing(path)

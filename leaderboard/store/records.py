@@ -97,7 +97,7 @@ class JobRecord:
 
 @dataclass(frozen=True)
 class Measurement:
-    """One value of one metric on one split (``train``, ``validation``, ``test``)."""
+    """A value of one metric on one split (``train``, ``validation``, ``test``)."""
 
     split: str
     metric: str
@@ -106,7 +106,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """One value of one metric after one epoch (from 1)."""
+    """A value of one metric after one epoch (from 1)."""
 
     epoch: int
     split: str
@@ -116,7 +116,7 @@ class CurvePoint:
 
 @dataclass(frozen=True)
 class Trial:
-    """One hyper-parameter trial of a tuned job: ``value`` is the best validation metric of its
+    """A hyper-parameter trial of a tuned job: ``value`` is the best validation metric of its
     ``epochs`` epochs.
 
     ``state``: finished, stopped (by the scheduler) or failed (with its reason).
@@ -170,7 +170,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One ``headwater run``: what was asked, with which code, on which machine.
+    """A ``headwater run``: what was asked, with which code, on which machine.
 
     ``kind``: run, select, adapt or import; an import's ``spec`` says which file, whose, and how its
         columns were read.

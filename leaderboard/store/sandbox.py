@@ -37,8 +37,8 @@ class QueryResult:
 
 
 def settings(memory: str) -> Settings:
-    """What a connection is opened with: no files but the store, nothing to change afterwards, no
-    spilling to disk.
+    """Return what a connection is opened with: no files but the store, nothing to change
+    afterwards, no spilling to disk.
     """
     return {
         "enable_external_access": "false",

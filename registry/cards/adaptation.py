@@ -23,7 +23,7 @@ Approach = Literal["network", "mapping", "relation", "instance", ""]
 
 @dataclass(frozen=True, kw_only=True)
 class Adaptation(Card):
-    """One way of adapting a source to a target.
+    """A way of adapting a source to a target.
 
     ``on="images"``: ``method(context, **options) -> Objective``, trained by the harness's loop.
     ``on="features"``: ``method(cells: Sequence[Features], **options) -> Sequence[Solution]``, on
@@ -76,7 +76,7 @@ class Adaptation(Card):
         )
 
     def sees_labels(self, options: Mapping[str, Value]) -> bool:
-        """Whether it is shown the target's labels."""
+        """Return whether it is shown the target's labels."""
         return self.target_labelled and bool(options.get("labelled", True))
 
     def objective(self, context: Context, **options: Any) -> Objective:
@@ -214,7 +214,7 @@ class Objective:
 
 @dataclass(frozen=True)
 class Features:
-    """One cell on frozen features: the rows it trains on, and those it chooses on, of what its
+    """A cell on frozen features: the rows it trains on, and those it chooses on, of what its
     source makes of a task.
     """
 

@@ -41,7 +41,7 @@ LooksAt = Literal["one seed", "two seeds", "predictions"]
 
 @dataclass(frozen=True)
 class Reading:
-    """One value that an analysis read off networks.
+    """A value that an analysis read off networks.
 
     Attributes:
         subject: The network or pair of networks: ``P-T``, ``P-T/RI-T``.
@@ -73,7 +73,7 @@ class NetworkPart:
 
 
 class AnalysedNetwork(Protocol):
-    """One network of an analysis, in evaluation mode on the worker's device.
+    """A network of an analysis, in evaluation mode on the worker's device.
 
     Analyses of one job share it: leave its weights as they were (``holding`` puts them back).
     """

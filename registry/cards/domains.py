@@ -26,7 +26,7 @@ class Domain(Card):
 
 
 def containing(domains: Iterable[Domain]) -> dict[str, frozenset[str]]:
-    """For each domain, every domain that contains it, itself excluded (transitive)."""
+    """Return, for each domain, every domain that contains it, itself excluded (transitive)."""
     direct = {domain.name: frozenset(domain.within) for domain in domains}
 
     def above(name: str, seen: frozenset[str]) -> frozenset[str]:

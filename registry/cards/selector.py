@@ -41,7 +41,7 @@ class Measure(Protocol):
 
 @dataclass(frozen=True)
 class Record:
-    """One earlier measurement: a source fine-tuned on another task. ``quality`` is its test metric,
+    """An earlier measurement: a source fine-tuned on another task. ``quality`` is its test metric,
     higher is better.
 
     Records compare only within one ``setting``: the same task, metric, size, seed and budget.

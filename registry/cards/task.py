@@ -23,7 +23,7 @@ SPLITS: Mapping[str, str] = {"train": "train", "test": "test"} | dict.fromkeys(
 
 @dataclass(frozen=True)
 class Split:
-    """One split as a plugin hands it over.
+    """A split as a plugin hands it over.
 
     ``images``: paths, encoded bytes, PIL images, or uint8 arrays (H, W) or (H, W, 3); any sequence,
         so a lazy one too. ``targets``: one per image, as the task's type wants them: a class index

@@ -188,8 +188,8 @@ class TaskTypeMethods(ABC):
         return None
 
     def annotate(self, target: Tensor) -> dict[str, Any]:
-        """One image's encoded target as what torchvision.transforms.v2 moves: its tv_tensors, by
-        name.
+        """Return one image's encoded target as what torchvision.transforms.v2 moves: its
+        tv_tensors, by name.
         """
         raise NotImplementedError
 
@@ -200,13 +200,13 @@ class TaskTypeMethods(ABC):
         raise NotImplementedError
 
     def probe(self, targets: np.ndarray) -> Probe | None:
-        """What estimators score of (N, ...) encoded targets, the same for every source; None where
-        they take targets as they are.
+        """Return what estimators score of (N, ...) encoded targets, the same for every source; None
+        where they take targets as they are.
         """
         return None
 
     def answer(self, prediction: np.ndarray, classes: Sequence[str], shape: tuple[int, int]) -> Any:
-        """One image's prediction as users of an adapted network want it
+        """Return one image's prediction as users of an adapted network want it
         (``hw.load_adapted(...).predict``), in the terms of the image that they gave, whose (width,
         height) is ``shape``.
         """
@@ -216,8 +216,8 @@ class TaskTypeMethods(ABC):
     def picture(
         self, image: np.ndarray, target: np.ndarray, prediction: np.ndarray, classes: Sequence[str]
     ) -> list[tuple[str, np.ndarray]]:
-        """What a person looks at: panels (title, (H, W, 3) uint8) of one image (S, S, 3) uint8,
-        such as truth and prediction.
+        """Return what a person looks at: panels (title, (H, W, 3) uint8) of one image (S, S, 3)
+        uint8, such as truth and prediction.
         """
 
 

@@ -119,7 +119,7 @@ class Moments:
         )
 
     def __add__(self, other: Moments) -> Moments:
-        """Those of two shards together."""
+        """Return those of two shards together."""
         if self.cross.shape != other.cross.shape:
             raise DataError(
                 f"shards of {self.cross.shape[1]} features and {self.cross.shape[0]} classes do not add up with"

@@ -33,7 +33,7 @@ MAX_CAUSE_LENGTH = 200
 
 @dataclass
 class _Slot:
-    """One actor and the jobs that it runs.
+    """An actor and the jobs that it runs.
 
     Attributes:
         index: The number of the slot.

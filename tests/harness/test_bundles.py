@@ -255,9 +255,9 @@ class TestOnRay:
             "sizes": [12, "full"],
             "seeds": 1,
         }
-        # Ten seconds for what takes milliseconds: only the cell that sleeps may be late, also on a
+        # Twenty seconds for what takes milliseconds: only the cell that sleeps may be late, also on a
         # machine that is busy; twice that is still less than it sleeps.
-        control = Control(timeout=10)
+        control = Control(timeout=20)
         report = hw.run(keys(**changes), store=tmp_path / "s.duckdb", control=control)
         assert [outcome.error for outcome in report.failures] == ["JobTimeout"]
         assert report.count(State.DONE) == 2

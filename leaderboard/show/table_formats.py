@@ -6,6 +6,7 @@ import csv
 import html
 import io
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -85,14 +86,21 @@ def write_markdown(table: RenderedTable) -> str:
 
 
 def write_latex(table: RenderedTable) -> str:
-    """Return a tabular for LaTeX; it needs the package booktabs."""
+    """Return a tabular for LaTeX, with its title as the caption of a table where there is one.
+
+    It needs the package booktabs.
+    """
     columns = "".join("r" if column.numeric else "l" for column in table.shown)
     head = _latex_row(table.headings)
     body = "".join(_latex_row(row) for row in table.lines())
-    return (
+    tabular = (
         f"\\begin{{tabular}}{{{columns}}}\n\\toprule\n{head}\\midrule\n"
         f"{body}\\bottomrule\n\\end{{tabular}}\n"
     )
+    if not table.title:
+        return tabular
+    caption = f"\\caption{{{_latex(table.title)}}}\n"
+    return f"\\begin{{table}}\n\\centering\n{caption}{tabular}\\end{{table}}\n"
 
 
 def write_html(table: RenderedTable) -> str:
@@ -133,7 +141,9 @@ def _html_cell(tag: str, column: ShownColumn, text: str) -> str:
 
 
 def _latex_row(cells: Sequence[str]) -> str:
-    return " & ".join(map(_latex, cells)) + " \\\\\n"
+    row = " & ".join(map(_latex, cells)) + " \\\\\n"
+    # What follows \\, \toprule or \midrule would be read as their * or [length].
+    return "{}" + row if row.lstrip().startswith(("*", "[")) else row
 
 
 def _markdown(text: str) -> str:
@@ -147,13 +157,26 @@ _LATEX = {
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
     "\\": r"\textbackslash{}",
+    "|": r"\textbar{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
     "\n": " ",
+    "`": r"\textasciigrave{}",
+    "—": r"\textemdash{}",
+    "…": r"\ldots{}",
+    "×": r"$\times$",
+    "·": r"$\cdot$",
+    "≈": r"$\approx$",
+    "≤": r"$\leq$",
+    "≥": r"$\geq$",
     "±": r"$\pm$",
     "→": r"$\rightarrow$",
     "−": "$-$",
-    "–": "--",
+    "–": r"\textendash{}",
     "↑": r"$\uparrow$",
     "↓": r"$\downarrow$",
+    "∞": r"$\infty$",
+    "λ": r"$\lambda$",
     "τ": r"$\tau$",
     "ρ": r"$\rho$",
     "κ": r"$\kappa$",
@@ -161,4 +184,5 @@ _LATEX = {
 
 
 def _latex(text: str) -> str:
-    return "".join(_LATEX.get(character, character) for character in text)
+    escaped = "".join(_LATEX.get(character, character) for character in text)
+    return re.sub("-(?=-)", "-{}", escaped)  # two hyphens in a row would be set as a dash

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from headwater.leaderboard.show.table_formats import WRITERS, RenderedTable, ShownColumn
-from headwater.leaderboard.show.values import as_text, is_number, plain, printable
+from headwater.leaderboard.show.values import as_text, is_nan, is_number, plain, printable
+from headwater.registry.errors import BadSpec
 
 MIN_TEXT_WIDTH = 24
 """Width down to which a text column may be folded before a column is left out."""
@@ -49,6 +50,8 @@ class Column:
         """Write a value for people, without control characters."""
         if callable(self.show):
             return printable(self.show(value))
+        if is_nan(value):
+            return "—"
         if self.show and is_number(value):
             return printable(format(value, self.show))
         return printable(as_text(value))
@@ -96,7 +99,17 @@ class Table:
         """Return the ``json``, ``csv``, ``md``, ``latex`` or ``html`` form.
 
         JSON and CSV hold values as they are; the others hold what people read, escaped.
+
+        Raises:
+            BadSpec: There is no such form.
         """
+        if format_ not in WRITERS:
+            formats = ", ".join(WRITERS)
+            raise BadSpec(
+                f"a table cannot be rendered as {format_!r}",
+                subject=format_,
+                hint=f"Name one of {formats}; Table.print() writes for a terminal.",
+            )
         return WRITERS[format_](self.rendered())
 
     def rendered(self) -> RenderedTable:

@@ -13,6 +13,11 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def is_nan(value: Any) -> bool:
+    """Return whether a value is the float that is not a number."""
+    return isinstance(value, float) and math.isnan(value)
+
+
 def as_text(value: Any) -> str:
     """Write a value for people."""
     match value:

@@ -3,12 +3,14 @@
 import csv
 import io
 import json
+import re
 from datetime import datetime
 from xml.etree import ElementTree
 
 import pytest
 
 from headwater.leaderboard.show.tables import Column, Table
+from headwater.registry.errors import BadSpec
 
 NASTY = "a|b_c&d%e#f$g{h}~i^j\\k"
 
@@ -50,17 +52,92 @@ def test_markdown_escapes_what_would_break_a_row(table):
     assert lines[0] == "| name | gain ↑ | note |"
     assert lines[1] == "| --- | ---: | --- |"
     assert lines[2] == "| x | +0.33 |  |"
-    assert lines[3].startswith("| a\\|b\\_c&d%e#f$g{h}~i^j\\\\k | +nan |")
+    assert lines[3].startswith("| a\\|b\\_c&d%e#f$g{h}~i^j\\\\k | — |")
     assert Table("", ["a"], [("one\ntwo",)]).render("md").splitlines()[2] == "| one<br>two |"
 
 
 def test_latex_escapes_every_special_character(table):
     text = table.render("latex")
-    assert r"a|b\_c\&d\%e\#f\$g\{h\}\textasciitilde{}i\textasciicircum{}j\textbackslash{}k" in text
-    assert text.startswith(
-        "\\begin{tabular}{lrl}\n\\toprule\nname & gain $\\uparrow$ & note \\\\\n"
+    assert (
+        r"a\textbar{}b\_c\&d\%e\#f\$g\{h\}\textasciitilde{}i\textasciicircum{}j\textbackslash{}k"
+        in text
     )
-    assert text.endswith("\\bottomrule\n\\end{tabular}\n")
+    assert text.startswith("\\begin{table}\n\\centering\n\\caption{t}\n\\begin{tabular}{lrl}\n")
+    assert "\n\\toprule\nname & gain $\\uparrow$ & note \\\\\n" in text
+    assert text.endswith("\\bottomrule\n\\end{tabular}\n\\end{table}\n")
+
+
+LATEX_TOKEN = re.compile(r"\\[A-Za-z]+|\\.|[{}&$~^_#%]|[^\\]", re.DOTALL)
+LATEX_CHARACTERS = {
+    r"\textasciitilde": "~",
+    r"\textasciicircum": "^",
+    r"\textasciigrave": "`",
+    r"\textbackslash": "\\",
+    r"\textbar": "|",
+    r"\textless": "<",
+    r"\textgreater": ">",
+    r"\textendash": "–",
+    r"\textemdash": "—",
+    r"\uparrow": "↑",
+    r"\pm": "±",
+    **{"\\" + mark: mark for mark in "&%$#_{}"},
+}
+
+
+def latex_rows(text: str) -> list[list[str]]:
+    r"""Read a tabular as TeX would, strictly.
+
+    After ``\\\\`` a star and a length in brackets are arguments, after a rule a length is; spaces
+    before them and after a control word do not count. Raises AssertionError for a character that
+    means something else in text than itself.
+    """
+    body = text.partition("\\begin{tabular}{")[2].partition("}")[2].partition("\\end{tabular}")[0]
+    rows = [[""]]
+    place = 0
+    while place < len(body):
+        token = LATEX_TOKEN.match(body, place).group()
+        place += len(token)
+        if token in ("\\\\", r"\toprule", r"\midrule", r"\bottomrule"):
+            marks = r"\s*\*?\s*(\[[^\]]*\])?" if token == "\\\\" else r"\s*(\[[^\]]*\])?"
+            place = re.compile(marks).match(body, place).end()
+            rows += [[""]] if token == "\\\\" else []
+        elif token == "&":
+            rows[-1].append("")
+        elif token in LATEX_CHARACTERS:
+            rows[-1][-1] += LATEX_CHARACTERS[token]
+            is_word = token[1:].isalpha()
+            place = re.compile(r"\s*" if is_word else "").match(body, place).end()
+        elif token not in ("{", "}", "$"):
+            assert token not in "~^_#%|<>`" and not token.startswith("\\"), token
+            rows[-1][-1] += token
+    assert rows.pop() in ([""], ["\n"])
+    assert "--" not in body
+    return [[cell.strip() for cell in row] for row in rows]
+
+
+@pytest.mark.parametrize("start", ["*", "[2pt]", " *", " [x]", "\n[", "|", "<a>", "~", "^", "`", "--"])
+def test_latex_reads_back_as_what_was_written(start):
+    cells = [f"{start} {NASTY}", "a <b> | c", "x -- y --- z", "1 ± 2"]
+    rows = [cells, [start, "", "", ""], cells[::-1]]
+    table = Table("", [f"{start}h", "i", "j", "k"], rows)
+    expected = [[f"{start}h", "i", "j", "k"], *rows]
+    flat = [[cell.replace("\n", " ").strip() for cell in row] for row in expected]
+    assert latex_rows(table.render("latex")) == flat
+
+
+def test_latex_has_the_title_as_caption_and_a_dash_for_no_number():
+    text = Table("50% of [a]", [Column("gain", show="+.2f")], [(float("nan"),)]).render("latex")
+    assert "\\caption{50\\% of [a]}" in text
+    assert latex_rows(text)[1:] == [["—"]]
+    assert "caption" not in Table("", ["a"], [(1,)]).render("latex")
+
+
+def test_a_format_that_a_table_cannot_be_rendered_as_is_an_error_that_names_those_it_can():
+    with pytest.raises(BadSpec) as caught:
+        Table("", ["a"], [(1,)]).render("table")
+    assert caught.value.subject == "table"
+    for format_ in ("json", "csv", "md", "latex", "html"):
+        assert format_ in caught.value.hint
 
 
 def test_html_escapes_every_name_and_marks_numbers(table):
@@ -70,9 +147,9 @@ def test_html_escapes_every_name_and_marks_numbers(table):
     assert [head.text for head in heads] == ["name", "gain ↑", "note"]
     assert {head.get("scope") for head in heads} == {"col"}
     rows = [[cell.text or "" for cell in row] for row in root.findall("./tbody/tr")]
-    assert rows == [["x", "+0.33", ""], [NASTY, "+nan", "[1, 2]"]]
+    assert rows == [["x", "+0.33", ""], [NASTY, "—", "[1, 2]"]]
     numbers = [cell.text for cell in root.iter("td") if cell.get("class") == "number"]
-    assert numbers == ["+0.33", "+nan"]
+    assert numbers == ["+0.33", "—"]
     markup = Table("<i>", ["a"], [("<script>&",)]).render("html")
     assert "<script>" not in markup and "<i>" not in markup
 

@@ -26,6 +26,7 @@ from headwater.leaderboard.store.records import Outcome, State
 from headwater.registry import Registry
 from headwater.registry.discovery import PluginLike
 from headwater.registry.errors import StoreError, StoreMissing
+from headwater.registry.layers import require_run_layer
 
 NO_LIMIT = 2**20
 """More jobs at once than any machine has room for: an executor opens as many slots as fit."""
@@ -170,7 +171,9 @@ def run(
 
     Raises:
         HeadwaterError: The spec cannot be planned, or the store cannot be opened.
+        MissingLayer: The measuring layer, ``headwater[run]``, is not installed.
     """
+    require_run_layer("headwater.run")
     if store is not None:
         overrides["store"] = store
     control = control or Control()

@@ -19,6 +19,9 @@ class Absent(importlib.abc.MetaPathFinder):
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 
 sys.meta_path.insert(0, Absent())
+"""
+
+MAIN = """
 from headwater.harness.cli import main
 main()
 """
@@ -36,7 +39,7 @@ def folder(tmp_path_factory):
 
 def headwater(folder, *words):
     return subprocess.run(
-        [sys.executable, "-c", WITHOUT_LAYER, *words],
+        [sys.executable, "-c", WITHOUT_LAYER + MAIN, *words],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -89,3 +92,33 @@ def test_what_reads_works(folder, words):
     answer = headwater(folder, *words)
     assert (answer.returncode, "is left out" in answer.stderr) == (0, False), answer.stderr
     assert answer.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("run", 'hw.run("quickstart")'),
+        ("select", 'hw.select("sklearn/digits", sources=["timm/*"])'),
+        ("adapt", 'hw.adapt("sklearn/digits", "scratch/test_resnet")'),
+        ("load_adapted", 'hw.load_adapted("n.safetensors")'),
+    ],
+)
+def test_from_python_what_measures_says_what_to_install(folder, name, call):
+    script = f"""
+import headwater as hw
+try:
+    {call}
+except hw.HeadwaterError as error:
+    print(type(error).__name__, error)
+"""
+    answer = subprocess.run(
+        [sys.executable, "-c", WITHOUT_LAYER + script],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert answer.stderr == ""
+    assert answer.stdout.startswith(f"MissingLayer headwater.{name} ")
+    assert 'pip install "headwater[run]"' in answer.stdout
+    assert len(answer.stdout.splitlines()) == 1

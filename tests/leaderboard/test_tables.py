@@ -115,7 +115,9 @@ def latex_rows(text: str) -> list[list[str]]:
     return [[cell.strip() for cell in row] for row in rows]
 
 
-@pytest.mark.parametrize("start", ["*", "[2pt]", " *", " [x]", "\n[", "|", "<a>", "~", "^", "`", "--"])
+@pytest.mark.parametrize(
+    "start", ["*", "[2pt]", " *", " [x]", "\n[", "|", "<a>", "~", "^", "`", "--"]
+)
 def test_latex_reads_back_as_what_was_written(start):
     cells = [f"{start} {NASTY}", "a <b> | c", "x -- y --- z", "1 ± 2"]
     rows = [cells, [start, "", "", ""], cells[::-1]]

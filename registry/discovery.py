@@ -66,21 +66,33 @@ class Problem:
 
 @dataclass
 class Registry:
-    """Every card there is, by kind and name."""
+    """Every card there is, by kind and name.
+
+    Attributes:
+        cards: The registered cards.
+        providers: What makes cards from names as they are needed, such as all models of timm.
+        problems: What could not be used.
+        plugins: The user's own plugins.
+    """
 
     cards: dict[Kind, dict[str, Card]] = field(default_factory=lambda: {kind: {} for kind in Kind})
     providers: list[Provider] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     plugins: tuple[PluginLike, ...] = ()
-    _kept: dict[tuple[Kind, str], Card] | None = field(default=None, repr=False)
+    _resolved: dict[tuple[Kind, str], Card] | None = field(default=None, repr=False)
+    """Cards by what was looked up, while ``remembering``; else None."""
 
     @classmethod
     def discover(cls, plugins: Sequence[PluginLike] = ()) -> Registry:
-        """Collect the cards of all three doors. ``plugins``: files, folders, modules or cards of
-        the user's own.
+        """Collect the cards of all three doors.
 
-        A user's own plugin that cannot be imported is reported in ``problems``, as any other; one
-        that does not exist raises BadPlugin.
+        A user's own plugin that cannot be imported is reported in ``problems``, as any other.
+
+        Args:
+            plugins: Files, folders, modules or cards of the user's own.
+
+        Raises:
+            BadPlugin: One of the plugins does not exist.
         """
         registry = cls(plugins=tuple(plugins))
         for module in _bundled():
@@ -93,9 +105,8 @@ class Registry:
 
     def _add_own(self, plugin: PluginLike) -> None:
         if isinstance(plugin, Card | ModuleType):
-            self._admit(
-                getattr(plugin, "__name__", "") or getattr(plugin, "name", ""), lambda: plugin
-            )
+            label = plugin.name if isinstance(plugin, Card) else plugin.__name__
+            self._admit(label, lambda: plugin)
             return
         for file in _files(Path(plugin)):
             self._admit(str(file), partial(import_file, file))
@@ -110,7 +121,9 @@ class Registry:
         except (Exception, SystemExit) as error:  # a plugin is foreign code: it may raise anything
             self.problems.append(Problem(label, f"{type(error).__name__}: {error}"))
             return
-        members = list(vars(plugin).values()) if isinstance(plugin, ModuleType) else [plugin]
+        members: list[object] = [plugin]
+        if isinstance(plugin, ModuleType):
+            members = list(vars(plugin).values())
         for member in members:
             if isinstance(member, Card):
                 self._add(member, label)
@@ -134,26 +147,36 @@ class Registry:
     # -- looking up ---------------------------------------------------------------------------------------
 
     def get(self, kind: Kind, text: str) -> Card:
-        """The card of one name, options applied; raises UnknownName with the nearest names."""
-        if self._kept is None:
-            return self._made(kind, text)
-        if (kind, text) not in self._kept:
-            self._kept[kind, text] = self._made(kind, text)
-        return self._kept[kind, text]
+        """Return the card of a name, options applied.
+
+        Args:
+            kind: The kind of card.
+            text: The name, options in brackets.
+
+        Raises:
+            UnknownName: No card has the name; the message has the nearest ones.
+            BadName: The text is no name, or sets an option that the card does not have.
+        """
+        if self._resolved is None:
+            return self._resolve(kind, text)
+        if (kind, text) not in self._resolved:
+            self._resolved[kind, text] = self._resolve(kind, text)
+        return self._resolved[kind, text]
 
     @contextmanager
     def remembering(self) -> Iterator[None]:
-        """Within this, each name is resolved once: a plan asks for the same few names thousands of
-        times.
-        """
-        before, self._kept = self._kept, {} if self._kept is None else self._kept
+        """Resolve each name once within this: a plan looks the same few up thousands of times."""
+        before = self._resolved
+        if before is None:
+            self._resolved = {}
         try:
             yield
         finally:
-            self._kept = before
+            self._resolved = before
 
-    def _made(self, kind: Kind, text: str) -> Card:
+    def _resolve(self, kind: Kind, text: str) -> Card:
         name = Name.parse(text)
+        # The whole text second: the name of a chain holds brackets of its own.
         card = self.cards[kind].get(name.stem) or self.cards[kind].get(text)
         if card is not None:
             return card.with_options(dict(name.options))
@@ -163,19 +186,22 @@ class Registry:
         raise self._unknown(kind, text)
 
     def find(self, kind: Kind, patterns: str | Iterable[str]) -> list[Card]:
-        """The cards of names and globs, each once and in order; raises UnknownName where one
-        matches nothing.
+        """Return the cards of names and globs, each once and in order.
+
+        Args:
+            kind: The kind of card.
+            patterns: Names and globs; each may be a list with commas.
+
+        Raises:
+            UnknownName: A name or a glob matches nothing.
         """
-        texts = [
-            part
-            for text in ([patterns] if isinstance(patterns, str) else patterns)
-            for part in split_list(text)
-        ]
-        found: dict[str, Card] = {}
-        for text in texts:
-            for card in self._matching(kind, text):
-                found.setdefault(card.name, card)
-        return list(found.values())
+        lists = [patterns] if isinstance(patterns, str) else patterns
+        cards: dict[str, Card] = {}
+        for text in lists:
+            for pattern in split_list(text):
+                for card in self._matching(kind, pattern):
+                    cards.setdefault(card.name, card)
+        return list(cards.values())
 
     def _matching(self, kind: Kind, text: str) -> list[Card]:
         if not is_glob(text):
@@ -191,25 +217,28 @@ class Registry:
         return [listed[name] for name in matches]
 
     def all(self, kind: Kind) -> Iterator[Card]:
-        """Every card that can be listed, registered ones first."""
+        """Yield every card that can be listed, registered ones first."""
         yield from self.cards[kind].values()
         for provider in self.providers:
             if provider.kind is kind:
                 yield from provider.cards()
 
     def _unknown(self, kind: Kind, text: str) -> UnknownName:
+        """Return the error for a name that no card has."""
         names = [card.name for card in self.all(kind)]
+        count = f"{len(names):,} {kind.plural}"
         forms = [provider.form for provider in self.providers if provider.kind is kind]
-        also = f" or any {', '.join(forms)}" if forms else ""
-        broken = (
-            f" {len(self.problems)} plugin(s) could not be loaded; headwater list shows why."
-            if self.problems
-            else ""
-        )
+        if forms:
+            count = f"{count} or any {', '.join(forms)}"
+        hint = f"{count}: headwater list {kind.plural}."
+        if self.problems:
+            # The card may well be in a plugin that is broken.
+            broken = f"{len(self.problems)} plugin(s) could not be loaded"
+            hint = f"{hint} {broken}; headwater list shows why."
         return UnknownName(
             f"{text!r} is not a known {kind}.{did_you_mean(text, names)}",
             subject=text,
-            hint=f"{len(names):,} {kind.plural}{also}: headwater list {kind.plural}.{broken}",
+            hint=hint,
         )
 
     # -- typed shorthands ---------------------------------------------------------------------------------
@@ -224,25 +253,24 @@ class Registry:
         return cast(TaskType, self.get(Kind.TASK_TYPE, name))
 
     def adaptation(self, name: str) -> tuple[Adaptation, dict[str, Any]]:
-        """The adaptation of a name and its options, defaults filled in."""
-        parsed = Name.parse(name)
+        """Return the adaptation of a name and its options, defaults filled in."""
         card = cast(Adaptation, self.get(Kind.ADAPTATION, name))
-        return card, dict(card.options()) | dict(parsed.options)
+        return card, _options_of(card, name)
 
     def estimator(self, name: str) -> tuple[Estimator, dict[str, Any]]:
-        """The estimator of a name and its options, defaults filled in."""
+        """Return the estimator of a name and its options, defaults filled in."""
         card = cast(Estimator, self.get(Kind.ESTIMATOR, name))
-        return card, dict(card.options()) | dict(Name.parse(name).options)
+        return card, _options_of(card, name)
 
     def selector(self, name: str) -> tuple[Selector, dict[str, Any]]:
-        """The selector of a name and its options, defaults filled in."""
+        """Return the selector of a name and its options, defaults filled in."""
         card = cast(Selector, self.get(Kind.SELECTOR, name))
-        return card, dict(card.options()) | dict(Name.parse(name).options)
+        return card, _options_of(card, name)
 
     def analysis(self, name: str) -> tuple[Analysis, dict[str, Any]]:
         """Return the analysis of a name and its options, defaults filled in."""
         card = cast(Analysis, self.get(Kind.ANALYSIS, name))
-        return card, dict(card.options()) | dict(Name.parse(name).options)
+        return card, _options_of(card, name)
 
     def job_kind(self, name: str) -> JobKind:
         """Return the job kind of a name."""
@@ -250,7 +278,13 @@ class Registry:
 
     def domain_parents(self) -> Mapping[str, frozenset[str]]:
         """Return, for each domain, those that contain it."""
-        return containing(cast(Iterable[Domain], self.cards[Kind.DOMAIN].values()))
+        domains = cast(Iterable[Domain], self.cards[Kind.DOMAIN].values())
+        return containing(domains)
+
+
+def _options_of(card: Card, name: str) -> dict[str, Any]:
+    """Return all options of a card: those that the name sets, else the defaults."""
+    return dict(card.options()) | dict(Name.parse(name).options)
 
 
 def _bundled() -> list[str]:
@@ -260,12 +294,18 @@ def _bundled() -> list[str]:
         spec = importlib.util.find_spec(package)
         locations = spec.submodule_search_locations if spec else None
         for info in pkgutil.walk_packages(locations or (), f"{package}."):
-            if not info.ispkg and not info.name.rpartition(".")[2].startswith("_"):
+            _, _, module = info.name.rpartition(".")
+            if not info.ispkg and not module.startswith("_"):
                 names.append(info.name)
     return sorted(names)
 
 
 def _files(path: Path) -> list[Path]:
+    """Return the plugin files at a path.
+
+    Raises:
+        BadPlugin: There is nothing at the path.
+    """
     if path.is_file():
         return [path]
     if path.is_dir():
@@ -278,10 +318,14 @@ def _files(path: Path) -> list[Path]:
 
 
 def import_file(path: Path) -> ModuleType:
-    """Import a plugin file under a name of its own, so that two files called models.py do not
-    collide.
+    """Import a plugin file under a name that no other file has.
+
+    Raises:
+        BadPlugin: The file is not a Python file.
     """
-    name = f"headwater_plugin_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}_{path.stem}"
+    # From the whole path, so that two files called models.py do not collide.
+    path_hash = hashlib.sha256(str(path.resolve()).encode()).hexdigest()
+    name = f"headwater_plugin_{path_hash[:12]}_{path.stem}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)

@@ -30,7 +30,14 @@ from typing import Any
 
 
 class HeadwaterError(Exception):
-    """What went wrong, with which object, and what to do next."""
+    """Tells what went wrong, with which object, and what to do next.
+
+    Attributes:
+        message: What went wrong.
+        subject: The object that it is about: a name, a path, a key.
+        hint: What to type next; "" if nothing helps.
+        exit_status: What the command line exits with; 2 where the user's input is at fault.
+    """
 
     exit_status: int = 1
 

@@ -50,12 +50,16 @@ def code_of(function: Callable[..., Any], without: tuple[str, ...] = ()) -> str:
         path = inspect.getsourcefile(function)
         if path and Path(path).is_file():
             return _fingerprint(path, Path(path).stat().st_mtime_ns, without)
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+        source = textwrap.dedent(inspect.getsource(function))
+        tree = ast.parse(source)
         _leave_out(tree, without)
         return _hash(tree)
     except (OSError, TypeError, SyntaxError):
+        # Typed at a prompt, or built by exec: Python has no source of it to read.
         code = getattr(function, "__code__", None)
-        return digest(code.co_code.hex(), repr(code.co_consts)) if code else digest(repr(function))
+        if code is None:
+            return digest(repr(function))
+        return digest(code.co_code.hex(), repr(code.co_consts))
 
 
 @lru_cache
@@ -64,33 +68,42 @@ def _fingerprint(path: str, mtime_ns: int, without: tuple[str, ...]) -> str:
 
     ``mtime_ns`` is there for the cache: a file that was written again is read again.
     """
+    # By reachability, not by recursion: modules of a package may import each other in a circle.
     fingerprints: dict[str, str] = {}
     waiting = [path]
     while waiting:
         file = waiting.pop()
         if file not in fingerprints:
-            fingerprints[file], imported = _read(file, Path(file).stat().st_mtime_ns, without)
+            mtime = Path(file).stat().st_mtime_ns
+            fingerprints[file], imported = _read(file, mtime, without)
             waiting += imported
     first = fingerprints.pop(path)
     if not fingerprints:
         return first
-    by_name = {".".join(_place(Path(file))[2]): code for file, code in fingerprints.items()}
+    # Names, not paths: the same plugin in another folder or on another machine has one identity.
+    by_name: dict[str, str] = {}
+    for file, fingerprint in fingerprints.items():
+        _, _, module = _place(Path(file))
+        by_name[".".join(module)] = fingerprint
     return digest(first, sorted(by_name.items()))
 
 
 @lru_cache
 def _read(path: str, mtime_ns: int, without: tuple[str, ...]) -> tuple[str, list[str]]:
-    """Return a module's own fingerprint, and the files that it imports from its package."""
-    # Both are kept on disk: parsing every plugin would cost more than the rest of headwater list.
+    """Return the fingerprint of one module, and the files that it imports from its package."""
+    # Both are cached on disk: parsing every plugin would cost more than the rest of headwater list.
     cached = None
     with suppress(OSError, HeadwaterError):
         cached = cache_folder("code") / digest("without imports", path, mtime_ns, without)
         if cached.is_file():
             fingerprint, *imported = cached.read_text().split("\n")
+            # A module that was moved since is found anew.
             if all(Path(file).is_file() for file in imported):
                 return fingerprint, imported
-    tree = ast.parse(Path(path).read_text(encoding="utf-8"))
+    source = Path(path).read_text(encoding="utf-8")
+    tree = ast.parse(source)
     _leave_out(tree, without)
+    # Before the hash, which removes the import statements.
     imported = _imported_files(tree, Path(path))
     fingerprint = _hash(tree)
     if cached:
@@ -112,13 +125,32 @@ def _place(path: Path) -> tuple[Path, tuple[str, ...], tuple[str, ...]]:
     parts = path.relative_to(root).with_suffix("").parts
     if parts[-1] == "__init__":
         parts = parts[:-1]
-    depth = 0 if path.parent == root else 2 if parts[0] == _HOUSE else 1
+    if path.parent == root:
+        depth = 0
+    elif parts[0] == _HOUSE:
+        # Else a bundled plugin would change with every line of the harness.
+        depth = 2
+    else:
+        depth = 1
     return root, parts[:depth], parts[depth:]
 
 
 def _imported_files(tree: ast.Module, path: Path) -> list[str]:
     """Return the files of its own package that a module imports, wherever in it."""
     root, package, _ = _place(path)
+    files: set[Path] = set()
+    for name in _imported_names(tree, path, root):
+        if name[: len(package)] == package and len(name) > len(package):
+            target = root.joinpath(*name)
+            files |= {target.with_suffix(".py"), target / "__init__.py"}
+    return sorted(str(file) for file in files if file.is_file() and file != path)
+
+
+def _imported_names(tree: ast.Module, path: Path, root: Path) -> set[tuple[str, ...]]:
+    """Return the full dotted names that a module imports, in parts.
+
+    ``from a import b`` gives both ``a`` and ``a.b``: only the files tell whether b is a module.
+    """
     names: set[tuple[str, ...]] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -126,33 +158,48 @@ def _imported_files(tree: ast.Module, path: Path) -> list[str]:
         elif isinstance(node, ast.ImportFrom):
             module = tuple(node.module.split(".")) if node.module else ()
             if node.level and root in path.parents[node.level - 1 :]:
-                module = (*path.parents[node.level - 1].relative_to(root).parts, *module)
-            names |= {module, *((*module, alias.name) for alias in node.names)}
-    files: set[Path] = set()
-    for name in names:
-        if name[: len(package)] == package and len(name) > len(package):
-            target = root.joinpath(*name)
-            files |= {target.with_suffix(".py"), target / "__init__.py"}
-    return sorted(str(file) for file in files if file.is_file() and file != path)
+                # Relative: one dot stands for the folder of the module, each further one for the
+                # folder above.
+                folder = path.parents[node.level - 1]
+                module = (*folder.relative_to(root).parts, *module)
+            names.add(module)
+            names |= {(*module, alias.name) for alias in node.names}
+    return names
 
 
 def _hash(tree: ast.Module) -> str:
     """Return the hash of a module's statements without its imports, which are removed from it."""
-    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    renamed = {
-        (alias.asname, alias.name)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Import | ast.ImportFrom)
-        for alias in node.names
-        if alias.asname in used and alias.asname != alias.name
-    }
+    # Before the imports go: their aliases are read here.
+    renamed = _renamed_imports(tree)
     for node in ast.walk(tree):
         for block in ("body", "orelse", "finalbody"):
             statements = getattr(node, block, None)
             if isinstance(statements, list):
-                kept = [each for each in statements if not _is_import(each)]
-                setattr(node, block, kept or [ast.Pass()] if block == "body" else kept)
+                remaining: list[ast.stmt] = [each for each in statements if not _is_import(each)]
+                if block == "body" and not remaining:
+                    # A body cannot be empty: ``try: import x`` becomes ``try: pass``.
+                    remaining = [ast.Pass()]
+                setattr(node, block, remaining)
     return digest(ast.dump(tree), sorted(renamed))
+
+
+def _renamed_imports(tree: ast.Module) -> set[tuple[str, str]]:
+    """Return what a module uses under another name, with its real name.
+
+    Without these, ``from a import mean as score`` and ``from a import median as score`` would have
+    one hash.
+    """
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    renamed: set[tuple[str, str]] = set()
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Import | ast.ImportFrom):
+            continue
+        for alias in node.names:
+            if alias.asname is None or alias.asname == alias.name:
+                continue
+            if alias.asname in used:
+                renamed.add((alias.asname, alias.name))
+    return renamed
 
 
 def _is_import(node: ast.AST) -> bool:
@@ -160,7 +207,7 @@ def _is_import(node: ast.AST) -> bool:
 
 
 def _leave_out(tree: ast.Module, without: tuple[str, ...]) -> None:
-    """Remove docstrings, what is only there for type checkers, and what is called so."""
+    """Remove docstrings, what is only there for type checkers, and what is named ``without``."""
     for node in ast.walk(tree):
         if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             continue
@@ -171,6 +218,7 @@ def _leave_out(tree: ast.Module, without: tuple[str, ...]) -> None:
 
 
 def _decides_nothing(node: ast.stmt, without: tuple[str, ...]) -> bool:
+    """Return whether a statement is named ``without``, or is ``if TYPE_CHECKING`` alone."""
     if isinstance(node, ast.FunctionDef | ast.ClassDef):
         return node.name in without
     if not isinstance(node, ast.If) or node.orelse:
@@ -181,18 +229,24 @@ def _decides_nothing(node: ast.stmt, without: tuple[str, ...]) -> bool:
 def digest_files(files: Iterable[Path]) -> str:
     """Return a fingerprint of files' contents and of their paths below the folder that holds all.
 
-    Contents are read once: the result is kept under the files' sizes and modification times.
+    Contents are read once: the result is cached under the files' sizes and modification times.
     """
     files = sorted(files)
-    stats = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    stats: list[tuple[str, int, int]] = []
+    for file in files:
+        stat = file.stat()
+        stats.append((str(file.resolve()), stat.st_size, stat.st_mtime_ns))
     cached = cache_folder("digests") / digest("paths", stats)
     if cached.is_file():
         return cached.read_text()
-    whole = hashlib.blake2b(digest_size=_HEX_DIGITS // 2)
+    combined = hashlib.blake2b(digest_size=_HEX_DIGITS // 2)
     folder = os.path.commonpath([file.parent for file in files])
     for file in files:
-        whole.update(os.path.relpath(file, folder).encode())
+        # The path below the folder counts, since a folder of images may name classes; where the
+        # folder lies does not.
+        combined.update(os.path.relpath(file, folder).encode())
         with file.open("rb") as stream:
-            whole.update(hashlib.file_digest(stream, "blake2b").digest())
-    write_atomically(cached, lambda path: path.write_text(whole.hexdigest()))
-    return whole.hexdigest()
+            combined.update(hashlib.file_digest(stream, "blake2b").digest())
+    fingerprint = combined.hexdigest()
+    write_atomically(cached, lambda path: path.write_text(fingerprint))
+    return fingerprint

@@ -14,6 +14,7 @@ Value: TypeAlias = bool | int | float | str | None
 
 _OPTION = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _WORDS: dict[str, Value] = {"true": True, "false": False, "none": None}
+_WILDCARDS = {"*": ".*", "?": "."}
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,11 @@ class Name:
 
     @classmethod
     def parse(cls, text: str) -> Name:
-        """Read ``stem[key=value,...]``; raises BadName, showing the text and the form."""
+        """Read ``stem[key=value,...]``.
+
+        Raises:
+            BadName: The text has another form, or sets an option twice.
+        """
         text = text.strip()
         stem, bracket, rest = text.partition("[")
         if not stem or (bracket and not rest.endswith("]")):
@@ -34,39 +39,54 @@ class Name:
                 subject=text,
                 hint="Write NAME or NAME[option=value,option=value].",
             )
-        pairs = [_pair(part, text) for part in split_list(rest[:-1])] if bracket else []
-        repeated = {key for key, _ in pairs if sum(key == other for other, _ in pairs) > 1}
+        options: dict[str, Value] = {}
+        repeated: set[str] = set()
+        # Without a bracket ``rest`` is empty, and so is the list.
+        for part in split_list(rest[:-1]):
+            key, value = _pair(part, text)
+            if key in options:
+                repeated.add(key)
+            options[key] = value
         if repeated:
             raise BadName(
-                f"{text!r} gives {min(repeated)} twice", subject=text, hint="Give each option once."
+                f"{text!r} gives {min(repeated)} twice",
+                subject=text,
+                hint="Give each option once.",
             )
-        return cls(stem.strip(), tuple(sorted(pairs)))
+        return cls.of(stem.strip(), options)
 
     @classmethod
     def of(cls, stem: str, options: Mapping[str, Value]) -> Name:
+        """Return the name of a stem and options."""
+        # Sorted, since names are compared and hashed as text: one order, one identity.
         return cls(stem, tuple(sorted(options.items())))
 
     def __str__(self) -> str:
         if not self.options:
             return self.stem
-        return f"{self.stem}[{','.join(f'{key}={_show(value)}' for key, value in self.options)}]"
+        options = ",".join(f"{key}={_show(value)}" for key, value in self.options)
+        return f"{self.stem}[{options}]"
 
 
 def _pair(part: str, text: str) -> tuple[str, Value]:
+    """Read ``option=value``, a part of the name ``text``."""
     key, equals, value = part.partition("=")
-    if not equals or not _OPTION.fullmatch(key.strip()):
+    key = key.strip()
+    if not equals or not _OPTION.fullmatch(key):
         raise BadName(
             f"{part!r} in {text!r} is not option=value",
             subject=text,
             hint="Write NAME[option=value].",
         )
-    return key.strip(), read_value(value.strip())
+    return key, read_value(value.strip())
 
 
 def read_value(text: str) -> Value:
-    """A bare word as the value it spells: true, none, 3, 1e-3, or the text itself."""
-    if text.lower() in _WORDS:
-        return _WORDS[text.lower()]
+    """Return the value that a bare word spells: true, none, 3, 1e-3, or the text itself."""
+    word = text.lower()
+    if word in _WORDS:
+        return _WORDS[word]
+    # Whole numbers first: an option whose default is an int takes no float.
     for number in (int, float):
         try:
             return number(text)
@@ -76,18 +96,32 @@ def read_value(text: str) -> Value:
 
 
 def _show(value: Value) -> str:
-    return str(value).lower() if isinstance(value, bool) or value is None else str(value)
+    """Return the word that ``read_value`` reads as this value."""
+    text = str(value)
+    if isinstance(value, bool) or value is None:
+        return text.lower()
+    return text
 
 
 def split_list(text: str, separator: str = ",") -> list[str]:
-    """Split at separators outside square brackets: ``a,b[x=1,y=2]`` -> ``a``, ``b[x=1,y=2]``."""
-    return [part.strip() for part in _split(text, separator) if part.strip()]
+    """Split at separators outside square brackets: ``a,b[x=1,y=2]`` -> ``a``, ``b[x=1,y=2]``.
+
+    Raises:
+        BadName: A bracket has no partner.
+    """
+    parts = [part.strip() for part in _split(text, separator)]
+    return [part for part in parts if part]
 
 
 def _split(text: str, separator: str) -> Iterator[str]:
-    depth, start = 0, 0
+    # A regular expression does not do: brackets nest (chain[base=vit[size=32],on=a]).
+    depth = 0
+    start = 0
     for position, character in enumerate(text):
-        depth += (character == "[") - (character == "]")
+        if character == "[":
+            depth += 1
+        elif character == "]":
+            depth -= 1
         if depth < 0:
             break
         if character == separator and depth == 0:
@@ -95,39 +129,55 @@ def _split(text: str, separator: str) -> Iterator[str]:
             start = position + 1
     if depth:
         raise BadName(
-            f"{text!r} has an unmatched bracket", subject=text, hint="Close every [ with a ]."
+            f"{text!r} has an unmatched bracket",
+            subject=text,
+            hint="Close every [ with a ].",
         )
     yield text[start:]
 
 
 def is_glob(text: str) -> bool:
     """Return whether the stem has a wildcard. Brackets are options here, never character sets."""
-    return any(mark in text.partition("[")[0] for mark in "*?")
+    stem, _, _ = text.partition("[")
+    return "*" in stem or "?" in stem
 
 
 def glob_matches(names: Iterable[str], pattern: str) -> list[str]:
-    """The names a ``*``/``?`` pattern matches, in their order."""
-    regex = re.compile("".join({"*": ".*", "?": "."}.get(c, re.escape(c)) for c in pattern))
+    """Return the names that a pattern with ``*`` and ``?`` matches, in their order."""
+    # Not fnmatch, which takes square brackets for sets of characters; here they hold options.
+    pieces = [_WILDCARDS.get(character, re.escape(character)) for character in pattern]
+    regex = re.compile("".join(pieces))
     return [name for name in names if regex.fullmatch(name)]
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`` Did you mean X or Y?`` with a leading space, or nothing."""
+def did_you_mean(word: str, names: Iterable[str]) -> str:
+    """Return `` Did you mean X or Y?`` with a leading space; "" if no name is near.
+
+    Args:
+        word: What was typed.
+        names: What could have been meant.
+    """
     import difflib  # only an error needs it, and it is slow to import
 
-    known = list(known)
-    close = difflib.get_close_matches(word, known, n=2, cutoff=0.7)
+    names = list(names)
+    close = difflib.get_close_matches(word, names, n=2, cutoff=0.7)
     if not close:
-        tails = {name.rpartition("/")[2]: name for name in known}
-        close = [
-            tails[tail]
-            for tail in difflib.get_close_matches(word.rpartition("/")[2], tails, n=2, cutoff=0.75)
-        ]
-    return f" Did you mean {' or '.join(close)}?" if close else ""
+        # People forget the folder of a name: resnet50 for timm/resnet50.
+        by_last_part = {_last_part(name): name for name in names}
+        parts = difflib.get_close_matches(_last_part(word), by_last_part, n=2, cutoff=0.75)
+        close = [by_last_part[part] for part in parts]
+    if not close:
+        return ""
+    return f" Did you mean {' or '.join(close)}?"
+
+
+def _last_part(name: str) -> str:
+    return name.rpartition("/")[2]
 
 
 def command_line(*words: object) -> str:
-    """Return a ``headwater`` command that can be pasted into a shell: words with odd characters are
-    quoted.
+    """Return a ``headwater`` command that can be pasted into a shell.
+
+    Words with odd characters are quoted.
     """
     return shlex.join(["headwater", *map(str, words)])

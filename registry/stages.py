@@ -15,8 +15,7 @@ _TRUNKS = frozenset(
 
 
 def stages(network: nn.Module) -> dict[str, nn.ModuleList]:
-    """The parts of a network without its classifier, in the order in which it defines them, by
-    name.
+    """Return the parts of a network without its classifier, in the order of definition, by name.
 
     A part is a top-level module with a matrix or a kernel, or an item of the container that holds
     the trunk: ``conv1``, ``layer1``, ... of a ResNet, ``patch_embed``, ``blocks.0``, ... of a ViT,
@@ -29,30 +28,36 @@ def stages(network: nn.Module) -> dict[str, nn.ModuleList]:
     from torch import nn
 
     network = _unwrapped(network)
-    found: dict[str, list[nn.Module]] = {}
-    early: list[nn.Module] = []
+    names: list[str] = []
+    parts: list[list[nn.Module]] = []
+    # What comes before the first part with a matrix belongs to no other part: it joins that one.
+    before_first: list[nn.Module] = []
     for name, module in _items(network):
         if _has_matrix(module):
-            found[name] = [module]
-        elif found:
-            found[next(reversed(found))].append(module)
+            names.append(name)
+            parts.append([module])
+        elif parts:
+            parts[-1].append(module)
         else:
-            early.append(module)
-    own = list(network.parameters(recurse=False))
-    if not found:  # a network of vectors alone, or a single layer
-        found[type(network).__name__] = []
-    first = next(iter(found))
-    found[first] = [*([nn.ParameterList(own)] if own else []), *early, *found[first]]
-    return {name: nn.ModuleList(modules) for name, modules in found.items()}
+            before_first.append(module)
+    if not parts:
+        # A network of vectors alone, or a single layer: one part, so that no parameter is missed.
+        names.append(type(network).__name__)
+        parts.append([])
+    direct_parameters = list(network.parameters(recurse=False))
+    if direct_parameters:
+        before_first.insert(0, nn.ParameterList(direct_parameters))
+    parts[0] = before_first + parts[0]
+    return {name: nn.ModuleList(part) for name, part in zip(names, parts, strict=True)}
 
 
 def depths(parts: Mapping[str, nn.Module]) -> dict[str, float]:
-    """Each part's place from 0 (the input's end) to 1, which is the head's and no part's."""
-    return {name: place / len(parts) for place, name in enumerate(parts)}
+    """Return each part's place from 0 (at the input) to 1, which is the head's and no part's."""
+    return {name: index / len(parts) for index, name in enumerate(parts)}
 
 
 def called_modules(part: nn.Module) -> Iterator[nn.Module]:
-    """The modules of a part that the network calls: lists are not called, their items are."""
+    """Yield the modules of a part that the network calls: a list is not called, its items are."""
     from torch import nn
 
     if isinstance(part, nn.ModuleList):
@@ -63,34 +68,46 @@ def called_modules(part: nn.Module) -> Iterator[nn.Module]:
 
 
 def _unwrapped(network: nn.Module) -> nn.Module:
+    """Return the network inside a wrapper that adds no parameters; else the network itself."""
     children = dict(network.named_children())
-    wraps = list(children) == ["network"] and not list(network.parameters(recurse=False))
-    return children["network"] if wraps else network
+    has_parameters = any(True for _ in network.parameters(recurse=False))
+    if list(children) == ["network"] and not has_parameters:
+        return children["network"]
+    return network
 
 
 def _items(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Yield top-level modules by name, and in place of each trunk the items of it."""
     trunks = _trunks(network)
     for name, child in network.named_children():
-        if name in trunks:
-            yield from ((f"{name}.{inner}", item) for inner, item in child.named_children())
-        else:
+        if name not in trunks:
             yield name, child
+            continue
+        for item_name, item in child.named_children():
+            yield f"{name}.{item_name}", item
 
 
 def _trunks(network: nn.Module) -> set[str]:
-    """The containers to look into: those whose items the network's own ``feature_info`` names, or
-    that are called so.
+    """Return the names of the containers to look into.
+
+    They are those whose items the network's own ``feature_info`` names (``stages.0``), and those
+    that are usually called so.
     """
     from torch import nn
 
-    known: Any = getattr(network, "feature_info", None) or ()
-    named = {str(info["module"]).partition(".")[0] for info in known if "." in str(info["module"])}
-    containers = {
-        name
-        for name, child in network.named_children()
-        if isinstance(child, nn.Sequential | nn.ModuleList) and len(child) > 1
-    }
-    return containers & {name for name in named | _TRUNKS if not name.startswith(("stem", "head"))}
+    names = set(_TRUNKS)
+    feature_info: Any = getattr(network, "feature_info", None) or ()
+    for info in feature_info:
+        container, dot, _ = str(info["module"]).partition(".")
+        if dot:
+            names.add(container)
+    trunks: set[str] = set()
+    for name, child in network.named_children():
+        is_container = isinstance(child, nn.Sequential | nn.ModuleList) and len(child) > 1
+        # A stem or a head of several layers is one part: its layers are no stages.
+        if is_container and name in names and not name.startswith(("stem", "head")):
+            trunks.add(name)
+    return trunks
 
 
 def _has_matrix(module: nn.Module) -> bool:

@@ -1,10 +1,8 @@
-"""Appearance domains and which contains which, after Mensink et al. 2022 (arXiv 2103.13318, section
-3).
-"""
+"""Appearance domains and which contains which (Mensink et al. 2022, arXiv 2103.13318, section 3)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -27,11 +25,18 @@ class Domain(Card):
 
 def containing(domains: Iterable[Domain]) -> dict[str, frozenset[str]]:
     """Return, for each domain, every domain that contains it, itself excluded (transitive)."""
-    direct = {domain.name: frozenset(domain.within) for domain in domains}
+    parents = {domain.name: domain.within for domain in domains}
+    return {name: _ancestors(name, parents) for name in parents}
 
-    def above(name: str, seen: frozenset[str]) -> frozenset[str]:
-        for parent in direct.get(name, frozenset()) - seen:
-            seen = above(parent, seen | {parent})
-        return seen
 
-    return {name: above(name, frozenset()) - {name} for name in direct}
+def _ancestors(name: str, parents: Mapping[str, tuple[str, ...]]) -> frozenset[str]:
+    """Return every domain above one. A parent without a card is a domain above, too."""
+    ancestors: set[str] = set()
+    waiting = [name]
+    while waiting:
+        for parent in parents.get(waiting.pop(), ()):
+            # Two plugins may name each other's domain: without this a circle would never end.
+            if parent not in ancestors:
+                ancestors.add(parent)
+                waiting.append(parent)
+    return frozenset(ancestors - {name})

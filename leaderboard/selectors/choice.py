@@ -25,13 +25,14 @@ def selectors_to_judge(
     Raises:
         UnknownName: A pattern names no selector.
     """
-    recorded = store.result("scored_estimators").rows
+    scored = store.result("scored_estimators").rows
     chosen: dict[str, AskedSelector] = {}
     for text in split_list(patterns):
         for name in _names(registry, text):
-            chosen.setdefault(name, (*registry.selector(name), name))
+            card, options = registry.selector(name)
+            chosen.setdefault(name, (card, options, name))
         if text == "*":
-            for (name,) in recorded:
+            for (name,) in scored:
                 chosen.setdefault(name, _recorded(registry, name))
     return list(chosen.values())
 
@@ -50,10 +51,11 @@ def _recorded(registry: Registry, name: str) -> AskedSelector:
     for it.
     """
     try:
-        return (*registry.selector(name), name)
+        card, options = registry.selector(name)
+        return card, options, name
     except (UnknownName, BadName):
-        card = Estimator(name=name, summary="recorded scores", score=_not_loaded)
-        return Selector.of_estimator(card), {}, name
+        estimator = Estimator(name=name, summary="recorded scores", score=_not_loaded)
+        return Selector.of_estimator(estimator), {}, name
 
 
 def _not_loaded(features: object, labels: object) -> float:

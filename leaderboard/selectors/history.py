@@ -1,4 +1,4 @@
-"""What a store knows that selectors can be asked about: measured cells, estimates, curves, and the
+"""Read what selectors can be asked about from a store: measured cells, estimates, curves, and the
 cards behind their names.
 """
 
@@ -19,15 +19,56 @@ from headwater.registry.errors import WeightsError
 if TYPE_CHECKING:
     import pandas as pd
 
-_SETTING = ["task", "size", "protocol", "metric"]
+SETTING_COLUMNS = ["task", "size", "protocol", "metric"]
+"""Columns whose values name a setting."""
+
+COUNT_COLUMNS = (
+    "seed",
+    "images",
+    "source_images",
+    "task_images",
+    "image_size",
+    "epochs",
+    "parameters",
+    "train_size",
+    "input_size",
+)
+"""Columns of whole numbers; pandas makes floats of those that have gaps."""
+
+MIN_SEED_SHARE = 0.5
+"""Share of a setting's sources that a seed must have been measured for; others do not count."""
+
+HISTORY_QUERIES = (
+    "judged_cells",
+    "judged_estimates",
+    "judged_curves",
+    "judged_cards",
+    "judged_tasks",
+    "judged_relations",
+    "judged_domains",
+)
+"""Queries that a history is read by, all from one state of the store."""
+
+EstimateKey = tuple[Any, ...]
+"""The source, task, size, seed, image size and protocol that an estimate belongs to."""
 
 
 @dataclass(frozen=True)
 class TargetSetting:
     """A question that the store can answer: a target under one size, protocol and metric.
 
-    ``quality``: (K, S) of seeds and sources, the sign-corrected test metric; complete.
-        ``left_out``: sources that lack a seed.
+    Attributes:
+        task: The target.
+        size: Its train size.
+        protocol: The protocol that its cells share.
+        metric: The metric that they were measured by.
+        seeds: (K,) seeds, each of which every source was measured under.
+        sources: (S,) sources.
+        quality: (K, S), the sign-corrected test metric; no value is missing.
+        left_out: The sources that lack a seed.
+        images: The number of training images; None where it is not known, and so below.
+        epochs: The epochs of a training.
+        image_size: The images' side in pixels.
     """
 
     task: str
@@ -48,9 +89,19 @@ class TargetSetting:
         return self.task, self.size, self.protocol, self.metric
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class History:
-    """The rows of one adaptation, as frames, and the cards."""
+    """Hold the rows of one adaptation, as frames, and the cards.
+
+    Attributes:
+        cells: The measured cells, a row each.
+        estimates: The estimators' scores, a row each.
+        curves: The validation after each epoch, a row each.
+        sources: The card of each source.
+        tasks: The card of each task.
+        relations: By task and source, what the source's domain is to the task's.
+        domain_parents: By domain, the domains that contain it.
+    """
 
     cells: pd.DataFrame
     estimates: pd.DataFrame
@@ -62,218 +113,217 @@ class History:
 
     @classmethod
     def read(cls, store: Store, adaptation: str) -> History:
-        cells, estimates, curves, cards, tasks, related, domains = store.frames(
-            "judged_cells",
-            "judged_estimates",
-            "judged_curves",
-            "judged_cards",
-            "judged_tasks",
-            "judged_relations",
-            "judged_domains",
-            adaptation=adaptation,
-        )
+        """Read all rows of an adaptation from one state of the store."""
+        frames = store.frames(*HISTORY_QUERIES, adaptation=adaptation)
+        by_query = dict(zip(HISTORY_QUERIES, frames, strict=True))
         relations: dict[str, dict[str, str | None]] = {}
-        for row in rows_of(related):
-            relations.setdefault(row["task"], {})[row["source"]] = row["domain_relation"]
+        for row in rows_of(by_query["judged_relations"]):
+            of_task = relations.setdefault(row["task"], {})
+            of_task[row["source"]] = row["domain_relation"]
         parents: dict[str, set[str]] = {}
-        for row in rows_of(domains):
-            parents.setdefault(row["domain"], set()).add(row["contained_in"])
+        for row in rows_of(by_query["judged_domains"]):
+            above = parents.setdefault(row["domain"], set())
+            above.add(row["contained_in"])
         return cls(
-            cells,
-            estimates,
-            curves,
-            {row["name"]: _source(row) for row in rows_of(cards)},
-            {row["name"]: _task(row) for row in rows_of(tasks)},
-            relations,
-            {domain: frozenset(above) for domain, above in parents.items()},
+            cells=by_query["judged_cells"],
+            estimates=by_query["judged_estimates"],
+            curves=by_query["judged_curves"],
+            sources={row["name"]: _source(row) for row in rows_of(by_query["judged_cards"])},
+            tasks={row["name"]: _task(row) for row in rows_of(by_query["judged_tasks"])},
+            relations=relations,
+            domain_parents={domain: frozenset(above) for domain, above in parents.items()},
         )
 
     @cached_property
     def settings(self) -> list[TargetSetting]:
-        """Every target, size, protocol and metric there is, with the sources that were measured
-        there.
-        """
-        return [
-            setting
-            for key, rows in self.cells.groupby(_SETTING, sort=True)
-            if (setting := _setting(key, rows)) is not None
-        ]
+        """Every target, size, protocol and metric, with the sources that were measured there."""
+        settings = []
+        for key, rows in self.cells.groupby(SETTING_COLUMNS, sort=True):
+            setting = _setting(key, rows)
+            if setting is not None:
+                settings.append(setting)
+        return settings
 
     @cached_property
     def records(self) -> list[Record]:
         """Every measured cell, as selectors are told of those on other tasks."""
-        known: dict[tuple[Any, ...], dict[str, float]] = {}
+        estimates: dict[EstimateKey, dict[str, float]] = {}
         for row in rows_of(self.estimates):
-            place = known.setdefault(
-                (
-                    row["source"],
-                    row["task"],
-                    row["size"],
-                    row["seed"],
-                    row["image_size"],
-                    row["protocol"],
-                ),
-                {},
-            )
-            place[row["estimator"]] = float(row["score"])
-        return [self._record(row, known) for row in rows_of(self.cells)]
-
-    def _record(
-        self, row: Mapping[str, Any], known: Mapping[tuple[Any, ...], Mapping[str, float]]
-    ) -> Record:
-        place, seeded = (row["source"], row["task"], row["size"]), row["seed"]
-        keys = [
-            (*place, seed, row["image_size"], protocol)
-            for seed in (seeded, None)
-            for protocol in (row["protocol"], None)
-        ]
-        estimates = next((known[key] for key in keys if key in known), {})
-        setting = " · ".join(
-            str(row[column]) for column in ("task", "metric", "size", "seed", "protocol")
-        )
-        facts = {
-            column: row[column]
-            for column in (
-                "relation",
-                "source_images",
-                "task_images",
-                "base",
-                "validation",
-                "seconds",
-            )
-        }
-        protocol = " · ".join(str(row[column]) for column in ("task", "metric", "size", "protocol"))
-        return Record(
-            row["source"],
-            row["task"],
-            setting,
-            row["quality"],
-            **facts,
-            estimates=estimates,
-            protocol=protocol,
-            size=row["train_size"],
-        )
+            key = _estimate_key(row, row["seed"], row["protocol"])
+            scores = estimates.setdefault(key, {})
+            scores[row["estimator"]] = float(row["score"])
+        return [_record(row, _scores_for(row, estimates)) for row in rows_of(self.cells)]
 
     def records_but(self, task: str) -> list[Record]:
-        """Leave-one-target-out: what is known where this task was never seen."""
+        """Return the records of all other tasks: what is known where this one was never seen."""
         return [record for record in self.records if record.task != task]
 
     @cached_property
     def curves_by_job(self) -> dict[str, dict[int, float]]:
-        """Validation after each epoch, sign-corrected."""
-        found: dict[str, dict[int, float]] = {}
-        for job, epoch, value in self.curves[["job", "epoch", "value"]].itertuples(index=False):
-            found.setdefault(job, {})[int(epoch)] = float(value)
-        return found
+        """By job, the sign-corrected validation after each epoch."""
+        curves: dict[str, dict[int, float]] = {}
+        points = self.curves[["job", "epoch", "value"]]
+        for job, epoch, value in points.itertuples(index=False):
+            curve = curves.setdefault(job, {})
+            curve[int(epoch)] = float(value)
+        return curves
 
     @cached_property
     def estimators(self) -> list[str]:
+        """The names of the estimators that scored anything."""
         return sorted(self.estimates["estimator"].unique())
 
 
+# -- rows ------------------------------------------------------------------------------------------
+
+
 def _setting(key: tuple[Any, ...], rows: pd.DataFrame) -> TargetSetting | None:
-    """The sources that have every seed; seeds that fewer than half of the sources have do not
-    count.
+    """Return a setting with the sources that have every seed; None where no source has.
+
+    Seeds that fewer than ``MIN_SEED_SHARE`` of the sources have do not count: one source measured
+    under a further seed would leave out all others.
     """
-    table = rows.assign(seed=rows["seed"].astype(float).fillna(-1).astype(int)).pivot(
-        index="seed", columns="source", values="quality"
-    )
-    kept = table[table.notna().mean(axis=1) >= 0.5]
-    complete = kept.columns[kept.notna().all(axis=0)]
-    if not len(kept) or not len(complete):
+    # Cells without a seed share a row of the table: -1 stands for "no seed".
+    seeds = rows["seed"].astype(float).fillna(-1).astype(int)
+    table = rows.assign(seed=seeds).pivot(index="seed", columns="source", values="quality")
+    is_common = table.notna().mean(axis=1) >= MIN_SEED_SHARE
+    common = table[is_common]
+    complete = common.columns[common.notna().all(axis=0)]
+    if not len(common) or not len(complete):
         return None
-    first, (task, size, protocol, metric) = next(rows_of(rows)), key
+    first = next(rows_of(rows))
+    task, size, protocol, metric = key
     return TargetSetting(
-        task,
-        size,
-        protocol,
-        metric,
-        seeds=tuple(None if seed < 0 else int(seed) for seed in kept.index),
+        task=task,
+        size=size,
+        protocol=protocol,
+        metric=metric,
+        seeds=tuple(None if seed < 0 else int(seed) for seed in common.index),
         sources=tuple(map(str, complete)),
-        quality=kept[complete].to_numpy(float),
-        left_out=tuple(str(name) for name in table.columns if name not in set(complete)),
+        quality=common[complete].to_numpy(float),
+        left_out=tuple(map(str, table.columns.difference(complete, sort=False))),
         images=first["train_size"],
         epochs=first["epochs"],
         image_size=first["image_size"],
     )
 
 
+def _estimate_key(row: Mapping[str, Any], seed: int | None, protocol: str | None) -> EstimateKey:
+    return row["source"], row["task"], row["size"], seed, row["image_size"], protocol
+
+
+def _scores_for(
+    cell: Mapping[str, Any], estimates: Mapping[EstimateKey, Mapping[str, float]]
+) -> Mapping[str, float]:
+    """Return a cell's estimates, by estimator; empty where there are none.
+
+    Those of its own seed come before those that no seed decides. Imported estimates belong to the
+    protocol of their import, measured ones to none.
+    """
+    for seed in (cell["seed"], None):
+        for protocol in (cell["protocol"], None):
+            key = _estimate_key(cell, seed, protocol)
+            if key in estimates:
+                return estimates[key]
+    return {}
+
+
+def _record(cell: Mapping[str, Any], estimates: Mapping[str, float]) -> Record:
+    return Record(
+        source=cell["source"],
+        task=cell["task"],
+        setting=_joined(cell, ("task", "metric", "size", "seed", "protocol")),
+        quality=cell["quality"],
+        relation=cell["relation"],
+        source_images=cell["source_images"],
+        task_images=cell["task_images"],
+        base=cell["base"],
+        estimates=estimates,
+        protocol=_joined(cell, ("task", "metric", "size", "protocol")),
+        size=cell["train_size"],
+        validation=cell["validation"],
+        seconds=cell["seconds"],
+    )
+
+
+def _joined(row: Mapping[str, Any], columns: Sequence[str]) -> str:
+    return " · ".join(str(row[column]) for column in columns)
+
+
 def rows_of(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """Rows as plain values: what is missing is None, whole numbers are int."""
-    columns = {
-        str(name): [_plain(value, name in _COUNTS) for value in frame[name].tolist()]
-        for name in frame.columns
-    }
+    """Yield rows as plain values: what is missing is None, whole numbers are int."""
+    columns = {}
+    for name in map(str, frame.columns):
+        is_count = name in COUNT_COLUMNS
+        columns[name] = [_plain(value, is_count) for value in frame[name].tolist()]
     for values in zip(*columns.values(), strict=True):
         yield dict(zip(columns, values, strict=True))
 
 
-_COUNTS = (
-    "seed",
-    "images",
-    "source_images",
-    "task_images",
-    "image_size",
-    "epochs",
-    "parameters",
-    "train_size",
-    "input_size",
-)
-"""Columns of whole numbers; pandas makes floats of those that have gaps."""
-
-
-def _plain(value: Any, count: bool = False) -> Any:
+def _plain(value: Any, is_count: bool) -> Any:
     if isinstance(value, np.ndarray | list):
         return tuple(value)
-    if value is None or type(value).__name__ in ("NAType", "NaTType") or value != value:
+    # NaN is the one value that differs from itself; pandas' own missing values are no numbers.
+    is_missing = type(value).__name__ in ("NAType", "NaTType")
+    if value is None or is_missing or value != value:
         return None
-    return int(value) if count else value
+    return int(value) if is_count else value
 
 
-# -- cards ------------------------------------------------------------------------------------------------
+# -- cards -----------------------------------------------------------------------------------------
 
 
 def _source(row: Mapping[str, Any]) -> SourceModel:
-    """A card that knows all but how to build its network."""
-    facts = {
-        key: row[key]
-        for key in ("domain", "task_type", "images", "licence", "parameters", "accuracy", "scratch")
-    }
-    chain = None
-    if row["chain_tasks"]:
-        named = parse_chain(row["name"])
-        chain = Chain(row["base"] or (named.base if named else ""), tuple(row["chain_tasks"]))
+    """Return a card that has all but how to build its network."""
     return SourceModel(
         name=row["name"],
-        build=_not_here,
+        build=_not_loaded,
         architecture=row["architecture"] or "",
         pretrained_on=tuple(row["pretrained_on"] or ()),
+        domain=row["domain"],
+        task_type=row["task_type"],
+        images=row["images"],
+        licence=row["licence"],
+        parameters=row["parameters"],
         input_size=row["input_size"] or SourceModel.input_size,
+        accuracy=row["accuracy"],
+        scratch=row["scratch"],
         random=bool(row["random"]),
-        chain=chain,
-        **facts,
+        chain=_chain(row),
     )
+
+
+def _chain(row: Mapping[str, Any]) -> Chain | None:
+    """Return how a source was made, if it is a chain."""
+    if not row["chain_tasks"]:
+        return None
+    # A card may not know its base, which the chain's name tells as well.
+    by_name = parse_chain(row["name"])
+    base = row["base"] or (by_name.base if by_name else "")
+    return Chain(base, tuple(row["chain_tasks"]))
 
 
 def _task(row: Mapping[str, Any]) -> Task:
-    facts = {key: row[key] for key in ("domain", "licence", "images")}
+    """Return a card that has all but how to load its images."""
     return Task(
         name=row["name"],
-        load=_not_here,
+        load=_not_loaded,
         type=row["type"] or "",
         metric=row["metric"] or "",
         revision=row["revision"] or "",
-        **facts,
+        domain=row["domain"],
+        licence=row["licence"],
+        images=row["images"],
     )
 
 
-def _not_here() -> Any:
+def _not_loaded() -> Any:
     raise WeightsError(
-        "only the record of this is here",
+        "this card is known only from stored results; its plugin is not loaded",
         hint="Name its plugin to use it: headwater … --plugin FILE.",
     )
 
 
-def named(names: Sequence[str], cards: Mapping[str, SourceModel]) -> list[SourceModel]:
-    """The cards of these names; one that the store has no card of is known by its name alone."""
-    return [cards.get(name) or SourceModel(name=name, build=_not_here) for name in names]
+def cards_of(names: Sequence[str], cards: Mapping[str, SourceModel]) -> list[SourceModel]:
+    """Return the cards of these sources; one that the store has no card of has its name alone."""
+    return [cards.get(name) or SourceModel(name=name, build=_not_loaded) for name in names]

@@ -1,8 +1,8 @@
-"""Judge selectors: hold what each would have chosen against what was measured.
+"""Judge selectors: compare what each would have chosen with what was measured.
 
 For every target, size and protocol with three sources or more, each selector is asked once a seed,
 from what the store knew of other targets (``headwater.leaderboard.selectors.replay``). Its scores
-are held against the measured quality, mean over seeds. Figures are means over targets (over sizes
+are compared with the measured quality, mean over seeds. Figures are means over targets (over sizes
 and protocols within one). Intervals are from resampling targets, sources and seeds
 (``headwater.leaderboard.selectors.resampling``).
 """
@@ -34,6 +34,9 @@ BUDGET = 0.1
 
 ROUNDING = 1e-6
 """Share of a budget by which it may be passed, so that what is exactly as large fits in."""
+
+MAX_LISTED = 12
+"""Tasks that a hint lists."""
 
 _REGRET = list(STATISTICS).index("regret1")
 _ONLY_REGRET = slice(_REGRET, _REGRET + 1)
@@ -141,30 +144,27 @@ class Judgement:
         No choice by one training can better it, so it says to about what regrets can be read. None
         without a second seed.
         """
-        regrets: dict[str, list[float]] = {}
+        by_task: dict[str, list[float]] = {}
         for setting in self.settings:
-            seeds = len(setting.quality)
-            if seeds < 2:
-                continue
-            for seed in range(seeds):
-                truth = np.delete(setting.quality, seed, axis=0).mean(axis=0)
-                best = float(truth.max())
-                if best:
-                    chosen = float(truth[int(setting.quality[seed].argmax())])
-                    regrets.setdefault(setting.task, []).append((best - chosen) / abs(best))
-        if not regrets:
+            regrets = _regrets_of_one_seed(setting)
+            if regrets:
+                of_task = by_task.setdefault(setting.task, [])
+                of_task += regrets
+        if not by_task:
             return None
-        return float(np.mean([np.mean(of_task) for of_task in regrets.values()]))
+        means = [np.mean(of_task) for of_task in by_task.values()]
+        return float(np.mean(means))
 
     @cached_property
     def best(self) -> JudgedSelector | None:
-        """The best of those that answered for the most targets: what the others are held against."""
+        """The best of those that answered for the most targets: what others are compared with."""
         return _best(self.rows)
 
     @cached_property
     def best_static(self) -> JudgedSelector | None:
         """The best of those that did not look at the target, chance aside."""
-        return _best([row for row in self.rows if not row.uses_target and not row.chance])
+        static = [row for row in self.rows if not row.uses_target and not row.chance]
+        return _best(static)
 
     @cached_property
     def best_looking(self) -> JudgedSelector | None:
@@ -172,10 +172,35 @@ class Judgement:
         return _best([row for row in self.rows if row.uses_target])
 
 
+def _regrets_of_one_seed(setting: TargetSetting) -> list[float]:
+    """Return the regret of choosing by each seed's test values, judged by the mean of the others.
+
+    It is empty where there is no second seed, and lacks seeds whose best truth is 0.
+    """
+    regrets: list[float] = []
+    if len(setting.quality) < 2:
+        return regrets
+    for seed, of_seed in enumerate(setting.quality):
+        # The seed that chose must not judge: its own luck would count as skill.
+        truth = np.delete(setting.quality, seed, axis=0).mean(axis=0)
+        best = float(truth.max())
+        if best:
+            chosen = float(truth[of_seed.argmax()])
+            regrets.append((best - chosen) / abs(best))
+    return regrets
+
+
 @dataclass
 class _Replies:
-    """Collect what one selector said: by the position of a setting, scores (K, S) and the mean cost
-    of a seed's question.
+    """Collect what one selector answered.
+
+    Attributes:
+        scores: By the position of a setting, scores (K, S).
+        seconds: By the position of a setting, the mean cost of a seed's question.
+        refused: By target, why it did not answer.
+        unscored: The number of sources that it had no score for.
+        uses_target: Whether it looked at a target.
+        chance: Whether it chooses at random.
     """
 
     scores: dict[int, np.ndarray] = field(default_factory=dict)
@@ -263,7 +288,7 @@ def _ask_all(
     for position, setting in enumerate(settings):
         replays = [Replay(setting, seed, history, allowed) for seed in setting.seeds]
         try:
-            _ask(card, options, replays, replies, position)
+            _ask(card, options, replays, replies=replies, position=position)
         except HeadwaterError as refusal:
             replies.refused[setting.task] = refusal.message
         except Exception as error:  # a plugin is foreign code: what it raises is its own failure
@@ -275,6 +300,7 @@ def _ask(
     card: Selector,
     options: Mapping[str, Value],
     replays: Sequence[Replay],
+    *,
     replies: _Replies,
     position: int,
 ) -> None:
@@ -288,7 +314,8 @@ def _ask(
         spent.append(replay.spent)
         replies.uses_target |= replay.worked
         replies.unscored += replay.unscored
-        if not replay.worked:
+        # What looks at nothing of the target answers alike for every seed.
+        if not replays[0].worked:
             scores = scores * len(replays)
             break
     replies.scores[position] = np.array(scores)
@@ -300,13 +327,16 @@ def _scores(card: Selector, options: Mapping[str, Value], question: Question) ->
     that is no number.
     """
     names = [source.name for source in question.sources]
+    # Equal scores are a tie of all, whose figures are expectations: chance needs no draws.
     if card.chance:
         return [0.0] * len(names)
     by_name = card.scores(question, **options)
-    scores = [float(by_name[name]) for name in names]
-    is_finite = np.isfinite(scores)
-    if not is_finite.all():
-        raise QueryError(f"its score for {names[int(np.argmin(is_finite))]} is not a number")
+    scores = []
+    for name in names:
+        score = float(by_name[name])
+        if not np.isfinite(score):
+            raise QueryError(f"its score for {name} is not a number")
+        scores.append(score)
     return scores
 
 
@@ -316,6 +346,7 @@ def _scores(card: Selector, options: Mapping[str, Value], question: Question) ->
 def _judged(
     name: str, replies: _Replies, resampling: Resampling, costs: Sequence[float]
 ) -> JudgedSelector:
+    """Return what can be said of a selector by its answers."""
     settings = resampling.settings
     tasks = sorted({settings[position].task for position in replies.scores})
     row = JudgedSelector(
@@ -369,14 +400,15 @@ def regret_difference(
     shared = [position for position in first.scores if position in second.scores]
     if not shared:
         return Bounded(None)
+    tasks = {resampling.settings[position].task for position in shared}
     differences = {}
-    for task in sorted({resampling.settings[position].task for position in shared}):
+    for task in sorted(tasks):
         of_first = _figures_on(first, task, shared, resampling)
         of_second = _figures_on(second, task, shared, resampling)
-        differences[task] = TargetFigures(
-            of_first.measured[_ONLY_REGRET] - of_second.measured[_ONLY_REGRET],
-            of_first.pool[_ONLY_REGRET] - of_second.pool[_ONLY_REGRET],
-        )
+        # Differenced draw by draw: what makes a draw easy for both cancels out.
+        measured_gap = of_first.measured - of_second.measured
+        pool_gap = of_first.pool - of_second.pool
+        differences[task] = TargetFigures(measured_gap[_ONLY_REGRET], pool_gap[_ONLY_REGRET])
     measured, drawn = resampling.mean(differences)
     return _bounded(measured[0], drawn[0], resampling, len(differences))
 
@@ -387,9 +419,10 @@ def _figures_on(
     """Return a row's figures on a target, over these of its settings alone."""
     answered = [at for at in row.scores if resampling.settings[at].task == task]
     shared = [position for position in answered if position in positions]
-    if shared == answered:
+    if shared == answered:  # worked out already
         return row.by_task[task]
-    return resampling.figures(task, {position: row.scores[position] for position in shared})
+    scores = {position: row.scores[position] for position in shared}
+    return resampling.figures(task, scores)
 
 
 def _with_ties(rows: Sequence[JudgedSelector], resampling: Resampling) -> list[JudgedSelector]:
@@ -409,7 +442,8 @@ def _bounded(value: float, drawn: np.ndarray, resampling: Resampling, targets: i
     """Return a value with the interval of its draws; None where it is not a number."""
     if np.isnan(value):
         return Bounded(None)
-    return Bounded(float(value), *resampling.interval(float(value), drawn, targets))
+    low, high = resampling.interval(float(value), drawn, targets)
+    return Bounded(float(value), low, high)
 
 
 def _within_range(key: str, figure: Bounded) -> Bounded:
@@ -431,42 +465,52 @@ def _cost(replies: _Replies, costs: Sequence[float]) -> tuple[float | None, floa
     """
     if not replies.uses_target:
         return 0.0, 0.0
-    positions = list(replies.scores)
-    if any(costs[position] <= 0 for position in positions):
-        return None, None
-    seconds = [replies.seconds[position] for position in positions]
-    shares = [spent / costs[at] for at, spent in zip(positions, seconds, strict=True)]
+    seconds = []
+    shares = []
+    for position in replies.scores:
+        full_cost = costs[position]
+        if full_cost <= 0:  # imported cells have no cost
+            return None, None
+        spent = replies.seconds[position]
+        seconds.append(spent)
+        shares.append(spent / full_cost)
     return float(np.mean(seconds)), float(np.mean(shares))
 
 
 def _rankings(settings: Sequence[TargetSetting], replies: _Replies) -> list[Ranking]:
     """Return a selector's scores as rankings, one a setting and seed."""
-    return [
-        Ranking(position, settings[position], seed, scores[row])
-        for position, scores in replies.scores.items()
-        for row, seed in enumerate(settings[position].seeds)
-    ]
+    rankings = []
+    for position, scores in replies.scores.items():
+        setting = settings[position]
+        for seed, of_seed in zip(setting.seeds, scores, strict=True):
+            rankings.append(Ranking(position, setting, seed, of_seed))
+    return rankings
 
 
 def _nothing(
     store: Store, history: History, settings: Sequence[TargetSetting], adaptation: str
 ) -> QueryError:
+    """Return the error that says what the store lacks to judge by."""
     if history.cells.empty:
         return QueryError(
             f"{store.path} holds no cells of {adaptation}",
             subject=adaptation,
-            hint="Selectors are judged by measured fine-tuning: headwater run, or --adaptation NAME for another adaptation.",
+            hint=(
+                "Selectors are judged by measured fine-tuning: headwater run, "
+                "or --adaptation NAME for another adaptation."
+            ),
         )
     if not settings:
-        there = ", ".join(sorted({setting.task for setting in history.settings})[:12])
+        tasks = sorted({setting.task for setting in history.settings})
+        listed = ", ".join(tasks[:MAX_LISTED])
         return QueryError(
             f"no cell of {adaptation} matches",
             subject=adaptation,
-            hint=f"Tasks: {there}; leave out --task, --size or --domain.",
+            hint=f"Tasks: {listed}; leave out --task, --size or --domain.",
         )
-    most = max(len(setting.sources) for setting in settings)
+    most_sources = max(len(setting.sources) for setting in settings)
     return QueryError(
-        f"no target was measured with {MIN_SOURCES} sources: {most} at most",
+        f"no target was measured with {MIN_SOURCES} sources: {most_sources} at most",
         subject=adaptation,
         hint="A choice wants something to choose among: add sources to the benchmark.",
     )

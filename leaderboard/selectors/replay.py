@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from headwater.leaderboard.selectors.history import History, TargetSetting, named, rows_of
+from headwater.leaderboard.selectors.history import History, TargetSetting, cards_of, rows_of
 from headwater.registry import Name, Question, Task
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ class RecordedTraining:
 
     def best_until(self, epoch: int) -> float | None:
         """Return the best validation up to an epoch; None where there is none."""
-        values = [value for at, value in self.curve.items() if at <= epoch]
-        return max(values, default=None)
+        reached = [value for at, value in self.curve.items() if at <= epoch]
+        return max(reached, default=None)
 
 
 @dataclass(frozen=True)
@@ -77,10 +77,12 @@ class Replay:
         """
         setting = self.setting
         history = self.history
-        unknown = Task(name=setting.task, load=lambda: None, metric=setting.metric)
+        task = history.tasks.get(setting.task)
+        if task is None:  # imported tables may name tasks that have no card
+            task = Task(name=setting.task, load=lambda: None, metric=setting.metric)
         return Question(
-            task=history.tasks.get(setting.task) or unknown,
-            sources=named(setting.sources, history.sources),
+            task=task,
+            sources=cards_of(setting.sources, history.sources),
             size=setting.images,
             records=history.records_but(setting.task),
             relations=history.relations.get(setting.task, {}),
@@ -96,8 +98,10 @@ class Replay:
     def full_cost(self) -> float:
         """The seconds of fine-tuning every source on all images once; 0 where that is not recorded."""
         cells = self._cells
-        is_whole = cells["protocol"].eq(self.setting.protocol) & cells["size"].eq(self.setting.size)
-        return float(cells.loc[is_whole, "seconds"].fillna(0).sum())
+        is_same_protocol = cells["protocol"].eq(self.setting.protocol)
+        is_same_size = cells["size"].eq(self.setting.size)
+        seconds = cells.loc[is_same_protocol & is_same_size, "seconds"]
+        return float(seconds.fillna(0).sum())
 
     @property
     def budget(self) -> float:
@@ -110,11 +114,14 @@ class Replay:
         """Return the recorded scores of an estimator, by source, and pay for them."""
         self.worked = True
         estimates = self._estimates
+        recorded_name = str(Name.parse(estimator))
         scores: dict[str, float] = {}
-        for row in rows_of(estimates[estimates["estimator"] == str(Name.parse(estimator))]):
-            scores[row["source"]] = float(row["score"])
-            self._pay(("features", row["source"]), row["feature_seconds"])
-            self._pay((estimator, row["source"]), row["seconds"])
+        for row in rows_of(estimates[estimates["estimator"] == recorded_name]):
+            source = row["source"]
+            scores[source] = float(row["score"])
+            # All estimators share a source's features, so that the second one gets them for free.
+            self._pay(("features", source), row["feature_seconds"])
+            self._pay((estimator, source), row["seconds"])
         if scores:  # of an estimator that scored no source, the selector says so itself
             self.unscored = max(self.unscored, len(self.setting.sources) - len(scores))
         return scores
@@ -131,7 +138,8 @@ class Replay:
             if recorded is None:
                 continue
             is_paid = recorded.paid_for in self._paid
-            if not is_paid and self.spent + recorded.seconds > self.budget:
+            would_spend = self.spent + recorded.seconds
+            if not is_paid and would_spend > self.budget:
                 break
             self._pay(recorded.paid_for, recorded.seconds)
             values[source] = recorded.value
@@ -150,12 +158,14 @@ class Replay:
         """The estimates of the setting's sources under its seed, or that no seed decides."""
         rows = self.history.estimates
         setting = self.setting
-        wanted = rows["task"].eq(setting.task) & rows["size"].eq(setting.size)
-        wanted &= rows["source"].isin(setting.sources)
-        wanted &= rows["protocol"].isna() | rows["protocol"].eq(setting.protocol)
-        wanted &= _same(rows["image_size"], setting.image_size)
-        wanted &= _same(rows["seed"], self.seed) | rows["seed"].isna()
-        return rows[wanted]
+        is_wanted = rows["task"].eq(setting.task)
+        is_wanted &= rows["size"].eq(setting.size)
+        is_wanted &= rows["source"].isin(setting.sources)
+        # Imported scores belong to the protocol of their import, measured ones to none.
+        is_wanted &= _is_same_or_missing(rows["protocol"], setting.protocol)
+        is_wanted &= _is_same(rows["image_size"], setting.image_size)
+        is_wanted &= _is_same_or_missing(rows["seed"], self.seed)
+        return rows[is_wanted]
 
     @cached_property
     def _cells(self) -> pd.DataFrame:
@@ -164,11 +174,16 @@ class Replay:
         """
         rows = self.history.cells
         setting = self.setting
-        wanted = rows["task"].eq(setting.task) & rows["metric"].eq(setting.metric)
-        wanted &= rows["source"].isin(setting.sources)
-        wanted &= _same(rows["image_size"], setting.image_size) & _same(rows["seed"], self.seed)
-        is_shorter = rows["epochs"].lt(setting.epochs) if setting.epochs else False
-        return rows[wanted & (rows["protocol"].eq(setting.protocol) | is_shorter)]
+        is_wanted = rows["task"].eq(setting.task)
+        is_wanted &= rows["metric"].eq(setting.metric)
+        is_wanted &= rows["source"].isin(setting.sources)
+        is_wanted &= _is_same(rows["image_size"], setting.image_size)
+        is_wanted &= _is_same(rows["seed"], self.seed)
+        # A search trains for fewer epochs first, which is a protocol of its own.
+        is_comparable = rows["protocol"].eq(setting.protocol)
+        if setting.epochs:
+            is_comparable |= rows["epochs"].lt(setting.epochs)
+        return rows[is_wanted & is_comparable]
 
     @cached_property
     def _trainings(self) -> dict[str, list[RecordedTraining]]:
@@ -182,38 +197,53 @@ class Replay:
                 seconds=row["seconds"] or 0.0,
                 curve=self.history.curves_by_job.get(row["job"], {}),
             )
-            trainings.setdefault(row["source"], []).append(training)
+            of_source = trainings.setdefault(row["source"], [])
+            of_source.append(training)
         return trainings
 
     @cached_property
     def _sizes(self) -> list[int]:
         """The sizes that every source was trained on: values of unlike sizes do not compare."""
-        sizes = [
-            {training.images for training in self._trainings.get(source, [])}
-            for source in self.setting.sources
-        ]
-        return sorted(set.intersection(*sizes)) if sizes else []
+        sizes: set[int] | None = None
+        for source in self.setting.sources:
+            trainings = self._trainings.get(source, [])
+            of_source = {training.images for training in trainings}
+            sizes = of_source if sizes is None else sizes & of_source
+        return sorted(sizes or ())
 
     def _read(self, source: str, images: int | None, epochs: int | None) -> RecordedValue | None:
         """Read a training of so many images and epochs; None where the store has none."""
         if not self._sizes:
             return None
-        allowed = [size for size in self._sizes if images is None or size <= images]
-        size = max(allowed, default=self._sizes[0])
+        small_enough = [size for size in self._sizes if images is None or size <= images]
+        size = max(small_enough, default=self._sizes[0])
         paid_for = (source, size, epochs)
         trainings = [each for each in self._trainings[source] if each.images == size]
         for training in trainings:
             if training.epochs == epochs and training.validation is not None:
                 return RecordedValue(training.validation, training.seconds, paid_for)
-        for training in sorted(trainings, key=lambda each: each.epochs or 0):
-            if not (training.epochs and epochs and training.epochs > epochs):
-                continue
+        if not epochs:
+            return None
+        # No training of that length: the shortest longer one is nearest to what it would have been.
+        longer = [each for each in trainings if each.epochs and each.epochs > epochs]
+        longer.sort(key=_epochs_of)
+        for training in longer:
             value = training.best_until(epochs)
             if value is not None:
-                return RecordedValue(value, training.seconds * epochs / training.epochs, paid_for)
+                seconds = training.seconds * epochs / _epochs_of(training)
+                return RecordedValue(value, seconds, paid_for)
         return None
 
 
-def _same(column: pd.Series, value: int | None) -> pd.Series:
+def _epochs_of(training: RecordedTraining) -> int:
+    return training.epochs or 0
+
+
+def _is_same(column: pd.Series, value: Any) -> pd.Series:
     """Return where a column holds a value, or lacks one where the value is None."""
     return column.isna() if value is None else column.eq(value)
+
+
+def _is_same_or_missing(column: pd.Series, value: Any) -> pd.Series:
+    """Return where a column holds a value, and where it lacks one."""
+    return _is_same(column, value) | column.isna()

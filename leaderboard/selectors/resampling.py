@@ -1,8 +1,15 @@
 """Resample a judgement: what a selector's figures would be with other targets, sources and seeds.
 
-All selectors share one bootstrap. Targets are drawn with replacement; in each, the sources that are
-chosen among and the seeds. What a target's figures are under so many drawn sources and seeds is
-worked out once, as a pool that every draw of the target takes from.
+Derivation. All selectors share one bootstrap, so that what makes a target easy cancels out of their
+differences. A draw takes T of T targets with replacement, and in each of them, independently, as
+many of its sources and of its seeds as it has. With f_t(a, b) a statistic on target t under the
+drawn seeds a and sources b, the draw's figure is
+
+    mean over drawn t of f_t(a_t, b_t).
+
+f_t depends on its own target only. It is worked out once for each of R = ``POOL_SIZE`` pairs (a, b),
+as a pool, and each time that a draw holds target t it takes one of the pool at random. A draw so
+costs T look-ups instead of T evaluations of every statistic.
 """
 
 from __future__ import annotations
@@ -18,12 +25,14 @@ from numpy import ndarray as Array
 from headwater.leaderboard.selectors.history import TargetSetting
 from headwater.leaderboard.statistics.agreement import STATISTICS
 from headwater.leaderboard.statistics.bootstrap import DRAWS, interval_of
+from headwater.leaderboard.statistics.correlation import ratio
 
 SEED_DRAWS = 8
 SOURCE_DRAWS = 25
 """Draws of the sources for each draw of the seeds."""
 
 POOL_SIZE = SEED_DRAWS * SOURCE_DRAWS
+"""Resamplings of a target that every draw of it takes one of."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +72,9 @@ class Resampling:
 
     def units(self, targets: int) -> int:
         """Count the independent units: targets, or with one target its sources."""
-        return targets if targets > 1 else max(len(setting.sources) for setting in self.settings)
+        if targets > 1:
+            return targets
+        return max(len(setting.sources) for setting in self.settings)
 
     def figures(self, task: str, scores: Mapping[int, Array]) -> TargetFigures:
         """Return the mean figures over the settings of a target that were answered.
@@ -74,28 +85,27 @@ class Resampling:
         """
         measured = []
         pools = []
-        for position, of_setting in scores.items():
+        for position, setting_scores in scores.items():
             setting = self.settings[position]
-            if setting.task == task:
-                measured.append(_measured(setting, of_setting))
-                pools.append(_pool(setting, of_setting, *self._draws_of(task, setting)))
-        return TargetFigures(_mean(np.array(measured)), _mean(np.array(pools)))
+            if setting.task != task:
+                continue
+            seed_counts, source_counts = self.draws_of(setting)
+            measured.append(_measured(setting, setting_scores))
+            pools.append(_pool(setting, setting_scores, seed_counts, source_counts))
+        return TargetFigures(_mean(measured), _mean(pools))
 
-    def _draws_of(self, task: str, setting: TargetSetting) -> tuple[Array, Array]:
+    def draws_of(self, setting: TargetSetting) -> tuple[Array, Array]:
         """Return (A, K), how often each draw holds each seed, and (A, M, S), each source.
 
-        The settings of a target share their draws.
+        The settings of a target share their draws: A of the seeds, and M of the sources for each.
         """
-        of_task = [each for each in self.settings if each.task == task]
-        seeds = sorted({seed for each in of_task for seed in each.seeds}, key=str)
-        sources = sorted({source for each in of_task for source in each.sources})
-        random = np.random.default_rng(zlib.crc32(task.encode()))
-        even_seeds = np.full(len(seeds), 1 / len(seeds))
-        even_sources = np.full(len(sources), 1 / len(sources))
-        seed_counts = random.multinomial(len(seeds), even_seeds, size=SEED_DRAWS)
-        source_counts = random.multinomial(
-            len(sources), even_sources, size=(SEED_DRAWS, SOURCE_DRAWS)
-        )
+        alike = [each for each in self.settings if each.task == setting.task]
+        seeds = sorted({seed for each in alike for seed in each.seeds}, key=str)
+        sources = sorted({source for each in alike for source in each.sources})
+        # Seeded by the target's name, so that its draws stay when other targets come or go.
+        random = np.random.default_rng(zlib.crc32(setting.task.encode()))
+        seed_counts = _draw_evenly(random, len(seeds), (SEED_DRAWS,))
+        source_counts = _draw_evenly(random, len(sources), (SEED_DRAWS, SOURCE_DRAWS))
         seed_columns = [seeds.index(seed) for seed in setting.seeds]
         source_columns = [sources.index(source) for source in setting.sources]
         return seed_counts[:, seed_columns], source_counts[:, :, source_columns]
@@ -106,18 +116,30 @@ class Resampling:
         Targets without an answer, or that tell nothing, do not count.
         """
         targets, picks = self.drawn
-        measured = _mean(np.array([figures.measured for figures in by_task.values()]))
+        measured = _mean([figures.measured for figures in by_task.values()])
+        # NaN stands for targets without an answer: the mean leaves them out of each draw.
         pools = np.full((len(measured), len(self.targets), POOL_SIZE), np.nan)
         for task, figures in by_task.items():
             pools[:, self.targets.index(task)] = figures.pool
-        return measured, _mean(np.moveaxis(pools[:, targets, picks], 2, 0))
+        drawn = pools[:, targets, picks]  # (N, DRAWS, T)
+        return measured, _mean(np.moveaxis(drawn, 2, 0))
 
     def interval(
         self, value: float, drawn: Array, targets: int
     ) -> tuple[float | None, float | None]:
         """Return the bounds of a mean over so many targets; None where there are none."""
         low, high = interval_of(value, drawn, self.units(targets))
-        return (None, None) if np.isnan([value, low, high]).any() else (low, high)
+        if np.isnan([value, low, high]).any():
+            return None, None
+        return low, high
+
+
+def _draw_evenly(random: np.random.Generator, count: int, size: tuple[int, ...]) -> Array:
+    """Return (*size, count), how often each of ``count`` things is in as many draws with
+    replacement.
+    """
+    chances = np.full(count, 1 / count)
+    return random.multinomial(count, chances, size=size)
 
 
 def _measured(setting: TargetSetting, scores: Array) -> Array:
@@ -125,8 +147,10 @@ def _measured(setting: TargetSetting, scores: Array) -> Array:
     seeds.
     """
     truth = setting.quality.mean(axis=0)
-    every_source = np.ones((1, len(setting.sources)))
-    return _averaged(scores, np.ones(len(scores)), truth, every_source)[:, 0]
+    each_seed_once = np.ones(len(scores))
+    each_source_once = np.ones((1, len(setting.sources)))
+    averages = _averaged(scores, each_seed_once, truth, each_source_once)
+    return averages[:, 0]
 
 
 def _pool(
@@ -139,16 +163,18 @@ def _pool(
 
     Draws that hold the same seeds have the same truth, and are worked out together.
     """
-    pool = np.full((len(STATISTICS), *source_counts.shape[:2]), np.nan)
+    seed_draws, source_draws, _ = source_counts.shape
+    pool = np.full((len(STATISTICS), seed_draws, source_draws), np.nan)
     for counts in np.unique(seed_counts, axis=0):
+        # A draw that holds none of this setting's seeds tells nothing of it.
         if not counts.any():
             continue
-        alike = np.flatnonzero((seed_counts == counts).all(axis=1))
+        is_alike = (seed_counts == counts).all(axis=1)
         truth = counts @ setting.quality / counts.sum()
-        weights = np.concatenate(list(source_counts[alike])).astype(float)
-        statistics = _averaged(scores, counts, truth, weights)
-        pool[:, alike] = statistics.reshape(len(statistics), len(alike), -1)
-    return pool.reshape(len(pool), -1)
+        weights = np.concatenate(source_counts[is_alike])
+        statistics = _averaged(scores, counts, truth, weights.astype(float))
+        pool[:, is_alike] = statistics.reshape(len(pool), -1, source_draws)
+    return pool.reshape(len(pool), POOL_SIZE)
 
 
 def _averaged(scores: Array, seed_counts: Array, truth: Array, weights: Array) -> Array:
@@ -156,24 +182,24 @@ def _averaged(scores: Array, seed_counts: Array, truth: Array, weights: Array) -
     worked out once.
     """
     total = np.zeros((len(STATISTICS), len(weights)))
-    for of_seed, count in _distinct(scores, seed_counts):
-        statistics = [statistic(of_seed, truth, weights) for statistic in STATISTICS.values()]
-        total += count * np.array(statistics)
+    for seed_scores, count in _distinct(scores, seed_counts):
+        for row, statistic in enumerate(STATISTICS.values()):
+            total[row] += count * statistic(seed_scores, truth, weights)
     return total / seed_counts.sum()
 
 
 def _distinct(scores: Array, seed_counts: Array) -> Iterator[tuple[Array, float]]:
     """Yield each distinct row of scores that was drawn, and how often."""
     distinct, numbers = np.unique(scores, axis=0, return_inverse=True)
-    for number, of_seed in enumerate(distinct):
-        if count := float(seed_counts[numbers.reshape(-1) == number].sum()):
-            yield of_seed, count
+    counts = np.bincount(numbers.reshape(-1), weights=seed_counts, minlength=len(distinct))
+    for seed_scores, count in zip(distinct, counts, strict=True):
+        if count:
+            yield seed_scores, float(count)
 
 
-def _mean(values: Array) -> Array:
+def _mean(rows: Sequence[Array] | Array) -> Array:
     """Return the mean over the first axis of what is a number; NaN where nothing is."""
+    values = np.asarray(rows)
     is_number = ~np.isnan(values)
-    counts = is_number.sum(axis=0)
     sums = np.where(is_number, values, 0).sum(axis=0)
-    undefined = np.full(values.shape[1:], np.nan)
-    return np.divide(sums, counts, out=undefined, where=counts > 0)
+    return ratio(sums, is_number.sum(axis=0))

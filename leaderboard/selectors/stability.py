@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from math import nan
 
 import numpy as np
 from numpy import ndarray as Array
@@ -22,6 +23,10 @@ from headwater.leaderboard.statistics.agreement import kendall_tau_b, weighted_t
 
 MIN_RANKED = 3
 """Sources, or selectors, that an order must have."""
+
+
+AskedIn = tuple[int, int | None]
+"""The position of a setting, and a seed."""
 
 
 @dataclass(frozen=True)
@@ -44,20 +49,41 @@ class Ranking:
             "seed": self.seed,
         }
 
+    @property
+    def has_order(self) -> bool:
+        """True unless all scores are equal."""
+        return bool(np.ptp(self.scores))
+
+    def scores_of(self, sources: Sequence[str]) -> Array:
+        """Return the scores of these of the setting's sources."""
+        columns = {source: column for column, source in enumerate(self.setting.sources)}
+        return self.scores[[columns[source] for source in sources]]
+
 
 def stability(rankings: Sequence[Ranking]) -> dict[str, float]:
     """Return, by component, the mean tau_b between a selector's rankings of the sources that both
     have.
     """
     taus: dict[str, list[float]] = {}
+    # Within one target only: the sources of another are ordered anew, which is no instability.
     for task in sorted({ranking.setting.task for ranking in rankings}):
         of_task = [ranking for ranking in rankings if ranking.setting.task == task]
         for first, second in combinations(of_task, 2):
             component = _only_difference(first.components, second.components)
-            tau = _agreement(first, second) if component else float("nan")
-            if component and not np.isnan(tau):
-                taus.setdefault(component, []).append(tau)
-    return {component: float(np.mean(values)) for component, values in sorted(taus.items())}
+            if component:
+                of_component = taus.setdefault(component, [])
+                of_component.append(_agreement(first, second))
+    return _means(taus)
+
+
+def _means(taus: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    """Return, by component, the mean of those that are a number; leave out what has none."""
+    means = {}
+    for component, values in sorted(taus.items()):
+        defined = [tau for tau in values if not np.isnan(tau)]
+        if defined:
+            means[component] = float(np.mean(defined))
+    return means
 
 
 def _only_difference(first: Mapping[str, object], second: Mapping[str, object]) -> str | None:
@@ -74,24 +100,23 @@ def _only_difference(first: Mapping[str, object], second: Mapping[str, object]) 
 
 def _agreement(first: Ranking, second: Ranking) -> float:
     """Return tau_b on the sources of both; NaN where they are too few, or one has no order."""
-    columns = {source: column for column, source in enumerate(second.setting.sources)}
-    shared = [
-        (column, columns[source])
-        for column, source in enumerate(first.setting.sources)
-        if source in columns
-    ]
+    second_sources = set(second.setting.sources)
+    shared = [source for source in first.setting.sources if source in second_sources]
     if len(shared) < MIN_RANKED:
-        return float("nan")
-    of_first = first.scores[[column for column, _ in shared]]
-    of_second = second.scores[[column for _, column in shared]]
-    if not (np.ptp(of_first) and np.ptp(of_second)):
-        return float("nan")
-    return _tau(of_first, of_second)
+        return nan
+    first_scores = first.scores_of(shared)
+    second_scores = second.scores_of(shared)
+    # Scores that are all equal are no ranking, so that nothing of it can survive.
+    if not np.ptp(first_scores) or not np.ptp(second_scores):
+        return nan
+    return _tau(first_scores, second_scores)
 
 
 def _tau(first: Array, second: Array) -> float:
     """Return Kendall's tau_b of two orders (S,)."""
-    return float(kendall_tau_b(first, second, np.ones((1, len(first))))[0])
+    each_once = np.ones((1, len(first)))
+    (tau,) = kendall_tau_b(first, second, each_once)
+    return float(tau)
 
 
 def order_stability(
@@ -106,35 +131,46 @@ def order_stability(
         settings: The settings that were asked for.
         rankings: The rankings of each selector.
     """
-    questions = [
-        (position, seed) for position, setting in enumerate(settings) for seed in setting.seeds
-    ]
-    complete = []
-    for of_selector in rankings.values():
-        by_question = {(ranking.position, ranking.seed): ranking for ranking in of_selector}
-        if all(key in by_question and np.ptp(by_question[key].scores) for key in questions):
-            complete.append(by_question)
+    questions = []
+    for position, setting in enumerate(settings):
+        questions += [(position, seed) for seed in setting.seeds]
+    complete = _complete(questions, rankings)
     if len(complete) < MIN_RANKED:
         return {}
-    marks = {
-        question: np.array([_mark(by_question[question]) for by_question in complete])
-        for question in questions
-    }
+    marks = {}
+    for question in questions:
+        marks[question] = np.array([_mark(by_question[question]) for by_question in complete])
     components = {question: complete[0][question].components for question in questions}
     taus: dict[str, list[float]] = {}
     for first, second in combinations(questions, 2):
         component = _only_difference(components[first], components[second])
         if component:
-            taus.setdefault(component, []).append(_tau(marks[first], marks[second]))
+            of_component = taus.setdefault(component, [])
+            of_component.append(_tau(marks[first], marks[second]))
+    between_halves: list[float] = []
     for position, setting in enumerate(settings):
-        between_halves = _between_halves(position, setting, complete)
-        taus.setdefault("sources", []).extend(between_halves)
-    means = {}
-    for component, values in sorted(taus.items()):
-        defined = [tau for tau in values if not np.isnan(tau)]
-        if defined:
-            means[component] = float(np.mean(defined))
-    return means
+        between_halves += _between_halves(position, setting, complete)
+    taus["sources"] = between_halves
+    return _means(taus)
+
+
+def _complete(
+    questions: Sequence[AskedIn], rankings: Mapping[str, Sequence[Ranking]]
+) -> list[dict[AskedIn, Ranking]]:
+    """Return, by question, the rankings of each selector that ordered the sources in all of them.
+
+    The order of selectors would otherwise change with who answered, not with what they answered.
+    """
+    complete = []
+    for of_selector in rankings.values():
+        by_question = {
+            (ranking.position, ranking.seed): ranking
+            for ranking in of_selector
+            if ranking.has_order
+        }
+        if all(question in by_question for question in questions):
+            complete.append(by_question)
+    return complete
 
 
 def _mark(ranking: Ranking, among: Array | None = None) -> float:
@@ -142,15 +178,14 @@ def _mark(ranking: Ranking, among: Array | None = None) -> float:
     no order.
     """
     truth = ranking.setting.quality.mean(axis=0)
-    among = np.arange(len(truth)) if among is None else among
-    tau = float(weighted_tau(ranking.scores[among], truth[among], np.ones((1, len(among))))[0])
-    return 0.0 if np.isnan(tau) else tau
+    columns = np.arange(len(truth)) if among is None else among
+    each_once = np.ones((1, len(columns)))
+    (tau,) = weighted_tau(ranking.scores[columns], truth[columns], each_once)
+    return 0.0 if np.isnan(tau) else float(tau)
 
 
 def _between_halves(
-    position: int,
-    setting: TargetSetting,
-    complete: Sequence[Mapping[tuple[int, int | None], Ranking]],
+    position: int, setting: TargetSetting, complete: Sequence[Mapping[AskedIn, Ranking]]
 ) -> Iterator[float]:
     """Yield tau_b between the order of selectors on one half of the sources and on the other, drawn
     at random.
@@ -158,11 +193,11 @@ def _between_halves(
     count = len(setting.sources)
     if count < 2 * MIN_RANKED:
         return
+    # Seeded by the setting, so that its halves stay when other settings come or go.
     random = np.random.default_rng(zlib.crc32(f"{setting.task} {setting.size}".encode()))
-    halves = np.array_split(random.permutation(count), 2)
+    first_half, second_half = np.array_split(random.permutation(count), 2)
     for seed in setting.seeds:
         rankings = [by_question[position, seed] for by_question in complete]
-        first, second = (
-            np.array([_mark(ranking, half) for ranking in rankings]) for half in halves
-        )
-        yield _tau(first, second)
+        first_marks = np.array([_mark(ranking, first_half) for ranking in rankings])
+        second_marks = np.array([_mark(ranking, second_half) for ranking in rankings])
+        yield _tau(first_marks, second_marks)

@@ -36,7 +36,7 @@ def test_each_draw_is_the_statistic_of_the_sources_and_seeds_it_holds():
     resampling = Resampling([one])
     scores = np.random.default_rng(1).random((2, 6))
     figures = resampling.figures("t", {0: scores})
-    seeds, sources = resampling._draws_of("t", one)
+    seeds, sources = resampling.draws_of(one)
     assert (seeds.sum(axis=1) == 2).all() and (sources.sum(axis=2) == 6).all()
     pool = figures.pool.reshape(len(NAMES), *sources.shape[:2])
     for turn, held in enumerate(seeds):

@@ -1,5 +1,5 @@
-"""The mapping of a published table: what its columns are, where it comes from, and what is known of
-its sources and tasks.
+"""Map a published table: what its columns are, where it comes from, and what is known of its
+sources and tasks.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -26,6 +26,8 @@ Names = Annotated[
 
 
 class MappingSection(BaseModel):
+    """A section of a mapping; an unknown key is an error."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
@@ -88,6 +90,9 @@ class TaskFacts(MappingSection):
     licence: str | None = None
 
 
+FactsT = TypeVar("FactsT", SourceFacts, TaskFacts)
+
+
 class Provenance(MappingSection):
     """Whose figures these are."""
 
@@ -114,14 +119,16 @@ class KnownFault(MappingSection):
     note: Text
 
     def holds(self, estimator: str, task: str) -> bool:
-        return estimator == self.estimator and any(
-            fnmatchcase(task, pattern) for pattern in self.tasks
-        )
+        """Return whether the scores of an estimator on a task have this fault."""
+        if estimator != self.estimator:
+            return False
+        return any(fnmatchcase(task, pattern) for pattern in self.tasks)
 
 
 class TableMapping(MappingSection):
-    """How one published table is read. ``sources``, ``tasks`` and ``faults`` use the names that
-    ``rename`` gives.
+    """Say how one published table is read.
+
+    The sections ``sources``, ``tasks`` and ``faults`` use the names that ``rename`` gives.
     """
 
     name: Text = Field(
@@ -152,24 +159,33 @@ class TableMapping(MappingSection):
         return self
 
     def source(self, name: str) -> SourceFacts:
+        """Return what is known of a source."""
         return _merged(self.every_source, self.sources.get(name))
 
     def task(self, name: str) -> TaskFacts:
+        """Return what is known of a task."""
         return _merged(self.every_task, self.tasks.get(name))
 
     @property
-    def asked(self) -> dict[str, str]:
-        """Every column that is asked for, by the key that asks."""
-        named = {
-            f"columns.{key}": column for key, column in self.columns.model_dump().items() if column
-        }
-        named |= {f"metrics.{name}": metric.column for name, metric in self.metrics.items()}
-        return named | {f"estimators.{name}": column for name, column in self.estimators.items()}
+    def column_names(self) -> dict[str, str]:
+        """Every column that the mapping names, by the key that names it."""
+        columns = self.columns.model_dump()
+        names = {f"columns.{key}": column for key, column in columns.items() if column}
+        names |= {f"metrics.{name}": metric.column for name, metric in self.metrics.items()}
+        names |= {f"estimators.{name}": column for name, column in self.estimators.items()}
+        return names
 
     @classmethod
     def read(cls, path: Path | str, **overrides: Any) -> TableMapping:
-        """Read a TOML mapping; raises BadSpec naming the file, the key, the value and what is
-        allowed.
+        """Read a TOML mapping.
+
+        Args:
+            path: The file.
+            **overrides: Keys that win over the file's.
+
+        Raises:
+            BadSpec: The file cannot be read, or a key is wrong: it names the key, the value and
+                what is allowed.
         """
         path = Path(path)
         try:
@@ -191,19 +207,21 @@ class TableMapping(MappingSection):
         cls, keys: Mapping[str, Any], *, where: str = "mapping", **overrides: Any
     ) -> TableMapping:
         """Validate keys, ``overrides`` winning; sections are merged key by key."""
-        return validated(cls, keys, overrides, where, _keys_at)
+        return validated(cls, keys, overrides=overrides, where=where, keys_at=_keys_at)
 
 
-def _merged(every: Any, own: Any) -> Any:
-    return (
-        every.model_copy(update={key: value for key, value in own if value is not None})
-        if own
-        else every
-    )
+def _merged(shared: FactsT, stated: FactsT | None) -> FactsT:
+    """Return the facts of one source or task: those stated of it win over those of every one."""
+    if stated is None:
+        return shared
+    updates = {key: value for key, value in stated if value is not None}
+    return shared.model_copy(update=updates)
 
 
 def _keys_at(place: list[Any]) -> list[str]:
-    return list(_SECTIONS.get(str(place[0]) if place else "", TableMapping).model_fields)
+    """Return the keys that are allowed at a place of the mapping."""
+    section = str(place[0]) if place else ""
+    return list(_SECTIONS.get(section, TableMapping).model_fields)
 
 
 _SECTIONS: dict[str, type[BaseModel]] = {

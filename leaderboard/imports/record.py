@@ -1,6 +1,4 @@
-"""Taking a published table into the store: what is new, changed or the same, all in one
-transaction.
-"""
+"""Take a published table into the store: what is new, changed or the same, all in one transaction."""
 
 from __future__ import annotations
 
@@ -34,14 +32,40 @@ from headwater.registry.identity import digest
 if TYPE_CHECKING:
     import pandas as pd
 
-KEPT_PROBLEMS = 1000
-"""Rows left out that a run's row keeps word for word; of more, only their number."""
+MAX_STORED_PROBLEMS = 1000
+"""Rows left out that a run's row stores word for word; of more, only their number."""
+
+MAX_HINTED_PROBLEMS = 3
+"""Rows that the hint names where no row holds a value."""
+
+
+VALUE_COLUMNS = [
+    "job",
+    "kind",
+    "source",
+    "task",
+    "adaptation",
+    "size",
+    "metric",
+    "sign",
+    "split",
+    "value",
+    "note",
+]
+"""Columns of a value that go into the store as they are."""
 
 
 @dataclass(frozen=True)
 class IncomingTable:
-    """A table as it would go in. ``values`` have job and note beside what ``values_of`` gives;
-    ``problems`` are what does not go in.
+    """Hold a table as it would go in.
+
+    Attributes:
+        table: The table as read.
+        mapping: What its columns are.
+        values: The values of ``values_of``, with the columns job and note beside.
+        problems: The rows and cells that do not go in, with the reasons.
+        domain_parents: By domain, the domains that contain it.
+        unknown: The estimators that no card declares a range for.
     """
 
     table: PublishedTable
@@ -50,7 +74,6 @@ class IncomingTable:
     problems: pd.DataFrame
     domain_parents: Mapping[str, frozenset[str]]
     unknown: tuple[str, ...]
-    """Estimators that no card declares a range for."""
 
     @classmethod
     def read(
@@ -60,31 +83,50 @@ class IncomingTable:
         estimators: Mapping[str, Estimator],
         domain_parents: Mapping[str, frozenset[str]],
     ) -> IncomingTable:
-        """Read and hold against the declared ranges; raises BadSpec or DataError."""
+        """Read a table and compare its scores with the declared ranges.
+
+        Args:
+            path: The file.
+            mapping: What its columns are.
+            estimators: The cards, which declare the ranges.
+            domain_parents: By domain, the domains that contain it.
+
+        Raises:
+            BadSpec: The mapping names a column or domain that does not exist.
+            DataError: The file cannot be read, or holds no value.
+        """
         cards.check_domains(mapping, domain_parents)
         table = PublishedTable.read(path, mapping)
-        found = values_of(table, mapping)
-        if found.values.empty:
-            hint = "; ".join(
-                f"row {row.row}: {row.problem}" for row in found.problems.head(3).itertuples()
-            )
+        parsed = values_of(table, mapping)
+        if parsed.values.empty:
+            first_problems = parsed.problems.head(MAX_HINTED_PROBLEMS).itertuples()
+            hint = "; ".join(f"row {row.row}: {row.problem}" for row in first_problems)
             raise DataError(
                 f"{path} has no value to import", subject=str(path), hint=hint or "It has no rows."
             )
-        values = found.values.assign(note=notes(found.values, mapping, estimators))
-        identities = job_identities(values[COORDINATES], protocol_of(mapping))
-        values = values.assign(job=identities)
+        values = parsed.values.assign(
+            note=notes(parsed.values, mapping, estimators),
+            job=job_identities(parsed.values[COORDINATES], protocol_of(mapping)),
+        )
         scored = values.loc[values["kind"] == "estimate", "adaptation"].unique()
-        unknown = tuple(sorted(name for name in scored if stem(name) not in estimators))
-        return cls(table, mapping, values, found.problems, domain_parents, unknown)
+        unknown = sorted(name for name in scored if stem(name) not in estimators)
+        return cls(
+            table=table,
+            mapping=mapping,
+            values=values,
+            problems=parsed.problems,
+            domain_parents=domain_parents,
+            unknown=tuple(unknown),
+        )
 
     @property
     def flagged(self) -> pd.DataFrame:
+        """The values that have a note."""
         return self.values[self.values["note"] != ""]
 
     def spec(self) -> dict[str, Any]:
         """Return what the run's row says: the mapping, the file, and what was left out of it."""
-        left_out = json.loads(self.problems.head(KEPT_PROBLEMS).to_json(orient="records"))
+        left_out = json.loads(self.problems.head(MAX_STORED_PROBLEMS).to_json(orient="records"))
         file = {
             "file": self.table.path.name,
             "sha256": self.table.sha256,
@@ -100,27 +142,37 @@ class IncomingTable:
 
 @dataclass(frozen=True)
 class ImportResult:
-    """What became of a table. ``standing``: kind -> how many values are new, changed, the same, or
-    kept though the table lacks them.
+    """Hold what became of a table.
+
+    Attributes:
+        incoming: The table.
+        standing: By kind, how many values are new, changed, the same, or kept though the table
+            lacks them.
+        run: The run that took it in; None where nothing was to be changed, or nothing should be.
+        cards_kept: By table, the names whose card is somebody else's already.
     """
 
     incoming: IncomingTable
     standing: Mapping[str, Counter[str]]
     run: str | None = None
-    """The run that took it in; None where nothing was to be changed, or nothing should be."""
     cards_kept: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Names whose card is somebody else's already, by table."""
 
     @property
     def counts(self) -> Counter[str]:
+        """How many values of any kind are new, changed, the same or kept."""
         return sum(self.standing.values(), Counter())
 
 
 def import_table(store: Store, incoming: IncomingTable, *, dry_run: bool = False) -> ImportResult:
-    """Take a published table in; with ``dry_run`` only say what would change.
+    """Take a published table in.
 
     Values that are in the store already stay, changed ones are replaced, and those that the table
     no longer has are kept.
+
+    Args:
+        store: The store.
+        incoming: The table.
+        dry_run: Only say what would change.
 
     Raises:
         StoreError: The store cannot be read or written.
@@ -180,11 +232,13 @@ def _cards(incoming: IncomingTable, foreign: Mapping[str, tuple[str, ...]]) -> I
     """Return the cards of the table's sources and tasks, without those that are somebody else's."""
     sources = cards.source_rows(incoming.values, incoming.mapping)
     tasks = cards.task_rows(incoming.values, incoming.mapping)
-    own_sources = [row for name, row in sources.items() if name not in foreign["source_models"]]
-    own_tasks = [row for name, row in tasks.items() if name not in foreign["tasks"]]
-    return ImportCards(
-        cards.source_table(own_sources), cards.task_table(own_tasks), incoming.domain_parents
-    )
+    for name in foreign["source_models"]:
+        sources.pop(name, None)
+    for name in foreign["tasks"]:
+        tasks.pop(name, None)
+    source_table = cards.source_table(sources.values())
+    task_table = cards.task_table(tasks.values())
+    return ImportCards(source_table, task_table, incoming.domain_parents)
 
 
 def protocol_of(mapping: TableMapping) -> str:
@@ -193,22 +247,10 @@ def protocol_of(mapping: TableMapping) -> str:
 
 
 def _arrow(incoming: IncomingTable, values: pd.DataFrame | None = None, run: str = "") -> pa.Table:
+    """Return values as the store takes them, by default all, numbered in the column ``place``."""
     frame = incoming.values if values is None else values
     images = frame["size"].where(frame["size"].str.fullmatch(r"\d{1,9}"), None).astype("Int64")
-    columns = [
-        "job",
-        "kind",
-        "source",
-        "task",
-        "adaptation",
-        "size",
-        "metric",
-        "sign",
-        "split",
-        "value",
-        "note",
-    ]
-    rows = frame[columns].assign(
+    rows = frame[VALUE_COLUMNS].assign(
         seed=frame["seed"].astype("Int64"),
         train_images=images,
         protocol=protocol_of(incoming.mapping),

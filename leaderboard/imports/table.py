@@ -1,5 +1,5 @@
-"""Published tables as they lie in files: CSV, Parquet or JSON lines, every value still as it was
-written.
+"""Read published tables as they lie in files: CSV, Parquet or JSON lines, every value still as it
+was written.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headwater.leaderboard.imports.mapping import TableMapping
-from headwater.leaderboard.store.table_file import TableFile
+from headwater.leaderboard.store.table_file import open_table
 from headwater.registry.errors import BadSpec
 from headwater.registry.names import did_you_mean
 
@@ -41,17 +41,19 @@ class PublishedTable:
             DataError: The file cannot be read.
             BadSpec: The file lacks a column.
         """
-        file = TableFile(Path(path))
-        _check_columns(file.path, file.columns, mapping)
-        rows = file.text({*mapping.asked.values()})
+        path = Path(path)
+        with open_table(path) as table:
+            _check_columns(path, table.columns, mapping)
+            rows = table.text(set(mapping.column_names.values()))
         rows.index = range(1, len(rows) + 1)
-        with file.path.open("rb") as content:
+        with path.open("rb") as content:
             sha256 = hashlib.file_digest(content, "sha256").hexdigest()
-        return cls(file.path, rows, sha256)
+        return cls(path, rows, sha256)
 
 
 def _check_columns(path: Path, columns: Sequence[str], mapping: TableMapping) -> None:
-    for key, column in mapping.asked.items():
+    """Raise BadSpec for a column that the mapping names and the file lacks."""
+    for key, column in mapping.column_names.items():
         if column not in columns:
             suggestion = did_you_mean(column, columns)
             raise BadSpec(

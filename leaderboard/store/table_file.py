@@ -1,11 +1,12 @@
-"""Tables in files (CSV, Parquet, JSON), read by DuckDB with every value as the text that was
+"""Read tables in files (CSV, Parquet, JSON) by DuckDB, with every value as the text that was
 written.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,63 +18,62 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _READERS = {
-    ".parquet": "read_parquet(?)",
-    ".jsonl": "read_json(?, format = 'newline_delimited')",
-    ".ndjson": "read_json(?, format = 'newline_delimited')",
-    ".json": "read_json(?, format = 'auto')",
+    ".parquet": "read_parquet({path})",
+    ".jsonl": "read_json({path}, format = 'newline_delimited')",
+    ".ndjson": "read_json({path}, format = 'newline_delimited')",
+    ".json": "read_json({path}, format = 'auto')",
 }
 # DuckDB detects a CSV's form by itself, but leaves out rows that do not fit the form it detects:
 # here the header decides.
 _CSV_READER = (
-    "read_csv(?, auto_detect = false, header = true, columns = {columns}, "
+    "read_csv({path}, auto_detect = false, header = true, columns = {columns}, "
     "delim = '{delimiter}', quote = '\"', escape = '\"')"
 )
 _SUFFIXES = (".csv", ".tsv", ".txt", *_READERS)
 _DELIMITERS = (",", ";", "\t", "|")
 
 
-class TableFile:
-    """A table in a file: its columns, and some of them as text.
+class OpenTable:
+    """A table in a file, while it is open: its columns, and some of them as text."""
 
-    Every method raises DataError where the file is missing, broken or of no known form.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, relation: duckdb.DuckDBPyRelation) -> None:
+        self._relation = relation
 
     @property
     def columns(self) -> list[str]:
         """The names of the columns, in order."""
-        return self._read("*", limit=0)[0]
+        return self._relation.columns
 
     def text(self, columns: Collection[str]) -> pd.DataFrame:
         """Return these columns, each value as text and NULL where there is none."""
         casts = [f"CAST({_quoted(name)} AS VARCHAR) AS {_quoted(name)}" for name in columns]
-        return self._read(", ".join(casts))[1]
+        return self._relation.select(", ".join(casts)).df()
 
-    def _read(self, selected: str, limit: int | None = None) -> tuple[list[str], pd.DataFrame]:
-        bound = "" if limit is None else f" LIMIT {limit}"
-        try:
-            query = f"SELECT {selected} FROM {_reader(self.path)}{bound}"
-            if not self.path.exists():
-                raise FileNotFoundError(self.path)
-            with duckdb.connect(config={"autoinstall_known_extensions": "false"}) as connection:
-                answer = connection.execute(query, [str(self.path)])
-                names = [column[0] for column in answer.description or ()]
-                return names, answer.df()
-        except FileNotFoundError:
-            message = f"there is no table at {self.path}"
-            raise DataError(message, subject=str(self.path)) from None
-        except (duckdb.Error, csv.Error, OSError) as error:
-            raise DataError(
-                f"{self.path} could not be read: {_first_lines(error)}",
-                subject=str(self.path),
-                hint="CSV wants UTF-8, one header row and the same number of columns in every row.",
-            ) from None
+
+@contextmanager
+def open_table(path: Path) -> Iterator[OpenTable]:
+    """Open a table: DuckDB looks at its columns once, and reads its rows when they are asked for.
+
+    Raises:
+        DataError: The file is missing, broken or of no known form, here or in the block.
+    """
+    try:
+        reader = _reader(path)
+        # Never fetch an extension for a file of a form that DuckDB does not know.
+        with duckdb.connect(config={"autoinstall_known_extensions": "false"}) as connection:
+            yield OpenTable(connection.sql(f"FROM {reader}"))
+    except FileNotFoundError:
+        raise DataError(f"there is no table at {path}", subject=str(path)) from None
+    except (duckdb.Error, csv.Error, OSError) as error:
+        raise DataError(
+            f"{path} could not be read: {_first_lines(error)}",
+            subject=str(path),
+            hint="CSV wants UTF-8, one header row and the same number of columns in every row.",
+        ) from None
 
 
 def _reader(path: Path) -> str:
-    """Return the table function that reads a file, with ``?`` for its path."""
+    """Return the call of the table function that reads a file."""
     suffix = path.suffix.lower()
     if suffix not in _SUFFIXES:
         raise DataError(
@@ -81,11 +81,14 @@ def _reader(path: Path) -> str:
             subject=str(path),
             hint=f"Known are {', '.join(_SUFFIXES)}.",
         )
+    if not path.exists():
+        raise FileNotFoundError(path)
+    quoted_path = _literal(str(path))
     if suffix in _READERS:
-        return _READERS[suffix]
+        return _READERS[suffix].format(path=quoted_path)
     delimiter, names = _header(path)
     columns = ", ".join(f"{_literal(name)}: 'VARCHAR'" for name in names)
-    return _CSV_READER.format(columns=f"{{{columns}}}", delimiter=delimiter)
+    return _CSV_READER.format(path=quoted_path, columns=f"{{{columns}}}", delimiter=delimiter)
 
 
 def _header(path: Path) -> tuple[str, list[str]]:
@@ -93,8 +96,10 @@ def _header(path: Path) -> tuple[str, list[str]]:
     once.
     """
     headers = {}
-    for delimiter in _DELIMITERS:
-        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        for delimiter in _DELIMITERS:
+            # From the start, since a quoted name may hold line ends for one delimiter only.
+            file.seek(0)
             headers[delimiter] = next(csv.reader(file, delimiter=delimiter), [""])
     delimiter = max(headers, key=lambda mark: len(headers[mark]))
     names: list[str] = []

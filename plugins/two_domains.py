@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from headwater import Batch, Context, NotApplicable, Objective, ParameterGroup, SourceData
+from headwater import Batch, Context, Objective, ParameterGroup, SourceData
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -57,19 +57,14 @@ class TwoDomains:
         network: Backbone and head of the target.
 
     Raises:
-        NotApplicable: The source has no registered data.
+        NotApplicable: The source is no chain.
     """
 
     def __init__(self, context: Context, adaptation: str) -> None:
         from torch import nn
 
-        if context.source_data is None:
-            raise NotApplicable(
-                f"{adaptation}: {context.source.name} has no registered data; only chains have it",
-                subject=context.source.name,
-            )
         self.context = context
-        self.data: SourceData = context.source_data
+        self.data: SourceData = context.needed_source_data(adaptation)
         self.head = self.data.head if self.data.shares_classes else context.head
         self.network: nn.Module = nn.Sequential(context.backbone, self.head)
 

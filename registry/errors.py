@@ -26,6 +26,7 @@ prints both without a traceback and exits with ``exit_status``.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 
@@ -78,6 +79,27 @@ class DataError(HeadwaterError):
 
 class WeightsError(HeadwaterError):
     pass
+
+    @classmethod
+    def no_file_at(cls, path: str | Path, *, source: str = "") -> WeightsError:
+        """Return the error of a weights file that is missing.
+
+        Args:
+            path: Where the file should be.
+            source: The source whose card names the path; "" where none does.
+        """
+        place = Path(path)
+        owner = f"{source}: " if source else ""
+        hint = "Put the file there, or correct the path"
+        if source:
+            hint += f" in weights= of {source}"
+        if not place.is_absolute():
+            hint += f"; relative paths start at {Path.cwd()}"
+        return cls(
+            f"{owner}there is no weights file at {place.absolute()}",
+            subject=source or str(path),
+            hint=f"{hint}.",
+        )
 
 
 class TrainingError(HeadwaterError):

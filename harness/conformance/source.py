@@ -11,7 +11,7 @@ from headwater.harness.conformance.check import CardChecks, Check, broken, finit
 from headwater.harness.conformance.elsewhere import digest_elsewhere, weights_digest
 from headwater.registry import Kind, Registry, SourceModel
 from headwater.registry.cards.source_model import weights_read
-from headwater.registry.errors import UnknownName
+from headwater.registry.errors import UnknownName, WeightsError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -72,9 +72,7 @@ class SourceChecks(CardChecks[SourceModel]):
                 "input_size is in pixels; mean and std have three numbers, std above 0.",
             )
         if card.weights and not Path(card.weights).is_file():
-            raise broken(
-                f"there is no weights file at {card.weights}", "Give an absolute path in weights=."
-            )
+            raise WeightsError.no_file_at(card.weights)
         lacking = []
         if not card.random:
             facts = ("domain", "pretrained_on", "images")

@@ -13,7 +13,8 @@ from headwater.harness.planning.plan import Plan
 from headwater.harness.planning.spec import SOURCE_SEED, Spec, Training
 from headwater.leaderboard.store.records import JobRecord
 from headwater.registry import Adaptation, JobKind, Pyramid, Registry, SourceModel, Task, TaskType
-from headwater.registry.errors import BadSpec
+from headwater.registry.cards.adaptation import needs_chain
+from headwater.registry.errors import BadSpec, WeightsError
 from headwater.registry.identity import digest
 from headwater.registry.names import Value, split_list
 from headwater.registry.options import spelled
@@ -52,6 +53,8 @@ class Jobs:
         self.registry = plan.registry
         self._identity_of = cache(lambda task: self.registry.task(task).identity())
         self.pretraining = cache(self._pretraining_of)
+        self.without_card: set[str] = set()
+        """Sources that cannot be looked up, because their weights file is missing."""
 
     def check_task(self, task: Task) -> None:
         """Note that a task's data has no version, if so.
@@ -186,10 +189,7 @@ class Jobs:
         if card.from_random and not source.random:
             return f"{source.name} names no random initialisation of its architecture (scratch=…)"
         if card.needs_source and not source.chain:
-            return (
-                f"{card.name} needs a chain as source: {source.name} has no training data in the "
-                "registry, only chains do"
-            )
+            return needs_chain(card.name, source).message
         if self.spec.tuning and card.on == "images":
             _, options = self.registry.adaptation(cell.adaptation)
             if not card.sees_labels(options):
@@ -214,7 +214,14 @@ class Jobs:
         )
 
     def _weights_of(self, source: SourceModel, checkpoint: str | None) -> object:
-        return checkpoint or source.identity()
+        if checkpoint:
+            return checkpoint
+        try:
+            return source.identity()
+        except WeightsError as error:
+            # One source must not hold up the others: its jobs fail on the worker, with this reason.
+            self.result.note(error.message)
+            return source.name, source.code, "no weights file"
 
     # -- features and estimates ---------------------------------------------------------------------------
 
@@ -324,6 +331,8 @@ class Jobs:
 
     def _pretraining_of(self, name: str) -> str | None:
         """Plan the job that trains a chain's weights, once for all targets; None for other sources."""
+        if name in self.without_card:
+            return None
         source = self.registry.source(name)
         if source.chain is None:
             return None

@@ -29,7 +29,7 @@ from headwater.registry import (
     Task,
     chain_name,
 )
-from headwater.registry.errors import BadPlugin, BadSpec, HeadwaterError
+from headwater.registry.errors import BadPlugin, BadSpec, HeadwaterError, WeightsError
 from headwater.registry.names import is_glob
 from headwater.registry.options import spelled
 
@@ -66,7 +66,7 @@ class _Planner:
 
     def plan(self) -> Plan:
         tasks = cast(list[Task], self._find(Kind.TASK, "tasks", self.spec.tasks))
-        sources = cast(list[SourceModel], self._find(Kind.SOURCE, "sources", self.spec.sources))
+        sources = self._sources()
         named = {source.name for source in sources}
         sources += [chain for chain in self._chains(tasks) if chain.name not in named]
         for index, text in enumerate(self.spec.adaptations):
@@ -89,6 +89,31 @@ class _Planner:
             self._plan_kind(kind, pairs)
         self._note_what_does_nothing()
         return self.result
+
+    def _sources(self) -> list[SourceModel]:
+        """Return the sources of the spec's key ``sources``, each once.
+
+        A source whose card cannot be made without its weights file, and that file is missing, gets
+        a card of its name alone: its cells fail with the reason, and the others run.
+
+        Raises:
+            WeightsError: The weights file of every source is missing.
+        """
+        cards: dict[str, SourceModel] = {}
+        problems: list[WeightsError] = []
+        for index, text in enumerate(self.spec.sources):
+            try:
+                with _located(f"sources[{index}] = {text!r}"):
+                    found = cast(list[SourceModel], self.registry.find(Kind.SOURCE, text))
+            except WeightsError as error:
+                problems.append(error)
+                self.result.note(error.message)
+                found = [SourceModel(name=str(Name.parse(text)), build=_not_built)]
+                self.jobs.without_card.add(found[0].name)
+            cards |= {card.name: card for card in found}
+        if problems and len(problems) == len(cards):
+            raise problems[0]
+        return list(cards.values())
 
     def _chains(self, tasks: list[Task]) -> list[SourceModel]:
         """Return the sources of the spec's [chains]: every group of source tasks on every base."""
@@ -272,6 +297,10 @@ class _Planner:
                 "chains.attribution tells nothing: its gains are over the base, "
                 'and references lacks "base"'
             )
+
+
+def _not_built() -> None:
+    """Stand for the ``build`` of a source whose weights file is missing; no worker gets this far."""
 
 
 class _located:

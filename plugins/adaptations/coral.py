@@ -36,7 +36,7 @@ def coral(context: Context, *, labelled: bool = True, strength: float = 1.0) -> 
         The objective.
 
     Raises:
-        NotApplicable: The source has no registered data.
+        NotApplicable: The source is no chain.
     """
 
     def penalty(source: Tensor, target: Tensor, step: int) -> Tensor:

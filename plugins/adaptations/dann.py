@@ -42,7 +42,7 @@ def dann(
         The objective.
 
     Raises:
-        NotApplicable: The source has no registered data.
+        NotApplicable: The source is no chain.
     """
     domains = TwoDomains(context, "dann")
     discriminator = context.to_device(discriminator_of(domains.width, width))

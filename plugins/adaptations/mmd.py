@@ -39,7 +39,7 @@ def mmd(context: Context, *, labelled: bool = True, strength: float = 1.0) -> Ob
         The objective.
 
     Raises:
-        NotApplicable: The source has no registered data.
+        NotApplicable: The source is no chain.
     """
 
     def penalty(source: Tensor, target: Tensor, step: int) -> Tensor:

@@ -32,7 +32,7 @@ def source_only(context: Context) -> Objective:
         The objective.
 
     Raises:
-        NotApplicable: The source has no registered data.
+        NotApplicable: The source is no chain.
     """
     domains = TwoDomains(context, "source_only")
     data = domains.data

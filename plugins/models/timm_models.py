@@ -166,11 +166,7 @@ def _file_card(
 
 def _outline(architecture: str, path: Path, options: dict[str, Value]) -> Outline:
     if not path.is_file():
-        raise WeightsError(
-            f"there is no weights file at {path}",
-            subject=str(path),
-            hint=f"Relative paths start at {Path.cwd()}.",
-        )
+        raise WeightsError.no_file_at(path)
     stat = path.stat()
     key = digest(architecture, options, str(path), stat.st_size, stat.st_mtime_ns, _code())
     return kept(f"outline-{key}", lambda: outline(architecture, path, options))

@@ -53,12 +53,7 @@ def tensors_of(path: Path) -> dict[str, Tensor]:
 
 def _check_present(path: Path) -> None:
     if not path.is_file():
-        hint = (
-            f"Relative paths start at {Path.cwd()}."
-            if not path.is_absolute()
-            else "Check the path."
-        )
-        raise WeightsError(f"there is no weights file at {path}", subject=str(path), hint=hint)
+        raise WeightsError.no_file_at(path)
     if not path.stat().st_size:
         raise WeightsError(
             f"the weights file {path} is empty", subject=str(path), hint="Fetch it again."

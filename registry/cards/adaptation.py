@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from headwater.registry.cards.card import Card, Kind, names_bad_keywords, summary_of, wrong_return
+from headwater.registry.errors import NotApplicable
 from headwater.registry.identity import code_of
 from headwater.registry.names import Value
 from headwater.registry.options import defaults_of
@@ -182,6 +183,28 @@ class Context:
     """Of a chain, for adaptations whose card says ``needs_source``."""
     image_size: int = 0
     """Side of the images, in pixels."""
+
+    def needed_source_data(self, adaptation: str) -> SourceData:
+        """Return the data that the source was trained on.
+
+        Args:
+            adaptation: The name of the adaptation that cannot do without.
+
+        Raises:
+            NotApplicable: The source is no chain, so that its data are not known.
+        """
+        if self.source_data is None:
+            raise needs_chain(adaptation, self.source)
+        return self.source_data
+
+
+def needs_chain(adaptation: str, source: SourceModel) -> NotApplicable:
+    """Return why an adaptation that looks at the source's own data cannot start from a source."""
+    return NotApplicable(
+        f"{adaptation} needs a chain as source: {source.name} has no training data in the "
+        "registry, only chains do",
+        subject=source.name,
+    )
 
 
 @dataclass

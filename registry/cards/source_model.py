@@ -117,11 +117,7 @@ class SourceModel(Card):
             return self.code
         path = Path(self.weights)
         if not path.is_file():
-            raise WeightsError(
-                f"{self.name}: there is no weights file at {path.absolute()}",
-                subject=self.name,
-                hint=f"Put the file there, or correct weights={self.weights!r} in the plugin of {self.name}.",
-            )
+            raise WeightsError.no_file_at(self.weights, source=self.name)
         return digest_files([path])
 
     def identity(self) -> tuple[Any, ...]:

@@ -78,8 +78,20 @@ def test_a_failure_says_what_is_wrong_and_what_to_do_and_exits_with_1(
     answer = run_headwater(capsys, "check", "my_models.py")
     assert answer.status == 1
     assert answer.out.splitlines()[0].startswith("✗ lab/resnet18-xray   card complete")
-    assert "builds: there is no weights file at xray18.safetensors" in answer.out
+    assert f"builds: there is no weights file at {tmp_path / 'xray18.safetensors'}" in answer.out
     assert "1 of 1 failed" in answer.err
+
+
+def test_a_missing_weights_file_is_worded_alike_whoever_misses_it(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    named = MODEL.replace("images=224_316", "images=224_316, weights=WEIGHTS")
+    (tmp_path / "my_models.py").write_text(f"WEIGHTS = 'xray18.safetensors'\n{named}")
+    lines = run_headwater(capsys, "check", "my_models.py").out.splitlines()
+    card, builds = (
+        next(line for line in lines if f" {name}: " in line) for name in ("card", "builds")
+    )
+    assert card.partition(": ")[2] == builds.partition(": ")[2]
+    assert str(tmp_path) in card
 
 
 def test_anything_is_checked_by_its_name(capsys):

@@ -1,5 +1,7 @@
 """Plans: which jobs a spec becomes, which references come with them, and what changes an identity."""
 
+from dataclasses import replace
+
 import pytest
 
 from headwater.harness.planning.planner import plan
@@ -7,7 +9,7 @@ from headwater.harness.planning.spec import Spec
 from headwater.harness.running.schedule import Schedule
 from headwater.leaderboard.store.records import Outcome, State
 from headwater.registry import Registry
-from headwater.registry.errors import BadSpec, DataError, UnknownName
+from headwater.registry.errors import BadSpec, DataError, UnknownName, WeightsError
 from tests.harness.toy import PLUGIN, keys
 
 
@@ -168,7 +170,6 @@ def test_unknown_names_say_where_they_stand_and_what_was_meant(registry):
 
 
 def test_a_metric_its_type_does_not_have_is_refused(registry):
-    from dataclasses import replace
 
     odd = replace(registry.task("toy/shades"), name="toy/odd", metric="beauty")
     with pytest.raises(BadSpec, match="classification has no metric 'beauty'"):
@@ -212,3 +213,22 @@ def test_what_is_not_shown_labels_is_not_tuned_by_them(registry):
         "dann without the target's labels cannot be tuned: trials are chosen by labels"
     ]
     assert not plan(Spec.of(spec), registry).skipped
+
+
+def test_a_missing_weights_file_holds_up_no_other_source(registry, tmp_path):
+    named = tmp_path / "named.safetensors"
+    fixed = registry.source("toy/fixed")
+    bad = replace(fixed, name="own/bad", weights=str(named), origin="")
+    of_option = f"timm/test_resnet[weights={tmp_path}/none.pth]"
+    changes = {"sources": ["toy/fixed", "own/bad", of_option], "adaptations": ["linear_probe"]}
+    with_bad = Registry.discover([PLUGIN, bad])
+    made = plan(Spec.of(keys(**changes, references=[])), with_bad)
+    of_source = {job.record.source: job.id for job in made.cells}
+    assert set(of_source) == {"toy/fixed", "own/bad", of_option}
+    assert sum("weights file" in note for note in made.notes) == 2
+    named.write_bytes(b"w")
+    again = {job.record.source: job.id for job in plan(made.spec, with_bad).cells}
+    assert again["own/bad"] != of_source["own/bad"]
+    assert again["toy/fixed"] == of_source["toy/fixed"]
+    with pytest.raises(WeightsError):
+        plan(Spec.of(keys(**changes), sources=[of_option]), with_bad)

@@ -1,5 +1,7 @@
 """Runs: what is recorded, what a second run does again, and what one failure costs the rest."""
 
+from dataclasses import replace
+
 import pytest
 
 import headwater as hw
@@ -192,7 +194,6 @@ class TestOnRay:
 
 def test_cards_made_in_a_session_run_without_a_file(tmp_path):
     registry = Registry.discover([PLUGIN])
-    from dataclasses import replace
 
     card = replace(registry.task("toy/shades"), name="session/shades")
     report = hw.run(
@@ -208,3 +209,21 @@ def test_workers_read_paths_from_where_the_command_was_typed(tmp_path, ray_sessi
     monkeypatch.chdir(tmp_path)
     report = hw.run(keys(plugins=["own.py"], references=[]), store="s.duckdb")
     assert [outcome.state for outcome in report.outcomes] == [State.DONE]
+
+
+def test_a_missing_weights_file_fails_the_cells_of_its_source_alone(tmp_path):
+    fixed = Registry.discover([PLUGIN]).source("toy/fixed")
+    bad = replace(fixed, name="own/bad", weights=str(tmp_path / "no.safetensors"), origin="")
+    of_option = f"timm/test_resnet[weights={tmp_path}/no.pth]"
+    spec = keys(sources=["own/bad", of_option, "toy/fixed"], references=[])
+    store = tmp_path / "s.duckdb"
+    report = hw.run(spec, store=store, plugins=[bad], control=INLINE)
+    states = {
+        row[0]: (row[1], row[2])
+        for row in report.store.sql("SELECT source, state, reason FROM jobs").rows
+    }
+    assert states["toy/fixed"][0] == "done"
+    for source in ("own/bad", of_option):
+        state, reason = states[source]
+        assert state == "failed"
+        assert "weights file" in reason and str(tmp_path) in reason

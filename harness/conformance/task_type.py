@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from headwater.harness.conformance.check import CardChecks, Check, broken, finite, promise
+from headwater.harness.conformance.returns import CheckedMethods
 from headwater.harness.conformance.toys import network
 from headwater.registry import (
     Annotations,
@@ -112,7 +113,7 @@ class TaskTypeChecks(CardChecks[TaskType]):
 
     def __init__(self, card: TaskType, registry: Registry, task: Task | None) -> None:
         super().__init__(card, registry)
-        self.methods: TaskTypeMethods = card.methods
+        self.methods = cast(TaskTypeMethods, CheckedMethods(card.name, card.methods))
         self._task = task
 
     @property
@@ -146,7 +147,7 @@ class TaskTypeChecks(CardChecks[TaskType]):
         from headwater.harness.data.prepared import load_usable
         from headwater.harness.results.pictures import chosen
 
-        usable = load_usable(self.task, self.card, SIDE)
+        usable = load_usable(self.task, replace(self.card, methods=self.methods), SIDE)
         split = usable.splits["train"]
         targets = usable.encoded["train"].targets
         rows = np.sort(chosen(self.methods.strata(targets), IMAGES))
@@ -197,9 +198,9 @@ class TaskTypeChecks(CardChecks[TaskType]):
     @promise("encodes", essential=True)
     def encodes(self) -> str:
         encoded = self._encode(self._targets_as_loaded())
-        if not isinstance(encoded, Encoded) or not isinstance(encoded.targets, np.ndarray):
+        if not isinstance(encoded.targets, np.ndarray):
             raise broken(
-                f"encode returned a {type(encoded).__name__}",
+                f"the targets of encode are a {type(encoded.targets).__name__}",
                 "Return hw.Encoded(targets): one numpy array, of one shape an image.",
             )
         kind = encoded.targets.dtype.kind

@@ -11,8 +11,9 @@ import numpy as np
 from headwater.harness.data.column_values import images_of, names_of, targets_of
 from headwater.harness.data.columns import choose_columns
 from headwater.registry import Split, Task, TaskType
+from headwater.registry.cards.card import wrong_return
 from headwater.registry.cards.task import HELD_OUT_SPLITS
-from headwater.registry.errors import DataError
+from headwater.registry.errors import DataError, HeadwaterError
 
 TEST_SHARE = 0.3
 """Share held out, by a fixed permutation, where a data set has no split of its own to test on."""
@@ -44,7 +45,7 @@ def splits_of(
 def _load(task: Task) -> Any:
     try:
         return task.load()
-    except DataError:
+    except HeadwaterError:
         raise
     except Exception as error:
         raise DataError(
@@ -56,6 +57,10 @@ def _load(task: Task) -> Any:
 
 def _named(split: Split, name: str, task: Task) -> Split:
     """Name each row and each flaw after its task, and count the images before any were dropped."""
+    for values in (split.images, split.targets):
+        if not hasattr(values, "__len__") or not hasattr(values, "__getitem__"):
+            words = f"a sequence of images and one of targets (for {name})"
+            raise wrong_return(task.name, values, words, method="load")
     if len(split.images) != len(split.targets):
         raise DataError(
             f"{task.name}: {name} has {len(split.images)} images and {len(split.targets)} targets",
@@ -156,9 +161,11 @@ def _from_dataset(dataset: Any, task: Task, split: str, task_type: TaskType | No
     datasets.disable_progress_bars()  # the run shows a progress of its own
 
     if not isinstance(dataset, datasets.Dataset):
-        raise DataError(
-            f"{task.name}: {split} is of type {type(dataset).__name__}, not a Dataset or a Split",
-            subject=task.name,
+        raise wrong_return(
+            task.name,
+            dataset,
+            f"a datasets.Dataset or a headwater.Split (for {split})",
+            method="load",
         )
     columns = choose_columns(dataset.features, task, task_type)
     return Split(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
-from typing import cast
+from typing import NoReturn, cast
 
 from headwater.harness.planning.analyses import AnalysisPlanner
 from headwater.harness.planning.cell import Cell
@@ -299,8 +299,9 @@ class _Planner:
             )
 
 
-def _not_built() -> None:
+def _not_built() -> NoReturn:
     """Stand for the ``build`` of a source whose weights file is missing; no worker gets this far."""
+    raise WeightsError("the weights file of this source is missing")
 
 
 class _located:

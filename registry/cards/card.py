@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
@@ -112,16 +113,20 @@ def names_bad_keywords(decorator: Callable[P, R]) -> Callable[P, R]:
     return checked
 
 
-def wrong_return(card: str, value: object, expected: str) -> BadPlugin:
+def wrong_return(card: str, value: object, expected: str, *, method: str = "") -> BadPlugin:
     """Return the error for a plugin's function that returned something of another type.
 
     Args:
         card: The name of the plugin's card.
         value: What it returned.
         expected: What it should return, in words.
+        method: The function, where the card has several.
     """
+    shown = " ".join(reprlib.repr(value).split())
+    returned = "None" if value is None else f"{type(value).__name__} {shown}"
+    who = f"{card}: {method}" if method else card
     return BadPlugin(
-        f"{card} returned a {type(value).__name__}, expected was {expected}",
+        f"{who} returned {returned}, expected was {expected}",
         subject=card,
         hint="headwater check FILE runs the plugin by itself.",
     )

@@ -471,6 +471,39 @@ def test_task_types_that_break_their_word_are_found(registry, method, does, chec
     assert says in broken_type(registry, **{method: does})[check]
 
 
+@pytest.mark.parametrize(
+    ("method", "value"),
+    [
+        ("encode", [1, 2]),
+        ("outputs", "three"),
+        ("strata", None),
+        ("head", 3),
+        ("loss", 0.5),
+        ("measure", None),
+        ("measure", {"accuracy": "high"}),
+        ("by_class", [0.5]),
+        ("tally", 1.0),
+        ("probe", []),
+        ("picture", np.zeros((8, 8, 3), np.uint8)),
+    ],
+)
+def test_a_method_of_a_task_type_that_returns_another_type_is_named(registry, method, value):
+    messages = broken_type(registry, **{method: lambda *_: value}).values()
+    assert messages
+    for message in messages:
+        got = "None" if value is None else type(value).__name__
+        assert message.startswith(f"classification: {method} returned {got}")
+        assert "expected was" in message
+
+
+@pytest.mark.parametrize("loaded", [None, 3, [1, 2], {"train": "images"}, hw.Split(None, [1])])
+def test_a_task_that_loads_another_type_is_named(registry, loaded):
+    task = hw.Task(name="lab/x", load=lambda: loaded)
+    message = failures(task, registry)["loads"]
+    assert message.startswith("lab/x: load returned ")
+    assert "expected was" in message
+
+
 def test_what_is_no_number_twice_is_no_other_number(registry):
     """One flaw, told once: not that it is random, too."""
     assert list(broken_type(registry, measure=lambda *_: {name: float("nan") for name in ALL})) == [

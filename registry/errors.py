@@ -78,7 +78,6 @@ class DataError(HeadwaterError):
 
 
 class WeightsError(HeadwaterError):
-
     @classmethod
     def no_file_at(cls, path: str | Path, *, source: str = "") -> WeightsError:
         """Return the error of a weights file that is missing.

@@ -14,36 +14,36 @@ from headwater.registry import Encoded, Probe, TaskTypeMethods
 from headwater.registry.cards.card import wrong_return
 
 
-def _is_text_list(value: object) -> bool:
+def _is_text_list(value: Any) -> bool:
     is_list = isinstance(value, Sequence) and not isinstance(value, str)
     return is_list and all(isinstance(each, str) for each in value)
 
 
-def _is_whole_number(value: object) -> bool:
+def _is_whole_number(value: Any) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: Any) -> bool:
     return isinstance(value, int | float | np.number) and not isinstance(value, bool)
 
 
-def _is_module(value: object) -> bool:
+def _is_module(value: Any) -> bool:
     from torch import nn
 
     return isinstance(value, nn.Module)
 
 
-def _is_tensor(value: object) -> bool:
+def _is_tensor(value: Any) -> bool:
     from torch import Tensor
 
     return isinstance(value, Tensor)
 
 
-def _are_metrics(value: object) -> bool:
+def _are_metrics(value: Any) -> bool:
     return isinstance(value, Mapping) and all(map(_is_number, value.values()))
 
 
-def _are_panels(value: object) -> bool:
+def _are_panels(value: Any) -> bool:
     is_list = isinstance(value, list | tuple)
     return is_list and all(isinstance(panel, tuple) and len(panel) == 2 for panel in value)
 

@@ -8,6 +8,8 @@ over settings and tasks.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from headwater import Record
@@ -22,17 +24,18 @@ def relative_ranks(values: Mapping[str, float]) -> dict[str, float]:
     Returns:
         A relative rank in [0, 1] for each name; ½ where there is only one name.
     """
-    ordered = sorted(values.values())
-    # The first and the last place of a value among the sorted ones: they differ where values tie.
-    first_place = {value: place for place, value in reversed(list(enumerate(ordered)))}
-    last_place = {value: place for place, value in enumerate(ordered)}
-    others = len(ordered) - 1
+    others = len(values) - 1
     if not others:
         return dict.fromkeys(values, 0.5)
-    return {
-        name: (first_place[value] + last_place[value]) / (2 * others)
-        for name, value in values.items()
-    }
+    ordered = sorted(values.values())
+    ranks = {}
+    for name, value in values.items():
+        # Values below ``first_place`` are beaten and those from ``last_place`` on are not; between
+        # them lie the ties, itself among them, whose half is the mean of the two places.
+        first_place = bisect_left(ordered, value)
+        last_place = bisect_right(ordered, value) - 1
+        ranks[name] = (first_place + last_place) / (2 * others)
+    return ranks
 
 
 def ranks_by_setting(records: Iterable[Record]) -> dict[str, dict[str, float]]:
@@ -40,29 +43,34 @@ def ranks_by_setting(records: Iterable[Record]) -> dict[str, dict[str, float]]:
 
     Settings with a single source are left out: a rank among one says nothing.
     """
-    qualities: dict[str, dict[str, float]] = {}
+    qualities: dict[str, dict[str, float]] = defaultdict(dict)
     for record in records:
-        qualities.setdefault(record.setting, {})[record.source] = record.quality
-    return {
-        setting: relative_ranks(by_source)
-        for setting, by_source in sorted(qualities.items())
-        if len(by_source) > 1
-    }
+        qualities[record.setting][record.source] = record.quality
+    ranks = {}
+    for setting, by_source in sorted(qualities.items()):
+        if len(by_source) > 1:
+            ranks[setting] = relative_ranks(by_source)
+    return ranks
 
 
 def mean_relative_rank(records: Iterable[Record]) -> dict[str, float]:
-    """Return each source's relative rank, averaged over the settings of a task, then over tasks."""
+    """Return each source's relative rank, averaged over the settings of a task, then over tasks.
+
+    A task that was measured in many settings so counts as much as one that was measured in one.
+    """
     records = list(records)
     task_of_setting = {record.setting: record.task for record in records}
     ranks: dict[str, dict[str, list[float]]] = {}
     for setting, by_source in ranks_by_setting(records).items():
         task = task_of_setting[setting]
         for source, rank in by_source.items():
-            ranks.setdefault(source, {}).setdefault(task, []).append(rank)
-    return {
-        source: _mean([_mean(of_task) for of_task in by_task.values()])
-        for source, by_task in ranks.items()
-    }
+            ranks_by_task = ranks.setdefault(source, {})
+            ranks_by_task.setdefault(task, []).append(rank)
+    means = {}
+    for source, ranks_by_task in ranks.items():
+        task_means = [_mean(task_ranks) for task_ranks in ranks_by_task.values()]
+        means[source] = _mean(task_means)
+    return means
 
 
 def _mean(values: list[float]) -> float:

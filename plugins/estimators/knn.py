@@ -64,16 +64,21 @@ def knn(
         raise BadName(f"knn[metric={metric}]: metric is cosine or l2", subject="knn")
     if k < 1:
         raise BadName(f"knn[k={k}]: an image needs a neighbour", subject="knn")
-    count = len(evidence.labels)
+    labels = evidence.labels
+    count = len(labels)
     queries = np.arange(count)
     note = ""
     if count > images:
-        queries = np.sort(np.random.default_rng(seed).choice(count, images, replace=False))
+        generator = np.random.default_rng(seed)
+        queries = np.sort(generator.choice(count, images, replace=False))
         note = f"of {images:,} of {count:,} images, seed {seed}"
     neighbours = nearest_neighbours(evidence.features, queries, min(k, count - 1), metric)
-    labels = evidence.labels[neighbours]
-    predicted = vote(labels) if evidence.task_type == "classification" else labels.mean(1)
-    value = quality(predicted, evidence.labels[queries], evidence.task_type, "knn")
+    neighbour_labels = labels[neighbours]
+    if evidence.task_type == "classification":
+        predicted = vote(neighbour_labels)
+    else:
+        predicted = neighbour_labels.mean(1)
+    value = quality(predicted, labels[queries], evidence.task_type, "knn")
     return Score(value, note)
 
 
@@ -83,11 +88,15 @@ def vote(classes: np.ndarray) -> np.ndarray:
     """
     import numpy as np
 
-    ranks = range(classes.shape[1])
-    votes_by_rank = [(classes == classes[:, [rank]]).sum(1) for rank in ranks]
+    images, k = classes.shape
+    votes_by_rank = np.empty((images, k), dtype=np.int64)
+    for rank in range(k):
+        agrees = classes == classes[:, [rank]]
+        votes_by_rank[:, rank] = agrees.sum(1)
     # argmax takes the first, and so the nearest, of equals.
-    winner = np.stack(votes_by_rank, axis=1).argmax(1)
-    return np.asarray(classes[np.arange(len(classes)), winner])
+    winner = votes_by_rank.argmax(1)
+    voted: np.ndarray = classes[np.arange(images), winner]
+    return voted
 
 
 def nearest_neighbours(
@@ -107,29 +116,34 @@ def nearest_neighbours(
     """
     import numpy as np
 
+    # In float64 rounding can make equal likenesses equal again, so that ties fall as they should.
     is_exact = features.size <= EXACT_NUMBERS
     kind: type = np.float64 if is_exact else np.float32
     prepare = _unit_length if metric == "cosine" else _standardise(features)
     query_rows: np.ndarray = prepare(features[queries]).astype(kind, copy=False)
     nearest = np.empty((len(queries), 0), dtype=np.int64)
-    likeness_of_nearest = np.empty((len(queries), 0), dtype=query_rows.dtype)
+    nearest_likeness = np.empty((len(queries), 0), dtype=query_rows.dtype)
     step = max(1, BLOCK_NUMBERS // max(features.shape[1], len(queries)))
     for start in range(0, len(features), step):
-        block: np.ndarray = prepare(features[start : start + step]).astype(kind, copy=False)
+        end = start + step
+        block: np.ndarray = prepare(features[start:end]).astype(kind, copy=False)
         likeness = query_rows @ block.T
         if metric == "l2":
             likeness -= np.einsum("nd,nd->n", block, block) / 2
         if is_exact:
             likeness = np.round(likeness, EXACT_DECIMALS)
-        in_block = np.flatnonzero((queries >= start) & (queries < start + step))
-        likeness[in_block, queries[in_block] - start] = -np.inf  # no image is its own neighbour
+        # No image is its own neighbour.
+        in_block = np.flatnonzero((queries >= start) & (queries < end))
+        likeness[in_block, queries[in_block] - start] = -np.inf
+
+        # The nearest so far come before the block's: a stable sort leaves the earlier of equally
+        # near images first.
         columns, values = _largest(likeness, min(k, len(block)))
         nearest = np.hstack([nearest, columns + start])
-        likeness_of_nearest = np.hstack([likeness_of_nearest, values])
-        # A stable sort: of equally near images the earlier comes first.
-        order = np.argsort(-likeness_of_nearest, axis=1, kind="stable")[:, :k]
+        nearest_likeness = np.hstack([nearest_likeness, values])
+        order = np.argsort(-nearest_likeness, axis=1, kind="stable")[:, :k]
         nearest = np.take_along_axis(nearest, order, 1)
-        likeness_of_nearest = np.take_along_axis(likeness_of_nearest, order, 1)
+        nearest_likeness = np.take_along_axis(nearest_likeness, order, 1)
     return nearest
 
 
@@ -137,9 +151,10 @@ def _unit_length(rows: np.ndarray) -> np.ndarray:
     """Return rows of length 1; rows of zeros stay zero, equally far from all."""
     import numpy as np
 
-    length = np.sqrt(np.einsum("nd,nd->n", rows, rows, dtype=np.float64))
-    length = np.where(length > 0, length, 1.0)
-    scaled: np.ndarray = rows / length[:, None].astype(rows.dtype)
+    squares = np.einsum("nd,nd->n", rows, rows, dtype=np.float64)
+    lengths = np.sqrt(squares)
+    divisors = np.where(lengths > 0, lengths, 1.0).astype(rows.dtype)
+    scaled: np.ndarray = rows / divisors[:, None]
     return scaled
 
 
@@ -150,17 +165,22 @@ def _standardise(features: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     """
     import numpy as np
 
-    sample = features[:: max(1, len(features) // SAMPLE_ROWS)].astype(np.float64)
+    every = max(1, len(features) // SAMPLE_ROWS)
+    sample = features[::every].astype(np.float64)
     shift = sample.mean(0)
     scale = float(sample.std(0).max()) or 1.0
     return lambda rows: (rows - shift) / scale
 
 
 def _largest(likeness: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return columns (n, k) and values (n, k) of the k largest of each row, the largest first;
-    overwrites ``likeness``.
+    """Return the k largest of each row, the largest first; of equal values the first comes first.
 
-    Of equal values the first comes first.
+    Args:
+        likeness: (n, N); overwritten.
+        k: How many.
+
+    Returns:
+        Columns (n, k) and values (n, k).
     """
     import numpy as np
 
@@ -168,7 +188,9 @@ def _largest(likeness: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     columns = np.empty((len(rows), k), dtype=np.int64)
     values = np.empty((len(rows), k), dtype=likeness.dtype)
     for rank in range(k):
-        columns[:, rank] = likeness.argmax(1)
-        values[:, rank] = likeness[rows, columns[:, rank]]
-        likeness[rows, columns[:, rank]] = -np.inf
+        # k passes, since a partition would lose the order of ties.
+        best = likeness.argmax(1)
+        columns[:, rank] = best
+        values[:, rank] = likeness[rows, best]
+        likeness[rows, best] = -np.inf
     return columns, values

@@ -52,22 +52,36 @@ class CurvatureMemory(PerProblem):
         return cls(steps=no_steps, changes=no_steps, products=no_products)
 
     def with_step(self, step: Tensor, change: Tensor) -> CurvatureMemory:
-        """Return the memory with one more step (B, C, d + 1) and its change of the gradient,
-        without the oldest if it is full.
+        """Return the memory with one more step, without the oldest if it is full.
+
+        Args:
+            step: (B, C, d + 1) s of the newest step.
+            change: (B, C, d + 1) its change y of the gradient.
         """
         import torch
 
-        steps = torch.cat([self.steps[:, -MEMORY_STEPS + 1 :], step[:, None]], 1)
-        changes = torch.cat([self.changes[:, -MEMORY_STEPS + 1 :], change[:, None]], 1)
-        newest = self.products[:, -MEMORY_STEPS + 1 :, -MEMORY_STEPS + 1 :]
-        padded = torch.nn.functional.pad(newest, (0, 0, 0, 1))
-        products = torch.cat([padded, _products(steps.flatten(2), change)], 2)
+        # Of a full memory all but the first remain; of a shorter one, all.
+        remaining = slice(-MEMORY_STEPS + 1, None)
+        steps = torch.cat([self.steps[:, remaining], step[:, None]], 1)
+        changes = torch.cat([self.changes[:, remaining], change[:, None]], 1)
+
+        # R grows by a column, the products of all steps with the newest change. The row below is
+        # zero, since R is triangular.
+        older_products = self.products[:, remaining, remaining]
+        upper_rows = torch.nn.functional.pad(older_products, (0, 0, 0, 1))
+        newest_column = _products(steps.flatten(2), change)
+        products = torch.cat([upper_rows, newest_column], 2)
         return CurvatureMemory(steps=steps, changes=changes, products=products)
 
     def add_penalty(self, more: Tensor) -> None:
-        """Turn the memory into that of a penalty greater by ``more`` (B,): y_j grows by more · s_j."""
-        self.changes[..., :-1] += more[:, None, None, None] * self.steps[..., :-1]
-        self.products = (self.steps.flatten(2) @ self.changes.flatten(2).mT).triu()
+        """Turn the memory into that of a penalty greater by ``more`` (B,).
+
+        The gradient of ½ λ ‖W‖² is λ W: y_j grows by more · s_j, except for the intercepts.
+        """
+        by_problem = more[:, None, None, None]
+        self.changes[..., :-1] += by_problem * self.steps[..., :-1]
+        all_products = self.steps.flatten(2) @ self.changes.flatten(2).mT
+        self.products = all_products.triu()
 
     def solve(self, gradient: Tensor, precondition: Callable[[Tensor], Tensor]) -> Tensor:
         """Return H · gradient.
@@ -78,23 +92,32 @@ class CurvatureMemory(PerProblem):
         """
         import torch
 
-        steps, changes = self.steps.flatten(2), self.changes.flatten(2)
+        steps = self.steps.flatten(2)
+        changes = self.changes.flatten(2)
         diagonal = self.products.diagonal(dim1=1, dim2=2)
-        # A step without positive curvature is left out: its row and column are those of the identity.
-        is_used = (diagonal > 0)[..., None]
-        identity = torch.diag_embed((~is_used[..., 0]).to(self.products))
-        system = torch.where(is_used & is_used.mT, self.products, 0.0) + identity
-        along_steps = _products(steps, gradient) * is_used
+        # A step without positive curvature is left out, or H were not positive definite and H g no
+        # direction of descent: its row and column become those of the identity.
+        is_used = diagonal > 0
+        used_rows = is_used[..., None]
+        identity = torch.diag_embed((~is_used).to(self.products))
+        used_products = torch.where(used_rows & used_rows.mT, self.products, 0.0)
+        system = used_products + identity
+
+        # R α = Sᵀg and r = H₀ (g − Y α)
+        along_steps = _products(steps, gradient) * used_rows
         alpha = torch.linalg.solve_triangular(system, along_steps, upper=True)
-        result = precondition(gradient - (alpha.mT @ changes).view_as(gradient))
-        remainder = (diagonal[..., None] * alpha - _products(changes, result)) * is_used
+        in_changes = (alpha.mT @ changes).view_as(gradient)
+        result = precondition(gradient - in_changes)
+
+        # Rᵀ c = D α − Yᵀr and H g = r + S c
+        scaled = diagonal[..., None] * alpha
+        remainder = (scaled - _products(changes, result)) * used_rows
         correction = torch.linalg.solve_triangular(system.mT, remainder, upper=False)
         return result + (correction.mT @ steps).view_as(gradient)
 
 
 def _products(steps: Tensor, vector: Tensor) -> Tensor:
-    """Return the products (B, m, 1) of steps (B, m, n) with a vector of each problem (B, …).
-
-    The vector is taken as a row, which costs BLAS a tenth of a column.
-    """
-    return (vector.flatten(1)[:, None] @ steps.mT).mT
+    """Return the products (B, m, 1) of steps (B, m, n) with a vector of each problem (B, …)."""
+    # As a row the vector costs BLAS a tenth of what it costs as a column.
+    row = vector.flatten(1)[:, None]
+    return (row @ steps.mT).mT

@@ -45,8 +45,11 @@ def move_maps(
         nothing: value of a map that comes in from outside the image.
         affine: the transform that shifts and zooms.
     """
-    move = affine(**_AFFINE, fill={tv_tensors.Image: 0.0, tv_tensors.Mask: nothing})
-    return v2.Compose([v2.RandomHorizontalFlip(), move]) if mirror else move
+    outside = {tv_tensors.Image: 0.0, tv_tensors.Mask: nothing}
+    move = affine(**_AFFINE, fill=outside)
+    if not mirror:
+        return move
+    return v2.Compose([v2.RandomHorizontalFlip(), move])
 
 
 class ZoomedDepth(v2.RandomAffine):
@@ -67,20 +70,24 @@ class ZoomedDepth(v2.RandomAffine):
 
 
 def move_boxes(mirror: bool) -> v2.Transform:
-    """Return the augmentation of {"image", "boxes" as shares of the side, "labels"}; ``mirror``:
-    the task allows it.
+    """Return the augmentation of {"image", "boxes" as shares of the side, "labels"}.
+
+    Args:
+        mirror: whether the task allows mirroring.
     """
-    flips = [v2.RandomHorizontalFlip()] if mirror else []
-    return v2.Compose([_BoxesInPixels(), ClampedBoxesAffine(**_AFFINE, fill=0), *flips])
+    steps = [_BoxesInPixels(), ClampedBoxesAffine(**_AFFINE, fill=0)]
+    if mirror:
+        steps.append(v2.RandomHorizontalFlip())
+    return v2.Compose(steps)
 
 
 class _BoxesInPixels(v2.Transform):
     """Turn boxes from shares of the side into the image's pixels, as transforms want them."""
 
     def forward(self, sample: dict[str, Any]) -> dict[str, Any]:
-        size = tuple(sample["image"].shape[-2:])
-        pixels = sample["boxes"].as_subclass(Tensor) * size[-1]
-        boxes = tv_tensors.BoundingBoxes(pixels, format="XYXY", canvas_size=size)
+        height, width = sample["image"].shape[-2:]
+        pixels = sample["boxes"].as_subclass(Tensor) * width
+        boxes = tv_tensors.BoundingBoxes(pixels, format="XYXY", canvas_size=(height, width))
         return sample | {"boxes": boxes}
 
 
@@ -95,13 +102,18 @@ class ClampedBoxesAffine(v2.RandomAffine):
         if not isinstance(inpt, tv_tensors.BoundingBoxes):
             return moved
         moved = v2.functional.clamp_bounding_boxes(moved)
-        visible = _areas(moved) >= MIN_AREA_LEFT * _areas(inpt) * params["scale"] ** 2
-        return tv_tensors.wrap(moved.as_subclass(Tensor) * visible[:, None], like=moved)
+        # Zooming by s makes an area s² times as large: a box that only grew has lost nothing.
+        least_area = MIN_AREA_LEFT * _areas(inpt) * params["scale"] ** 2
+        visible = _areas(moved) >= least_area
+        corners = moved.as_subclass(Tensor) * visible[:, None]
+        return tv_tensors.wrap(corners, like=moved)
 
 
 def _areas(boxes: Tensor) -> Tensor:
+    """Return the areas (K,) of boxes (K, 4)."""
     corners = boxes.as_subclass(Tensor)
-    return (corners[:, 2:] - corners[:, :2]).prod(1)
+    sides = corners[:, 2:] - corners[:, :2]
+    return sides.prod(1)
 
 
 def box_annotations(target: Tensor) -> dict[str, Any]:
@@ -113,11 +125,14 @@ def box_annotations(target: Tensor) -> dict[str, Any]:
 
 def box_target(annotations: Mapping[str, Any], target: Tensor) -> Tensor:
     """Return the moved boxes that are not empty, encoded in the shape (K, 5) of ``target``."""
-    # Not torchvision's SanitizeBoundingBoxes: it takes no bound below a pixel, and small objects' boxes lie there.
+    # Not torchvision's SanitizeBoundingBoxes: it takes no bound below a pixel, and small objects'
+    # boxes lie there.
     boxes = annotations["boxes"]
-    corners = boxes.as_subclass(Tensor) / boxes.canvas_size[-1]
+    labels = annotations["labels"]
+    side = boxes.canvas_size[-1]
+    corners = boxes.as_subclass(Tensor) / side
     visible = (corners[:, 2:] > corners[:, :2]).all(1)
-    rows = torch.cat([corners, annotations["labels"][:, None]], dim=1)[visible]
+    rows = torch.cat([corners, labels[:, None]], dim=1)[visible]
     moved = target.new_zeros(target.shape)
     moved[:, 4] = -1
     moved[: len(rows)] = rows
@@ -141,8 +156,11 @@ class MovedPoints(v2.Transform):
         self.move = v2.RandomAffine(**_AFFINE, fill=0)
 
     def forward(self, sample: dict[str, Any]) -> dict[str, Any]:
-        if self.mirror and bool((sample["partner"] >= 0).all()) and bool(torch.rand(()) < 0.5):
+        has_partners = bool((sample["partner"] >= 0).all())
+        if self.mirror and has_partners and bool(torch.rand(()) < 0.5):
             sample = _mirrored(sample)
+
+        # The affine map wants pixels; before and after it, points are shares of the side.
         height, width = sample["image"].shape[-2:]
         size = torch.tensor((width, height), device=sample["points"].device)
         pixels = sample["points"].as_subclass(Tensor) * size
@@ -154,10 +172,13 @@ class MovedPoints(v2.Transform):
 
 
 def _mirrored(sample: dict[str, Any]) -> dict[str, Any]:
-    # Not torchvision's own: it takes coordinates of pixels, from which its affine maps, of corners, differ by half a pixel.
+    """Return a sample mirrored left to right, each point in the row of its partner."""
+    # Not torchvision's own: it takes coordinates of pixels, from which its affine maps, of corners,
+    # differ by half a pixel.
     order = sample["partner"].long()
     points = sample["points"].as_subclass(Tensor)
-    flipped = torch.stack([1 - points[:, 0], points[:, 1]], 1)[order]
+    x, y = points.unbind(1)
+    flipped = torch.stack([1 - x, y], 1)[order]
     return sample | {
         "image": horizontal_flip(sample["image"]),
         "points": tv_tensors.KeyPoints(flipped, canvas_size=(1, 1)),

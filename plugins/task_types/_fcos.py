@@ -9,19 +9,21 @@ A *location* is the centre of a cell of a level's map; a level of stride s has (
 images of side S. At a location (x, y) the network predicts C class logits, the distances (l, t, r,
 b) from the location to the sides of its box in units of the stride, and a centre-ness logit. The
 location's box is
-    (x - s l, y - s t, x + s r, y + s b)
-    (equation 1)
+
+    (x − s l, y − s t, x + s r, y + s b)                                        (equation 1)
+
 and its centre-ness, 1 in the middle of the box and 0 at its sides, should be
-    sqrt( min(l, r) / max(l, r) · min(t, b) / max(t, b) )
-    (equation 3)
+
+    sqrt( min(l, r) / max(l, r) · min(t, b) / max(t, b) )                       (equation 3)
+
 In training a location is *positive* if it belongs to a box (``match_locations``). With n positive
 locations in the batch, or n = 1 if there are none, the loss is
+
     ( focal(logits of all locations) + Σ GIoU(boxes) + Σ cross entropy(centre-ness) ) / n
-    (equation 2)
+                                                                                (equation 2)
 where the sums are over the positive locations. Focal loss: Lin et al. 2017 (arXiv 1708.02002), α =
-¼, γ = 2. GIoU
-loss: Rezatofighi et al. 2019 (arXiv 1902.09630), as in arXiv 2006.09214, in place of the first
-    paper's IoU loss.
+¼, γ = 2. GIoU loss: Rezatofighi et al. 2019 (arXiv 1902.09630), as in arXiv 2006.09214, in place of
+the first paper's IoU loss.
 """
 
 from __future__ import annotations
@@ -116,7 +118,9 @@ class Detector(nn.Module):
 
     def forward(self, maps: list[Tensor]) -> LocationOutputs | Tensor:
         side = maps[-1].shape[-1] * self.strides[-1]
-        levels = self.fpn(OrderedDict((str(level), values) for level, values in enumerate(maps)))
+        # torchvision's network wants names in the order of the levels, the finest first.
+        named_maps = OrderedDict((str(level), values) for level, values in enumerate(maps))
+        levels = self.fpn(named_maps)
         logits, distances, centreness = self.head(list(levels.values()))
         cells = cells_of(side, self.strides, logits.device)
         outputs = LocationOutputs(
@@ -127,7 +131,9 @@ class Detector(nn.Module):
             level_sizes=tuple(len(level) for level in cells),
             side=side,
         )
-        return outputs if self.training else detections_of(outputs)
+        if self.training:
+            return outputs
+        return detections_of(outputs)
 
 
 class DetectorHead(nn.Module):
@@ -142,11 +148,13 @@ class DetectorHead(nn.Module):
 
     def forward(self, levels: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Return logits (B, L, C), distances (B, L, 4) and centre-ness (B, L, 1)."""
-        logits = torch.cat([self.classification_head(level) for level in levels], dim=1)
-        boxes = [self.regression_head(level) for level in levels]
-        distances = torch.cat([level[0] for level in boxes], dim=1)
-        centreness = torch.cat([level[1] for level in boxes], dim=1)
-        return logits, distances, centreness
+        logits, distances, centreness = [], [], []
+        for level in levels:
+            logits.append(self.classification_head(level))
+            level_distances, level_centreness = self.regression_head(level)
+            distances.append(level_distances)
+            centreness.append(level_centreness)
+        return torch.cat(logits, dim=1), torch.cat(distances, dim=1), torch.cat(centreness, dim=1)
 
 
 class ClassTower(nn.Module):
@@ -158,11 +166,15 @@ class ClassTower(nn.Module):
         _init_convolutions(self.conv)
         self.cls_logits = nn.Conv2d(WIDTH, classes, 3, padding=1)
         _init_convolutions(self.cls_logits)
-        prior_logit = -math.log((1 - FIRST_PROBABILITY) / FIRST_PROBABILITY)
-        nn.init.constant_(_bias(self.cls_logits), prior_logit)
+        # Nearly all locations belong to no box: from a probability of ½ their loss would drown
+        # that of the positive ones in the first steps.
+        odds_against = (1 - FIRST_PROBABILITY) / FIRST_PROBABILITY
+        nn.init.constant_(_bias(self.cls_logits), -math.log(odds_against))
 
     def forward(self, level: Tensor) -> Tensor:
-        return _by_location(self.cls_logits(self.conv(level)))
+        features = self.conv(level)
+        logits = self.cls_logits(features)
+        return _by_location(logits)
 
 
 class BoxTower(nn.Module):
@@ -180,10 +192,13 @@ class BoxTower(nn.Module):
     def forward(self, level: Tensor) -> tuple[Tensor, Tensor]:
         features = self.conv(level)
         distances = self.bbox_reg(features).relu()
-        return _by_location(distances), _by_location(self.bbox_ctrness(features))
+        # Centre-ness shares the boxes' tower (arXiv 2006.09214), not the classes'.
+        centreness = self.bbox_ctrness(features)
+        return _by_location(distances), _by_location(centreness)
 
 
 def _tower() -> nn.Sequential:
+    """Return convolutions (B, WIDTH, H, W) -> (B, WIDTH, H, W), each with its norm and ReLU."""
     layers: list[nn.Module] = []
     for _ in range(TOWER_DEPTH):
         convolution = nn.Conv2d(WIDTH, WIDTH, 3, padding=1)
@@ -192,6 +207,7 @@ def _tower() -> nn.Sequential:
 
 
 def _init_convolutions(module: nn.Module) -> None:
+    """Draw the weights of a module's convolutions from a narrow normal distribution, biases 0."""
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.normal_(layer.weight, std=FIRST_WEIGHT_STD)
@@ -204,9 +220,10 @@ def _bias(layer: nn.Conv2d) -> Tensor:
 
 
 def _by_location(values: Tensor) -> Tensor:
-    """(B, K, H, W) -> (B, H W, K)."""
+    """Return maps (B, K, H, W) as rows of locations (B, H W, K)."""
     batch, channels = values.shape[:2]
-    return values.permute(0, 2, 3, 1).reshape(batch, -1, channels)
+    channels_last = values.permute(0, 2, 3, 1)
+    return channels_last.reshape(batch, -1, channels)
 
 
 def cells_of(side: int, strides: tuple[int, ...], device: torch.device) -> list[Tensor]:
@@ -227,7 +244,8 @@ def cells_of(side: int, strides: tuple[int, ...], device: torch.device) -> list[
     for stride in strides:
         corner = torch.arange(0, side, stride, device=device, dtype=torch.float32)
         y, x = torch.meshgrid(corner, corner, indexing="ij")
-        levels.append(torch.stack([x, y, x + stride, y + stride], dim=-1).flatten(0, 1))
+        grid = torch.stack([x, y, x + stride, y + stride], dim=-1)
+        levels.append(grid.flatten(0, 1))
     return levels
 
 
@@ -244,20 +262,24 @@ def fcos_loss(outputs: LocationOutputs, targets: Tensor) -> Tensor:
     positive = labels >= 0
     count = max(1, int(positive.sum()))
 
-    one_hot = torch.zeros_like(outputs.logits)
-    one_hot[positive, labels[positive]] = 1.0
-    class_loss = sigmoid_focal_loss(outputs.logits, one_hot, reduction="sum")
+    # Classes are learned at all locations: a negative one is wanted to have none.
+    wanted_classes = torch.zeros_like(outputs.logits)
+    wanted_classes[positive, labels[positive]] = 1.0
+    class_loss = sigmoid_focal_loss(outputs.logits, wanted_classes, reduction="sum")
 
-    cells = outputs.cells.expand(len(targets), -1, -1)[positive]
-    predicted = decode(outputs.distances[positive], cells)
-    box_loss = generalized_box_iou_loss(predicted, boxes[positive], reduction="sum")
+    # Boxes and centre-ness are learned at positive locations: the others have no box.
+    positive_boxes = boxes[positive]
+    positive_cells = outputs.cells.expand(len(targets), -1, -1)[positive]
+    predicted = decode(outputs.distances[positive], positive_cells)
+    box_loss = generalized_box_iou_loss(predicted, positive_boxes, reduction="sum")
 
+    wanted_centreness = centreness_of(encode(positive_boxes, positive_cells))
+    centreness = outputs.centreness[..., 0][positive]
     centreness_loss = binary_cross_entropy_with_logits(
-        outputs.centreness[..., 0][positive],
-        centreness_of(encode(boxes[positive], cells)),
-        reduction="sum",
+        centreness, wanted_centreness, reduction="sum"
     )
-    return torch.stack([class_loss / count, box_loss / count, centreness_loss / count]).sum()
+    parts = [class_loss / count, box_loss / count, centreness_loss / count]
+    return torch.stack(parts).sum()
 
 
 def _location_targets(outputs: LocationOutputs, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -271,40 +293,58 @@ def _location_targets(outputs: LocationOutputs, targets: Tensor) -> tuple[Tensor
         corners = stretched(truth[:, :4] * outputs.side, outputs.cells)
         matches = match_locations(outputs.cells, corners, outputs.level_sizes)
         positive = matches >= 0
-        boxes[image, positive] = corners[matches[positive]]
-        labels[image, positive] = truth[matches[positive], 4].long()
+        box_of_location = matches[positive]
+        boxes[image, positive] = corners[box_of_location]
+        labels[image, positive] = truth[box_of_location, 4].long()
     return boxes, labels
 
 
 def encode(boxes: Tensor, cells: Tensor) -> Tensor:
-    """Return the distances (..., 4) from the cells' centres to the sides of boxes (..., 4), in
-    strides.
+    """Return the distances from locations to the sides of boxes, the inverse of ``decode``.
+
+    Args:
+        boxes: (..., 4) in pixels.
+        cells: (..., 4) cells around the locations, in pixels.
+
+    Returns:
+        (..., 4) left, top, right and bottom, in strides.
     """
     x, y, stride = _centres(cells)
     left, top, right, bottom = boxes.unbind(-1)
-    return torch.stack([x - left, y - top, right - x, bottom - y], dim=-1) / stride[..., None]
+    in_pixels = torch.stack([x - left, y - top, right - x, bottom - y], dim=-1)
+    return in_pixels / stride[..., None]
 
 
 def decode(distances: Tensor, cells: Tensor) -> Tensor:
-    """Return the boxes (..., 4), in pixels, whose sides are at distances (..., 4) in strides:
-    equation 1.
+    """Return the boxes whose sides are at some distances from locations: equation 1.
+
+    Args:
+        distances: (..., 4) left, top, right and bottom, in strides.
+        cells: (..., 4) cells around the locations, in pixels.
+
+    Returns:
+        (..., 4) in pixels.
     """
     x, y, stride = _centres(cells)
-    left, top, right, bottom = (distances * stride[..., None]).unbind(-1)
+    in_pixels = distances * stride[..., None]
+    left, top, right, bottom = in_pixels.unbind(-1)
     return torch.stack([x - left, y - top, x + right, y + bottom], dim=-1)
 
 
 def _centres(cells: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    x = 0.5 * (cells[..., 0] + cells[..., 2])
-    y = 0.5 * (cells[..., 1] + cells[..., 3])
-    return x, y, cells[..., 2] - cells[..., 0]
+    """Return x and y (...) of the centres of cells (..., 4), and the strides (...), in pixels."""
+    left, top, right, bottom = cells.unbind(-1)
+    return 0.5 * (left + right), 0.5 * (top + bottom), right - left
 
 
 def centreness_of(distances: Tensor) -> Tensor:
-    """Return how central locations lie in their boxes, from 0 to 1, of distances (..., 4): equation
-    3.
+    """Return how central locations lie in their boxes, from 0 to 1: equation 3.
+
+    Args:
+        distances: (..., 4) to the left, top, right and bottom side.
     """
-    horizontal, vertical = distances[..., [0, 2]], distances[..., [1, 3]]
+    horizontal = distances[..., [0, 2]]
+    vertical = distances[..., [1, 3]]
     across = horizontal.amin(-1) / horizontal.amax(-1)
     down = vertical.amin(-1) / vertical.amax(-1)
     return torch.sqrt(across * down)
@@ -329,26 +369,36 @@ def match_locations(cells: Tensor, boxes: Tensor, level_sizes: tuple[int, ...]) 
     """
     if not len(boxes):
         return cells.new_full((len(cells),), -1, dtype=torch.int64)
+    # Locations are rows and boxes columns: (L, K), and (L, K, 4) for the four sides.
     stride = (cells[:, 2] - cells[:, 0])[:, None]
     location = (cells[:, :2] + cells[:, 2:])[:, None] / 2
     centre = (boxes[:, :2] + boxes[:, 2:]) / 2
-    sides = torch.cat([location - boxes[:, :2], boxes[:, 2:] - location], dim=2)
+    to_corner = location - boxes[:, :2]
+    to_opposite_corner = boxes[:, 2:] - location
+    sides = torch.cat([to_corner, to_opposite_corner], dim=2)
+    nearest_side = sides.amin(2)
+    farthest_side = sides.amax(2)
     from_centre = (location - centre).abs().amax(2)
-    farthest = sides.amax(2)
 
     # The first level takes boxes of every size below its range, the last of every size above.
-    least, most = LEVEL_REACH[0] * stride, LEVEL_REACH[1] * stride
-    least[: level_sizes[0]] = 0
-    most[-level_sizes[-1] :] = torch.inf
-    belongs = (sides.amin(2) > 0) & (from_centre < CENTRE_RADIUS * stride)
-    belongs &= (farthest > least) & (farthest <= most)
+    finest = level_sizes[0]
+    shortest_reach = LEVEL_REACH[0] * stride
+    shortest_reach[:finest] = 0
+    longest_reach = LEVEL_REACH[1] * stride
+    longest_reach[-level_sizes[-1] :] = torch.inf
+    is_inside = nearest_side > 0
+    is_central = from_centre < CENTRE_RADIUS * stride
+    is_of_level = (farthest_side > shortest_reach) & (farthest_side <= longest_reach)
+    belongs = is_inside & is_central & is_of_level
 
+    # Without a location, a box would never be learned.
     without_location = torch.where(~belongs.any(0))[0]
-    nearest = from_centre[: level_sizes[0], without_location].argmin(0)
+    nearest = from_centre[:finest, without_location].argmin(0)
     belongs[nearest, without_location] = True
 
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(1)
-    smallest, index = areas.expand_as(belongs).where(belongs, torch.inf).min(1)
+    candidate_areas = areas.expand_as(belongs).where(belongs, torch.inf)
+    smallest, index = candidate_areas.min(1)
     return index.where(smallest.isfinite(), -1)
 
 
@@ -359,14 +409,14 @@ def stretched(boxes: Tensor, cells: Tensor) -> Tensor:
     Only a location within a box can belong to it: the distances to its sides are not negative.
     """
     stride = cells[0, 2] - cells[0, 0]
-    nearest = (((boxes[:, :2] + boxes[:, 2:]) / 2 / stride).floor() + 0.5) * stride
-    return torch.cat(
-        [
-            torch.minimum(boxes[:, :2], nearest - STRETCH_MARGIN),
-            torch.maximum(boxes[:, 2:], nearest + STRETCH_MARGIN),
-        ],
-        dim=1,
-    )
+    corner = boxes[:, :2]
+    opposite_corner = boxes[:, 2:]
+    centre = (corner + opposite_corner) / 2
+    # The finest level's locations lie half a stride from multiples of it.
+    nearest = ((centre / stride).floor() + 0.5) * stride
+    stretched_corner = torch.minimum(corner, nearest - STRETCH_MARGIN)
+    stretched_opposite = torch.maximum(opposite_corner, nearest + STRETCH_MARGIN)
+    return torch.cat([stretched_corner, stretched_opposite], dim=1)
 
 
 def detections_of(outputs: LocationOutputs) -> Tensor:
@@ -381,14 +431,15 @@ def detections_of(outputs: LocationOutputs) -> Tensor:
     for image in range(len(detections)):
         best = _image_detections(outputs, image)
         detections[image, : len(best)] = best
-    # What is no number is below every score, and an image of it would read as one in which nothing is.
+    # What is no number is below every score: such an image would read as one in which nothing is.
     predicted = (outputs.logits, outputs.distances, outputs.centreness)
-    finite = torch.stack([values.flatten(1).isfinite().all(1) for values in predicted]).all(0)
-    return detections.where(finite[:, None, None], torch.nan)
+    finite = [values.flatten(1).isfinite().all(1) for values in predicted]
+    is_finite = torch.stack(finite).all(0)
+    return detections.where(is_finite[:, None, None], torch.nan)
 
 
 def _image_detections(outputs: LocationOutputs, image: int) -> Tensor:
-    """Return the (n, 6) detections of one image: a level's best candidates, then non-maximum
+    """Return the (n, 6) detections of one image: the candidates of all levels after non-maximum
     suppression by class.
     """
     sizes = list(outputs.level_sizes)
@@ -399,21 +450,41 @@ def _image_detections(outputs: LocationOutputs, image: int) -> Tensor:
         outputs.cells.split(sizes),
         strict=True,
     )
-    boxes, scores, labels = [], [], []
-    for logits, distances, centreness, cells in levels:
-        # The score is the geometric mean of the class's probability and the centre-ness (arXiv 2006.09214).
-        level_scores = torch.sqrt(logits.sigmoid() * centreness.sigmoid()).flatten()
-        candidates = torch.where(level_scores > MIN_SCORE)[0]
-        count = min(len(candidates), MAX_CANDIDATES)
-        best_scores, order = level_scores[candidates].topk(count)
-        candidates = candidates[order]
-        location = candidates.div(logits.shape[-1], rounding_mode="floor")
-        corners = decode(distances[location], cells[location])
-        boxes.append(clip_boxes_to_image(corners, (outputs.side, outputs.side)))
-        scores.append(best_scores)
-        labels.append(candidates % logits.shape[-1])
+    candidates = [_level_candidates(*level) for level in levels]
+    boxes = torch.cat([of_level[0] for of_level in candidates])
+    scores = torch.cat([of_level[1] for of_level in candidates])
+    labels = torch.cat([of_level[2] for of_level in candidates])
 
-    all_boxes, all_scores, all_labels = torch.cat(boxes), torch.cat(scores), torch.cat(labels)
-    best = batched_nms(all_boxes, all_scores, all_labels, MAX_OVERLAP)[:MAX_DETECTIONS]
-    shares = all_boxes[best] / outputs.side
-    return torch.cat([shares, all_scores[best, None], all_labels[best, None]], dim=1)
+    # Boxes are cut at the border before they are compared, as they will be seen.
+    boxes = clip_boxes_to_image(boxes, (outputs.side, outputs.side))
+    best = batched_nms(boxes, scores, labels, MAX_OVERLAP)[:MAX_DETECTIONS]
+    shares = boxes[best] / outputs.side
+    return torch.cat([shares, scores[best, None], labels[best, None]], dim=1)
+
+
+def _level_candidates(
+    logits: Tensor, distances: Tensor, centreness: Tensor, cells: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the best candidates of one level of an image, one for a location and a class.
+
+    Args:
+        logits: (L, C).
+        distances: (L, 4) in strides.
+        centreness: (L, 1) logits.
+        cells: (L, 4) in pixels.
+
+    Returns:
+        Boxes (n, 4) in pixels, scores (n,) and classes (n,), the best first.
+    """
+    classes = logits.shape[-1]
+    # The score is the geometric mean of the class's probability and the centre-ness (arXiv
+    # 2006.09214): a box that is predicted far from its centre is seldom good.
+    scores = torch.sqrt(logits.sigmoid() * centreness.sigmoid()).flatten()
+    candidates = torch.where(scores > MIN_SCORE)[0]
+    count = min(len(candidates), MAX_CANDIDATES)
+    best_scores, order = scores[candidates].topk(count)
+    best = candidates[order]
+    # Flattened, the scores of a location's classes lie side by side.
+    location = best.div(classes, rounding_mode="floor")
+    boxes = decode(distances[location], cells[location])
+    return boxes, best_scores, best % classes

@@ -6,16 +6,8 @@ from __future__ import annotations
 
 from itertools import islice
 
-from headwater import (
-    Context,
-    NotApplicable,
-    Objective,
-    ParameterGroup,
-    adaptation,
-)
-from headwater import (
-    stages as stages_of,
-)
+from headwater import Context, NotApplicable, Objective, ParameterGroup, adaptation
+from headwater import stages as stages_of
 
 
 @adaptation("freeze", control="from_scratch", approach="network")
@@ -38,20 +30,19 @@ def freeze(context: Context, *, stages: int = 1, head_scale: float = 1.0) -> Obj
 
     parts = stages_of(context.backbone)
     if not 0 <= stages < len(parts):
+        names = ", ".join(parts)
         raise NotApplicable(
-            f"{context.source.name} has a stem and {len(parts) - 1} stages ({', '.join(parts)}): stages={stages} cannot be frozen",
+            f"{context.source.name} has a stem and {len(parts) - 1} stages ({names}): stages={stages} cannot be frozen",
             subject=context.source.name,
         )
     frozen = list(islice(parts.values(), stages + 1))
     for part in frozen:
         part.requires_grad_(False)
-    network = nn.Sequential(context.backbone, context.head)
-    backbone = [parameter for parameter in context.backbone.parameters() if parameter.requires_grad]
+    # Parameters without a gradient do not get to the optimiser: weight decay would move them.
+    trained = [parameter for parameter in context.backbone.parameters() if parameter.requires_grad]
+    head = list(context.head.parameters())
     return Objective(
-        network,
-        [
-            ParameterGroup(backbone),
-            ParameterGroup(list(context.head.parameters()), scale=head_scale),
-        ],
+        nn.Sequential(context.backbone, context.head),
+        [ParameterGroup(trained), ParameterGroup(head, scale=head_scale)],
         frozen=frozen,
     )

@@ -28,7 +28,12 @@ def etran(evidence: Evidence) -> Score:
     Returns:
         The sum of both, with both as parts.
     """
-    parts = {"energy": _energy(evidence), "lda": float(evidence.posteriors.true.mean())}
+    import numpy as np
+
+    blocks = float64_blocks(evidence.features, evidence.labels)
+    true = [of_true_class for _, of_true_class in evidence.discriminant.chances(blocks)]
+    lda = float(np.concatenate(true).mean())
+    parts = {"energy": _energy(evidence), "lda": lda}
     return Score(sum(parts.values()), parts=parts)
 
 

@@ -46,12 +46,14 @@ def sfda(evidence: Evidence) -> Score:
     Returns:
         The score, between 0 and 1.
     """
-    moments, labels = evidence.moments, evidence.labels
+    moments = evidence.moments
+    labels = evidence.labels
     classes = len(moments.label_sums)
     sum_of_others = moments.class_means.sum(0) - moments.class_means
     mean_of_others = moments.mean + sum_of_others / (classes - 1)
-    p = evidence.posteriors.softened
+    p = _softened_posteriors(evidence)
 
+    # Mixed anew in each of the two passes: they are as large as the features.
     def mixed_blocks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         start = 0
         for features, classes_of_block in float64_blocks(evidence.features, labels):
@@ -65,14 +67,31 @@ def sfda(evidence: Evidence) -> Score:
         (features, label_columns(classes_of_block, "classification", classes))
         for features, classes_of_block in mixed_blocks()
     )
-    mixed_moments = Moments.of_sums(Sums(moments.mean, classes).add_all(blocks))
-    second = Discriminant.of(mixed_moments, evidence.discriminant.shrinkage)
-    total = sum(float(true.sum()) for _, true in second.chances(mixed_blocks()))
+    sums = Sums(moments.mean, classes).add_all(blocks)
+    second = Discriminant.of(Moments.of_sums(sums), evidence.discriminant.shrinkage)
+    total = 0.0
+    for _, of_true_class in second.chances(mixed_blocks()):
+        total += float(of_true_class.sum())
     return Score(min(total / len(labels), 1.0), _note(evidence))
 
 
+def _softened_posteriors(evidence: Evidence) -> np.ndarray:
+    """Return p (N,): the posterior of each image's own class after one more softmax over the
+    classes.
+    """
+    import numpy as np
+
+    softened = []
+    blocks = float64_blocks(evidence.features, evidence.labels)
+    for posteriors, of_true_class in evidence.discriminant.chances(blocks):
+        softened.append(np.exp(of_true_class) / np.exp(posteriors).sum(1))
+    return np.concatenate(softened)
+
+
 def _note(evidence: Evidence) -> str:
+    """Return what makes the score say little, or nothing."""
     images, width = evidence.features.shape
+    # Of as many features as images less one, a discriminant tells any labels apart.
     if width < images - 1:
         return ""
     return f"says little: {width} features tell {images} images apart whatever their labels"

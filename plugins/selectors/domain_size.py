@@ -2,12 +2,13 @@
 the better.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from itertools import chain
 
 from headwater import NotApplicable, Question, SourceModel, selector
 
-_TIER = 1e12
-"""More images than any source has."""
+IMAGES_PER_TIER = 1e12
+"""More images than any source has: a source of a higher tier is before all of the lower ones."""
 
 
 @selector("domain_size")
@@ -21,32 +22,31 @@ def domain_size(question: Question) -> dict[str, float]:
     if all(source.domain is None for source in question.sources):
         raise NotApplicable("no source names its domain", subject="domain_size")
     broadest = _broadest(question)
-    tiers = {source.name: 2 * _is_within(source, question) + (source.domain is not None and source.domain in broadest)
-             for source in question.sources}  # fmt: skip
-    return {
-        source.name: tiers[source.name] * _TIER + (source.images or 0)
-        for source in question.sources
-    }
+    scores = {}
+    for source in question.sources:
+        is_broad = source.domain in broadest
+        tier = 2 * _is_within(source, question) + is_broad
+        scores[source.name] = tier * IMAGES_PER_TIER + (source.images or 0)
+    return scores
 
 
 def _is_within(source: SourceModel, question: Question) -> bool:
-    """Return whether a source is within the target's domain: by the store (a chain counts by all
-    tasks of its last stage), else by its card.
-    """
-    if source.name in question.relations:
-        return question.relations[source.name] == "within-domain"
+    """Return whether a source is within the target's domain."""
+    # The store knows more than the card: a chain counts by all tasks of its last stage.
+    relation = question.relations.get(source.name)
+    if relation is not None:
+        return relation == "within-domain"
     return source.domain is not None and source.domain == question.task.domain
 
 
-def _broadest(question: Question) -> Sequence[str]:
-    """Return the domains of the sources that contain most others; none where no domain contains
-    any.
+def _broadest(question: Question) -> set[str]:
+    """Return the domains of the sources that contain most others.
+
+    None of them where no domain contains any: a flat list of domains has no broadest.
     """
-    contained = [parent for parents in question.domain_parents.values() for parent in parents]
-    counts = {
-        source.domain: contained.count(source.domain)
-        for source in question.sources
-        if source.domain is not None
-    }
-    most = max(counts.values(), default=0)
-    return [domain for domain, count in counts.items() if count == most > 0]
+    domains = {source.domain for source in question.sources if source.domain is not None}
+    contained = Counter(chain.from_iterable(question.domain_parents.values()))
+    most = max((contained[domain] for domain in domains), default=0)
+    if not most:
+        return set()
+    return {domain for domain in domains if contained[domain] == most}

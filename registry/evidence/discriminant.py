@@ -90,26 +90,6 @@ class Discriminant:
             yield scores, scores[np.arange(len(labels)), labels]
 
 
-@dataclass(frozen=True)
-class Posteriors:
-    """Of each image's own class: p (N,), and p after one more softmax over the classes (N,)."""
-
-    true: np.ndarray
-    softened: np.ndarray
-
-    @classmethod
-    def of(
-        cls, discriminant: Discriminant, blocks: Iterable[tuple[np.ndarray, np.ndarray]]
-    ) -> Posteriors:
-        import numpy as np
-
-        true, softened = [], []
-        for chances, own in discriminant.chances(blocks):
-            true.append(own)
-            softened.append(np.exp(own) / np.exp(chances, out=chances).sum(1))
-        return cls(np.concatenate(true), np.concatenate(softened))
-
-
 def float64_blocks(
     features: np.ndarray, labels: np.ndarray
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:

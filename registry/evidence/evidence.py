@@ -12,7 +12,7 @@ from headwater.registry.evidence.shape import Shape
 if TYPE_CHECKING:
     import numpy as np
 
-    from headwater.registry.evidence.discriminant import Discriminant, Posteriors
+    from headwater.registry.evidence.discriminant import Discriminant
     from headwater.registry.evidence.moments import Moments
     from headwater.registry.evidence.principal import Principal
 
@@ -89,15 +89,6 @@ class Evidence:
         from headwater.registry.evidence.discriminant import Discriminant
 
         return Discriminant.of(self.moments)
-
-    @cached_property
-    def posteriors(self) -> Posteriors:
-        """How surely the discriminant knows each image's own class; one more pass over the
-        features.
-        """
-        from headwater.registry.evidence.discriminant import Posteriors, float64_blocks
-
-        return Posteriors.of(self.discriminant, float64_blocks(self.features, self.labels))
 
     @property
     def shape(self) -> Shape:

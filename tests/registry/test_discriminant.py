@@ -12,7 +12,6 @@ from headwater.registry.errors import NotApplicable
 from headwater.registry.evidence import discriminant
 from headwater.registry.evidence.discriminant import (
     Discriminant,
-    Posteriors,
     float64_blocks,
     largest_eigenvalue,
 )
@@ -49,10 +48,13 @@ def test_posteriors_are_those_of_bayes_rule(shrinkage, monkeypatch):
     expected = bayes(data.features, data.labels, shrinkage)
     monkeypatch.setattr(discriminant, "BLOCK", 35)  # several blocks
     fitted = Discriminant.of(Moments.of(data.features, data.labels), shrinkage)
-    found = Posteriors.of(fitted, float64_blocks(data.features, data.labels))
-    own = np.arange(len(data.labels)), data.labels
-    assert np.allclose(found.true, expected[own], atol=1e-10)
-    assert np.allclose(found.softened, softmax(expected, axis=1)[own], atol=1e-10)
+    blocks = list(fitted.chances(float64_blocks(data.features, data.labels)))
+    posteriors = np.concatenate([of_block for of_block, _ in blocks])
+    of_true_class = np.concatenate([of_block for _, of_block in blocks])
+    assert np.allclose(posteriors, expected, atol=1e-10)
+    assert np.allclose(
+        of_true_class, expected[np.arange(len(data.labels)), data.labels], atol=1e-10
+    )
 
 
 @pytest.mark.parametrize("factor", [0.1, 1.0, 10.0])

@@ -18,7 +18,11 @@ from headwater import (
 
 
 def resolve(name: Name, registry: Registry) -> SourceModel:
-    """The card of base weights trained on one task, or jointly on several (multi-source)."""
+    """Return the card of base weights trained on one task, or jointly on several (multi-source).
+
+    Raises:
+        BadName: The name is not a chain's, or names a task twice.
+    """
     parsed = parse_chain(name)
     if parsed is None:
         raise BadName(f"{name} is not a chain", subject=str(name), hint=f"Write {CHAIN_FORM}.")
@@ -29,6 +33,9 @@ def resolve(name: Name, registry: Registry) -> SourceModel:
         raise BadName(f"{name} names a task twice", subject=str(name))
     domains = {task.domain for task in tasks}
     types = {task.type for task in tasks}
+    # A sum of those that are known would be too small.
+    sizes = [task.images for task in tasks]
+    images = sum(size for size in sizes if size) if all(sizes) else None
     return SourceModel(
         name=chain_name(base.name, names),
         summary=f"{base.name}, then trained on {' and '.join(names)}",
@@ -38,9 +45,7 @@ def resolve(name: Name, registry: Registry) -> SourceModel:
         pretrained_on=(*base.pretrained_on, *names),
         domain=domains.pop() if len(domains) == 1 else None,
         task_type=types.pop() if len(types) == 1 else None,
-        images=sum(task.images for task in tasks if task.images)
-        if all(task.images for task in tasks)
-        else None,
+        images=images,
         licence=base.licence,
         parameters=base.parameters,
         parameter_counter=base.count_parameters,

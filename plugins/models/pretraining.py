@@ -13,8 +13,13 @@ from functools import lru_cache
 
 @dataclass(frozen=True)
 class Corpus:
-    """A set of images that models are pre-trained on. ``labelled``: for the classes, so that it
-    trains a classifier.
+    """A set of images that models are pre-trained on.
+
+    Attributes:
+        name: its name.
+        images: how many; None where its authors do not say.
+        domain: its appearance domain.
+        labelled: whether its images have classes, so that it trains a classifier.
     """
 
     name: str
@@ -78,11 +83,11 @@ def stages(tag: str) -> tuple[Corpus, ...]:
     """Return the corpora of a tag, in the order of training; () if the tag names none that is
     known.
     """
-    found: list[Corpus] = []
+    corpora: list[Corpus] = []
     for match in _PATTERN.finditer(tag):
-        corpus = next(
-            corpus for words, corpus in _CORPORA.items() if re.fullmatch(words, match.group())
-        )
-        if not found or found[-1].name != corpus.name:
-            found.append(corpus)
-    return tuple(found)
+        words = match.group()
+        corpus = next(value for key, value in _CORPORA.items() if re.fullmatch(key, words))
+        # "fcmae_ft_in1k" names one corpus twice, by its recipe and by its data.
+        if not corpora or corpora[-1].name != corpus.name:
+            corpora.append(corpus)
+    return tuple(corpora)

@@ -17,7 +17,8 @@ from headwater import cache_folder, write_atomically
 
 Facts = dict[str, Any]
 
-_FORMAT = 1  # rises when what is kept changes
+CACHE_FORMAT = 1
+"""Number of the cache files' form, which rises when what is in them changes."""
 
 
 @lru_cache
@@ -68,7 +69,7 @@ def kept(name: str, compute: Callable[[], Any]) -> Any:
 
 
 def _path(name: str) -> Path:
-    return cache_folder("timm") / f"{name}-{version('timm')}-{_FORMAT}.json"
+    return cache_folder("timm") / f"{name}-{version('timm')}-{CACHE_FORMAT}.json"
 
 
 def _ask_timm() -> dict[str, dict[str, Facts]]:

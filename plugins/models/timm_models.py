@@ -61,7 +61,7 @@ architecture's own.
 
 
 def parameters_key(architecture: str, options: Mapping[str, Value]) -> str:
-    """Under which an architecture's number of parameters is kept."""
+    """Return the key under which an architecture's number of parameters is cached."""
     return str(Name.of(architecture, dict(options)))
 
 
@@ -83,85 +83,84 @@ def _tags() -> Iterator[SourceModel]:
 
 def _resolve(name: Name, registry: Registry) -> SourceModel:
     stem = name.stem.removeprefix("timm/")
-    facts, options = _split(name)
-    path = options.pop("weights", None)
+    facts, options = _split_options(name)
+    weights = options.pop("weights", None)
     architecture = stem.partition(".")[0]
     check_settled(architecture, options)
-    if path is not None and architecture in listing()["architectures"]:
-        return _file_card(
-            name, architecture, Path(str(path)).expanduser().absolute(), facts, options
-        )
-    if stem in listing()["tags"]:
-        card = _tag_card(stem)
-        scratch = str(
-            Name.of(
-                f"scratch/{architecture}",
-                options | _unlike_default(stem, architecture) | _normalisation(facts),
-            )
-        )
-        build = partial(timm_model, stem, **options)  # type: ignore[arg-type]
-        known = parameter_counts().get(parameters_key(architecture, options))
-        return _replaced(
-            card,
-            {
-                "name": str(name),
-                "build": build,
-                "scratch": scratch,
-                "parameters": known,
-                "parameter_counter": partial(counted_parameters, architecture, options),
-            }
-            | _read(name, facts),
-        )
-    raise _unknown_tag(name, stem)
+    if weights is not None and architecture in listing()["architectures"]:
+        path = Path(str(weights)).expanduser().absolute()
+        return _file_card(name, architecture, path, facts, options)
+    if stem not in listing()["tags"]:
+        raise _unknown_tag(name, stem)
+    # The scratch reference is fed the same images, normalised in the same way.
+    normalisation = _unlike_default(stem, architecture) | _normalisation(facts)
+    scratch = Name.of(f"scratch/{architecture}", options | normalisation)
+    changes = {
+        "name": str(name),
+        "build": partial(timm_model, stem, **options),  # type: ignore[arg-type]
+        "scratch": str(scratch),
+        "parameters": parameter_counts().get(parameters_key(architecture, options)),
+        "parameter_counter": partial(counted_parameters, architecture, options),
+    }
+    return _replaced(_tag_card(stem), changes | _card_facts(name, facts))
 
 
 def _tag_card(tag: str) -> SourceModel:
-    facts, architecture = listing()["tags"][tag], tag.partition(".")[0]
+    facts = listing()["tags"][tag]
+    architecture = tag.partition(".")[0]
     corpora = stages(facts["tag"])
+    names = tuple(corpus.name for corpus in corpora)
+    training = ", then ".join(names) or "data timm does not name"
+    last = corpora[-1] if corpora else None
+    has_classifier = last is not None and last.labelled and facts["classes"]
+    scratch = Name.of(f"scratch/{architecture}", _unlike_default(tag, architecture))
     return SourceModel(
         name=f"timm/{tag}",
-        summary=f"{architecture}, pre-trained on {', then '.join(corpus.name for corpus in corpora) or 'data timm does not name'}",
+        summary=f"{architecture}, pre-trained on {training}",
         build=partial(timm_model, tag),
         architecture=architecture,
-        pretrained_on=tuple(corpus.name for corpus in corpora),
-        domain=corpora[-1].domain if corpora else None,
-        images=_largest(corpora),
-        task_type="classification"
-        if corpora and corpora[-1].labelled and facts["classes"]
-        else None,
+        pretrained_on=names,
+        domain=last.domain if last else None,
+        images=_images_of_largest(corpora),
+        task_type="classification" if has_classifier else None,
         licence=facts["licence"],
         parameters=parameter_counts().get(architecture),
         parameter_counter=partial(counted_parameters, architecture, {}),
-        scratch=str(Name.of(f"scratch/{architecture}", _unlike_default(tag, architecture))),
+        scratch=str(scratch),
         code=_code(),
-        **_input(facts),
+        **_input_facts(facts),
     )
 
 
-def _largest(corpora: tuple[Corpus, ...]) -> int | None:
-    """Images of the largest stage (stages overlap, so no sum), where every stage's number is known."""
+def _images_of_largest(corpora: tuple[Corpus, ...]) -> int | None:
+    """Return the images of the largest stage, where every stage's number is known."""
+    # No sum: the stages overlap.
     sizes = [corpus.images for corpus in corpora]
-    return max((size for size in sizes if size), default=None) if None not in sizes else None
+    if None in sizes:
+        return None
+    return max((size for size in sizes if size), default=None)
 
 
 def _file_card(
     name: Name, architecture: str, path: Path, facts: dict[str, Value], options: dict[str, Value]
 ) -> SourceModel:
-    known = _outline(architecture, path, options)
-    cut = {"cut": "+".join(known["cut"])} if known["cut"] else {}
+    contents = _outline(architecture, path, options)
+    # What the file lacks, the scratch reference lacks too.
+    cut = {"cut": "+".join(contents["cut"])} if contents["cut"] else {}
+    scratch = Name.of(f"scratch/{architecture}", options | cut | _normalisation(facts))
     card = SourceModel(
         name=str(name),
         summary=f"{architecture} with the weights of {path.name}",
         build=partial(timm_model, architecture, path, **options),  # type: ignore[arg-type]
         architecture=architecture,
-        task_type="classification" if known["classes"] else None,
-        parameters=known["parameters"],
+        task_type="classification" if contents["classes"] else None,
+        parameters=contents["parameters"],
         weights=str(path),
-        scratch=str(Name.of(f"scratch/{architecture}", options | cut | _normalisation(facts))),
+        scratch=str(scratch),
         code=_code(),
-        **_input(listing()["architectures"][architecture]),
+        **_input_facts(listing()["architectures"][architecture]),
     )
-    return _replaced(card, _read(name, facts))
+    return _replaced(card, _card_facts(name, facts))
 
 
 def _outline(architecture: str, path: Path, options: dict[str, Value]) -> Outline:
@@ -174,19 +173,23 @@ def _outline(architecture: str, path: Path, options: dict[str, Value]) -> Outlin
 
 def _unknown_tag(name: Name, stem: str) -> UnknownName:
     tags = listing()["tags"]
-    siblings = [tag for tag in tags if tag.partition(".")[0] == stem]
-    if stem in listing()["architectures"] and "." not in stem:
-        shown = ", ".join(f"timm/{tag}" for tag in siblings[:3]) or "none"
-        message = f"timm/{stem} is an architecture; say which weights"
-        hint = f"Its pre-trained tags: {shown}{' ...' if len(siblings) > 3 else ''}; or timm/{stem}[weights=PATH]; or scratch/{stem}."
-        return UnknownName(message, subject=str(name), hint=hint)
-    known = [f"timm/{tag}" for tag in (*tags, *listing()["architectures"])]
-    message = f"{name.stem!r} is not a known source.{did_you_mean(name.stem, known)}"
-    like = f"'timm/{stem.partition('.')[0].partition('_')[0]}*'"
+    architectures = listing()["architectures"]
+    if stem in architectures and "." not in stem:
+        siblings = [f"timm/{tag}" for tag in tags if tag.partition(".")[0] == stem]
+        examples = ", ".join(siblings[:3]) or "none"
+        if len(siblings) > 3:
+            examples += " ..."
+        return UnknownName(
+            f"timm/{stem} is an architecture; say which weights",
+            subject=str(name),
+            hint=f"Its pre-trained tags: {examples}; or timm/{stem}[weights=PATH]; or scratch/{stem}.",
+        )
+    names = [f"timm/{tag}" for tag in (*tags, *architectures)]
+    family = stem.partition(".")[0].partition("_")[0]
     return UnknownName(
-        message,
+        f"{name.stem!r} is not a known source.{did_you_mean(name.stem, names)}",
         subject=str(name),
-        hint=f"{len(tags):,} timm sources: headwater list sources {like}",
+        hint=f"{len(tags):,} timm sources: headwater list sources 'timm/{family}*'",
     )
 
 
@@ -195,15 +198,14 @@ def _unknown_tag(name: Name, stem: str) -> UnknownName:
 
 def _resolve_scratch(name: Name, registry: Registry) -> SourceModel:
     architecture = name.stem.removeprefix("scratch/")
-    facts, options = _split(name)
-    known = listing()["architectures"]
-    if architecture not in known:
-        hint = f"{len(known):,} architectures of timm; write scratch/resnet18, without a tag."
-        stems = [f"scratch/{other}" for other in known]
+    facts, options = _split_options(name)
+    architectures = listing()["architectures"]
+    if architecture not in architectures:
+        names = [f"scratch/{each}" for each in architectures]
         raise UnknownName(
-            f"{name.stem!r} is not a known source.{did_you_mean(name.stem, stems)}",
+            f"{name.stem!r} is not a known source.{did_you_mean(name.stem, names)}",
             subject=str(name),
-            hint=hint,
+            hint=f"{len(architectures):,} architectures of timm; write scratch/resnet18, without a tag.",
         )
     check_settled(architecture, options)
     if "weights" in options:
@@ -212,9 +214,10 @@ def _resolve_scratch(name: Name, registry: Registry) -> SourceModel:
             subject=str(name),
             hint=f"Write timm/{architecture}[weights=PATH].",
         )
-    if odd := sorted(set(facts) - {"mean", "std"}):
+    not_settable = sorted(set(facts) - {"mean", "std"})
+    if not_settable:
         raise BadName(
-            f"{name}: a scratch source has no {odd[0]}",
+            f"{name}: a scratch source has no {not_settable[0]}",
             subject=str(name),
             hint="It was trained on nothing; mean and std can be set.",
         )
@@ -229,9 +232,9 @@ def _resolve_scratch(name: Name, registry: Registry) -> SourceModel:
         scratch=str(name),
         random=True,
         code=_code(),
-        **_input(known[architecture]),
+        **_input_facts(architectures[architecture]),
     )
-    return _replaced(card, _read(name, facts))
+    return _replaced(card, _card_facts(name, facts))
 
 
 # -- what they share ---------------------------------------------------------------------------------------------
@@ -239,11 +242,14 @@ def _resolve_scratch(name: Name, registry: Registry) -> SourceModel:
 
 @lru_cache
 def _code() -> str:
-    """Of what decides which network is built; not of what is merely said about it."""
+    """Return the digest of the code that decides which network is built, not of what is merely said
+    about it.
+    """
     return digest(code_of(timm_model), code_of(tensors_of))
 
 
-def _input(facts: Facts) -> dict[str, Any]:
+def _input_facts(facts: Facts) -> dict[str, Any]:
+    """Return timm's input size and normalisation as fields of a card; none where timm has none."""
     if not facts:
         return {}
     return {
@@ -254,39 +260,47 @@ def _input(facts: Facts) -> dict[str, Any]:
 
 
 def _normalisation(facts: Mapping[str, Value]) -> dict[str, Value]:
-    """What the scratch reference must share: a network that is fed otherwise is no pair."""
+    """Return what the scratch reference must share: a network that is fed otherwise is no pair."""
     return {key: value for key, value in facts.items() if key in ("mean", "std")}
 
 
 def _unlike_default(tag: str, architecture: str) -> dict[str, Value]:
-    """A tag's normalisation where it is not the architecture's own, and one number says it."""
-    own, default = listing()["tags"][tag], listing()["architectures"].get(architecture, {})
-    return {
-        key: own[key][0]
-        for key in ("mean", "std")
-        if default and own[key] != default[key] and len(set(own[key])) == 1
-    }
+    """Return a tag's normalisation where it is not the architecture's own, and one number says
+    it.
+    """
+    of_tag = listing()["tags"][tag]
+    of_architecture = listing()["architectures"].get(architecture)
+    if not of_architecture:
+        return {}
+    normalisation = {}
+    for key in ("mean", "std"):
+        channels = of_tag[key]
+        if channels != of_architecture[key] and len(set(channels)) == 1:
+            normalisation[key] = channels[0]
+    return normalisation
 
 
-def _split(name: Name) -> tuple[dict[str, Value], dict[str, Value]]:
-    """The options that are facts, and the others."""
+def _split_options(name: Name) -> tuple[dict[str, Value], dict[str, Value]]:
+    """Return the options that are facts about the weights, and those of the architecture."""
     facts = {key: value for key, value in name.options if key in FACTS}
     return facts, {key: value for key, value in name.options if key not in FACTS}
 
 
-def _read(name: Name, facts: dict[str, Value]) -> dict[str, Any]:
-    """Facts as a card has them; raises BadName for one of the wrong type."""
-    facts = {
-        key: str(value) if key in ("domain", "pretrained_on", "licence", "task_type") else value
-        for key, value in facts.items()
-    }
+def _card_facts(name: Name, options: dict[str, Value]) -> dict[str, Any]:
+    """Return facts as the fields of a card; raise BadName for one of the wrong type."""
+    # A name may look like a number, such as a licence "0".
+    facts: dict[str, Any] = {}
+    for key, value in options.items():
+        facts[key] = str(value) if isinstance(FACTS[key], str) else value
     check_options(name.stem, facts, FACTS)
-    read: dict[str, Any] = dict(facts)
-    if "pretrained_on" in read:
-        read["pretrained_on"] = tuple(read["pretrained_on"].split("+"))
-    if read.get("pretrained_on") == (IMAGENET_1K.name,):
-        read = {"domain": IMAGENET_1K.domain, "images": IMAGENET_1K.images} | read
-    return read | {key: (float(read[key]),) * 3 for key in ("mean", "std") if key in read}
+    if "pretrained_on" in facts:
+        facts["pretrained_on"] = tuple(facts["pretrained_on"].split("+"))
+    if facts.get("pretrained_on") == (IMAGENET_1K.name,):
+        facts = {"domain": IMAGENET_1K.domain, "images": IMAGENET_1K.images} | facts
+    for key in ("mean", "std"):
+        if key in facts:
+            facts[key] = (float(facts[key]),) * 3
+    return facts
 
 
 def _replaced(card: SourceModel, changes: Mapping[str, Any]) -> SourceModel:

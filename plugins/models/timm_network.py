@@ -54,18 +54,26 @@ def timm_model(
     cut: str = "",
     **options: Value,
 ) -> nn.Module:
-    """A timm network, its own classifier left out unless ``head``.
+    """Return a timm network.
 
-    ``architecture``: ``resnet18`` (random, or the weights of a file), ``resnet18.a1_in1k`` (the
-        tag's weights from the Hub). ``weights``: a safetensors or torch file with timm's tensor
-        names; a relative path starts at the working directory or else beside the file that calls.
-        ``cut``: modules, joined by ``+``, to leave out at the end. Other options are
-        timm.create_model's. Raises BadName for options, WeightsError for weights that cannot be
-        used.
+    Args:
+        architecture: ``resnet18`` (random, or the weights of a file), or ``resnet18.a1_in1k`` (the
+            tag's weights from the Hub).
+        weights: A safetensors or torch file with timm's tensor names; a relative path starts at the
+            working directory or else beside the file that calls.
+        image_size: Side of the images in pixels; None for the architecture's own.
+        head: Whether the network has its own classifier.
+        cut: Modules, joined by ``+``, to leave out at the end.
+        options: Arguments of timm.create_model.
+
+    Raises:
+        BadName: An option cannot be set, or timm does not take it.
+        WeightsError: The weights cannot be used.
     """
     check_settled(architecture, options)
     image = _size_option(architecture, image_size)
-    if ":" in architecture:  # timm would take hf-hub:… too, and draw its weights at random
+    # timm would take hf-hub:… too, and draw its weights at random.
+    if ":" in architecture:
         raise BadName(
             f"{architecture!r} is not an architecture of timm",
             subject=architecture,
@@ -78,12 +86,17 @@ def timm_model(
         return _from_file(architecture, path, head, image | options)
     if "." in architecture:
         return _from_hub(architecture, head, image | options)
-    return without(
-        create(architecture, **({} if head else {"num_classes": 0}), **image, **options), parts(cut)
-    )
+    network = create(architecture, **_classifier_option(head), **image, **options)
+    return without(network, modules_in(cut))
 
 
-def parts(cut: str) -> list[str]:
+def _classifier_option(head: bool) -> dict[str, Any]:
+    """Return timm's option that leaves out the classifier, unless it is wanted."""
+    return {} if head else {"num_classes": 0}
+
+
+def modules_in(cut: str) -> list[str]:
+    """Return the names of the modules in the option ``cut``."""
     return [name for name in cut.split("+") if name]
 
 
@@ -91,9 +104,11 @@ def check_settled(architecture: str, options: Mapping[str, Value]) -> None:
     """Raise BadName for an option that is not the caller's to set."""
     for key in SETTLED:
         if key in options:
-            hint = "The number of classes comes from the weights file, the image size from the benchmark; input is RGB."
             raise BadName(
-                f"{architecture}: {key} cannot be set here", subject=architecture, hint=hint
+                f"{architecture}: {key} cannot be set here",
+                subject=architecture,
+                hint="The number of classes comes from the weights file, the image size from the "
+                "benchmark; input is RGB.",
             )
 
 
@@ -104,14 +119,16 @@ def create(architecture: str, **arguments: Any) -> nn.Module:
     try:
         return timm.create_model(architecture, **arguments)
     except (TypeError, ValueError, AssertionError, AttributeError, ZeroDivisionError) as error:
-        shown = ",".join(
-            f"{key}={value}"
-            for key, value in arguments.items()
-            if key not in ("pretrained", "pretrained_cfg_overlay")
-        )
-        hint = f"Options are the arguments of timm's {architecture}: see https://huggingface.co/docs/timm."
+        options = dict(arguments)
+        # These are ours: whoever reads the message has not set them.
+        options.pop("pretrained", None)
+        options.pop("pretrained_cfg_overlay", None)
+        written = ",".join(f"{key}={value}" for key, value in options.items())
         raise BadName(
-            f"timm cannot make {architecture}[{shown}]: {error}", subject=architecture, hint=hint
+            f"timm cannot make {architecture}[{written}]: {error}",
+            subject=architecture,
+            hint=f"Options are the arguments of timm's {architecture}: "
+            "see https://huggingface.co/docs/timm.",
         ) from error
 
 
@@ -137,32 +154,39 @@ def count_parameters(architecture: str, cut: str = "", **options: Value) -> int:
     """Return the number of parameters of an architecture without its classifier; nothing is
     allocated.
     """
-    return _count(without(_on_meta(architecture, num_classes=0, **options), parts(cut)))
+    network = _on_meta(architecture, num_classes=0, **options)
+    return _count(without(network, modules_in(cut)))
 
 
 def outline(architecture: str, path: Path, options: Mapping[str, Value]) -> Outline:
     """Compare a file with its architecture; raise WeightsError naming the first tensor that does
     not belong.
     """
-    shapes = {
-        name: shape
-        for name, shape in shapes_of(path).items()
-        if not name.endswith("num_batches_tracked")
-    }
+    shapes = _without_counters(shapes_of(path))
     bare = _on_meta(architecture, num_classes=0, **options)
     classes = _classes_in(shapes, _on_meta(architecture, **options))
     whole = _on_meta(architecture, num_classes=classes, **options)
-    expected = {
-        name: tuple(t.shape)
-        for name, t in whole.state_dict().items()
-        if not name.endswith("num_batches_tracked")
-    }
+    expected = _without_counters(_shapes(whole))
     _check_shapes(shapes, expected, architecture, path)
-    cut = _cut(shapes, expected, [name for name, _ in whole.named_children()], path)
+    children = [name for name, _ in whole.named_children()]
+    cut = _missing_modules(shapes, expected, children, path)
     return {"classes": classes, "cut": cut, "parameters": _count(without(bare, cut))}
 
 
+def _shapes(network: nn.Module) -> Shapes:
+    return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+
+
+def _without_counters(shapes: Shapes) -> Shapes:
+    """Return the shapes without batch norms' counters, which some files lack and nothing here
+    uses.
+    """
+    names = [name for name in shapes if not name.endswith("num_batches_tracked")]
+    return {name: shapes[name] for name in names}
+
+
 def _on_meta(architecture: str, **arguments: Any) -> nn.Module:
+    """Return the network without memory for its tensors, of which only the shapes are wanted."""
     import torch
 
     with torch.device("meta"):
@@ -174,16 +198,22 @@ def _count(network: nn.Module) -> int:
 
 
 def _classifiers(network: Any) -> tuple[str, ...]:
+    """Return the names of a timm network's classifiers: distilled ones have two."""
     names = network.pretrained_cfg.get("classifier") or ()
     return (names,) if isinstance(names, str) else tuple(names)
 
 
 def _classes_in(shapes: Shapes, network: nn.Module) -> int:
-    weights = (shapes.get(f"{name}.weight") for name in _classifiers(network))
-    return next((shape[0] for shape in weights if shape), 0)
+    """Return the outputs of the classifier in a file; 0 where it has none."""
+    for name in _classifiers(network):
+        shape = shapes.get(f"{name}.weight")
+        if shape:
+            return shape[0]
+    return 0
 
 
 def _check_shapes(shapes: Shapes, expected: Shapes, architecture: str, path: Path) -> None:
+    """Raise WeightsError for a tensor that the architecture has not, or has in another shape."""
     for name, shape in shapes.items():
         if name not in expected:
             raise WeightsError(
@@ -199,32 +229,45 @@ def _check_shapes(shapes: Shapes, expected: Shapes, architecture: str, path: Pat
             )
 
 
-def _cut(shapes: Shapes, expected: Shapes, children: list[str], path: Path) -> list[str]:
-    """Return the modules that the file lacks whole, if they are the network's last; raise
-    WeightsError otherwise.
+def _missing_modules(
+    shapes: Shapes, expected: Shapes, children: list[str], path: Path
+) -> list[str]:
+    """Return the modules that the file lacks whole, if they are the network's last.
+
+    Raises:
+        WeightsError: The file lacks other tensors.
     """
     missing = sorted(set(expected) - set(shapes))
-    lacking = {name.partition(".")[0] for name in missing}
-    with_tensors = [
-        child for child in children if any(name.startswith(f"{child}.") for name in expected)
-    ]
-    last = with_tensors[len(with_tensors) - len(lacking) :]
-    whole = not any(name.partition(".")[0] in lacking for name in shapes)
-    if missing and not (whole and lacking == set(last) and len(lacking) < len(with_tensors)):
+    if not missing:
+        return []
+    incomplete = {_module_of(name) for name in missing}
+    with_tensors = {_module_of(name) for name in expected}
+    in_order = [child for child in children if child in with_tensors]
+    last = in_order[len(in_order) - len(incomplete) :]
+    lacks_whole_modules = incomplete.isdisjoint(_module_of(name) for name in shapes)
+    is_end = incomplete == set(last) and len(incomplete) < len(in_order)
+    if not (lacks_whole_modules and is_end):
         raise WeightsError(
             f"{path} lacks {len(missing)} tensors, {missing[0]!r} the first",
             subject=str(path),
             hint="Only modules at the end of the network may be missing, each of them whole.",
         )
-    return last if missing else []
+    return last
+
+
+def _module_of(tensor: str) -> str:
+    """Return the name of the network's child that a tensor belongs to."""
+    return tensor.partition(".")[0]
 
 
 def _size_option(architecture: str, image_size: int | None) -> dict[str, Any]:
     """Return ``img_size`` if the architecture is made for one size and another is wanted."""
-    known = listing()
-    facts = known["tags"].get(architecture) or known["architectures"].get(architecture, {})
-    wants = image_size is not None and facts.get("fixed_size") and facts["input_size"] != image_size
-    return {"img_size": image_size} if wants else {}
+    facts = listing()["tags"].get(architecture)
+    if not facts:
+        facts = listing()["architectures"].get(architecture, {})
+    if image_size is None or not facts.get("fixed_size") or facts["input_size"] == image_size:
+        return {}
+    return {"img_size": image_size}
 
 
 def _located(path: Path, caller: FrameType | None) -> Path:
@@ -240,30 +283,26 @@ def _located(path: Path, caller: FrameType | None) -> Path:
 
 
 def _from_file(architecture: str, path: Path, head: bool, options: Mapping[str, Any]) -> nn.Module:
+    """Return the network with the weights of a file, cut where the file ends."""
     import torch
 
-    own = {key: value for key, value in options.items() if key != "img_size"}
-    known = outline(architecture, path, own)
+    # The shapes of a file are those of the architecture's own image size.
+    of_architecture = {key: value for key, value in options.items() if key != "img_size"}
+    contents = outline(architecture, path, of_architecture)
     tensors = tensors_of(path)
-    shapes = {
-        name: t.shape
-        for name, t in _on_meta(architecture, num_classes=known["classes"], **own)
-        .state_dict()
-        .items()
-    }
+    whole = _on_meta(architecture, num_classes=contents["classes"], **of_architecture)
     # timm loads all or nothing; what the file lacks is cut off again below, counters start at zero.
-    filled = {
-        name: tensors[name] if name in tensors else torch.zeros(shape)
-        for name, shape in shapes.items()
-    }
+    filled = {}
+    for name, shape in _shapes(whole).items():
+        filled[name] = tensors[name] if name in tensors else torch.zeros(shape)
     overlay = {
         "state_dict": filled,
-        "num_classes": known["classes"],
+        "num_classes": contents["classes"],
         "label_offset": 0,
         "custom_load": False,
         "source": "",
     }
-    classes = known["classes"] if head else 0
+    classes = contents["classes"] if head else 0
     try:
         network = create(
             architecture,
@@ -276,25 +315,29 @@ def _from_file(architecture: str, path: Path, head: bool, options: Mapping[str, 
         raise WeightsError(
             f"{path} does not fit {architecture}: {error}", subject=str(path)
         ) from error
-    return without(network, known["cut"])
+    return without(network, contents["cut"])
 
 
 def _from_hub(tag: str, head: bool, options: Mapping[str, Any]) -> nn.Module:
+    """Return the network with a tag's weights, from the Hub or from its cache."""
+
     def load() -> nn.Module:
-        return create(tag, pretrained=True, **({} if head else {"num_classes": 0}), **options)
+        return create(tag, pretrained=True, **_classifier_option(head), **options)
 
     try:
         with hub_or_cache():
             return _quietly(load)
     except HeadwaterError:
         raise
-    except (
-        Exception
-    ) as error:  # the network, the disk, the Hub, a damaged file: each library has its own errors
+    except Exception as error:  # the network, the disk, the Hub: each library has its own errors
+        first_line = str(error).partition("\n")[0]
+        reason = f"{type(error).__name__}: {first_line}"
+        architecture = tag.partition(".")[0]
         raise WeightsError(
-            f"the weights of timm/{tag} could not be fetched: {type(error).__name__}: {str(error).partition(chr(10))[0]}",
+            f"the weights of timm/{tag} could not be fetched: {reason}",
             subject=f"timm/{tag}",
-            hint=f"With no network, name a mirror (HF_ENDPOINT=https://...), or a file: timm/{tag.partition('.')[0]}[weights=PATH].",
+            hint="With no network, name a mirror (HF_ENDPOINT=https://...), or a file: "
+            f"timm/{architecture}[weights=PATH].",
         ) from error
 
 

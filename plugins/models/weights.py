@@ -17,17 +17,19 @@ if TYPE_CHECKING:
 
 Shapes = dict[str, tuple[int, ...]]
 
-_WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model")
+WRAPPER_KEYS = ("state_dict_ema", "model_ema", "state_dict", "model")
 """Keys under which training scripts put the tensors, the averaged ones first, as timm reads them.
 """
 
-_PREFIXES = ("module.", "_orig_mod.")
+WRAPPER_PREFIXES = ("module.", "_orig_mod.")
 """What DistributedDataParallel and torch.compile put before every name."""
 
 
 def shapes_of(path: Path) -> Shapes:
-    """Return tensor names and shapes; of a safetensors file, only the header is read. Raises
-    WeightsError.
+    """Return tensor names and shapes; of a safetensors file, only the header is read.
+
+    Raises:
+        WeightsError: There is no such file, or it cannot be read.
     """
     _check_present(path)
     if path.suffix != ".safetensors":
@@ -42,13 +44,17 @@ def shapes_of(path: Path) -> Shapes:
 
 
 def tensors_of(path: Path) -> dict[str, Tensor]:
-    """Return the tensors by name, floating ones as float32. Raises WeightsError."""
+    """Return the tensors by name, floating ones as float32.
+
+    Raises:
+        WeightsError: There is no such file, or it cannot be read.
+    """
     _check_present(path)
     tensors = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
-    return {
-        name: tensor.float() if tensor.is_floating_point() else tensor
-        for name, tensor in tensors.items()
-    }
+    in_single_precision = {}
+    for name, tensor in tensors.items():
+        in_single_precision[name] = tensor.float() if tensor.is_floating_point() else tensor
+    return in_single_precision
 
 
 def _check_present(path: Path) -> None:
@@ -75,13 +81,13 @@ def _read_torch(path: Path) -> Mapping[str, Tensor]:
     import torch
 
     try:
-        with warnings.catch_warnings(
-            action="ignore", category=UserWarning
-        ):  # of pickle protocols torch does not write
+        # torch warns of pickle protocols that it does not write itself.
+        with warnings.catch_warnings(action="ignore", category=UserWarning):
             loaded = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         # "GLOBAL module.name": the file asks for a class or a function.
-        raise (_refused(path) if "GLOBAL " in str(error) else _not_torch(path)) from error
+        asks_for_code = "GLOBAL " in str(error)
+        raise (_refused(path) if asks_for_code else _not_torch(path)) from error
     except (KeyError, ValueError, IndexError) as error:  # bytes that mean nothing to the unpickler
         raise _not_torch(path) from error
     except (RuntimeError, EOFError, OSError) as error:
@@ -90,21 +96,26 @@ def _read_torch(path: Path) -> Mapping[str, Tensor]:
 
 
 def _unwrapped(loaded: Any, path: Path) -> Mapping[str, Tensor]:
+    """Return the tensors of what a training script saved, by the network's own names."""
     import torch
 
-    inner = (
-        next((loaded[key] for key in _WRAPPERS if isinstance(loaded.get(key), Mapping)), loaded)
-        if isinstance(loaded, Mapping)
-        else {}
-    )
-    if not inner or not all(isinstance(value, torch.Tensor) for value in inner.values()):
-        hint = "Save the network's state_dict(): safetensors.torch.save_file(model.state_dict(), 'model.safetensors')."
-        raise WeightsError(f"{path} does not hold tensors by name", subject=str(path), hint=hint)
-    return {_bare(name): tensor for name, tensor in inner.items()}
+    tensors = loaded if isinstance(loaded, Mapping) else {}
+    for key in WRAPPER_KEYS:
+        if isinstance(tensors.get(key), Mapping):
+            tensors = tensors[key]
+            break
+    if not tensors or not all(isinstance(value, torch.Tensor) for value in tensors.values()):
+        raise WeightsError(
+            f"{path} does not hold tensors by name",
+            subject=str(path),
+            hint="Save the network's state_dict(): "
+            "safetensors.torch.save_file(model.state_dict(), 'model.safetensors').",
+        )
+    return {_without_prefixes(name): tensor for name, tensor in tensors.items()}
 
 
-def _bare(name: str) -> str:
-    for prefix in _PREFIXES:
+def _without_prefixes(name: str) -> str:
+    for prefix in WRAPPER_PREFIXES:
         name = name.removeprefix(prefix)
     return name
 

@@ -14,8 +14,10 @@ SUFFIXES = frozenset(
 )
 MISSING = "is listed but has no image file"
 
-EXIF_ORIENTATION, TURNED = 0x0112, (5, 6, 7, 8)
-"""The tag that says how an image is to be shown, and its values that swap width and height."""
+EXIF_ORIENTATION = 0x0112
+"""The tag that says how an image is to be shown."""
+TURNING_ORIENTATIONS = (5, 6, 7, 8)
+"""Its values that swap width and height."""
 
 Size = tuple[int, int]
 """width, height."""
@@ -31,9 +33,11 @@ def image_files(folder: Path) -> list[Path]:
 
 def images_in(folder: Path) -> dict[str, Path]:
     """Return image files by their path within the folder, without suffix: ``2007_000027``."""
-    return {
-        file.relative_to(folder).with_suffix("").as_posix(): file for file in image_files(folder)
-    }
+    images = {}
+    for file in image_files(folder):
+        path = file.relative_to(folder).with_suffix("")
+        images[path.as_posix()] = file
+    return images
 
 
 def within(folder: Path, name: str) -> Path | None:
@@ -43,10 +47,12 @@ def within(folder: Path, name: str) -> Path | None:
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or path.suffix.lower() not in SUFFIXES:
         return None
+    file = folder / path
     try:
-        return file if (file := folder / path).is_file() else None
-    except OSError:  # no file can be called so
+        is_there = file.is_file()
+    except OSError:  # No file can be called so.
         return None
+    return file if is_there else None
 
 
 def missing(names: Sequence[str]) -> list[Flaw]:
@@ -55,12 +61,18 @@ def missing(names: Sequence[str]) -> list[Flaw]:
 
 
 def none_there(
-    count: int, found: Mapping[str, object] | Sequence[object], where: str, subject: str
+    count: int, present: Mapping[str, object] | Sequence[object], where: str, subject: str
 ) -> None:
     """Raise DataError if none of the listed images is there: the folder is another one, or was not
     fetched.
+
+    Args:
+        count: Number of listed images.
+        present: Those that have a file.
+        where: The list.
+        subject: The data set's folder.
     """
-    if count and not found:
+    if count and not present:
         raise DataError(
             f"{subject}: none of the {count:,} images that {where} lists is there",
             subject=subject,
@@ -85,24 +97,31 @@ def size_of(file: Path) -> Size:
         ) from None
 
 
-def of_another_size(image: str, file: Path, size: Size, width: Any, height: Any) -> list[Flaw]:
-    """Return the flaw of an image that has not the listed size, which its annotations go by; none
-    if no size is listed.
+def of_another_size(image: str, file: Path, size: Size, *, width: Any, height: Any) -> list[Flaw]:
+    """Return the flaw of an image that has not the listed size, which its annotations go by.
 
     Images are decoded as they are stored, while some tools list, and annotate, what is seen once
     the EXIF orientation has turned it.
+
+    Args:
+        image: Name of the image.
+        file: Its file.
+        size: (width, height) as stored.
+        width: The listed width; anything, of which what is no number above 0 is not listed.
+        height: The listed height.
     """
     listed = _number(width), _number(height)
-    if not (listed[0] > 0 and listed[1] > 0) or listed == size:
+    is_listed = listed[0] > 0 and listed[1] > 0
+    if not is_listed or listed == size:
         return []
-    what = f"is {size[0]}×{size[1]}, listed as {listed[0]:g}×{listed[1]:g}"
-    turned = listed == size[::-1] and _is_turned(file)
-    return [
-        Flaw(image, f"{what}, as its EXIF orientation turns it" if turned else what, "left out")
-    ]
+    problem = f"is {size[0]}×{size[1]}, listed as {listed[0]:g}×{listed[1]:g}"
+    if listed == size[::-1] and _is_turned(file):
+        problem += ", as its EXIF orientation turns it"
+    return [Flaw(image, problem, "left out")]
 
 
 def _number(value: Any) -> float:
+    """Return a listed value as a number, NaN where it is none."""
     try:
         return float(value)
     except (TypeError, ValueError, OverflowError):
@@ -110,7 +129,8 @@ def _number(value: Any) -> float:
 
 
 def _is_turned(file: Path) -> bool:
+    """Return True if an image is shown turned by a quarter."""
     from PIL import Image
 
     with Image.open(file) as image:
-        return image.getexif().get(EXIF_ORIENTATION) in TURNED
+        return image.getexif().get(EXIF_ORIENTATION) in TURNING_ORIENTATIONS

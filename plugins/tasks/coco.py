@@ -128,9 +128,7 @@ def _split(
     return replace(split, flaws=[*image_flaws, *split.flaws, *listing.flaws])
 
 
-def _usable_images(
-    root: Path, listing: Listing
-) -> tuple[dict[Any, StoredImage], list[Flaw]]:
+def _usable_images(root: Path, listing: Listing) -> tuple[dict[Any, StoredImage], list[Flaw]]:
     """Return the images that have a file of the listed size, by id, and the flaws of the others."""
     files = _image_files_of(root, listing)
     none_there(len(listing.images), files, listing.file.name, str(root))
@@ -141,9 +139,7 @@ def _usable_images(
         listed = listing.images[key]
         width, height = listed.get("width"), listed.get("height")
         # Outlines and boxes are in pixels of the listed size.
-        size_flaws = of_another_size(
-            _name(listing, key), file, size, width=width, height=height
-        )
+        size_flaws = of_another_size(_name(listing, key), file, size, width=width, height=height)
         if size_flaws:
             flaws += size_flaws
         else:

@@ -11,9 +11,10 @@ from headwater import Split, task
 if TYPE_CHECKING:
     import numpy as np
 
-SIZE = 32
-SCALE = 2
-PER_CLASS = {"train": 100, "test": 25}
+SIDE = 32
+DRAWING_SCALE = 2
+"""How many times larger a letter is drawn, so that slants and strokes stay smooth."""
+LETTERS_PER_CLASS = {"train": 100, "test": 25}
 SEED = 26
 
 
@@ -22,7 +23,7 @@ SEED = 26
     domain="characters",
     metric="accuracy",
     classes=list(string.ascii_uppercase),
-    images=len(string.ascii_uppercase) * PER_CLASS["train"],
+    images=len(string.ascii_uppercase) * LETTERS_PER_CLASS["train"],
     mirror=False,
 )
 def letters() -> dict[str, Split]:
@@ -32,7 +33,7 @@ def letters() -> dict[str, Split]:
     import numpy as np
 
     generator = np.random.default_rng(SEED)
-    return {name: _split(count, generator) for name, count in PER_CLASS.items()}
+    return {name: _split(count, generator) for name, count in LETTERS_PER_CLASS.items()}
 
 
 def _split(count: int, generator: np.random.Generator) -> Split:
@@ -41,26 +42,29 @@ def _split(count: int, generator: np.random.Generator) -> Split:
 
 
 def _letter(letter: str, generator: np.random.Generator) -> np.ndarray:
-    """(32, 32) uint8, white on black: drawn larger first, so that slants and strokes stay smooth."""
+    """Return (32, 32) uint8, white on black."""
     import numpy as np
     from PIL import Image, ImageDraw, ImageFilter
 
-    side = SCALE * SIZE
+    side = DRAWING_SCALE * SIDE
     canvas = Image.new("L", (side, side))
     font = _font(round(generator.uniform(0.95, 1.3) * side))
-    stroke = int(generator.integers(0, 2 * SCALE))
+    stroke = int(generator.integers(0, 2 * DRAWING_SCALE))
+    centre = (side / 2, side / 2)
     ImageDraw.Draw(canvas).text(
-        (side / 2, side / 2), letter, fill=255, font=font, anchor="mm", stroke_width=stroke
+        centre, letter, fill=255, font=font, anchor="mm", stroke_width=stroke
     )
+    distortion = _distortion(side, generator)
     canvas = canvas.transform(
-        canvas.size, Image.Transform.AFFINE, _distortion(side, generator), Image.Resampling.BILINEAR
+        canvas.size, Image.Transform.AFFINE, distortion, Image.Resampling.BILINEAR
     )
-    canvas = canvas.filter(
-        ImageFilter.GaussianBlur(float(generator.uniform(0.25, 1.5) * SCALE))
-    ).resize((SIZE, SIZE), Image.Resampling.BOX)
-    ink = np.asarray(canvas, dtype=np.float64) * generator.uniform(0.7, 1.0) + generator.normal(
-        0, 12, (SIZE, SIZE)
-    )
+    blur = float(generator.uniform(0.25, 1.5) * DRAWING_SCALE)
+    canvas = canvas.filter(ImageFilter.GaussianBlur(blur))
+    canvas = canvas.resize((SIDE, SIDE), Image.Resampling.BOX)
+
+    contrast = generator.uniform(0.7, 1.0)
+    noise = generator.normal(0, 12, (SIDE, SIDE))
+    ink = np.asarray(canvas, dtype=np.float64) * contrast + noise
     return ink.clip(0, 255).astype(np.uint8)
 
 
@@ -72,16 +76,21 @@ def _font(size: int) -> Any:
 
 
 def _distortion(side: int, generator: np.random.Generator) -> tuple[float, ...]:
-    """Coefficients of PIL's affine transform: a turn, a slant, a stretch and a shift about the
-    centre.
+    """Return the coefficients of PIL's affine transform: a turn, a slant, a stretch and a shift.
+
+    PIL takes a pixel p of the result from A p + b. With c the centre and s the shift,
+    b = c − A (c + s), so that what was in the centre is moved by s and stays in the middle of the
+    turn.
     """
     import numpy as np
 
-    turn, slant = generator.uniform(-0.25, 0.25), generator.uniform(-0.35, 0.35)
+    turn = generator.uniform(-0.25, 0.25)
+    slant = generator.uniform(-0.35, 0.35)
     stretch = generator.uniform(0.85, 1.3, 2)
-    matrix = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]) @ np.array(
-        [[stretch[0], slant], [0, stretch[1]]]
-    )
+    rotation = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+    shear = np.array([[stretch[0], slant], [0, stretch[1]]])
+    matrix = rotation @ shear
     centre = np.full(2, side / 2)
-    offset = centre - matrix @ (centre + generator.uniform(-0.06, 0.06, 2) * side)
+    shift = generator.uniform(-0.06, 0.06, 2) * side
+    offset = centre - matrix @ (centre + shift)
     return (*matrix[0], offset[0], *matrix[1], offset[1])

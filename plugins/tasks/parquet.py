@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,58 +16,53 @@ SUFFIXES = (".parquet", ".arrow")
 
 
 def load(files: dict[str, list[str]], name: str) -> Any:
-    """A DatasetDict of the files, one split each."""
+    """Return a DatasetDict of the files of each split.
+
+    Raises:
+        DataError: A file is damaged, or the files have different columns.
+    """
     import datasets
     from datasets.table import CastError
 
-    datasets.disable_progress_bars()  # ours is the bar that counts
-    datasets.logging.set_verbosity(logging.CRITICAL)  # what is wrong is said below
-    kind = "arrow" if next(iter(files.values()))[0].endswith(".arrow") else "parquet"
+    # The harness shows its own bar, and what is wrong is said below.
+    datasets.disable_progress_bars()
+    datasets.logging.set_verbosity(logging.CRITICAL)
+    first_file = Path(next(iter(files.values()))[0])
+    kind = "arrow" if first_file.suffix == ".arrow" else "parquet"
     try:
         return datasets.load_dataset(kind, data_files=files)
     except Exception as error:  # pyarrow and datasets each raise their own for a damaged file
         if isinstance(error.__cause__, CastError):
-            first = Path(next(iter(files.values()))[0]).parent
-            hint = f"Are they several data sets? Name the folder of one, such as parquet/{first}."
-            raise DataError(
-                f"{name}: its files have different columns", subject=name, hint=hint
-            ) from error
-        raise DataError(
-            f"{name} cannot be read: {error}",
-            subject=name,
-            hint="Is each file whole? Fetch the folder again.",
-        ) from error
+            problem = f"{name}: its files have different columns"
+            folder = f"parquet/{first_file.parent}"
+            hint = f"Are they several data sets? Name the folder of one, such as {folder}."
+        else:
+            problem = f"{name} cannot be read: {error}"
+            hint = "Is each file whole? Fetch the folder again."
+        raise DataError(problem, subject=name, hint=hint) from error
 
 
 def _resolve(name: Name, registry: Registry) -> Task:
     facts, _ = facts_of(name, registry, FORM)
     folder = Path(name.stem.removeprefix("parquet/")).expanduser().absolute()
     files = _files(folder, str(name))
+    paths = {split: [str(file) for file in of_split] for split, of_split in files.items()}
     return Task(
         name=str(name),
         summary=f"{folder.name}, from Parquet or Arrow files.",
-        load=partial(
-            load,
-            {split: [str(file) for file in found] for split, found in files.items()},
-            str(name),
-        ),
-        images=_rows(files.get("train", [])),
-        files=tuple(file for found in files.values() for file in found),
+        load=partial(load, paths, str(name)),
+        images=_count_rows(files.get("train", [])),
+        files=tuple(chain.from_iterable(files.values())),
         code=code_of(load),
         **facts,
     )
 
 
 def _files(folder: Path, name: str) -> dict[str, list[Path]]:
-    """Split -> files. ``train.parquet``, ``train-00000-of-00002.parquet``, ``train/*.parquet``;
-    others are train.
-    """
-    found = (
-        sorted(file for file in folder.rglob("*") if file.suffix in SUFFIXES)
-        if folder.is_dir()
-        else []
-    )
-    if not found:
+    """Return the files of each split, sorted; raise UnknownName where there are none."""
+    # rglob of a folder that does not exist yields nothing.
+    files = sorted(file for file in folder.rglob("*") if file.suffix in SUFFIXES)
+    if not files:
         problem = "holds no .parquet or .arrow file" if folder.is_dir() else "does not exist"
         raise UnknownName(
             f"{name}: {folder} {problem}",
@@ -74,17 +70,26 @@ def _files(folder: Path, name: str) -> dict[str, list[Path]]:
             hint="Write parquet/FOLDER with FOLDER/train.parquet in it.",
         )
     splits: dict[str, list[Path]] = {}
-    for file in found:
-        splits.setdefault(_split_of(file.relative_to(folder)), []).append(file)
+    for file in files:
+        split = _split_of(file.relative_to(folder))
+        splits.setdefault(split, []).append(file)
     return splits
 
 
 def _split_of(file: Path) -> str:
-    words = [part.partition("-")[0].partition(".")[0] for part in file.parts]
-    return next((SPLITS[word] for word in words if word in SPLITS), "train")
+    """Return the split that a file's path within the data set names, else ``train``.
+
+    Read are ``train.parquet``, ``train-00000-of-00002.parquet`` and ``train/*.parquet``.
+    """
+    for part in file.parts:
+        word = part.partition("-")[0].partition(".")[0]
+        if word in SPLITS:
+            return SPLITS[word]
+    return "train"
 
 
-def _rows(files: list[Path]) -> int | None:
+def _count_rows(files: list[Path]) -> int | None:
+    """Return the number of rows of Parquet files; None where it is not known without reading."""
     if not files or files[0].suffix != ".parquet":
         return None
     import pyarrow.parquet as pq

@@ -47,48 +47,66 @@ SETS = {**SPLITS, "trainval": "train", "default": "train"}
 """
 
 FOLDERS = {"detection": "Annotations", "segmentation": "SegmentationClass"}
-HINT = "VOC has PATH/JPEGImages/*.jpg and PATH/Annotations/*.xml or PATH/SegmentationClass/*.png."
-
-MASKS = (
-    "background aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person pottedplant sheep sofa "
-    "train tvmonitor"
+FORM_HINT = (
+    "VOC has PATH/JPEGImages/*.jpg and PATH/Annotations/*.xml or PATH/SegmentationClass/*.png."
 )
-"""What the numbers in VOC's own masks mean, from 0."""
+
+MASK_CLASSES = (
+    "background aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse "
+    "motorbike person pottedplant sheep sofa train tvmonitor"
+)
+"""Classes of the numbers in VOC's own masks, from 0."""
 
 
 def load(root: Path, task_type: str, difficult: bool) -> dict[str, Split]:
-    """Images as paths, and their boxes, read now, or their masks as paths. Raises DataError for a
-    file that cannot be read.
+    """Return every split's images as paths, with their boxes, or with their masks as paths.
+
+    Args:
+        root: The data set's folder.
+        task_type: ``detection`` or ``segmentation``.
+        difficult: Whether objects that are marked as difficult count.
+
+    Raises:
+        DataError: A file cannot be read.
     """
     files = images_in(root / "JPEGImages")
+    image_sets = _image_sets(root, task_type, files)
     return {
-        split: _split(root, ids, files, task_type, difficult)
-        for split, ids in _sets(root, task_type, files).items()
+        split: _split(root, images, files, task_type, difficult=difficult)
+        for split, images in image_sets.items()
     }
 
 
 def _split(
-    root: Path, ids: list[str], files: Mapping[str, Path], task_type: str, difficult: bool
+    root: Path,
+    listed: list[str],
+    files: Mapping[str, Path],
+    task_type: str,
+    *,
+    difficult: bool,
 ) -> Split:
-    there = [image for image in ids if image in files]
-    none_there(len(ids), there, "ImageSets", str(root))
-    flaws = missing([image for image in ids if image not in files])
+    """Return the split of the images that are listed, without those that are missing."""
+    present = [image for image in listed if image in files]
+    none_there(len(listed), present, "ImageSets", str(root))
+    flaws = missing([image for image in listed if image not in files])
+    folder = root / FOLDERS[task_type]
     if task_type == "segmentation":
-        masks = images_in(root / FOLDERS[task_type])
-        return Split(
-            [files[image] for image in there], [masks.get(image) for image in there], there, flaws
-        )
-    kept: list[str] = []
+        masks = images_in(folder)
+        images = [files[image] for image in present]
+        return Split(images, [masks.get(image) for image in present], present, flaws)
+
+    images = []
     targets: list[dict[str, Any]] = []
-    for image in there:
-        target, found = _objects(
-            root / FOLDERS[task_type] / f"{image}.xml", image, files[image], difficult
-        )
-        flaws += found
+    names: list[str] = []
+    for image in present:
+        annotation = folder / f"{image}.xml"
+        target, object_flaws = _objects(annotation, image, files[image], difficult)
+        flaws += object_flaws
         if target is not None:
-            kept.append(image)
+            images.append(files[image])
             targets.append(target)
-    return Split([files[image] for image in kept], targets, kept, flaws)
+            names.append(image)
+    return Split(images, targets, names, flaws)
 
 
 # -- boxes ------------------------------------------------------------------------------------------------
@@ -97,59 +115,76 @@ def _split(
 def _objects(
     file: Path, image: str, picture: Path, difficult: bool
 ) -> tuple[dict[str, Any] | None, list[Flaw]]:
-    """An image's boxes, x, y, w, h, and classes; None where what is in it, or where, is not known."""
+    """Return an image's boxes, x, y, w, h, and classes, and what is wrong with it.
+
+    Args:
+        file: The annotation file.
+        image: Name of the image.
+        picture: The image file.
+        difficult: Whether objects that are marked as difficult count.
+
+    Returns:
+        The target, None where what is in the image, or where, is not known; and the flaws.
+    """
     if not file.is_file():
         return None, [Flaw(image, "has no annotation file", "left out")]
     annotation = read_xml(file)
-    if wrong := of_another_size(
-        image,
-        picture,
-        size_of(picture),
-        annotation.findtext("size/width"),
-        annotation.findtext("size/height"),
-    ):
-        return None, wrong
-    found = list(annotation.iter("object"))
-    hard = [each for each in found if (each.findtext("difficult") or "0").strip() == "1"]
-    kept = found if difficult else [each for each in found if each not in hard]
+    width = annotation.findtext("size/width")
+    height = annotation.findtext("size/height")
+    size_flaws = of_another_size(image, picture, size_of(picture), width=width, height=height)
+    if size_flaws:
+        return None, size_flaws
+
+    objects = list(annotation.iter("object"))
+    easy = [item for item in objects if not _is_difficult(item)]
+    counted = objects if difficult else easy
     flaws = []
-    if len(kept) < len(found):
-        noun = "objects" if len(hard) > 1 else "object"
-        flaws.append(
-            Flaw.counting(
-                image,
-                f"has {{}} difficult {noun}",
-                "left out" if kept else "left out, and with it the image",
-                code="difficult-object",
-                numbers=[len(hard)],
-            )
+    if len(counted) < len(objects):
+        count = len(objects) - len(easy)
+        noun = "objects" if count > 1 else "object"
+        flaw = Flaw.counting(
+            image,
+            f"has {{}} difficult {noun}",
+            "left out" if counted else "left out, and with it the image",
+            code="difficult-object",
+            numbers=[count],
         )
-    if found and not kept:
+        flaws.append(flaw)
+    # Without boxes the image would say that nothing is in it.
+    if objects and not counted:
         return None, flaws
-    names = [(each.findtext("name") or "").strip() or None for each in kept]
-    return {"bbox": [_box(each, file) for each in kept], "category": names}, flaws
+    boxes = [_box(item, file) for item in counted]
+    names = [_text(item, "name") or None for item in counted]
+    return {"bbox": boxes, "category": names}, flaws
 
 
-def _box(found: ET.Element, file: Path) -> list[float]:
-    """x, y, w, h; VOC counts pixels from 1, and the last one is in the box."""
-    texts = {
-        side: (found.findtext(f"bndbox/{side}") or "").strip()
-        for side in ("xmin", "ymin", "xmax", "ymax")
-    }
+def _is_difficult(item: ET.Element) -> bool:
+    return _text(item, "difficult") == "1"
+
+
+def _text(item: ET.Element, path: str) -> str:
+    """Return the text of an element below another, "" where there is none."""
+    return (item.findtext(path) or "").strip()
+
+
+def _box(item: ET.Element, file: Path) -> list[float]:
+    """Return x, y, w, h of an object; raise DataError where its box is not four numbers."""
+    texts = {side: _text(item, f"bndbox/{side}") for side in ("xmin", "ymin", "xmax", "ymax")}
     try:
         left, top, right, bottom = (float(text) for text in texts.values())
     except ValueError:
-        name = found.findtext("name") or "object"
-        given = ", ".join(f"{side}={text or 'nothing'}" for side, text in texts.items())
+        name = item.findtext("name") or "object"
+        sides = ", ".join(f"{side}={text or 'nothing'}" for side, text in texts.items())
         raise DataError(
-            f"{file}: the box of a {name} is not four numbers ({given})",
+            f"{file}: the box of a {name} is not four numbers ({sides})",
             subject=str(file),
             hint="Mend the box.",
         ) from None
+    # VOC counts pixels from 1, and the last one is in the box.
     return [left - 1, top - 1, right - left + 1, bottom - top + 1]
 
 
-class _Plain(ET.TreeBuilder):
+class _WithoutDocumentType(ET.TreeBuilder):
     """Refuses a document type before what it declares can be used: entities of entities that fill
     the memory, files of others.
     """
@@ -159,101 +194,121 @@ class _Plain(ET.TreeBuilder):
 
 
 def read_xml(file: Path) -> ET.Element:
-    """The root of an annotation file; raises DataError naming it where it cannot be read, or
-    declares entities.
+    """Return the root of an annotation file.
+
+    Raises:
+        DataError: The file cannot be read, or declares entities.
     """
+    parser = ET.XMLParser(target=_WithoutDocumentType())
     try:
-        return ET.parse(file, ET.XMLParser(target=_Plain())).getroot()
+        return ET.parse(file, parser).getroot()
     except (ET.ParseError, OSError, ValueError, LookupError, DataError) as error:
-        hint = "Mend it, or remove it and its image; a <!DOCTYPE ...> is never needed."
-        raise DataError(f"{file} cannot be read: {error}", subject=str(file), hint=hint) from None
+        raise DataError(
+            f"{file} cannot be read: {error}",
+            subject=str(file),
+            hint="Mend it, or remove it and its image; a <!DOCTYPE ...> is never needed.",
+        ) from None
 
 
 # -- sets and folders -------------------------------------------------------------------------------------
 
 
-def _sets(root: Path, task_type: str, files: Mapping[str, Path]) -> dict[str, list[str]]:
-    """Split -> images; all in train without ImageSets."""
-    lists = _lists(root, task_type)
+def _image_sets(root: Path, task_type: str, files: Mapping[str, Path]) -> dict[str, list[str]]:
+    """Return the images of each split; all are in train where there are no ImageSets."""
+    lists = _image_lists(root, task_type)
     if not lists:
         return {"train": list(files)}
-    if "train" in lists:  # trainval is train and val again
+    # trainval is train and val again.
+    if "train" in lists:
         lists.pop("trainval", None)
     if "trainval" in lists:
         lists = {name: file for name, file in lists.items() if SETS[name] != "validation"}
-    return {SETS[name]: _ids(file) for name, file in lists.items()}
+    return {SETS[name]: _listed_images(file) for name, file in lists.items()}
 
 
-def _lists(root: Path, task_type: str) -> dict[str, Path]:
-    """Image sets by name: those of the task type, or those of the other where it has none."""
-    folders = ("Segmentation", "Main") if task_type == "segmentation" else ("Main", "Segmentation")
+def _image_lists(root: Path, task_type: str) -> dict[str, Path]:
+    """Return the files of the image sets by name: those of the task type, or those of the other
+    where it has none.
+    """
+    folders = ["Main", "Segmentation"]
+    if task_type == "segmentation":
+        folders.reverse()
     for folder in folders:
-        found = {
-            name: file
-            for name in SETS
-            if (file := root / f"ImageSets/{folder}/{name}.txt").is_file()
-        }
-        if found:
-            return found
+        files = {name: root / f"ImageSets/{folder}/{name}.txt" for name in SETS}
+        lists = {name: file for name, file in files.items() if file.is_file()}
+        if lists:
+            return lists
     return {}
 
 
-def _ids(file: Path) -> list[str]:
-    lines = (
-        line.split() for line in file.read_text(encoding="utf-8", errors="replace").splitlines()
-    )
-    return list(dict.fromkeys(words[0] for words in lines if words))
+def _listed_images(file: Path) -> list[str]:
+    """Return the images that a list names, each once."""
+    text = file.read_text(encoding="utf-8", errors="replace")
+    # Lists of one class have a second column, whether it is in the image.
+    rows = [line.split() for line in text.splitlines()]
+    return list(dict.fromkeys(row[0] for row in rows if row))
 
 
 def _root(folder: Path, name: str) -> Path:
-    """The folder that has JPEGImages, given it, or VOCdevkit around one year's."""
+    """Return the folder that has JPEGImages: the named one, or that of the only year in VOCdevkit.
+
+    Raises:
+        UnknownName: There is no such folder.
+        DataError: There is no year in it, or there are several.
+    """
     if not folder.is_dir():
         raise UnknownName(
             f"{name}: there is no folder {folder}", subject=name, hint=f"Write {voc.form}."
         )
     if (folder / "JPEGImages").is_dir():
         return folder
-    years = sorted(child.parent for child in folder.glob("*/JPEGImages")) or sorted(
-        child.parent for child in folder.glob("*/*/JPEGImages")
-    )
+    # VOCdevkit/VOC2012/JPEGImages, or the same in the folder that the archive was unpacked to.
+    images = list(folder.glob("*/JPEGImages")) or list(folder.glob("*/*/JPEGImages"))
+    years = sorted(child.parent for child in images)
     if len(years) == 1:
         return years[0]
-    problem = (
-        f"holds {len(years)} years ({', '.join(year.name for year in years)})"
-        if years
-        else "has no folder JPEGImages"
-    )
-    hint = f"Name one: voc/{years[0]}" if years else HINT
+    if years:
+        names = ", ".join(year.name for year in years)
+        problem = f"holds {len(years)} years ({names})"
+        hint = f"Name one: voc/{years[0]}"
+    else:
+        problem = "has no folder JPEGImages"
+        hint = FORM_HINT
     raise DataError(f"{name}: {folder} {problem}", subject=name, hint=hint)
 
 
 def _resolve(name: Name, registry: Registry) -> Task:
-    facts, own = facts_of(name, registry, FORM)
+    facts, options = facts_of(name, registry, FORM)
+    task_type = facts["type"]
     root = _root(Path(name.stem.removeprefix("voc/")).expanduser().absolute(), str(name))
-    annotations = root / FOLDERS[facts["type"]]
+    annotations = root / FOLDERS[task_type]
     if not annotations.is_dir():
-        others = [kind for kind, folder in FOLDERS.items() if (root / folder).is_dir()]
-        hint = f"It has {FOLDERS[others[0]]}, which is of type={others[0]}." if others else HINT
+        other_types = [kind for kind, folder in FOLDERS.items() if (root / folder).is_dir()]
+        hint = FORM_HINT
+        if other_types:
+            hint = f"It has {FOLDERS[other_types[0]]}, which is of type={other_types[0]}."
         raise DataError(
             f"{name}: {root} has no folder {annotations.name}", subject=str(name), hint=hint
         )
-    if facts["type"] == "segmentation" and re.fullmatch(r"VOC20\d\d", root.name):
-        facts.setdefault("classes", tuple(MASKS.split()))
+    # Only the challenge's own masks are sure to have its classes.
+    if task_type == "segmentation" and re.fullmatch(r"VOC20\d\d", root.name):
+        facts.setdefault("classes", tuple(MASK_CLASSES.split()))
     files = images_in(root / "JPEGImages")
-    lists = _lists(root, facts["type"])
+    lists = _image_lists(root, task_type)
+    training_images = _image_sets(root, task_type, files).get("train", ())
     return Task(
         name=str(name),
         summary=f"{root.name}, a folder in the form of Pascal VOC.",
-        load=partial(load, root, facts["type"], bool(own.get("difficult", False))),
-        images=sum(image in files for image in _sets(root, facts["type"], files).get("train", ())),
-        files=(*files.values(), *lists.values(), *_annotations(annotations)),
+        load=partial(load, root, task_type, bool(options.get("difficult", False))),
+        images=sum(image in files for image in training_images),
+        files=(*files.values(), *lists.values(), *_annotation_files(annotations)),
         code=code_of(load),
         **facts,
     )
 
 
-def _annotations(folder: Path) -> list[Path]:
-    """XML, or masks of whatever format."""
+def _annotation_files(folder: Path) -> list[Path]:
+    """Return the XML files, or masks of whatever format, sorted."""
     return sorted([*folder.rglob("*.xml"), *images_in(folder).values()])
 
 

@@ -12,10 +12,11 @@ import pyarrow as pa
 HOME = Path(__file__).parent
 VIEWS = (
     *("cells", "relations", "gains", "scenarios", "leaderboard"),
-    *("failures", "unpaired", "estimates", "predictions", "work", "step_gains"),
+    *("failures", "unpaired", "estimates", "predictions", "work"),
+    *("step_gains", "paired_gains", "analysed", "paired_readings"),
     *("f01_scratch", "f02_base", "f03_domain", "f03_size", "f04_including"),
     *("f05_multi", "f06_types", "f07_direction", "f08_small", "f09_convergence"),
-    *("analysed", "f10_distant", "f10_shuffle", "f11_mistakes", "f12_modules"),
+    *("f10_distant", "f10_shuffle", "f11_mistakes", "f12_modules"),
 )
 """The files of ``views/``, each after those that it reads."""
 

@@ -1,4 +1,5 @@
--- Version 1. Raw rows only: what was asked, what was measured, on what. Views interpret. Times are UTC.
+-- Version 1. Raw rows only: what was asked, what was measured, on what. Views interpret. Times are
+-- UTC.
 
 -- One row for the file: its version, and the fingerprint of the views it holds.
 CREATE TABLE schema_version (version INTEGER NOT NULL, views VARCHAR NOT NULL);
@@ -19,8 +20,9 @@ CREATE TABLE runs (
     gpu VARCHAR
 );
 
--- One job each, under the hash of all that decides its result. `run` planned it last; `size` is as asked;
--- `train_images` is how many images of the target it was allowed; `choice` is what it chose on validation.
+-- One job each, under the hash of all that decides its result. `run` planned it last; `size` is as
+-- asked; `train_images` is how many images of the target it was allowed; `choice` is what it chose
+-- on validation.
 CREATE TABLE jobs (
     job VARCHAR PRIMARY KEY,
     kind VARCHAR NOT NULL,
@@ -49,11 +51,23 @@ CREATE TABLE jobs (
     attempts INTEGER NOT NULL DEFAULT 0
 );
 
-CREATE TABLE metrics (job VARCHAR NOT NULL, split VARCHAR NOT NULL, metric VARCHAR NOT NULL, value DOUBLE);
+CREATE TABLE metrics (
+    job VARCHAR NOT NULL,
+    split VARCHAR NOT NULL,
+    metric VARCHAR NOT NULL,
+    value DOUBLE
+);
 
-CREATE TABLE curves (job VARCHAR NOT NULL, epoch INTEGER NOT NULL, split VARCHAR NOT NULL, metric VARCHAR NOT NULL, value DOUBLE);
+CREATE TABLE curves (
+    job VARCHAR NOT NULL,
+    epoch INTEGER NOT NULL,
+    split VARCHAR NOT NULL,
+    metric VARCHAR NOT NULL,
+    value DOUBLE
+);
 
--- Files a job left, by role (checkpoint, predictions, features), relative to the folder beside the store.
+-- Files a job left, by role (checkpoint, predictions, features), relative to the folder beside the
+-- store.
 CREATE TABLE artifacts (job VARCHAR NOT NULL, role VARCHAR NOT NULL, path VARCHAR NOT NULL);
 
 -- The cards, for joins. `scratch` and `base` name the sources that gains are measured against.

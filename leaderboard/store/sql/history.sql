@@ -1,5 +1,5 @@
--- What done jobs cost: forecasts are made of this. `images` is how many the training or extraction processed; where there was
--- neither (a probe), how many it was allowed.
+-- What done jobs cost: forecasts are made of this. `images` is how many the training or extraction
+-- processed; where there was neither (a probe), how many it was allowed.
 SELECT
     j.kind,
     j.source,

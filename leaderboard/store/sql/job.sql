@@ -1,5 +1,5 @@
--- The job whose identity starts with $start (two rows where several do), with the spec of its run, the type of its target, the epoch
--- that was chosen on validation, and the files it left.
+-- The job whose identity starts with $start (two rows where several do), with the spec of its run,
+-- the type of its target, the epoch that was chosen on validation, and the files it left.
 SELECT
     j.*,
     r.spec AS run_spec,

@@ -1,14 +1,25 @@
--- What selectors are judged by, and what they may know from other targets: the measured cells of one adaptation. A random source runs
--- the adaptation's control (training all of a random network is from_scratch, whatever it is called), and counts as a source too.
+-- What selectors are judged by, and what they may know from other targets: the measured cells of
+-- one adaptation. A random source runs the adaptation's control (training all of a random network
+-- is from_scratch, whatever it is called), and counts as a source too.
 --
 -- quality  the metric with the sign that makes higher better; validation likewise
 -- epochs, image_size  from the spec of the cell's run, NULL for imported tables
 WITH controls AS (
     SELECT DISTINCT control FROM cells WHERE adaptation = $adaptation
 )
-SELECT c.job, c.source, c.task, c.size, c.train_size, c.seed, c.protocol, c.metric, c.sign * c.value AS quality, c.sign * c.validation AS validation,
-    c.seconds, c.sign, p.domain_relation AS relation, s.images AS source_images, s.base, t.images AS task_images, t.domain AS target_domain,
-    TRY_CAST(u.spec -> 'training' ->> 'epochs' AS INTEGER) AS epochs, TRY_CAST(u.spec ->> 'image_size' AS INTEGER) AS image_size,
+SELECT
+    c.job, c.source, c.task, c.size, c.train_size, c.seed, c.protocol, c.metric,
+    c.sign * c.value AS quality,
+    c.sign * c.validation AS validation,
+    c.seconds,
+    c.sign,
+    p.domain_relation AS relation,
+    s.images AS source_images,
+    s.base,
+    t.images AS task_images,
+    t.domain AS target_domain,
+    TRY_CAST(u.spec -> 'training' ->> 'epochs' AS INTEGER) AS epochs,
+    TRY_CAST(u.spec ->> 'image_size' AS INTEGER) AS image_size,
     c.train_size <= coalesce(TRY_CAST(u.spec ->> 'small_target' AS INTEGER), 150) AS small_target
 FROM cells c
 LEFT JOIN source_models s ON s.name = c.source

@@ -1,8 +1,13 @@
--- New jobs come in as planned; known ones that are unfinished, or in `again`, go back to planned under this run. Measurements
--- stay until a new outcome replaces them: views only look at jobs that are done. `planned` and `again` are registered.
+-- New jobs come in as planned; known ones that are unfinished, or in `again`, go back to planned
+-- under this run. Measurements stay until a new outcome replaces them: views only look at jobs that
+-- are done. `planned` and `again` are registered.
 UPDATE jobs SET state = 'planned', run = p.run
 FROM planned p
-WHERE jobs.job = p.job AND (jobs.state NOT IN ('done', 'failed', 'skipped') OR jobs.job IN (SELECT job FROM again));
+WHERE jobs.job = p.job
+    AND (
+        jobs.state NOT IN ('done', 'failed', 'skipped')
+        OR jobs.job IN (SELECT job FROM again)
+    );
 
 INSERT INTO jobs BY NAME
 SELECT p.*, 'planned' AS state FROM planned p ANTI JOIN jobs ON jobs.job = p.job;

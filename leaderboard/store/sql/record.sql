@@ -1,4 +1,6 @@
--- Outcomes replace what was known of their jobs; what was measured stays until something else is: views only look at done jobs. `outcomes`, `measured`, `points`, `read_off`, `tried` and `left_files` are registered by the caller.
+-- Outcomes replace what was known of their jobs; what was measured stays until something else is:
+-- views only look at done jobs. `outcomes`, `measured`, `points`, `read_off`, `tried` and
+-- `left_files` are registered by the caller.
 UPDATE jobs SET
     state = o.state,
     reason = o.reason,

@@ -1,11 +1,14 @@
--- analysed: the readings of analyses that are done, with the cell they are about; of several with the same coordinates, those that
--- started last.
+-- analysed: one row for each reading of a done analysis, with the cell that it is about.
+--
+-- Of several analyses with the same coordinates, the one that started last counts.
 CREATE OR REPLACE VIEW analysed AS
-WITH latest AS (
-    SELECT * FROM jobs
+WITH latest_analyses AS (
+    SELECT *
+    FROM jobs
     WHERE kind = 'analyse' AND state = 'done'
     QUALIFY row_number() OVER (
-        PARTITION BY analysis, source, task, adaptation, size, seed, protocol, metric ORDER BY started DESC NULLS LAST, job
+        PARTITION BY analysis, source, task, adaptation, size, seed, protocol, metric
+        ORDER BY started DESC NULLS LAST, job
     ) = 1
 )
 SELECT
@@ -23,11 +26,14 @@ SELECT
     r.module,
     r.x,
     r.value,
-    coalesce(coalesce(j.train_images, TRY_CAST(j.size AS INTEGER)) <= coalesce(TRY_CAST(u.spec ->> 'small_target' AS INTEGER), 150), false)
-        AS small_target,
+    coalesce(
+        coalesce(j.train_images, TRY_CAST(j.size AS INTEGER))
+            <= coalesce(TRY_CAST(u.spec ->> 'small_target' AS INTEGER), 150),
+        false
+    ) AS small_target,
     t.domain AS target_domain,
     j.job
-FROM latest j
+FROM latest_analyses j
 JOIN readings r ON r.job = j.job
 LEFT JOIN tasks t ON t.name = j.task
 LEFT JOIN runs u ON u.run = j.run

@@ -1,13 +1,16 @@
 -- cells: one row for each finished measurement of source x task x adaptation x size x seed.
 --
--- `value` is the task's metric on the test split, `validation` the same metric on validation. Where several done jobs share
--- their coordinates (a plugin was edited in between), the one that started last counts. `protocol` is the hash of what
--- comparable cells share besides their coordinates: the task's data, the image size, the training budget.
--- `origin`: 'measured' here, or 'imported' from a published table (`headwater import`). An imported cell shares its protocol with that
--- import only: it is never paired with a measured one, and has no gain where the table has no reference.
+-- `value` is the task's metric on the test split, `validation` the same metric on validation. Where
+-- several done jobs share their coordinates (a plugin was edited in between), the one that started
+-- last counts. `protocol` is the hash of what comparable cells share besides their coordinates: the
+-- task's data, the image size, the training budget. `origin`: 'measured' here, or 'imported' from a
+-- published table (`headwater import`). An imported cell shares its protocol with that import only:
+-- it is never paired with a measured one, and has no gain where the table has no reference.
 CREATE OR REPLACE VIEW cells AS
-WITH tested AS (
-    SELECT job, split, metric, any_value(value) AS value FROM metrics GROUP BY ALL
+WITH split_values AS (
+    SELECT job, split, metric, any_value(value) AS value
+    FROM metrics
+    GROUP BY ALL
 )
 SELECT
     j.job,
@@ -21,8 +24,8 @@ SELECT
     j.protocol,
     j.metric,
     j.sign,
-    t.value,
-    v.value AS validation,
+    test.value,
+    validation.value AS validation,
     j.seconds,
     j.images,
     j.peak_memory_mb,
@@ -31,10 +34,15 @@ SELECT
     j.run,
     CASE WHEN r.kind = 'import' THEN 'imported' ELSE 'measured' END AS origin
 FROM jobs j
-JOIN tested t ON t.job = j.job AND t.split = 'test' AND t.metric = j.metric
+JOIN split_values test
+    ON test.job = j.job AND test.split = 'test' AND test.metric = j.metric
 LEFT JOIN runs r ON r.run = j.run
-LEFT JOIN tested v ON v.job = j.job AND v.split = 'validation' AND v.metric = j.metric
-WHERE j.kind = 'adapt' AND j.state = 'done' AND t.value IS NOT NULL AND NOT isnan(t.value)
+LEFT JOIN split_values validation
+    ON validation.job = j.job
+    AND validation.split = 'validation'
+    AND validation.metric = j.metric
+WHERE j.kind = 'adapt' AND j.state = 'done'
+    AND test.value IS NOT NULL AND NOT isnan(test.value)
 QUALIFY row_number() OVER (
     PARTITION BY j.source, j.task, j.adaptation, j.size, j.seed, j.protocol, j.metric
     ORDER BY j.started DESC NULLS LAST, j.job

@@ -1,28 +1,12 @@
--- f04_including: F4, sources of one task whose domain includes the target's; one row for each target, adaptation, size, seed,
--- architecture and base that has one. gain = mean gain of the including sources; cost = mean gain of the within-domain sources
--- less that, NULL where there is none.
+-- f04_including: F4, one row for each group of `paired_gains` with sources whose domain includes
+-- the target's. gain = their mean gain; cost = mean gain of within-domain sources - that, NULL
+-- where there is none.
 CREATE OR REPLACE VIEW f04_including AS
-WITH means AS (
-    SELECT
-        task,
-        adaptation,
-        size,
-        seed,
-        protocol,
-        metric,
-        architecture,
-        base,
-        avg(gain_abs) FILTER (domain_relation = 'including') AS gain_abs,
-        avg(gain_rel) FILTER (domain_relation = 'including') AS gain_rel,
-        avg(gain_abs) FILTER (domain_relation = 'within-domain') AS within_abs,
-        avg(gain_rel) FILTER (domain_relation = 'within-domain') AS within_rel,
-        count(*) FILTER (domain_relation = 'including') AS including_sources,
-        any_value(small_target) AS small_target,
-        any_value(target_domain) AS target_domain
-    FROM step_gains
-    WHERE NOT multi_source
-    GROUP BY ALL
-)
-SELECT *, within_abs - gain_abs AS cost_abs, within_rel - gain_rel AS cost_rel
-FROM means
+SELECT
+    task, adaptation, size, seed, protocol, metric, architecture, base,
+    including_abs AS gain_abs, including_rel AS gain_rel,
+    within_abs, within_rel, including_sources, small_target, target_domain,
+    within_abs - including_abs AS cost_abs,
+    within_rel - including_rel AS cost_rel
+FROM paired_gains
 WHERE including_sources > 0;

@@ -1,5 +1,8 @@
--- f10_distant: F10, gains over scratch of cross-domain sources; one row for each source, target, adaptation, size and seed.
+-- f10_distant: F10, one row for each gain over scratch of a cross-domain source: on a target, under
+-- an adaptation, size and seed.
 CREATE OR REPLACE VIEW f10_distant AS
-SELECT task, adaptation, size, seed, protocol, metric, source, gain_abs, gain_rel, source_domain, target_domain, small_target, job
+SELECT
+    task, adaptation, size, seed, protocol, metric, source,
+    gain_abs, gain_rel, source_domain, target_domain, small_target, job
 FROM gains
 WHERE reference = 'scratch' AND domain_relation = 'cross-domain';

@@ -1,28 +1,17 @@
--- f11_mistakes: F11, ambiguity (nats) of the test images that only the transferred network gets wrong against that of those only the
--- scratch network gets wrong; one row for each analysis in which both have images. difference = the first less the second.
--- `kappa` is Cohen's, of the two networks' answers.
+-- f11_mistakes: F11, one row for each analysis in which each network alone gets some test images
+-- wrong: how ambiguous (nats) those of the transferred network are, and those of the scratch one.
+-- difference = the first less the second. `kappa` is Cohen's, of the two networks' predictions.
 CREATE OR REPLACE VIEW f11_mistakes AS
-WITH paired AS (
-    SELECT
-        source,
-        task,
-        adaptation,
-        size,
-        seed,
-        protocol,
-        metric,
-        any_value(value) FILTER (quantity = 'ambiguity' AND module = 'only-first-wrong') AS transferred_ambiguity,
-        any_value(value) FILTER (quantity = 'ambiguity' AND module = 'only-second-wrong') AS scratch_ambiguity,
-        any_value(value) FILTER (quantity = 'images' AND module = 'only-first-wrong') AS transferred_images,
-        any_value(value) FILTER (quantity = 'images' AND module = 'only-second-wrong') AS scratch_images,
-        any_value(value) FILTER (quantity = 'kappa') AS kappa,
-        any_value(small_target) AS small_target,
-        any_value(target_domain) AS target_domain,
-        job
-    FROM analysed
-    WHERE analysis = 'mistakes' AND subject = 'P-T/RI-T'
-    GROUP BY ALL
-)
-SELECT *, transferred_ambiguity - scratch_ambiguity AS difference
-FROM paired
-WHERE transferred_ambiguity IS NOT NULL AND scratch_ambiguity IS NOT NULL;
+SELECT
+    source, task, adaptation, size, seed, protocol, metric,
+    any_value(transferred) FILTER (quantity = 'ambiguity') AS transferred_ambiguity,
+    any_value(scratch) FILTER (quantity = 'ambiguity') AS scratch_ambiguity,
+    any_value(transferred) FILTER (quantity = 'images') AS transferred_images,
+    any_value(scratch) FILTER (quantity = 'images') AS scratch_images,
+    any_value(pair_value) FILTER (quantity = 'kappa') AS kappa,
+    small_target, target_domain, job,
+    transferred_ambiguity - scratch_ambiguity AS difference
+FROM paired_readings
+WHERE analysis = 'mistakes'
+GROUP BY ALL
+HAVING difference IS NOT NULL;

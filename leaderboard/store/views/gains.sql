@@ -1,32 +1,47 @@
--- gains: each cell beside its reference cell; one row a cell and reference, and none where the reference was not measured
--- (see `unpaired`).
+-- gains: one row for each cell and reference, the two cells side by side; none where the reference
+-- was not measured (see `unpaired`).
 --
 -- gain_abs = sign * (value - reference_value)
 -- gain_rel = sign * (value - reference_value) / |reference_value|, NULL where the reference is 0
--- with sign +1 for metrics that should be high and -1 for those that should be low: a positive gain is always better.
+-- with sign +1 for metrics that should be high and -1 for those that should be low: a positive gain
+-- is always better.
 --
 -- A cell and its reference share task, size, seed, protocol and metric. Two references:
---   'scratch'  the same architecture from random initialisation, trained by the adaptation's control
---   'base'     for chains, the base weights without the source step, adapted the same way; a base that is itself
---              random runs the control, since training all of a random network is from_scratch whatever it is called
+--   'scratch'  the same architecture from random initialisation, trained by the adaptation's
+--              control
+--   'base'     for chains, the base weights without the source step, adapted the same way; a base
+--              that is itself random runs the control, since training all of a random network is
+--              from_scratch whatever it is called
 -- A cell is never its own reference, so a random source has no row.
 --
--- Scenarios, from cards alone (the view `relations` has what a source is to a task, `scenarios` one row for each that a gain is in):
---   domain_relation  'within-domain' (the source's domain = the target's), 'including' (it contains the target's), 'cross-domain',
---                    or NULL where a card names no domain. A chain counts by the domains of its last stage's tasks: within-domain
---                    where all are the target's, including where one is or contains it, cross-domain where none does.
+-- Scenarios, from cards alone (the view `relations` has what a source is to a task, `scenarios` one
+-- row for each that a gain is in):
+--   domain_relation  'within-domain' (the source's domain = the target's), 'including' (it contains
+--                    the target's), 'cross-domain', or NULL where a card names no domain. A chain
+--                    counts by the domains of its last stage's tasks: within-domain where all are
+--                    the target's, including where one is or contains it, cross-domain where none
+--                    does.
 --   multi_source     the chain's last stage was trained jointly on two tasks or more
---   small_target     at most the run's small_target training images (150 unless its spec says otherwise, after Agostinelli et al. 2022)
+--   small_target     at most the run's small_target training images (150 unless its spec says
+--                    otherwise, after Agostinelli et al. 2022)
 --   cross_task_type  the source was last trained on another type of task than the target's
---   direction        'larger-to-smaller' or 'smaller-to-larger', by the source's training images and the cell's
+--   direction        'larger-to-smaller' or 'smaller-to-larger', by the source's training images
+--                    and the cell's
 -- chained: the source was made here, by a source step on `chain_tasks` from `base`.
 CREATE OR REPLACE VIEW gains AS
-WITH wanted AS (
-    SELECT c.job, 'scratch' AS reference, s.scratch AS reference_source, c.control AS reference_adaptation
-    FROM cells c JOIN source_models s ON s.name = c.source
+WITH reference_coordinates AS (
+    SELECT
+        c.job,
+        'scratch' AS reference,
+        s.scratch AS reference_source,
+        c.control AS reference_adaptation
+    FROM cells c
+    JOIN source_models s ON s.name = c.source
     UNION ALL
     SELECT c.job, 'base', s.base, CASE WHEN b.random THEN c.control ELSE c.adaptation END
-    FROM cells c JOIN source_models s ON s.name = c.source JOIN source_models b ON b.name = s.base
+    FROM cells c
+    JOIN source_models s ON s.name = c.source
+    JOIN source_models b ON b.name = s.base
 )
 SELECT
     c.source,
@@ -49,9 +64,13 @@ SELECT
     p.domain_relation,
     s.images AS source_images,
     coalesce(len(s.chain_tasks), 0) > 1 AS multi_source,
-    c.train_size <= coalesce(TRY_CAST(u.spec ->> 'small_target' AS INTEGER), 150) AS small_target,
+    c.train_size <= coalesce(TRY_CAST(u.spec ->> 'small_target' AS INTEGER), 150)
+        AS small_target,
     coalesce(p.cross_task_type, false) AS cross_task_type,
-    CASE WHEN s.images > c.train_size THEN 'larger-to-smaller' WHEN s.images < c.train_size THEN 'smaller-to-larger' END AS direction,
+    CASE
+        WHEN s.images > c.train_size THEN 'larger-to-smaller'
+        WHEN s.images < c.train_size THEN 'smaller-to-larger'
+    END AS direction,
     s.base IS NOT NULL AS chained,
     s.base,
     s.chain_tasks,
@@ -60,10 +79,15 @@ SELECT
     r.job AS reference_job,
     c.run
 FROM cells c
-JOIN wanted w ON w.job = c.job
+JOIN reference_coordinates w ON w.job = c.job
 JOIN cells r
-    ON r.source = w.reference_source AND r.adaptation = w.reference_adaptation
-    AND r.task = c.task AND r.size = c.size AND r.seed IS NOT DISTINCT FROM c.seed AND r.protocol = c.protocol AND r.metric = c.metric
+    ON r.source = w.reference_source
+    AND r.adaptation = w.reference_adaptation
+    AND r.task = c.task
+    AND r.size = c.size
+    AND r.seed IS NOT DISTINCT FROM c.seed
+    AND r.protocol = c.protocol
+    AND r.metric = c.metric
 JOIN source_models s ON s.name = c.source
 LEFT JOIN tasks t ON t.name = c.task
 LEFT JOIN relations p ON p.source = c.source AND p.task = c.task

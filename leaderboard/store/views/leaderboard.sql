@@ -1,11 +1,15 @@
--- leaderboard: each source under one adaptation, size and reference, averaged over the tasks and seeds it was measured on.
+-- leaderboard: one row for each source, adaptation, size and reference, averaged over the tasks and
+-- seeds that the source was measured on.
 --
--- Every cell counts the same. `negative` is the share of cells that lost against the reference: an estimate of P(negative
--- transfer). `failed` counts this source's failed jobs under that adaptation and size. Intervals and ties need resampling:
--- `headwater leaderboard` adds them.
+-- Every cell counts the same. `negative` is the share of cells that lost against the reference: an
+-- estimate of P(negative transfer). `failed` counts this source's failed jobs under that adaptation
+-- and size. Intervals and ties need resampling: `headwater leaderboard` adds them.
 CREATE OR REPLACE VIEW leaderboard AS
-WITH failed AS (
-    SELECT source, adaptation, size, count(*) AS failed FROM jobs WHERE kind = 'adapt' AND state = 'failed' GROUP BY ALL
+WITH failure_counts AS (
+    SELECT source, adaptation, size, count(*) AS failed
+    FROM jobs
+    WHERE kind = 'adapt' AND state = 'failed'
+    GROUP BY ALL
 )
 SELECT
     g.source,
@@ -22,6 +26,7 @@ SELECT
     coalesce(any_value(f.failed), 0) AS failed,
     avg(g.seconds) AS seconds
 FROM gains g
-LEFT JOIN failed f ON f.source = g.source AND f.adaptation = g.adaptation AND f.size = g.size
+LEFT JOIN failure_counts f
+    ON f.source = g.source AND f.adaptation = g.adaptation AND f.size = g.size
 GROUP BY g.source, g.adaptation, g.size, g.reference
 ORDER BY g.adaptation, g.size, g.reference, gain_abs DESC;

@@ -1,9 +1,11 @@
--- step_gains: what the last training of a source brought: for a chain the gain over its base, for any other source that over scratch.
+-- step_gains: one row for each cell with a reference: what the last training of its source brought.
+-- For a chain that is the gain over its base, for any other source the gain over scratch.
 --
--- Mensink et al. (2022) measure transfer so, over what the network was before its source step. `score` and `validation` are the
--- metric on test and validation, times sign, so that higher is better; `parts` is how many tasks a chain's last stage had, 0
--- where the source was not made here. Rows with the same task, adaptation, size, seed, protocol, metric, architecture and base differ
--- in the source step alone: the findings pair them.
+-- Mensink et al. (2022) measure transfer so, over what the network was before its source step.
+-- `score` and `validation` are the metric on test and validation, times sign, so that higher is
+-- better; `parts` is how many tasks a chain's last stage had, 0 where the source was not made here.
+-- Rows with the same task, adaptation, size, seed, protocol, metric, architecture and base differ
+-- in the source step alone: `paired_gains` and the findings compare them.
 CREATE OR REPLACE VIEW step_gains AS
 SELECT
     g.task,

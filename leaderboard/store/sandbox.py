@@ -118,6 +118,11 @@ def _is_subquery(connection: duckdb.DuckDBPyConnection, query: str) -> bool:
 
 def _what_there_is(connection: duckdb.DuckDBPyConnection) -> str:
     names = connection.execute(
-        "SELECT view_name FROM duckdb_views() WHERE NOT internal UNION ALL SELECT table_name FROM duckdb_tables() WHERE NOT internal"
+        """
+        SELECT view_name FROM duckdb_views() WHERE NOT internal
+        UNION ALL
+        SELECT table_name FROM duckdb_tables() WHERE NOT internal AND table_name <> 'schema_version'
+        """
     ).fetchall()
-    return f"Views and tables: {', '.join(name for (name,) in names if name != 'schema_version')}. Columns: DESCRIBE gains"
+    listed = ", ".join(name for (name,) in names)
+    return f"Views and tables: {listed}. Columns: DESCRIBE gains"

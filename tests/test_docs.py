@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib.util
 import pkgutil
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
 
+import headwater as hw
 from headwater import Registry, Store
 from headwater.harness.cli import VERBS
 from headwater.harness.cli.run_verb import command as run_command
@@ -190,6 +192,36 @@ def test_examples_of_the_plugin_guide_register(block: str, tmp_path: Path) -> No
         card for kind in Kind for card in registry.cards[kind].values() if card.origin == str(file)
     ]
     assert own or any(provider.origin == str(file) for provider in registry.providers)
+
+
+def test_the_selector_of_the_page_on_selectors_keeps_the_contract(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", page("selectors.md"), re.DOTALL)
+    file = tmp_path / "my_selector.py"
+    file.write_text(example, encoding="utf-8")
+    registry = Registry.discover([file])
+    card, options = registry.selector("lab/prior_then_try[tries=1]")
+    results = list(hw.conformance.examine(hw.conformance.checks(card, registry)))
+    assert [result.message for result in results if not result.passed] == []
+    sources = [hw.SourceModel(name=name, build=dict) for name in "abc"]
+    asked: list[list[str]] = []
+
+    def measure(names: list[str], **_: object) -> dict[str, float]:
+        asked.append(names)
+        return {}
+
+    records = [hw.Record(name, "t", "s", quality) for name, quality in zip("abc", (1, 3, 2), strict=True)]
+    task = hw.Task(name="x", load=dict)
+    question = hw.Question(task, sources, records=records, measure=measure)
+    assert card.scores(question, **options) == {"a": 0.0, "b": 1.0, "c": 0.5}
+    assert asked == [["b"]]
+    with pytest.raises(hw.NotApplicable):
+        card.scores(hw.Question(task, sources), **options)
+
+
+@pytest.mark.parametrize("contract", [hw.Question, hw.Record])
+def test_the_page_on_selectors_has_every_field_of_what_they_are_given(contract: type) -> None:
+    rows = "\n".join(line for line in page("selectors.md").splitlines() if line.startswith("| `"))
+    assert [field.name for field in fields(contract) if f"`{field.name}`" not in rows] == []
 
 
 def test_links_between_pages_lead_somewhere() -> None:

@@ -324,7 +324,7 @@ def _ask(
 
 def _scores(card: Selector, options: Mapping[str, Value], question: Question) -> list[float]:
     """Return a selector's scores in the order of the question's sources; raises QueryError for one
-    that is no number.
+    that is missing or no number.
     """
     names = [source.name for source in question.sources]
     # Equal scores are a tie of all, whose figures are expectations: chance needs no draws.
@@ -333,6 +333,8 @@ def _scores(card: Selector, options: Mapping[str, Value], question: Question) ->
     by_name = card.scores(question, **options)
     scores = []
     for name in names:
+        if name not in by_name:
+            raise QueryError(f"it gives no score for {name}")
         score = float(by_name[name])
         if not np.isfinite(score):
             raise QueryError(f"its score for {name} is not a number")

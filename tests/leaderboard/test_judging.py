@@ -100,6 +100,15 @@ def test_a_plugin_that_raises_or_returns_what_is_no_number_does_not_take_the_tab
     assert found.rows[0].refused["target1"].startswith("ZeroDivisionError")
 
 
+def test_a_selector_that_leaves_out_a_source_is_refused_with_its_name(store):
+    def forgetful(question):
+        return {source.name: 1.0 for source in question.sources[1:]}
+
+    refused = judge(store, [(selector("lab/x")(forgetful), {}, "lab/x")]).rows[0].refused
+    assert refused
+    assert all("gives no score for" in reason for reason in refused.values())
+
+
 def test_refusing_some_targets_is_counted_and_the_others_are_judged(store):
     def picky(question):
         if question.task.name == "target5":

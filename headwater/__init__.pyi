@@ -90,11 +90,13 @@ from .registry.errors import WeightsError as WeightsError
 from .registry.evidence.discriminant import Discriminant as Discriminant
 from .registry.evidence.discriminant import float64_blocks as float64_blocks
 from .registry.evidence.evidence import Evidence as Evidence
+from .registry.evidence.labels import LabelKind as LabelKind
+from .registry.evidence.labels import label_columns as label_columns
 from .registry.evidence.moments import Moments as Moments
 from .registry.evidence.principal import Principal as Principal
+from .registry.evidence.shape import Bound as Bound
 from .registry.evidence.shape import Shape as Shape
 from .registry.evidence.sums import Sums as Sums
-from .registry.evidence.sums import label_columns as label_columns
 from .registry.identity import code_of as code_of
 from .registry.identity import digest as digest
 from .registry.names import Name as Name

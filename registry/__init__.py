@@ -53,7 +53,8 @@ from headwater.registry.cards.task_type import (
 from headwater.registry.columns import TargetColumn
 from headwater.registry.discovery import Problem, Registry
 from headwater.registry.evidence.evidence import Evidence
-from headwater.registry.evidence.shape import Shape
+from headwater.registry.evidence.labels import LabelKind
+from headwater.registry.evidence.shape import Bound, Shape
 from headwater.registry.names import Name
 
 __all__ = [
@@ -64,6 +65,7 @@ __all__ = [
     "AnalysisView",
     "Annotations",
     "Batch",
+    "Bound",
     "Card",
     "Chain",
     "Context",
@@ -75,6 +77,7 @@ __all__ = [
     "Flaw",
     "JobKind",
     "Kind",
+    "LabelKind",
     "Metric",
     "Name",
     "NetworkPart",

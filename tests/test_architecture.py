@@ -6,11 +6,14 @@ The graph is read from the syntax of the files, so imports inside functions and 
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from headwater.registry import Kind, Registry
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("registry", "plugins", "harness", "leaderboard")
@@ -181,3 +184,86 @@ def test_a_public_class_name_stands_for_one_class() -> None:
                 owners[node.name].append(module)
     doubled = {name: modules for name, modules in owners.items() if len(modules) > 1}
     assert doubled == {}
+
+
+# -- names of cards --------------------------------------------------------------------------------
+
+NAMING_KINDS = (
+    *(Kind.TASK_TYPE, Kind.ADAPTATION, Kind.ANALYSIS),
+    *(Kind.ESTIMATOR, Kind.SELECTOR, Kind.TASK),
+)
+
+ORDINARY_WORDS = {"parameters", "random"}
+"""Names of selectors that are facts of a source too: any room may read these."""
+
+METHOD_NAMES = {"search"}
+"""Names of cards that are methods of the standard library too: re.search."""
+
+MAY_NAME_CARDS = {
+    # Documented defaults, in one place.
+    "registry/defaults.py": {"classification", "fine_tune", "search"},
+    # Text that a plugin's author starts from: it shows what a user writes.
+    "harness/conformance/templates.py": {"classification", "multilabel", "from_scratch"},
+    # F10 to F12 are published findings, each about what one analysis reads.
+    "leaderboard/findings/anatomy.py": {"block_shuffle", "mistakes", "criticality", "depth"},
+    "leaderboard/store/views/f10_shuffle.sql": {"block_shuffle"},
+    "leaderboard/store/views/f11_mistakes.sql": {"mistakes"},
+    "leaderboard/store/views/f12_modules.sql": {"criticality"},
+    # A column of seconds, called by the act.
+    "harness/selecting/selection_table.py": {"fine_tune"},
+}
+
+
+def _bundled_names() -> set[str]:
+    registry = Registry.discover()
+    return {card.name for kind in NAMING_KINDS for card in registry.all(kind)} - ORDINARY_WORDS
+
+
+def _docstrings(tree: ast.AST) -> set[int]:
+    """Return the identities of the strings that stand alone: they say, and decide nothing."""
+    alone = [node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)]
+    return {id(value) for value in alone if isinstance(value, ast.Constant)}
+
+
+def _words_that_decide(tree: ast.AST) -> Iterator[tuple[str, bool]]:
+    """Yield the strings and attributes of a module, and whether each is an attribute."""
+    docstrings = _docstrings(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            yield node.attr, True
+        elif not isinstance(node, ast.Constant) or id(node) in docstrings:
+            continue
+        elif isinstance(node.value, str):
+            yield node.value, False
+
+
+def _cards_named(text: str, names: set[str]) -> set[str]:
+    """Return the cards that a string names: as a whole, with its options, or quoted within it."""
+    quoted = re.findall(r"""['"`]([\w/]+)(?:\[[^\]]*\])?['"`]""", text)
+    return names & {text.partition("[")[0], *quoted}
+
+
+def _cards_named_by(module: str, names: set[str]) -> set[str]:
+    named: set[str] = set()
+    for word, is_attribute in _words_that_decide(TREES[module]):
+        if is_attribute:
+            named |= {word} & (names - METHOD_NAMES)
+        else:
+            named |= _cards_named(word, names)
+    return named
+
+
+def test_no_room_names_a_bundled_card() -> None:
+    """A new task type, analysis or adaptation is one file that no list elsewhere names."""
+    names = _bundled_names()
+    assert {"classification", "fine_tune", "block_shuffle", "logme"} <= names
+    named = {
+        str(FILES[module].relative_to(ROOT)): _cards_named_by(module, names)
+        for module in FILES
+        if _room(module) != "plugins"
+    }
+    for file in sorted((ROOT / "leaderboard").rglob("*.sql")):
+        lines = file.read_text(encoding="utf-8").splitlines()
+        code = "\n".join(line.partition("--")[0] for line in lines)
+        named[str(file.relative_to(ROOT))] = _cards_named(code, names)
+    assert {file: cards for file, cards in named.items() if cards} == MAY_NAME_CARDS

@@ -18,6 +18,7 @@ from headwater.harness.cli.options import (
 )
 from headwater.harness.cli.spec_options import chosen_options, overrides_of
 from headwater.harness.cli.verb import option, verb
+from headwater.registry.defaults import DEFAULT_ADAPTATION
 
 if TYPE_CHECKING:
     from headwater.harness.results.adapt import SavedNetwork
@@ -39,7 +40,7 @@ SECTIONS = ("training", "pretraining", "tuning", "resources")
 @option(
     "--save", required=True, type=click.Path(path_type=Path), help="The file to write, safetensors."
 )
-@option("--adaptation", default="fine_tune", help="How the source is adapted.")
+@option("--adaptation", default=DEFAULT_ADAPTATION, help="How the source is adapted.")
 @option(
     "--size",
     default="full",

@@ -12,6 +12,7 @@ from headwater.harness.cli.cards import report_problems
 from headwater.harness.cli.options import format_option, plugin_option
 from headwater.harness.cli.store_option import DEFAULT_STORE, STORE_VARIABLE
 from headwater.harness.cli.verb import option, verb
+from headwater.registry.defaults import DEFAULT_ADAPTATION
 
 if TYPE_CHECKING:
     from headwater.leaderboard.imports import TableMapping
@@ -70,7 +71,7 @@ _PROVENANCE = ("title", "url", "licence", "citation", "note")
     "--adaptation",
     metavar="NAME",
     section="What was measured",
-    help="How the sources were adapted.  [default: fine_tune]",
+    help=f"How the sources were adapted.  [default: {DEFAULT_ADAPTATION}]",
 )
 @option(
     "--size",

@@ -11,6 +11,7 @@ import click
 from headwater.harness.cli.options import format_option, plugin_option, size_option
 from headwater.harness.cli.store_option import store_option, store_to_read
 from headwater.harness.cli.verb import option, verb
+from headwater.registry.defaults import DEFAULT_ADAPTATION
 
 if TYPE_CHECKING:
     from headwater.leaderboard.gains.standings import Filter
@@ -169,7 +170,7 @@ def _judge(
 
         check_plot(plot)
     selectors = selectors_to_judge(Registry.discover(plugins), store, names)
-    adaptation = cells.adaptation or "fine_tune"
+    adaptation = cells.adaptation or DEFAULT_ADAPTATION
     share = BUDGET if budget is None else budget
     judged = judge(store, selectors, replace(cells, adaptation=""), adaptation, budget=share)
     judged_table(judged).print(format_)

@@ -13,7 +13,7 @@ from headwater.harness.cli.verb import option, verb
 
 if TYPE_CHECKING:
     from headwater.leaderboard.show.tables import Column, Table
-    from headwater.registry import Card, Kind, Registry
+    from headwater.registry import Bound, Card, Kind, Registry
 
 MAX_ROWS = 40
 """Rows of a table when ``--limit`` does not say."""
@@ -169,10 +169,10 @@ def _value(card: Card, fact: str) -> Any:
     return ", ".join(value) if isinstance(value, tuple) else value
 
 
-def _bound(value: Any) -> str:
+def _bound(value: float | Bound) -> str:
     """Return a bound of an estimator's score as text; one that depends on the data says how."""
-    from headwater.registry.cards.card import summary_of
+    from headwater.registry import Bound
 
-    if callable(value):
-        return summary_of(value).partition(":")[0]
+    if isinstance(value, Bound):
+        return value.formula
     return f"{value:g}".replace("inf", "∞")

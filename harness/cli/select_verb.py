@@ -20,6 +20,7 @@ from headwater.harness.cli.options import (
 )
 from headwater.harness.cli.spec_options import WHAT_TO_MEASURE, chosen_options, overrides_of
 from headwater.harness.cli.verb import option, verb
+from headwater.registry.defaults import DEFAULT_ADAPTATION, DEFAULT_SELECTOR
 
 if TYPE_CHECKING:
     from headwater.harness.selecting.select import PreparedQuestion, Request, Selection
@@ -88,7 +89,7 @@ class ParameterCount(click.ParamType[int]):
 )
 @option(
     "--selector",
-    default="search",
+    default=DEFAULT_SELECTOR,
     section=_CHOOSING,
     help="The selector that ranks the sources (headwater list selectors), or an estimator.",
 )
@@ -102,7 +103,7 @@ class ParameterCount(click.ParamType[int]):
 )
 @option(
     "--adaptation",
-    default="fine_tune",
+    default=DEFAULT_ADAPTATION,
     section=WHAT_TO_MEASURE,
     help="How sources are adapted.",
 )

@@ -13,6 +13,7 @@ from headwater.harness.conformance.check import CardChecks, Check, broken, promi
 from headwater.harness.conformance.toys import CLASSES, network, stripes
 from headwater.leaderboard.store.records import Outcome, State
 from headwater.registry import Analysis, AnalysisView, Reading, Registry
+from headwater.registry.defaults import DEFAULT_ADAPTATION
 
 
 def checks(card: Analysis, registry: Registry) -> list[Check]:
@@ -50,7 +51,7 @@ class AnalysisChecks(CardChecks[Analysis]):
         keys = {
             "sources": [source],
             "tasks": [target],
-            "adaptations": ["fine_tune"],
+            "adaptations": [DEFAULT_ADAPTATION],
             "seeds": 2,
             "image_size": network.input_size,
             "training": {"epochs": 1, "batch_size": 8},

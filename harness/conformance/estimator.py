@@ -10,7 +10,7 @@ import numpy as np
 
 from headwater.harness.conformance.check import CardChecks, Check, broken, promise
 from headwater.harness.conformance.toys import clusters
-from headwater.registry import Estimator, Evidence, Registry
+from headwater.registry import Estimator, Evidence, LabelKind, Registry
 from headwater.registry.errors import NotApplicable
 
 SHAPES = ((90, 8), (24, 64))
@@ -24,24 +24,22 @@ def checks(card: Estimator, registry: Registry) -> list[Check]:
     return EstimatorChecks(card, registry).all()
 
 
-def evidence(task_type: str, count: int, width: int, seed: int = 0) -> Evidence:
-    """Return separable features of a task type, with probabilities of a source's classes."""
+def evidence(kind: LabelKind, count: int, width: int, seed: int = 0) -> Evidence:
+    """Return separable features with labels of a kind, and probabilities of a source's classes."""
     features, labels = clusters(count, width, seed)
     probabilities = np.random.default_rng(seed).dirichlet(np.ones(SOURCE_CLASSES), count)
     targets = {
-        "regression": features[:, :2] @ np.eye(2) + labels[:, None],
-        "multilabel": np.eye(labels.max() + 1, dtype=int)[labels],
+        LabelKind.NUMBERS: features[:, :2] @ np.eye(2) + labels[:, None],
+        LabelKind.FLAGS: np.eye(labels.max() + 1, dtype=int)[labels],
     }
-    return Evidence.of(features, targets.get(task_type, labels), probabilities, task_type)
+    return Evidence.of(features, targets.get(kind, labels), probabilities, kind)
 
 
 class EstimatorChecks(CardChecks[Estimator]):
-    """Checks of an estimator on separable features of every task type that it takes."""
+    """Checks of an estimator on separable features with every kind of labels that it takes."""
 
     def _cases(self) -> list[Evidence]:
-        return [
-            evidence(task_type, *shape) for task_type in self.card.task_types for shape in SHAPES
-        ]
+        return [evidence(kind, *shape) for kind in self.card.labels for shape in SHAPES]
 
     @promise("range", essential=True)
     def stays_in_range(self) -> str:
@@ -59,7 +57,7 @@ class EstimatorChecks(CardChecks[Estimator]):
     def leaves_input_alone(self) -> str:
         for case, untouched in zip(self._cases(), self._cases(), strict=True):
             self.card.of(case)
-            arrays = [f.name for f in fields(case) if f.name != "task_type"]
+            arrays = [f.name for f in fields(case) if f.name != "label_kind"]
             changed = [
                 name
                 for name in arrays
@@ -76,10 +74,10 @@ class EstimatorChecks(CardChecks[Estimator]):
     def answers_or_says_why(self) -> str:
         """Accept any score, or NotApplicable, where the features are the same for all images."""
         answers = []
-        for task_type in self.card.task_types:
-            case = evidence(task_type, *SHAPES[0])
+        for kind in self.card.labels:
+            case = evidence(kind, *SHAPES[0])
             constant = Evidence.of(
-                np.ones_like(case.features), case.labels, case.source_probabilities, task_type
+                np.ones_like(case.features), case.labels, case.source_probabilities, kind
             )
             try:
                 answers.append(f"{float(self.card.of(constant)):.3g}")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from headwater.harness.conformance.check import CardChecks, Check, broken, promise
 from headwater.harness.conformance.toys import network, stripes
-from headwater.registry import Question, Record, Registry, Selector, SourceModel
+from headwater.registry import Kind, Question, Record, Registry, Selector, SourceModel
 from headwater.registry.errors import NotApplicable
 
 BUDGET = 60.0
@@ -93,7 +93,7 @@ class SelectorChecks(CardChecks[Selector]):
             relation=self.relations[source.name],
             source_images=source.images,
             task_images=100,
-            estimates={"logme": quality},
+            estimates={card.name: quality for card in self.registry.all(Kind.ESTIMATOR)},
         )
 
     def _rank(self, question: Question) -> Mapping[str, float]:

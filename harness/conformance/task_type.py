@@ -19,6 +19,7 @@ from headwater.registry import (
     Annotations,
     Encoded,
     Kind,
+    LabelKind,
     Probe,
     Pyramid,
     Registry,
@@ -128,11 +129,6 @@ class TaskTypeChecks(CardChecks[TaskType]):
             raise broken(
                 f"its metrics are {', '.join(names) or 'none'}",
                 "List each that measure returns, once; the first is the default.",
-            )
-        if self.card.probed_as and self.card.probed_as not in self.registry.cards[Kind.TASK_TYPE]:
-            raise broken(
-                f"probed_as={self.card.probed_as!r} is no task type",
-                "See: headwater list task-types.",
             )
         shown = ", ".join(metric.directed for metric in self.card.metrics)
         if self._task is None:
@@ -514,7 +510,7 @@ class TaskTypeChecks(CardChecks[TaskType]):
         if not self.card.probed_as:
             raise broken(
                 "estimators are not told what its probe's labels are",
-                "probed_as='classification', or another task type.",
+                f"probed_as={str(LabelKind.CLASSES)!r}, or another of {', '.join(LabelKind)}.",
             )
         image = np.asarray(probe.image)
         if len(image) and (

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from headwater.registry import Split, source_model, task
+from headwater.registry.defaults import DEFAULT_TASK_TYPE
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -19,7 +20,7 @@ WIDTH = 8
 @source_model(
     "toy/network",
     domain="synthetic",
-    task_type="classification",
+    task_type=DEFAULT_TASK_TYPE,
     pretrained_on=["toy"],
     images=100,
     input_size=SIDE,

@@ -94,7 +94,7 @@ def _source_data(cell: LoadedCell, bench: Workbench) -> SourceData:
     task = _source_task(cell, bench)
     prepared = bench.prepared(task, cell.job.image_size)
     assert checkpoint is not None, "the planner gives every chain its checkpoint"
-    heads = classifiers(bench.files.heads(checkpoint))
+    heads = classifiers(bench.files.heads(checkpoint), bench.registry)
     if not heads:
         raise NotApplicable(
             f"{adaptation} needs a source task of classes, {task.name} is {task.type}",

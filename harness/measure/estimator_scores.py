@@ -84,7 +84,8 @@ def evidence_of(job: Job, bench: Workbench) -> Evidence:
         features = features[feature_rows]
         if probabilities is not None:
             probabilities = probabilities[feature_rows]
-    return Evidence.of(features, labels, probabilities, task_type.probed_as or task.type)
+    assert task_type.scored_as is not None, "the planner skips types that estimators cannot score"
+    return Evidence.of(features, labels, probabilities, task_type.scored_as)
 
 
 def _extracted_rows(job: Job, task: Task, prepared: Prepared, bench: Workbench) -> np.ndarray:

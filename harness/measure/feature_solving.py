@@ -96,7 +96,7 @@ def _features_of(cell: LoadedCell, pool: np.ndarray) -> Features:
         validation_rows=cell.chosen.validation,
         outputs=cell.prepared.outputs,
         measure=quality,
-        task_type=cell.task.type,
+        label_kind=cell.task_type.labels,
     )
 
 

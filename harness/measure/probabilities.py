@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from headwater.harness.measure.workbench import Workbench
 from headwater.harness.planning.job import Job
-from headwater.registry import SourceModel
+from headwater.registry import Kind, Registry, SourceModel
 
 
 class SourceWithClassifier(nn.Module):
@@ -54,20 +54,22 @@ def load_with_classifier(source: SourceModel, job: Job, bench: Workbench) -> Sou
     left out.
     """
     if job.checkpoint:
-        heads = classifiers(bench.files.heads(job.checkpoint))
+        heads = classifiers(bench.files.heads(job.checkpoint), bench.registry)
         return SourceWithClassifier(bench.backbone(source, job)[0].network, heads)
     if source.random or "head" not in inspect.signature(source.build).parameters:
         return SourceWithClassifier(bench.backbone(source, job)[0].network)
     return SourceWithClassifier(source.network(job.image_size, head=True))
 
 
-def classifiers(path: Path) -> list[nn.Linear]:
+def classifiers(path: Path, registry: Registry) -> list[nn.Linear]:
     """Read the linear classifiers of a chain's tasks, in the order of the tasks.
 
-    Heads of tasks of other types are left out.
+    Heads whose outputs become no probabilities by a softmax are left out, as are those of task
+    types that are not registered here.
 
     Args:
         path: The heads' safetensors file, with the type of each task in its header.
+        registry: The task types, which say how outputs become probabilities.
     """
     from safetensors import safe_open
 
@@ -75,10 +77,12 @@ def classifiers(path: Path) -> list[nn.Linear]:
         names = list(file.keys())
         state = {name: cast(Tensor, file.get_tensor(name)) for name in names}
         types = file.metadata() or {}
+    registered = registry.cards[Kind.TASK_TYPE]
+    softmax_types = {name for name in registered if registry.task_type(name).softmax}
     heads = []
     for index in range(len(types)):
         weight = state.get(f"{index}.weight")
-        if types[str(index)] == "classification" and weight is not None:
+        if types[str(index)] in softmax_types and weight is not None:
             head = nn.Linear(weight.shape[1], weight.shape[0])
             head.load_state_dict({"weight": weight, "bias": state[f"{index}.bias"]})
             heads.append(head)

@@ -21,7 +21,7 @@ import numpy as np
 from headwater.harness.data.pixels import MAX_PIXELS_PER_CLASS, cells_at, draw
 from headwater.harness.data.prepared import Prepared
 from headwater.harness.measure.pyramid import STRIDES
-from headwater.registry import Probe, Task, TaskType
+from headwater.registry import LabelKind, Probe, Task, TaskType
 from headwater.registry.errors import BadPlugin, NotApplicable
 
 MAX_PLACES = 4000
@@ -53,7 +53,7 @@ def probe_of(task: Task, task_type: TaskType, prepared: Prepared, rows: np.ndarr
     if probe.places is None:
         return probe
     cells = prepared.train.images.shape[1] // STRIDES[-1]
-    has_classes = task_type.probed_as == "classification"
+    has_classes = task_type.probed_as is LabelKind.CLASSES
     return _limited(_one_per_cell(probe, cells), has_classes)
 
 
@@ -67,7 +67,7 @@ def _checked(probe: Probe | None, task_type: TaskType, images: int) -> Probe:
     if not isinstance(probe, Probe):
         raise broken(
             f"returned a {type(probe).__name__}, "
-            f"though its card says probed_as={task_type.probed_as!r}"
+            f"though its card says probed_as={str(task_type.probed_as)!r}"
         )
     count = len(probe.labels)
     if not _is_ascending(np.asarray(probe.image), count, images):

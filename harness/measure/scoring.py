@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 from headwater.registry import Estimator, Evidence, Kind, Name, Registry
+from headwater.registry.defaults import DEFAULT_TASK_TYPE
 from headwater.registry.errors import DataError, NotApplicable
 from headwater.registry.evidence.pool import pooled
 
@@ -17,7 +18,7 @@ def score(
     labels: Any,
     source_probabilities: Any = None,
     *,
-    task_type: str = "classification",
+    task_type: str = DEFAULT_TASK_TYPE,
     **options: Any,
 ) -> Any:
     """Score how well features should transfer to labels, by an estimator; higher is better.
@@ -29,10 +30,10 @@ def score(
     Args:
         name: An estimator's name, with options in brackets or as keywords, or its card.
         features: (N, D): a numpy array, a torch tensor or lists; or several of them.
-        labels: (N,) classes, or (N, K) for regression and multilabel.
+        labels: (N,) classes, or (N, K) numbers or flags, as the task type says.
         source_probabilities: (N, source classes), for estimators that read the source's own
             predictions.
-        task_type: Says what the labels are.
+        task_type: The name of a registered task type, whose card says what the labels are.
         **options: The estimator's options.
 
     Returns:
@@ -41,7 +42,7 @@ def score(
     Raises:
         DataError: The arrays do not fit together.
         NotApplicable: The estimator has no answer.
-        UnknownName, BadName: There is no such estimator or option.
+        UnknownName, BadName: There is no such estimator, task type or option.
     """
     card, name_options = _card(name)
     options = name_options | options
@@ -81,7 +82,14 @@ def _registry() -> Registry:
 
 
 def _evidence(features: Any, labels: Any, probabilities: Any, task_type: str) -> Evidence:
-    return Evidence.of(_array(features), _array(labels), _array(probabilities), task_type)
+    kind = _registry().task_type(task_type).scored_as
+    if kind is None:
+        raise DataError(
+            f"features are not scored for {task_type} tasks",
+            subject="task_type",
+            hint="Its card declares no labels that estimators know.",
+        )
+    return Evidence.of(_array(features), _array(labels), _array(probabilities), kind)
 
 
 def _by_source(features: Any) -> dict[Any, Any] | None:

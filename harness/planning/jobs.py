@@ -180,9 +180,9 @@ class Jobs:
     def _why_not(self, cell: Cell, card: Adaptation) -> str:
         """Return why an adaptation does not apply to a cell; "" if it does."""
         source, task = cell.source, cell.task
-        if card.task_types and task.type not in card.task_types:
-            task_types = ", ".join(card.task_types)
-            return f"{card.name} is for {task_types} tasks, {task.name} is {task.type}"
+        if card.labels and self.registry.task_type(task.type).labels not in card.labels:
+            kinds = " or ".join(card.labels)
+            return f"{card.name} is for targets that are {kinds}, {task.name} is {task.type}"
         reads_vectors = card.pooled or card.on == "features"
         if reads_vectors and self.registry.task_type(task.type).dense:
             return f"{card.name} works on vectors of features, {task.type} takes maps"
@@ -303,12 +303,12 @@ class Jobs:
         # larger one do not serve it.
         extracted = size if task_type.probed_as else self._extracted()
         features = None
-        if (task_type.probed_as or task.type) in card.task_types:
+        if task_type.scored_as in card.labels:
             features = self._features(source, task, seed, checkpoint, size=extracted)
         else:
-            scored_as = f", scored as {task_type.probed_as}" if task_type.probed_as else ""
+            scored_as = f", scored by its {task_type.scored_as}" if task_type.scored_as else ""
             self.result.skipped[identity] = (
-                f"{card.name} is for {', '.join(card.task_types)} tasks, "
+                f"{card.name} scores {' or '.join(card.labels)}, "
                 f"{task.name} is {task.type}{scored_as}"
             )
         job = self._job(record, [task], checkpoint, features=features, extracted=extracted)

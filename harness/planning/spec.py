@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from headwater.harness.planning.benchmarks import find_spec
+from headwater.registry.defaults import DEFAULT_ADAPTATION
 from headwater.registry.errors import BadSpec
 from headwater.registry.names import split_list
 from headwater.registry.validation import validated
@@ -183,7 +184,7 @@ class Spec(_Section):
         description="source models: names, globs, chain[base=…,on=task+task]; more come from [chains]",
     )
     tasks: Names = Field((), description="target tasks: names and globs")
-    adaptations: Names = Field(("fine_tune",), description="how sources are adapted")
+    adaptations: Names = Field((DEFAULT_ADAPTATION,), description="how sources are adapted")
     estimators: Names = Field(
         (),
         description="transferability scores of every source on every task and size; none: no estimates",

@@ -18,6 +18,7 @@ from headwater.harness.running.run import Control, NullWatcher, Watcher, compare
 from headwater.leaderboard import Store
 from headwater.leaderboard.store.records import State
 from headwater.registry import Registry, TaskType
+from headwater.registry.defaults import DEFAULT_ADAPTATION
 from headwater.registry.discovery import PluginLike
 from headwater.registry.errors import BadSpec, HeadwaterError, TrainingError, WeightsError
 
@@ -90,7 +91,7 @@ def adapt(
     source: str,
     save: str | Path,
     *,
-    adaptation: str = "fine_tune",
+    adaptation: str = DEFAULT_ADAPTATION,
     size: int | str = "full",
     seed: int = 0,
     plugins: Sequence[PluginLike] = (),
@@ -177,7 +178,7 @@ def _single_cell(planned: Plan) -> Job:
         raise BadSpec(
             f"{job.record.adaptation} solves on frozen features and leaves no network to save",
             subject=job.record.adaptation,
-            hint="Take an adaptation that trains on images: fine_tune, freeze. "
+            hint=f"Take an adaptation that trains on images, such as {DEFAULT_ADAPTATION}. "
             "See headwater list adaptations.",
         )
     return replace(job, keep=True)

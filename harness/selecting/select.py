@@ -33,6 +33,7 @@ from headwater.registry import (
     Task,
     TaskType,
 )
+from headwater.registry.defaults import DEFAULT_ADAPTATION, DEFAULT_SELECTOR
 from headwater.registry.discovery import PluginLike
 from headwater.registry.errors import (
     BadPlugin,
@@ -152,12 +153,12 @@ class Request:
     task: str
     sources: Sequence[str]
     budget: float = 600.0
-    selector: str = "search"
+    selector: str = DEFAULT_SELECTOR
     metric: str = ""
     sizes: Sequence[int | str] = ()
     max_parameters: int | None = None
     licences: Sequence[str] = ()
-    adaptation: str = "fine_tune"
+    adaptation: str = DEFAULT_ADAPTATION
     confirm: int = CONFIRMED_SOURCES
     keys: Mapping[str, Any] = field(default_factory=dict)
 
@@ -167,7 +168,7 @@ def select(
     sources: Sequence[str] | str,
     *,
     budget: float = 600.0,
-    selector: str = "search",
+    selector: str = DEFAULT_SELECTOR,
     plugins: Sequence[PluginLike] = (),
     control: Control | None = None,
     watcher: Watcher | None = None,
@@ -176,7 +177,7 @@ def select(
     sizes: Sequence[int | str] = (),
     max_parameters: int | None = None,
     licences: Sequence[str] = (),
-    adaptation: str = "fine_tune",
+    adaptation: str = DEFAULT_ADAPTATION,
     confirm: int = CONFIRMED_SOURCES,
     **keys: Any,
 ) -> Selection:
@@ -600,7 +601,7 @@ def adapt_command(source: str, prepared_question: PreparedQuestion) -> str:
     """Return the command that fine-tunes a source as this question would, and saves its network."""
     spec, request = prepared_question.live.spec, prepared_question.request
     words = ["adapt", prepared_question.task.name, "--source", source]
-    if request.adaptation != "fine_tune":
+    if request.adaptation != DEFAULT_ADAPTATION:
         words += ["--adaptation", request.adaptation]
     for key in ("image_size", "validation", "store"):
         value = getattr(spec, key)

@@ -22,6 +22,7 @@ from headwater.leaderboard.statistics.bootstrap import (
     widening,
 )
 from headwater.leaderboard.store.store import Store
+from headwater.registry.defaults import DEFAULT_ADAPTATION
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +33,7 @@ _COLUMNS: dict[By, str] = {
     "adaptation": "adaptation",
     "domain": "target_domain",
 }
-BASELINE = "fine_tune"
+BASELINE = DEFAULT_ADAPTATION
 NO_DOMAIN = "(none named)"
 
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from headwater.registry.defaults import DEFAULT_ADAPTATION
 from headwater.registry.errors import BadSpec
 from headwater.registry.names import split_list
 from headwater.registry.validation import validated
@@ -137,7 +138,7 @@ class TableMapping(MappingSection):
     columns: MappedColumns
     metrics: dict[str, Metric] = {}
     estimators: dict[str, Text] = {}
-    adaptation: Text = "fine_tune"
+    adaptation: Text = DEFAULT_ADAPTATION
     size: Annotated[
         Text, BeforeValidator(lambda value: str(value) if type(value) is int else value)
     ] = "full"

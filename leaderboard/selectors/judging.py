@@ -23,6 +23,7 @@ from headwater.leaderboard.selectors.stability import Ranking, order_stability, 
 from headwater.leaderboard.statistics.agreement import CORRELATIONS, STATISTICS
 from headwater.leaderboard.store.store import Store
 from headwater.registry import Question, Selector
+from headwater.registry.defaults import DEFAULT_ADAPTATION
 from headwater.registry.errors import HeadwaterError, QueryError
 from headwater.registry.names import Value
 
@@ -215,7 +216,7 @@ def judge(
     store: Store,
     selectors: Sequence[AskedSelector],
     wanted: Filter | None = None,
-    adaptation: str = "fine_tune",
+    adaptation: str = DEFAULT_ADAPTATION,
     *,
     budget: float = BUDGET,
 ) -> Judgement:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     approach="instance",
     source_labelled=True,
     needs_source=True,
-    task_types=("classification",),
+    labels=("classes",),
     pooled=True,
 )
 def instance_weighting(context: Context, *, source_share: float = 0.5) -> Objective:

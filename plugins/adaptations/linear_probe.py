@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from headwater import BadName, Features, Solution, adaptation
+from headwater import BadName, Features, LabelKind, Solution, adaptation
 
 if TYPE_CHECKING:
     from headwater.plugins.linear_models.problems import LinearModel
@@ -20,7 +20,7 @@ among equals.
     "linear_probe",
     on="features",
     approach="network",
-    task_types=("classification", "multilabel", "regression"),
+    labels=("classes", "flags", "numbers"),
 )
 def linear_probe(
     cells: Sequence[Features], *, classifier: str = "logistic", iterations: int = 200
@@ -46,11 +46,11 @@ def linear_probe(
             subject=classifier,
             hint="Use logistic or ridge.",
         )
-    task_type = cells[0].task_type
-    if task_type == "regression":
+    kind = cells[0].label_kind
+    if kind is LabelKind.NUMBERS:
         classifier = "ridge"
     paths = _paths(cells, classifier, iterations)
-    is_probability = task_type == "classification" and classifier == "logistic"
+    is_probability = kind is LabelKind.CLASSES and classifier == "logistic"
     return [_solution(cell, path, is_probability) for cell, path in zip(cells, paths, strict=True)]
 
 
@@ -61,16 +61,16 @@ def _paths(cells: Sequence[Features], classifier: str, iterations: int) -> list[
     from headwater.plugins.linear_models.problems import LinearProblem
     from headwater.plugins.linear_models.ridge import ridge
 
-    is_multilabel = cells[0].task_type == "multilabel"
+    has_flags = cells[0].label_kind is LabelKind.FLAGS
     problems = []
     for cell in cells:
         targets = cell.train_targets
-        if is_multilabel and classifier == "ridge":
+        if has_flags and classifier == "ridge":
             targets = 2 * targets - 1  # flags 0 and 1 as −1 and 1
         problems.append(LinearProblem(cell.pool, cell.train_rows, targets, cell.outputs))
     if classifier == "ridge":
         return ridge(problems, STRENGTHS, device=_device())
-    solve = one_against_rest if is_multilabel else logistic
+    solve = one_against_rest if has_flags else logistic
     return solve(problems, STRENGTHS, iterations=iterations, device=_device())
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from headwater import BadName, NotApplicable, Score, Shape, estimator
+from headwater import BadName, Bound, NotApplicable, Score, Shape, estimator
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,12 +31,12 @@ BLOCK_NUMBERS = 1 << 19
 
 
 def full_overlap(shape: Shape) -> float:
-    """Return the score where every class lies upon every other: −C(C − 1)."""
-    # Where C is None, the TypeError is read by Estimator.range as: not known.
+    """Return the score where every class lies upon every other."""
+    # Where C is None, Bound reads the TypeError as: not known.
     return -shape.classes * (shape.classes - 1)  # type: ignore[operator]
 
 
-@estimator("gbc", low=full_overlap, high=0.0)
+@estimator("gbc", low=Bound("−C(C − 1)", full_overlap), high=0.0)
 def gbc(evidence: Evidence, *, components: int = 64, covariance: str = "diagonal") -> float:
     """Gaussian Bhattacharyya coefficient: −Σ_{i≠j} exp(−D_B(i, j)) over ordered pairs of classes,
     after PCA.

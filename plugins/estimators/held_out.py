@@ -1,4 +1,4 @@
-"""Quality of held-out predictions, between 0 and 1 for every task type, and the ranks that it is
+"""Quality of held-out predictions, between 0 and 1 for every kind of labels, and the ranks that it is
 computed by.
 """
 
@@ -6,34 +6,34 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from headwater import NotApplicable
+from headwater import LabelKind, NotApplicable
 
 if TYPE_CHECKING:
     import numpy as np
 
 
-def quality(predicted: np.ndarray, labels: np.ndarray, task_type: str, estimator: str) -> float:
+def quality(predicted: np.ndarray, labels: np.ndarray, kind: LabelKind, estimator: str) -> float:
     """Return the quality of predictions for images that took no part in making them.
 
     Args:
-        predicted: Classification: classes (N,). Regression: values (N, K). Multilabel: scores (N,
+        predicted: Of classes: classes (N,). Of numbers: values (N, K). Of flags: scores (N,
             K).
         labels: The true ones, in the same shape.
-        task_type: ``classification``, ``regression`` or ``multilabel``.
+        kind: What the labels are.
         estimator: Name of the estimator, for the error.
 
     Returns:
-        Classification: accuracy. Regression: R², no less than 0 for a column, where it is no better
+        Of classes: accuracy. Of numbers: R², no less than 0 for a column, where it is no better
             than the mean of the column;
-        the mean over the columns that vary. Multilabel: area under the ROC curve, the mean over the
+        the mean over the columns that vary. Of flags: area under the ROC curve, the mean over the
         labels that some images have and some have not.
 
     Raises:
         NotApplicable: No column varies.
     """
-    if task_type == "classification":
+    if kind is LabelKind.CLASSES:
         return float((predicted == labels).mean())
-    of_column = r_squared if task_type == "regression" else area_under_roc
+    of_column = r_squared if kind is LabelKind.NUMBERS else area_under_roc
     qualities = []
     for column in range(labels.shape[1]):
         truth = labels[:, column]

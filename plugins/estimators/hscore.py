@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from headwater import NotApplicable, Score, Shape, estimator
+from headwater import Bound, NotApplicable, Score, Shape, estimator
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,12 +38,15 @@ CONSTANT_DEVIATION = 1e-13
 
 
 def max_hscore(shape: Shape) -> float:
-    """Return min(D, C − 1): there are no more canonical correlations, and each is at most 1."""
-    # Where C is None, the TypeError is read by Estimator.range as: not known.
+    """Return the number of canonical correlations at most: each is at most 1."""
+    # Where C is None, Bound reads the TypeError as: not known.
     return min(shape.features or float("inf"), shape.classes - 1)  # type: ignore[operator]
 
 
-@estimator("hscore", low=0.0, high=max_hscore)
+MAX_HSCORE = Bound("min(D, C − 1)", max_hscore)
+
+
+@estimator("hscore", low=0.0, high=MAX_HSCORE)
 def hscore(moments: Moments) -> Score:
     """H-score: tr(cov(X)⁺ cov(E[X|y])), the sum of the squared canonical correlations of features
     and classes.

@@ -19,13 +19,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from headwater import NotApplicable, Score, estimator
-from headwater.plugins.estimators.hscore import hscore, max_hscore
+from headwater.plugins.estimators.hscore import MAX_HSCORE, hscore
 
 if TYPE_CHECKING:
     from headwater import Moments
 
 
-@estimator("hscore_reg", low=0.0, high=max_hscore)
+@estimator("hscore_reg", low=0.0, high=MAX_HSCORE)
 def hscore_reg(moments: Moments) -> Score:
     """Regularised H-score: (1 − s)·tr(Σ_s⁻¹ cov(E[X|y])), with Ledoit and Wolf's Σ_s = (1 − s)·Σ +
     s·(tr Σ / D)·I.

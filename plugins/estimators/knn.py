@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from headwater import BadName, Score, estimator
+from headwater import BadName, LabelKind, Score, estimator
 from headwater.plugins.estimators.held_out import quality
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ SAMPLE_ROWS = 256
 """Rows, evenly spaced, that location and scale of the features are computed from."""
 
 
-@estimator("knn", low=0.0, high=1.0, task_types=("classification", "regression", "multilabel"))
+@estimator("knn", low=0.0, high=1.0, labels=("classes", "numbers", "flags"))
 def knn(
     evidence: Evidence, *, k: int = 5, metric: str = "cosine", images: int = 2000, seed: int = 0
 ) -> float:
@@ -74,11 +74,11 @@ def knn(
         note = f"of {images:,} of {count:,} images, seed {seed}"
     neighbours = nearest_neighbours(evidence.features, queries, min(k, count - 1), metric)
     neighbour_labels = labels[neighbours]
-    if evidence.task_type == "classification":
+    if evidence.label_kind is LabelKind.CLASSES:
         predicted = vote(neighbour_labels)
     else:
         predicted = neighbour_labels.mean(1)
-    value = quality(predicted, labels[queries], evidence.task_type, "knn")
+    value = quality(predicted, labels[queries], evidence.label_kind, "knn")
     return Score(value, note)
 
 

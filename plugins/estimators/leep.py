@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from headwater import estimator
-from headwater.plugins.estimators.nce import labels_unexplained
+from headwater.plugins.estimators.nce import LABELS_UNEXPLAINED
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +26,7 @@ MIN_BLOCK_ROWS = 512
 """Least rows of a block: each block costs a sum over C·Z cells."""
 
 
-@estimator("leep", low=labels_unexplained, high=0.0)
+@estimator("leep", low=LABELS_UNEXPLAINED, high=0.0)
 def leep(labels: np.ndarray, source_probabilities: np.ndarray) -> float:
     """Log expected empirical prediction: mean_i log Σ_z p(y_i|z) P_iz, p(y|z) = Σ_i 1[y_i = y] P_iz
     / Σ_i P_iz, in nats.

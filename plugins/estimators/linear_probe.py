@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from headwater import BadName, Score, estimator
+from headwater import BadName, LabelKind, Score, estimator
 from headwater.plugins.estimators.held_out import quality
 
 if TYPE_CHECKING:
@@ -36,16 +36,14 @@ MAX_FOLD_IMAGES = 100
 """
 
 
-@estimator(
-    "linear_probe", low=0.0, high=1.0, task_types=("classification", "regression", "multilabel")
-)
+@estimator("linear_probe", low=0.0, high=1.0, labels=("classes", "numbers", "flags"))
 def linear_probe(
     evidence: Evidence, *, folds: int = 10, images: int = 5000, seed: int = 0
 ) -> Score:
     """Cross-validated accuracy of ridge regression onto one-hot classes, the best over a sweep of
     strengths.
 
-    The largest output is the class. Regression: R²; multilabel: area under the ROC curve of the
+    The largest output is the class. Numbers: R²; flags: area under the ROC curve of the
     outputs, both as in ``held_out.quality``.
 
     Args:
@@ -72,12 +70,12 @@ def linear_probe(
     labels = evidence.labels
     count = len(labels)
     folds = min(count, max(folds, -(-count // MAX_FOLD_IMAGES)))
-    fold_of = assign_folds(labels, evidence.task_type, folds, seed)
+    fold_of = assign_folds(labels, evidence.label_kind, folds, seed)
     predicted_folds = range(0, folds, max(1, round(count / images)))
     rows_of_folds = [np.flatnonzero(fold_of == fold) for fold in predicted_folds]
     rows = np.concatenate(rows_of_folds)
     qualities = [
-        quality(of_strength, labels[rows], evidence.task_type, "linear_probe")
+        quality(of_strength, labels[rows], evidence.label_kind, "linear_probe")
         for of_strength in predict_held_out(evidence, rows_of_folds)
     ]
     best = int(np.argmax(qualities))
@@ -87,13 +85,13 @@ def linear_probe(
     return Score(qualities[best], note)
 
 
-def assign_folds(labels: np.ndarray, task_type: str, folds: int, seed: int) -> np.ndarray:
+def assign_folds(labels: np.ndarray, kind: LabelKind, folds: int, seed: int) -> np.ndarray:
     """Return the fold of each image (N,): images are shuffled, then dealt out class by class."""
     import numpy as np
 
     count = len(labels)
     order = np.random.default_rng(seed).permutation(count)
-    if task_type == "classification":
+    if kind is LabelKind.CLASSES:
         order = order[np.argsort(labels[order], kind="stable")]
     fold_of = np.empty(count, dtype=np.int64)
     fold_of[order] = np.arange(count) % folds
@@ -108,7 +106,7 @@ def predict_held_out(evidence: Evidence, folds: list[np.ndarray]) -> np.ndarray:
         folds: Indices of the images of each fold.
 
     Returns:
-        Classification: classes (strengths, images). Else values (strengths, images, K). Images come
+        Of classes: classes (strengths, images). Else values (strengths, images, K). Images come
             fold by fold.
     """
     import numpy as np
@@ -132,7 +130,7 @@ def predict_held_out(evidence: Evidence, folds: list[np.ndarray]) -> np.ndarray:
         y = (_target_columns(evidence, rows) - centre).astype(kind)
         residuals = np.linalg.solve(np.eye(len(rows), dtype=kind) - hat, y - shrunk @ slopes)
         outputs = np.asarray(y - residuals, dtype=np.float64) + centre
-        predicted.append(outputs.argmax(2) if evidence.task_type == "classification" else outputs)
+        predicted.append(outputs.argmax(2) if evidence.label_kind is LabelKind.CLASSES else outputs)
     return np.concatenate(predicted, axis=1)
 
 
@@ -151,7 +149,7 @@ def _target_columns(evidence: Evidence, rows: np.ndarray) -> np.ndarray:
     import numpy as np
 
     labels = evidence.labels[rows]
-    if evidence.task_type != "classification":
+    if evidence.label_kind is not LabelKind.CLASSES:
         return labels.astype(np.float64)
     classes = np.arange(int(evidence.labels.max()) + 1)
     return np.asarray(labels[:, None] == classes, dtype=np.float64)

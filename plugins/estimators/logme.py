@@ -55,7 +55,7 @@ LAPACK_BLOCK = 64
 """Block size that LAPACK is given room for."""
 
 
-@estimator("logme", task_types=("classification", "regression", "multilabel"))
+@estimator("logme", labels=("classes", "numbers", "flags"))
 def logme(evidence: Evidence) -> Score:
     """Log of maximum evidence: the mean over label columns y of max_{α,β} (1/N) log p(y | X, α, β).
 

@@ -9,19 +9,22 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from headwater import Shape, estimator
+from headwater import Bound, Shape, estimator
 
 if TYPE_CHECKING:
     import numpy as np
 
 
 def labels_unexplained(shape: Shape) -> float:
-    """Return the score where the label is as open as it can be: −log C."""
-    # Where C is None, the TypeError is read by Estimator.range as: not known.
+    """Return the score where the label is as open as it can be."""
+    # Where C is None, Bound reads the TypeError as: not known.
     return -math.log(shape.classes)  # type: ignore[arg-type]
 
 
-@estimator("nce", low=labels_unexplained, high=0.0)
+LABELS_UNEXPLAINED = Bound("−log C", labels_unexplained)
+
+
+@estimator("nce", low=LABELS_UNEXPLAINED, high=0.0)
 def nce(labels: np.ndarray, source_probabilities: np.ndarray) -> float:
     """Negative conditional entropy −H(Y|Z) of the label Y given the source's most likely class Z,
     in nats.

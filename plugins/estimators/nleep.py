@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from headwater import BadName, Score, estimator
 from headwater.plugins.estimators.leep import log_expected_prediction
-from headwater.plugins.estimators.nce import labels_unexplained
+from headwater.plugins.estimators.nce import LABELS_UNEXPLAINED
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,7 +47,7 @@ EMPTY = 1e-10
 """Images that an empty component counts for, so that its mean is a number."""
 
 
-@estimator("nleep", low=labels_unexplained, high=0.0)
+@estimator("nleep", low=LABELS_UNEXPLAINED, high=0.0)
 def nleep(
     evidence: Evidence,
     *,

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from headwater import NotApplicable, Score, estimator
+from headwater import LabelKind, NotApplicable, Score, estimator
 from headwater.plugins.estimators.held_out import mid_ranks
 
 if TYPE_CHECKING:
@@ -32,9 +32,7 @@ of two features, all are 0 or 2.
 """
 
 
-@estimator(
-    "parc", low=-100.0, high=100.0, task_types=("classification", "regression", "multilabel")
-)
+@estimator("parc", low=-100.0, high=100.0, labels=("classes", "numbers", "flags"))
 def parc(
     evidence: Evidence, *, components: int = 32, images: int = 500, probes: int = 5, seed: int = 0
 ) -> float:
@@ -57,21 +55,19 @@ def parc(
     """
     import numpy as np
 
-    features, labels, task_type = evidence.features, evidence.labels, evidence.task_type
+    features, labels, kind = evidence.features, evidence.labels, evidence.label_kind
     count = len(labels)
     if count <= images:
-        return _score_probe(features, labels, task_type, components)
+        return _score_probe(features, labels, kind, components)
     generator = np.random.default_rng(seed)
     probe_sets = [np.sort(generator.choice(count, images, replace=False)) for _ in range(probes)]
-    values = [
-        _score_probe(features[rows], labels[rows], task_type, components) for rows in probe_sets
-    ]
+    values = [_score_probe(features[rows], labels[rows], kind, components) for rows in probe_sets]
     note = f"{probes} probe sets of {images} of {count:,} images, seed {seed}"
     return Score(float(np.mean(values)), note)
 
 
 def _score_probe(
-    features: np.ndarray, labels: np.ndarray, task_type: str, components: int
+    features: np.ndarray, labels: np.ndarray, kind: LabelKind, components: int
 ) -> float:
     from headwater import Principal
 
@@ -80,7 +76,7 @@ def _score_probe(
     else:
         rows = features.astype("float64")
     of_features = _pairs(1 - _correlation(rows))
-    of_labels = _pairs(_label_distances(labels, task_type))
+    of_labels = _pairs(_label_distances(labels, kind))
     for distances, what in ((of_features, "features"), (of_labels, "labels")):
         if len(distances) < 2 or distances.min() == distances.max():
             raise NotApplicable(
@@ -91,16 +87,16 @@ def _score_probe(
     return 100 * _pearson(mid_ranks(of_features), mid_ranks(of_labels))
 
 
-def _label_distances(labels: np.ndarray, task_type: str) -> np.ndarray:
+def _label_distances(labels: np.ndarray, kind: LabelKind) -> np.ndarray:
     """Return the distances (n, n) of labels; of classes 0 or 1, since only the order counts, and 1
     − corr(one-hot) has two values too.
     """
     import numpy as np
     from scipy.spatial.distance import pdist, squareform
 
-    if task_type == "classification":
+    if kind is LabelKind.CLASSES:
         return np.asarray(labels[:, None] != labels[None, :], dtype=np.float64)
-    deviation = labels.std(0) if task_type == "regression" else 1.0
+    deviation = labels.std(0) if kind is LabelKind.NUMBERS else 1.0
     scale = np.where(deviation > 0, deviation, 1.0)
     return np.asarray(squareform(pdist(labels / scale)))
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from headwater import (
     Discriminant,
     Evidence,
+    LabelKind,
     Moments,
     Score,
     Sums,
@@ -64,7 +65,7 @@ def sfda(evidence: Evidence) -> Score:
             start = end
 
     blocks = (
-        (features, label_columns(classes_of_block, "classification", classes))
+        (features, label_columns(classes_of_block, LabelKind.CLASSES, classes))
         for features, classes_of_block in mixed_blocks()
     )
     sums = Sums(moments.mean, classes).add_all(blocks)

@@ -38,6 +38,8 @@ _LOG_TINY = -87.3
 @task_type(
     "classification",
     metrics=METRICS,
+    labels="classes",
+    softmax=True,
     target_column=TargetColumn(
         "one class for each image",
         fits=columns.is_class,

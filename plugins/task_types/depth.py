@@ -72,7 +72,7 @@ PROBED_PIXELS = 48
     "depth",
     metrics=METRICS,
     dense=True,
-    probed_as="regression",
+    probed_as="numbers",
     conventions={"unit": DEFAULT_UNIT},
     target_column=TargetColumn(
         "a depth map for each image",

@@ -44,7 +44,7 @@ DEFAULT_FORMAT = "xywh"
     "detection",
     metrics=METRICS,
     dense=True,
-    probed_as="classification",
+    probed_as="classes",
     conventions={"boxes": DEFAULT_FORMAT},
     target_column=TargetColumn(
         "objects with bbox and category",

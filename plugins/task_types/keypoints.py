@@ -52,7 +52,7 @@ POINTS_NAMED = 5
     "keypoints",
     metrics=METRICS,
     dense=True,
-    probed_as="regression",
+    probed_as="numbers",
     conventions={"mirrored": "", "points": "pixels"},
     noun="points",
     singular="point",

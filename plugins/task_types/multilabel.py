@@ -34,6 +34,7 @@ METRICS = (
 @task_type(
     "multilabel",
     metrics=METRICS,
+    labels="flags",
     noun="labels",
     singular="label",
     target_column=TargetColumn(

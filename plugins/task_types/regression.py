@@ -41,6 +41,7 @@ STRATA = 10
 @task_type(
     "regression",
     metrics=METRICS,
+    labels="numbers",
     noun="numbers",
     singular="number",
     target_column=TargetColumn(

@@ -53,7 +53,7 @@ PROBED_PIXELS = 24
     "segmentation",
     metrics=METRICS,
     dense=True,
-    probed_as="classification",
+    probed_as="classes",
     conventions={"void": VOID},
     target_column=TargetColumn(
         "a mask for each image",

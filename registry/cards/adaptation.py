@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from headwater.registry.cards.card import Card, Kind, names_bad_keywords, summary_of, wrong_return
 from headwater.registry.errors import NotApplicable
+from headwater.registry.evidence.labels import LabelKind, label_kinds
 from headwater.registry.identity import code_of
 from headwater.registry.names import Value
 from headwater.registry.options import defaults_of
@@ -59,7 +60,7 @@ class Adaptation(Card):
     target_labelled: bool = True
     control: str = ""
     from_random: bool = False
-    task_types: tuple[str, ...] = ()
+    labels: tuple[LabelKind, ...] = ()
     needs_source: bool = False
     pooled: bool = False
     extra_sources_option: str = ""
@@ -251,7 +252,8 @@ class Features:
     outputs: int
     measure: Callable[[np.ndarray, np.ndarray], float]
     """(scores, targets) -> the task's metric, higher is better whatever its direction."""
-    task_type: str = "classification"
+    label_kind: LabelKind | None = LabelKind.CLASSES
+    """What the targets are; None where they are no labels of a kind that estimators know."""
 
     @property
     def train(self) -> np.ndarray:
@@ -291,7 +293,7 @@ def adaptation(
     target_labelled: bool = True,
     control: str = "",
     from_random: bool = False,
-    task_types: Sequence[str] = (),
+    labels: Sequence[str] = (),
     needs_source: bool = False,
     pooled: bool = False,
     extra_sources_option: str = "",
@@ -308,7 +310,8 @@ def adaptation(
         target_labelled: True if it uses the target's labels.
         control: The adaptation that the scratch reference of its gains runs; by default itself.
         from_random: True if it starts from random weights, whatever the source's are.
-        task_types: The task types that it is for; by default all.
+        labels: The kinds of targets that it is for ("classes", "numbers", "flags": ``LabelKind``); by
+            default every task type, also those whose targets are no such labels.
         needs_source: True if it goes on learning from the source's own data.
         pooled: True if it works on vectors of features only, not on the maps of dense task types.
         extra_sources_option: The option that names further sources whose networks it uses.
@@ -329,7 +332,7 @@ def adaptation(
             target_labelled=target_labelled,
             control=control or name,
             from_random=from_random,
-            task_types=tuple(task_types),
+            labels=label_kinds(labels, name),
             needs_source=needs_source,
             pooled=pooled,
             extra_sources_option=extra_sources_option,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from headwater.registry.cards.card import Card, Kind, names_bad_keywords, summary_of, wrong_return
 from headwater.registry.errors import BadPlugin, NotApplicable
+from headwater.registry.evidence.labels import LabelKind, label_kinds
 from headwater.registry.evidence.shape import Bound, Shape
 from headwater.registry.identity import code_of
 from headwater.registry.names import Value
@@ -28,8 +29,11 @@ all of it.
 
 
 class Score(float):
-    """An estimator's score: a float. ``note`` says where it tells little; ``parts`` are those of a
-    score that belongs to a pool.
+    """An estimator's score: a float with what is to be said of it.
+
+    Attributes:
+        note: Where it tells little, and why; "" where there is nothing to say.
+        parts: The parts of a score that belongs to a pool; empty for any other.
     """
 
     note: str
@@ -50,108 +54,120 @@ class Score(float):
 class Estimator(Card):
     """A score that is higher where transfer should be better.
 
-    ``score(..., **options) -> float | Score``: its positional parameters say by their names what it
-    reads (see ``INPUTS``), its keyword-only ones are options. ``low`` and ``high`` bound it:
-    numbers, or functions of a Shape.
-    ``task_types``: for which tasks it is defined. ``pooled``: it returns a Score with parts, each
-        of which is scaled to [0, 1] over a pool of sources before they are added up; alone, it
-        ranks nothing.
+    Attributes:
+        score: ``score(..., **options) -> float | Score``. Its positional parameters say by their
+            names what it reads (``INPUTS``), its keyword-only ones are options.
+        low: No score is below this: a number, or a Bound that depends on the data.
+        high: No score is above this.
+        labels: The kinds of labels that it is defined for.
+        pooled: True if it returns a Score with parts, each of which is scaled to [0, 1] over a pool
+            of sources before they are added up; alone, it ranks nothing.
     """
 
     kind: ClassVar[Kind] = Kind.ESTIMATOR
-    list_columns: ClassVar[tuple[str, ...]] = ("name", "low", "high", "task_types", "summary")
+    list_columns: ClassVar[tuple[str, ...]] = ("name", "low", "high", "labels", "summary")
 
     score: Callable[..., float] = field(repr=False)
-    low: Bound = float("-inf")
-    high: Bound = float("inf")
-    task_types: tuple[str, ...] = ("classification",)
+    low: float | Bound = -math.inf
+    high: float | Bound = math.inf
+    labels: tuple[LabelKind, ...] = (LabelKind.CLASSES,)
     pooled: bool = False
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """What it reads, by name."""
+        """The names of what it reads."""
         parameters = inspect.signature(self.score).parameters.values()
         return tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD)
 
     @property
     def needs_source_probabilities(self) -> bool:
+        """True if it scores only sources that have a classifier."""
         return "source_probabilities" in self.inputs
 
     def options(self) -> Mapping[str, Value]:
+        """Return its options with their defaults."""
         return defaults_of(self.score)
 
     def facts(self) -> dict[str, Any]:
+        """Return what is stored of the card."""
         return super().facts() | {"inputs": list(self.inputs), "options": dict(self.options())}
 
     def range(self, shape: Shape) -> tuple[float, float]:
-        """Between what its score lies for data of this shape; unbounded where that depends on what
-        is not known.
+        """Return the bounds of its score for data of a shape.
+
+        Returns:
+            The least and the largest score; infinite where that depends on what is not known.
         """
-        low, high = (_at(bound, shape) for bound in (self.low, self.high))
+        low = _value_of(self.low, shape)
+        high = _value_of(self.high, shape)
         return (-math.inf if low is None else low), (math.inf if high is None else high)
 
     def of(self, evidence: Evidence, **options: Value) -> Score:
-        """The score of one source on one task.
+        """Score one source on one task.
 
-        Raises NotApplicable where it is not defined for this evidence, BadName for an option it
-        does not have, and BadPlugin where it returns what is no number or lies outside its declared
-        range.
+        Args:
+            evidence: Features and labels.
+            **options: Its options.
+
+        Raises:
+            NotApplicable: It is not defined for this evidence.
+            BadName: It has no such option.
+            BadPlugin: It returned what is no number or lies outside its declared range.
         """
         check_options(self.name, options, self.options())
-        if evidence.task_type not in self.task_types:
-            defined = ", ".join(self.task_types)
+        if evidence.label_kind not in self.labels:
             raise NotApplicable(
-                f"{self.name} is for {defined} tasks, this is {evidence.task_type}",
+                f"{self.name} scores {' or '.join(self.labels)}, "
+                f"these labels are {evidence.label_kind}",
                 subject=self.name,
             )
         if self.needs_source_probabilities and evidence.source_probabilities is None:
             raise NotApplicable(
                 f"{self.name} needs the source's own class probabilities, and it has no classifier",
                 subject=self.name,
-                hint="Give source_probabilities=, (N, source classes); or take nleep, which needs none.",
+                hint="Give source_probabilities=, (N, source classes); "
+                "or take an estimator that reads features alone: headwater list estimators.",
             )
-        asked = [
+        inputs = [
             evidence if name == "evidence" else getattr(evidence, name) for name in self.inputs
         ]
-        return self._checked(self.score(*asked, **options), evidence.shape)
+        return self._checked(self.score(*inputs, **options), evidence.shape)
 
     def _checked(self, score: float, shape: Shape) -> Score:
+        """Return a score within the declared range; raises BadPlugin for one that is not."""
         try:
             value = float(score)
         except (TypeError, ValueError):
             raise wrong_return(self.name, score, "a number") from None
         low, high = self.range(shape)
-        slack = SLACK * max(
-            1.0, *(abs(bound) for bound in (low, high) if math.isfinite(bound)), 0.0
-        )
+        sizes = [abs(bound) for bound in (low, high) if math.isfinite(bound)]
+        slack = SLACK * max(1.0, *sizes, 0.0)
         if not math.isfinite(value) or not low - slack <= value <= high + slack:
             raise BadPlugin(
-                f"{self.name} returned {value:g} for {_words(shape)}; its range is {low:g} to {high:g}",
+                f"{self.name} returned {value:g} for {_in_words(shape)}; "
+                f"its range is {low:g} to {high:g}",
                 subject=self.name,
-                hint="Raise hw.NotApplicable where there is no answer, or declare the range with low= and high=.",
+                hint="Raise hw.NotApplicable where there is no answer, "
+                "or declare the range with low= and high=.",
             )
-        known = score if isinstance(score, Score) else Score(value)
-        return Score(min(max(value, low), high), known.note, known.parts)
+        clipped = min(max(value, low), high)
+        if isinstance(score, Score):
+            return Score(clipped, score.note, score.parts)
+        return Score(clipped)
 
 
-def _at(bound: Bound, shape: Shape) -> float | None:
-    """A bound's value; None where it depends on a part of the shape that is not known."""
-    if not callable(bound):
-        return float(bound)
-    try:
-        return float(bound(shape))
-    except TypeError:  # arithmetic with None
-        return None
+def _value_of(bound: float | Bound, shape: Shape) -> float | None:
+    return bound.value(shape) if isinstance(bound, Bound) else float(bound)
 
 
-def _words(shape: Shape) -> str:
-    said = {
+def _in_words(shape: Shape) -> str:
+    counts = {
         "images": shape.images,
         "features": shape.features,
         "classes": shape.classes,
         "source classes": shape.source_classes,
     }
-    return ", ".join(f"{count} {what}" for what, count in said.items() if count is not None)
+    return ", ".join(f"{count} {noun}" for noun, count in counts.items() if count is not None)
 
 
 @names_bad_keywords
@@ -159,9 +175,9 @@ def estimator(
     name: str,
     *,
     summary: str = "",
-    low: Bound = float("-inf"),
-    high: Bound = float("inf"),
-    task_types: Sequence[str] = ("classification",),
+    low: float | Bound = -math.inf,
+    high: float | Bound = math.inf,
+    labels: Sequence[str] = (LabelKind.CLASSES,),
     pooled: bool = False,
 ) -> Callable[[Callable[..., float]], Estimator]:
     """Register an estimator: decorates its score, a function of what ``INPUTS`` lists.
@@ -169,13 +185,15 @@ def estimator(
     Args:
         name: The name of the estimator.
         summary: One line on what it is; by default the first line of the score's docstring.
-        low: No score is below this: a number, or a function of a ``Shape``.
-        high: No score is above this: a number, or a function of a ``Shape``.
-        task_types: The task types that it is defined for.
+        low: No score is below this: a number, or a ``Bound("−log C", function of a Shape)``.
+        high: No score is above this.
+        labels: The kinds of labels that it is defined for: "classes", "numbers", "flags"
+            (``LabelKind``).
         pooled: True if its score has parts that are scaled over a pool of sources.
 
     Raises:
-        BadPlugin: An argument does not exist, or the score asks for something that is not given.
+        BadPlugin: An argument or a kind of labels does not exist, a bound is neither a number nor a
+            Bound, or the score asks for something that is not given.
     """
 
     def make(score: Callable[..., float]) -> Estimator:
@@ -186,9 +204,11 @@ def estimator(
             score=score,
             low=low,
             high=high,
-            task_types=tuple(task_types),
+            labels=label_kinds(labels, name),
             pooled=pooled,
         )
+        _check_bound(name, "low", low)
+        _check_bound(name, "high", high)
         unknown = [parameter for parameter in card.inputs if parameter not in INPUTS]
         if unknown:
             raise BadPlugin(
@@ -200,3 +220,16 @@ def estimator(
         return card
 
     return make
+
+
+def _check_bound(name: str, argument: str, bound: Any) -> None:
+    """Raise BadPlugin for a bound that is no number, or does not say how it depends on the data."""
+    if isinstance(bound, int | float) and not math.isnan(bound):
+        return
+    if isinstance(bound, Bound) and bound.formula.strip() and callable(bound.at):
+        return
+    raise BadPlugin(
+        f"{argument} of {name} is neither a number nor a Bound with its formula",
+        subject=name,
+        hint=f'{argument}=hw.Bound("−log C", lambda shape: -math.log(shape.classes))',
+    )

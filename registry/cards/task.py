@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from headwater.registry.cards.card import Card, Kind, names_bad_keywords, summary_of
 from headwater.registry.cards.flaw import Flaw
+from headwater.registry.defaults import DEFAULT_TASK_TYPE
 from headwater.registry.identity import code_of, digest_files
 from headwater.registry.names import Value
 
@@ -74,7 +75,7 @@ class Task(Card):
     usage: ClassVar[str] = 'tasks = ["{name}"]'
 
     load: Callable[[], Any] = field(repr=False)
-    type: str = "classification"
+    type: str = DEFAULT_TASK_TYPE
     domain: str | None = None
     metric: str = ""
     classes: tuple[str, ...] = ()
@@ -114,7 +115,7 @@ def task(
     name: str,
     *,
     summary: str = "",
-    type: str = "classification",
+    type: str = DEFAULT_TASK_TYPE,
     domain: str | None = None,
     metric: str = "",
     classes: Sequence[str] = (),

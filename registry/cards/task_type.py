@@ -14,6 +14,7 @@ from headwater.registry.cards.annotations import Annotations, Encoded
 from headwater.registry.cards.card import Card, Kind, names_bad_keywords, summary_of
 from headwater.registry.columns import TargetColumn
 from headwater.registry.errors import BadPlugin
+from headwater.registry.evidence.labels import LabelKind, label_kinds
 from headwater.registry.identity import code_of
 from headwater.registry.names import Value
 
@@ -84,7 +85,7 @@ class Probe:
     """What of a dense task's images is scored by estimators, which know rows of features and labels
     only.
 
-    ``labels``: (M, ...), one each, of a task type that estimators know (the card's ``probed_as``).
+    ``labels``: (M, ...), one each, of the kind that the card says (``probed_as``).
         ``image``: (M,) int, which image each is of, ascending. ``places``: (M, 2) float, (x, y)
         from 0 to 1 across the image, where its features are taken from the deepest map;
     None: the image's pooled features.
@@ -227,8 +228,12 @@ class TaskType(Card):
 
     ``dense``: targets have places in the image. Then the head is given maps, not a vector; the
         whole image is squeezed into the square (for others the centre is cut out); augmentation
-        moves the target with the image. ``probed_as``: the task type that estimators take what
-        ``methods.probe`` returns for; "" where they take the targets as they are, or not at all.
+        moves the target with the image.
+    ``labels``: what encoded targets are to estimators and solvers on features as they are; None
+        where they are no labels of such a kind.
+    ``probed_as``: what the labels are that ``methods.probe`` returns; None where there is no probe.
+    ``softmax``: predictions are logits (N, C) of classes of which each image has one, so that their
+        softmax are the classes' probabilities.
         ``conventions``: in how far data sets write such targets differently, as options of a task
         with their defaults (``void=11``): ``methods.encode`` finds them in the task.
     ``noun``: what people call its classes, in the plural (points, labels); ``singular``: one of
@@ -242,11 +247,18 @@ class TaskType(Card):
     methods: TaskTypeMethods
     metrics: tuple[Metric, ...]
     dense: bool = False
-    probed_as: str = ""
+    labels: LabelKind | None = None
+    probed_as: LabelKind | None = None
+    softmax: bool = False
     conventions: Mapping[str, Value] = field(default_factory=dict, hash=False)
     noun: str = "classes"
     singular: str = "class"
     target_column: TargetColumn | None = field(default=None, repr=False)
+
+    @property
+    def scored_as(self) -> LabelKind | None:
+        """What the labels are that estimators are given; None where they cannot score the type."""
+        return self.probed_as or self.labels
 
     def counted(self, classes: Sequence[str]) -> str:
         """Return how many classes these are, in words: ``12 classes``, ``1 point``; "" for none."""
@@ -266,7 +278,9 @@ def task_type(
     metrics: Sequence[Metric],
     summary: str = "",
     dense: bool = False,
+    labels: str = "",
     probed_as: str = "",
+    softmax: bool = False,
     conventions: Mapping[str, Value] | None = None,
     noun: str = "classes",
     singular: str = "class",
@@ -279,16 +293,22 @@ def task_type(
         metrics: What ``measure`` returns; the first is the default.
         summary: One line on what it is; by default the first line of the class's docstring.
         dense: True if targets have places in the image.
-        probed_as: The task type that estimators take what ``probe`` returns for.
+        labels: What encoded targets are to estimators and solvers on features: "classes",
+            "numbers" or "flags" (``LabelKind``); by default none of these.
+        probed_as: What the labels are that ``probe`` returns, in the same words.
+        softmax: True if the softmax of predictions (N, C) are probabilities of the classes.
         conventions: The ways to write targets that data sets differ in, with their defaults.
         noun: What people call its classes, in the plural.
         singular: What people call one of them.
         target_column: How the column of targets looks in a data set; by default anything may be it.
 
     Raises:
-        BadPlugin: An argument does not exist, the class does not inherit from TaskTypeMethods, or
-            it lacks one of its methods.
+        BadPlugin: An argument or a kind of labels does not exist, the class does not inherit from
+            TaskTypeMethods, or it lacks one of its methods.
     """
+
+    def kind_of(declared: str) -> LabelKind | None:
+        return next(iter(label_kinds(declared, name)), None)
 
     def make(methods: type[TaskTypeMethods]) -> TaskType:
         if not issubclass(methods, TaskTypeMethods):
@@ -311,7 +331,9 @@ def task_type(
             methods=methods(),
             metrics=tuple(metrics),
             dense=dense,
-            probed_as=probed_as,
+            labels=kind_of(labels),
+            probed_as=kind_of(probed_as),
+            softmax=softmax,
             conventions=dict(conventions or {}),
             noun=noun,
             singular=singular,

@@ -1,5 +1,20 @@
 """Linear discriminants: how surely features tell the class, by Fisher's discriminant with a shrunk
 covariance.
+
+Classes c are taken as Gaussians with means μ_c about the mean m of all images, shares π_c of them,
+and one covariance S. The logarithm of π_c times the density at x is then, up to what all classes
+share,
+
+    δ_c(x) = (x − m)ᵀ S⁻¹ μ_c − ½ μ_cᵀ S⁻¹ μ_c + log π_c,
+
+so that the posterior of c is the softmax of δ over the classes (Hastie, Tibshirani and Friedman,
+The Elements of Statistical Learning, 2009, section 4.3). With D features and few images W, the
+covariance within classes, is singular; it is drawn towards a sphere of the same trace,
+
+    S = (1 − s) W + s (tr W / D) I,    s = exp(−5 λ₁),
+
+where λ₁ is the largest eigenvalue of W (self-challenging Fisher discriminant, Shao et al. 2022,
+arXiv 2207.03036).
 """
 
 from __future__ import annotations
@@ -16,15 +31,13 @@ if TYPE_CHECKING:
 
     from headwater.registry.evidence.moments import Moments
 
-STEEPNESS = 5.0
-"""Shrinkage is exp(−5 λ), λ the largest eigenvalue of the covariance within classes (Shao et al.
-2022).
-"""
+SHRINKAGE_RATE = 5.0
+"""The 5 of s = exp(−5 λ₁)."""
 
 MIN_SHRINKAGE = 1e-10
-"""The least that it is."""
+"""The least s: exp(−5 λ₁) of features of large scale is 0, and S would be singular again."""
 
-BLOCK = 1 << 21
+BLOCK_VALUES = 1 << 21
 """Values in a block of rows: 16 MB."""
 
 EIGENVALUE_TOLERANCE = 1e-9
@@ -36,11 +49,13 @@ MAX_WHOLE_SPECTRUM = 128
 
 @dataclass(frozen=True)
 class Discriminant:
-    """δ_c(x) = (x − m)ᵀ S⁻¹ μ_c − ½ μ_cᵀ S⁻¹ μ_c + log π_c, with class means μ_c about the mean m
-    and shares π_c of the images.
+    """The scores δ_c(x) of C classes, as linear functions of x − m.
 
-    S = (1 − s)·W + s·(tr W / D)·I, with W the covariance within classes (each class's divided by
-    its count, averaged by π) and ``shrinkage`` s. ``coefficients``: (C, D); ``intercepts``: (C,).
+    Attributes:
+        mean: (D,) m.
+        coefficients: (C, D) the rows S⁻¹ μ_c.
+        intercepts: (C,) −½ μ_cᵀ S⁻¹ μ_c + log π_c.
+        shrinkage: s.
     """
 
     mean: np.ndarray
@@ -50,33 +65,49 @@ class Discriminant:
 
     @classmethod
     def of(cls, moments: Moments, shrinkage: float | None = None) -> Discriminant:
-        """From sufficient statistics; raises NotApplicable where no feature varies within a class."""
+        """Fit the discriminant to sufficient statistics.
+
+        Args:
+            moments: Of features and classes.
+            shrinkage: s; by default exp(−5 λ₁).
+
+        Raises:
+            NotApplicable: No feature varies within a class.
+        """
         import numpy as np
         from scipy.linalg import cho_factor, cho_solve
 
-        within, width = moments.within, len(moments.mean)
-        spread = float(np.trace(within)) / width
-        if spread <= 0:
+        within = moments.within
+        width = len(moments.mean)
+        mean_variance = float(np.trace(within)) / width
+        if mean_variance <= 0:
             raise NotApplicable(
-                "features do not vary within the classes: there is no spread to hold class means against"
+                "features do not vary within the classes: "
+                "there is no spread to hold class means against"
             )
         if shrinkage is None:
-            shrinkage = max(math.exp(-STEEPNESS * largest_eigenvalue(within)), MIN_SHRINKAGE)
+            by_spread = math.exp(-SHRINKAGE_RATE * largest_eigenvalue(within))
+            shrinkage = max(by_spread, MIN_SHRINKAGE)
         shrunk = (1 - shrinkage) * within
-        shrunk.flat[:: width + 1] += shrinkage * spread
+        shrunk.flat[:: width + 1] += shrinkage * mean_variance
+        # S is positive definite: Cholesky costs half of a general solver, and overwrites S.
         factor = cho_factor(shrunk, lower=True, overwrite_a=True, check_finite=False)
         means = moments.class_means
         coefficients = cho_solve(factor, means.T, check_finite=False).T
-        intercepts = np.log(moments.label_sums / moments.count) - 0.5 * np.einsum(
-            "cd,cd->c", means, coefficients
-        )
+        half_norms = 0.5 * np.einsum("cd,cd->c", means, coefficients)
+        intercepts = np.log(moments.label_sums / moments.count) - half_norms
         return cls(moments.mean, coefficients, intercepts, shrinkage)
 
     def chances(
         self, blocks: Iterable[tuple[np.ndarray, np.ndarray]]
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Of each block of features (B, D) float64 and labels (B,): posteriors (B, C), and those of
-        the images' own classes (B,).
+        """Yield the posteriors of each block.
+
+        Args:
+            blocks: Features (B, D) float64 and classes (B,).
+
+        Yields:
+            The posteriors (B, C), and those of the images' true classes (B,).
         """
         import numpy as np
 
@@ -84,6 +115,7 @@ class Discriminant:
         for features, labels in blocks:
             scores = features @ self.coefficients.T
             scores += intercepts
+            # The largest score of a row becomes 0, so that exp does not overflow.
             scores -= scores.max(1, keepdims=True)
             np.exp(scores, out=scores)
             scores /= scores.sum(1, keepdims=True)
@@ -93,26 +125,31 @@ class Discriminant:
 def float64_blocks(
     features: np.ndarray, labels: np.ndarray
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Rows in float64, of as many as keep the features, and as many scores, within BLOCK values."""
+    """Yield blocks of rows in float64, so long that neither features nor scores pass 16 MB.
+
+    Args:
+        features: (N, D).
+        labels: (N,) classes.
+    """
     import numpy as np
 
-    rows = max(1, BLOCK // max(features.shape[1], int(labels.max()) + 1))
+    classes = int(labels.max()) + 1
+    rows = max(1, BLOCK_VALUES // max(features.shape[1], classes))
     for start in range(0, len(features), rows):
         block = slice(start, start + rows)
         yield np.asarray(features[block], dtype=np.float64), labels[block]
 
 
 def largest_eigenvalue(matrix: np.ndarray) -> float:
-    """Of a positive semi-definite matrix."""
+    """Return the largest eigenvalue of a positive semi-definite matrix (D, D)."""
     import numpy as np
     from scipy.linalg import eigvalsh
     from scipy.sparse.linalg import eigsh
 
-    if len(matrix) <= MAX_WHOLE_SPECTRUM:
+    size = len(matrix)
+    if size <= MAX_WHOLE_SPECTRUM:
         return float(eigvalsh(matrix)[-1])
-    start = np.random.default_rng(0).normal(
-        size=len(matrix)
-    )  # else ARPACK draws one, and no two runs agree to the last digit
-    return float(
-        eigsh(matrix, k=1, v0=start, tol=EIGENVALUE_TOLERANCE, return_eigenvectors=False)[0]
-    )
+    # Without a start ARPACK draws one, and no two runs agree to the last digit.
+    start = np.random.default_rng(0).normal(size=size)
+    values = eigsh(matrix, k=1, v0=start, tol=EIGENVALUE_TOLERANCE, return_eigenvectors=False)
+    return float(values[0])

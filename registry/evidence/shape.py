@@ -1,4 +1,4 @@
-"""Shape: the sizes that the range of an estimator's score depends on."""
+"""Sizes of the evidence, and the bounds of a score that depend on them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Shape:
-    """What the range of a score may depend on; None where it is not known (published scores)."""
+    """The sizes that the range of a score may depend on; None where one is not known.
+
+    Attributes:
+        images: N.
+        features: D.
+        classes: C, or the number of labels that may apply; None where labels are numbers.
+        source_classes: The number of the source's own classes.
+    """
 
     images: int | None = None
     features: int | None = None
@@ -16,4 +23,22 @@ class Shape:
     source_classes: int | None = None
 
 
-Bound = float | Callable[[Shape], float]
+@dataclass(frozen=True)
+class Bound:
+    """A bound of a score that depends on the data.
+
+    Attributes:
+        formula: How it depends on them, for people: ``−log C``.
+        at: Returns its value for a Shape. Sizes that are not known are None: a TypeError of its
+            arithmetic then says that the bound is not known either.
+    """
+
+    formula: str
+    at: Callable[[Shape], float]
+
+    def value(self, shape: Shape) -> float | None:
+        """Return the bound for these sizes; None where it depends on one that is not known."""
+        try:
+            return float(self.at(shape))
+        except TypeError:
+            return None

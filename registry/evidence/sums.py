@@ -9,80 +9,102 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
-BLOCK = 1 << 22
+BLOCK_VALUES = 1 << 22
 """Values in a block of rows: 32 MB of float64 on each thread, whatever the number of images."""
 
-MOST_THREADS = 8
+MAX_THREADS = 8
 """Each has a block and a (D, D) matrix of its own; memory bandwidth is the limit before that."""
 
 
 class Sums:
-    """Sums under way about a point (D,): those of ``headwater.registry.evidence.moments.Moments``,
-    by the same names.
+    """Sums under way about a point: those of ``headwater.Moments``, by the same names.
+
+    Args:
+        origin: (D,) the point.
+        columns: The number K of label columns.
     """
 
     def __init__(self, origin: np.ndarray, columns: int) -> None:
         import numpy as np
 
         width = len(origin)
-        self.origin, self.count, self.fourths = origin, 0, 0.0
-        self.sums, self.cubes, self.gram = (
-            np.zeros(width),
-            np.zeros(width),
-            np.zeros((width, width)),
-        )
+        self.origin = origin
+        self.count = 0
+        self.sums = np.zeros(width)
+        self.gram = np.zeros((width, width))
         self.cross = np.zeros((columns, width))
-        self.label_sums, self.label_squares = np.zeros(columns), np.zeros(columns)
-        self._room = np.empty((0, width))
+        self.label_sums = np.zeros(columns)
+        self.label_squares = np.zeros(columns)
+        self.cubes = np.zeros(width)
+        self.fourths = 0.0
+        self._buffer = np.empty((0, width))
 
-    def add(self, x: np.ndarray, y: Any) -> None:
-        """A block of features (B, D) and its label columns (B, K), dense or sparse."""
+    def add(self, features: np.ndarray, columns: Any) -> None:
+        """Add a block.
+
+        Args:
+            features: (B, D).
+            columns: (B, K) label columns, dense or sparse.
+        """
         import numpy as np
 
-        if len(self._room) < len(x):
-            self._room = np.empty(x.shape)
-        z = np.subtract(x, self.origin, out=self._room[: len(x)])
+        # One buffer serves all blocks: a fresh one each would be paged in anew.
+        if len(self._buffer) < len(features):
+            self._buffer = np.empty(features.shape)
+        z = np.subtract(features, self.origin, out=self._buffer[: len(features)])
         squares = np.einsum("nd,nd->n", z, z)
         self.count += len(z)
+        # As a product it is one pass in BLAS; z.sum(0) adds rows one by one.
         self.sums += np.ones(len(z)) @ z
         self.cubes += squares @ z
         self.fourths += float(squares @ squares)
-        self.gram += (
-            z.T @ z
-        )  # half of a product's work: numpy sees that it is symmetric, and lets other threads run
-        self.cross += y.T @ z
-        self.label_sums += np.asarray(y.sum(0)).reshape(-1)
-        self.label_squares += np.asarray((y * y).sum(0)).reshape(-1)
+        # numpy sees that the product is symmetric: half of the work, and other threads may run.
+        self.gram += z.T @ z
+        self.cross += columns.T @ z
+        self.label_sums += np.asarray(columns.sum(0)).reshape(-1)
+        self.label_squares += np.asarray((columns * columns).sum(0)).reshape(-1)
 
     def add_all(self, blocks: Iterable[tuple[np.ndarray, Any]]) -> Sums:
-        for features, labels in blocks:
-            self.add(features, labels)
+        """Add blocks of features (B, D) and label columns (B, K); return these sums."""
+        for features, columns in blocks:
+            self.add(features, columns)
         return self
 
 
-def in_blocks(
+def sum_in_blocks(
     features: np.ndarray, columns: Callable[[slice], Any], start: Callable[[], Sums]
 ) -> list[Sums]:
-    """The sums of each thread. ``columns``: the label columns of a slice of rows; ``start``: makes
-    empty sums.
+    """Sum features in blocks; where there are several, threads share them out.
 
-    Where there is more than one block, the threads share them out and each multiplies by itself, so
-    that the passes over the rows around the product run side by side too.
+    Each thread multiplies by itself, so that the passes over the rows around the product run side
+    by side too: BLAS's own threads would wait during those.
+
+    Args:
+        features: (N, D).
+        columns: Returns the label columns of a slice of rows.
+        start: Makes empty sums.
+
+    Returns:
+        The sums of each thread. Their number, and with it the last digits of what is added up,
+        depends on the threads of BLAS alone.
     """
     from concurrent.futures import ThreadPoolExecutor
 
-    count, rows = len(features), max(1, BLOCK // features.shape[1])
+    count = len(features)
+    rows = max(1, BLOCK_VALUES // features.shape[1])
     if count <= rows:
         return [start().add_all([(features, columns(slice(0, count)))])]
     from threadpoolctl import threadpool_limits
 
-    threads = min(_threads(), MOST_THREADS)
+    threads = min(_count_blas_threads(), MAX_THREADS)
+    # A multiple of the threads, so that all have as many blocks, of sizes that differ by a row.
     blocks = threads * -(-count // (rows * threads))
     bounds = [count * block // blocks for block in range(blocks + 1)]
-    slices = [slice(*pair) for pair in pairwise(bounds)]
+    slices = [slice(first, last) for first, last in pairwise(bounds)]
 
     def work(thread: int) -> Sums:
-        return start().add_all((features[part], columns(part)) for part in slices[thread::threads])
+        slices_of_thread = slices[thread::threads]
+        return start().add_all((features[part], columns(part)) for part in slices_of_thread)
 
     if threads == 1:
         return [work(0)]
@@ -90,22 +112,11 @@ def in_blocks(
         return list(pool.map(work, range(threads)))
 
 
-def _threads() -> int:
-    """Of BLAS, as the environment has it."""
+def _count_blas_threads() -> int:
+    """Return the number of threads that the environment gives BLAS."""
     from threadpoolctl import threadpool_info
 
-    return max(
-        (library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"),
-        default=1,
-    )
-
-
-def label_columns(labels: np.ndarray, task_type: str, width: int) -> Any:
-    """Label columns (B, K): one-hot rows are sparse."""
-    import numpy as np
-    from scipy.sparse import csr_array
-
-    if task_type != "classification":
-        return labels.astype(np.float64)
-    count = len(labels)
-    return csr_array((np.ones(count), labels, np.arange(count + 1)), shape=(count, width))
+    counts = [
+        library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"
+    ]
+    return max(counts, default=1)

@@ -118,7 +118,7 @@ def cells(targets):
     "toy/regions",
     metrics=[hw.Metric("hit", low=0.0, high=1.0)],
     dense=True,
-    probed_as="classification",
+    probed_as="classes",
 )
 class regions(Dense):
     """The class of each pixel, 255 for none."""
@@ -150,7 +150,7 @@ class regions(Dense):
     "toy/depth",
     metrics=[hw.Metric("error", higher_is_better=False, low=0.0)],
     dense=True,
-    probed_as="regression",
+    probed_as="numbers",
 )
 class depth(Dense):
     """A number for each pixel, 0 for none."""
@@ -167,7 +167,7 @@ class depth(Dense):
         return {"error": float(self.loss(predictions, targets))}
 
 
-@hw.task_type("toy/kinds", metrics=[hw.Metric("hit")], dense=True, probed_as="multilabel")
+@hw.task_type("toy/kinds", metrics=[hw.Metric("hit")], dense=True, probed_as="flags")
 class kinds(Dense):
     """Which classes occur, from masks."""
 

@@ -116,7 +116,7 @@ def test_places_of_a_depth_map_are_scored_as_numbers(tmp_path, registry, maps):
     labels, features = by_hand(squares(24, 0)[2], maps, draw_rows(np.zeros(24, int), "12", 0), (0,))
     assert len(labels) == 4 * 12
     expected = registry.estimator("logme")[0].of(
-        Evidence.of(features, labels, task_type="regression")
+        Evidence.of(features, labels, label_kind="numbers")
     )
     assert score_of(outcome) == pytest.approx(float(expected), rel=1e-5)
 
@@ -129,9 +129,7 @@ def test_without_places_the_pooled_features_of_the_probes_images_are_scored(tmp_
     features = np.load(next((tmp_path / "features").glob("*/train.npy")))
     assert features.shape == (24, 5)
     flags = np.array([[row % 3 != 0, row % 3 != 1] for row in range(24)]).astype(int)
-    expected = registry.estimator("logme")[0].of(
-        Evidence.of(features, flags, task_type="multilabel")
-    )
+    expected = registry.estimator("logme")[0].of(Evidence.of(features, flags, label_kind="flags"))
     assert score_of(outcome) == pytest.approx(float(expected), rel=1e-6)
     assert outcome.train_images == 24
 
@@ -165,12 +163,12 @@ def test_a_vision_transformer_is_scored_on_its_deepest_tokens(tmp_path):
         (
             "toy/silent",
             "logme",
-            r"logme is for classification, regression, multilabel tasks, toy/silent is toy/mute$",
+            r"logme scores .*, toy/silent is toy/mute$",
         ),
         (
             "toy/far",
             "hscore",
-            r"hscore is for classification tasks, toy/far is toy/depth, scored as regression$",
+            r"hscore scores classes, toy/far is toy/depth, .* numbers$",
         ),
         (
             "toy/where",
@@ -242,7 +240,7 @@ class Odd:
 @pytest.mark.parametrize(
     ("probe", "says"),
     [
-        (None, "returned a NoneType, though its card says probed_as='classification'"),
+        (None, "returned a NoneType, though its card says probed_as='classes'"),
         (
             Probe(np.zeros(3), np.array([0, 2, 1])),
             "in ascending order which of 12 images each of its 3 labels is of",

@@ -12,7 +12,7 @@ from headwater.plugins.adaptations.linear_probe import STRENGTHS, linear_probe
 from headwater.plugins.linear_models.one_against_rest import one_against_rest
 from headwater.plugins.linear_models.problems import LinearProblem
 from headwater.plugins.linear_models.ridge import ridge
-from headwater.registry import Features
+from headwater.registry import Features, LabelKind
 from headwater.registry.errors import BadName
 from tests.harness.toy import SIDE, keys
 
@@ -89,8 +89,8 @@ def test_columns_of_numbers_are_scikit_learns_ridge(pool):
 # -- cells -------------------------------------------------------------------------------------------------
 
 
-def cell(pool, targets, outputs, measure, task_type):
-    return Features(pool, targets, ROWS, np.arange(1, 80, 2), outputs, measure, task_type)
+def cell(pool, targets, outputs, measure, label_kind):
+    return Features(pool, targets, ROWS, np.arange(1, 80, 2), outputs, measure, label_kind)
 
 
 def test_the_strength_of_a_regression_is_the_one_best_on_validation():
@@ -100,7 +100,7 @@ def test_the_strength_of_a_regression_is_the_one_best_on_validation():
         + 10 * np.random.default_rng(0).normal(size=(80, 1))
     ).astype(np.float32)
     shown = cell(
-        POOL, targets, 1, lambda found, true: -float(np.abs(found - true).mean()), "regression"
+        POOL, targets, 1, lambda found, true: -float(np.abs(found - true).mean()), LabelKind.NUMBERS
     )
     (solution,) = linear_probe.method([shown])
     z, errors = standardised(POOL, ROWS), {}
@@ -124,7 +124,7 @@ def test_a_label_is_predicted_where_its_score_is_above_0(classifier):
         return float(((found > 0) == true).mean())
 
     (solution,) = linear_probe.method(
-        [cell(POOL, flags, 3, right, "multilabel")], classifier=classifier
+        [cell(POOL, flags, 3, right, LabelKind.FLAGS)], classifier=classifier
     )
     z = standardised(POOL, ROWS)
     predicted = []

@@ -46,7 +46,7 @@ def bayes(features, labels, shrinkage):
 def test_posteriors_are_those_of_bayes_rule(shrinkage, monkeypatch):
     data = cases.unbalanced()
     expected = bayes(data.features, data.labels, shrinkage)
-    monkeypatch.setattr(discriminant, "BLOCK", 35)  # several blocks
+    monkeypatch.setattr(discriminant, "BLOCK_VALUES", 35)  # several blocks
     fitted = Discriminant.of(Moments.of(data.features, data.labels), shrinkage)
     blocks = list(fitted.chances(float64_blocks(data.features, data.labels)))
     posteriors = np.concatenate([of_block for of_block, _ in blocks])

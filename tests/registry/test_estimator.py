@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import headwater as hw
-from headwater.registry import Evidence, Shape
+from headwater.registry import Bound, Evidence, Shape
 from headwater.registry.errors import BadName, BadPlugin, NotApplicable
 from headwater.registry.evidence.pool import pooled
 
@@ -35,10 +35,27 @@ def test_asking_for_what_there_is_not_is_a_broken_plugin():
         hw.estimator("lab/e")(lambda features, logits: 0.0)
 
 
+BOUND = Bound("min(D, C − 1)", lambda shape: min(shape.features, shape.classes - 1))
+
+
 def test_bounds_may_depend_on_the_shape():
-    card = returning(2.0, low=0.0, high=lambda shape: min(shape.features, shape.classes - 1))
+    card = returning(2.0, low=0.0, high=BOUND)
     assert card.of(EVIDENCE) == 2.0 and card.range(Shape(features=9, classes=5)) == (0.0, 4.0)
     assert card.range(Shape(features=9)) == (0.0, float("inf"))
+
+
+@pytest.mark.parametrize(
+    "bound", [lambda shape: 1.0, "1", float("nan"), Bound(" ", lambda shape: 1.0)], ids=repr
+)
+def test_a_bound_that_does_not_say_what_it_is_breaks_the_contract(bound):
+    for facts in ({"low": bound}, {"high": bound}):
+        with pytest.raises(BadPlugin, match="with its formula"):
+            hw.estimator("lab/e", **facts)(lambda features: 0.0)
+
+
+def test_a_kind_of_labels_that_does_not_exist_breaks_the_contract():
+    with pytest.raises(BadPlugin, match="'regression'"):
+        hw.estimator("lab/e", labels=("regression",))(lambda features: 0.0)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1.1, -0.1])
@@ -52,7 +69,7 @@ def test_rounding_beyond_a_bound_is_put_on_it():
 
 
 @pytest.mark.parametrize(
-    "facts", [{"task_types": ("regression",)}, {"score": lambda source_probabilities: 0.0}]
+    "facts", [{"labels": ("numbers",)}, {"score": lambda source_probabilities: 0.0}]
 )
 def test_where_it_is_not_defined_it_does_not_apply(facts):
     card = hw.Estimator(**({"name": "lab/e", "score": lambda features: 0.0} | facts))

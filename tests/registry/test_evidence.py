@@ -53,14 +53,14 @@ def test_an_array_is_not_copied_and_a_file_not_read(tmp_path):
     )
 
 
-def test_targets_of_regression_are_columns():
-    flat = Evidence.of(X, [0.5, 1, 2, 3, 4, 5], task_type="regression")
+def test_numbers_are_columns():
+    flat = Evidence.of(X, [0.5, 1, 2, 3, 4, 5], label_kind="numbers")
     assert flat.labels.shape == (6, 1) and flat.labels.dtype == np.float64
     assert flat.shape == Shape(6, 2, None, None)
 
 
-def test_flags_of_multilabel_are_whole():
-    found = Evidence.of(X, np.eye(6)[:, :3], task_type="multilabel")
+def test_flags_are_whole():
+    found = Evidence.of(X, np.eye(6)[:, :3], label_kind="flags")
     assert found.labels.dtype == np.int64 and found.shape.classes == 3
 
 
@@ -109,12 +109,12 @@ def with_value(value):
         ((X, Y, np.full((6, 4), 0.3)), "one adds up to 1.2 for image 0"),
         ((X, Y, np.tile([1.5, -0.5], (6, 1))), "one has the value -0.5"),
         ((X, Y, np.full((6, 4), np.nan)), "source_probabilities of image 0 have the value nan"),
-        ((X, [1.0] * 6, None, "regression"), "all images have the same targets"),
-        ((X, [np.inf, *Y[1:]], None, "regression"), "labels of image 0 have the value inf"),
-        ((X, ["a"] * 6, None, "regression"), "labels are not numbers"),
-        ((X, np.full((6, 2), 2), None, "multilabel"), "labels of a multilabel task are 0 or 1"),
-        ((X, np.ones((6, 2)), None, "multilabel"), "all images have the same labels"),
-        ((X, Y, None, "detection"), "features are not scored for detection tasks"),
+        ((X, [1.0] * 6, None, "numbers"), "all images have the same targets"),
+        ((X, [np.inf, *Y[1:]], None, "numbers"), "labels of image 0 have the value inf"),
+        ((X, ["a"] * 6, None, "numbers"), "labels are not numbers"),
+        ((X, np.full((6, 2), 2), None, "flags"), "flags are 0 or 1"),
+        ((X, np.ones((6, 2)), None, "flags"), "all images have the same labels"),
+        ((X, Y, None, "boxes"), "labels of kind 'boxes'"),
     ],
 )
 def test_what_cannot_be_scored_is_named(arguments, says):

@@ -11,6 +11,7 @@ import pytest
 
 from headwater.registry.errors import DataError
 from headwater.registry.evidence import sums as module
+from headwater.registry.evidence.labels import LabelKind
 from headwater.registry.evidence.moments import Moments
 
 
@@ -60,12 +61,12 @@ def test_of_classes(data):
     check(Moments.of(features, labels), features, one_hot(labels))
 
 
-@pytest.mark.parametrize("task_type", ["regression", "multilabel"])
-def test_of_label_columns(task_type):
+@pytest.mark.parametrize("kind", [LabelKind.NUMBERS, LabelKind.FLAGS])
+def test_of_label_columns(kind):
     random = np.random.default_rng(1)
     features, targets = random.normal(size=(30, 5)), random.normal(size=(30, 3))
-    columns = targets if task_type == "regression" else (targets > 0).astype(np.int64)
-    check(Moments.of(features, columns, task_type=task_type), features, columns.astype(float))
+    columns = targets if kind is LabelKind.NUMBERS else (targets > 0).astype(np.int64)
+    check(Moments.of(features, columns, label_kind=kind), features, columns.astype(float))
 
 
 @pytest.mark.parametrize(
@@ -106,15 +107,15 @@ def test_shards_of_other_classes_or_features_do_not_add_up():
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_blocks_and_threads_make_no_difference(monkeypatch, data, threads):
     features, labels = data
-    monkeypatch.setattr(module, "BLOCK", 3 * features.shape[1])
-    monkeypatch.setattr(module, "_threads", lambda: threads)
+    monkeypatch.setattr(module, "BLOCK_VALUES", 3 * features.shape[1])
+    monkeypatch.setattr(module, "_count_blas_threads", lambda: threads)
     check(Moments.of(features, labels), features, one_hot(labels))
 
 
 def test_features_on_disk_are_read_block_by_block(tmp_path, monkeypatch):
     import tracemalloc
 
-    monkeypatch.setattr(module, "BLOCK", 1 << 15)
+    monkeypatch.setattr(module, "BLOCK_VALUES", 1 << 15)
     random = np.random.default_rng(4)
     features, labels = (
         random.normal(size=(40_000, 16)).astype(np.float32),

@@ -13,7 +13,7 @@ import headwater as hw
         (hw.source_model, "doman", "domain"),
         (hw.task, "metrik", "metric"),
         (hw.adaptation, "aproach", "approach"),
-        (hw.estimator, "task_type", "task_types"),
+        (hw.estimator, "label", "labels"),
         (hw.selector, "chanse", "chance"),
     ],
 )

@@ -57,5 +57,5 @@ def test_blocks_of_images_have_the_same_scores(monkeypatch):
 
     data = cases.few_features()
     whole = Principal.of(data.features).scores(data.features)
-    monkeypatch.setattr(principal, "BLOCK", 35)
+    monkeypatch.setattr(principal, "BLOCK_VALUES", 35)
     assert Principal.of(data.features).scores(data.features) == pytest.approx(whole, rel=1e-12)

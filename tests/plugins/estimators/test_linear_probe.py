@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import headwater as hw
+from headwater import LabelKind
 from headwater.plugins.estimators.linear_probe import STRENGTHS, assign_folds
 from headwater.registry.errors import BadName
 from tests.plugins.estimators import cases
@@ -29,7 +30,7 @@ def refitted(features, targets, folds, strength):
 
 def accuracies(case, folds):
     one_hot = np.eye(case.classes)[case.encoded]
-    fold_of = assign_folds(case.encoded, "classification", folds, 0)
+    fold_of = assign_folds(case.encoded, LabelKind.CLASSES, folds, 0)
     return [
         (refitted(case.features, one_hot, fold_of, s).argmax(1) == case.encoded).mean()
         for s in STRENGTHS
@@ -57,9 +58,9 @@ def test_every_strength_predicts_what_its_refits_do(case):
 
     data = case()
     targets = np.random.default_rng(0).normal(size=(len(data.labels), 2))
-    fold_of = assign_folds(targets, "regression", 4, 0)
+    fold_of = assign_folds(targets, LabelKind.NUMBERS, 4, 0)
     held = [np.flatnonzero(fold_of == fold) for fold in range(4)]
-    predicted = predict_held_out(Evidence.of(data.features, targets, task_type="regression"), held)
+    predicted = predict_held_out(Evidence.of(data.features, targets, label_kind="numbers"), held)
     for of_strength, strength in zip(predicted, STRENGTHS, strict=True):
         assert of_strength == pytest.approx(
             refitted(data.features, targets, fold_of, strength)[np.concatenate(held)],
@@ -80,15 +81,15 @@ def test_neither_scale_nor_a_shift_matters(case, factor):
 
 def test_folds_are_stratified_seeded_and_as_large_as_each_other():
     labels = np.repeat([0, 1, 2], [40, 20, 10])
-    folds = assign_folds(labels, "classification", 10, 0)
+    folds = assign_folds(labels, LabelKind.CLASSES, 10, 0)
     counts = np.array(
         [[((folds == fold) & (labels == label)).sum() for label in range(3)] for fold in range(10)]
     )
     assert (counts == [4, 2, 1]).all()
-    assert (folds == assign_folds(labels, "classification", 10, 0)).all()
-    assert (folds != assign_folds(labels, "classification", 10, 1)).any()
+    assert (folds == assign_folds(labels, LabelKind.CLASSES, 10, 0)).all()
+    assert (folds != assign_folds(labels, LabelKind.CLASSES, 10, 1)).any()
     assert (
-        sorted(np.bincount(assign_folds(labels[:67], "classification", 10, 0)))
+        sorted(np.bincount(assign_folds(labels[:67], LabelKind.CLASSES, 10, 0)))
         == [6, 6, 6] + [7] * 7
     )
 
@@ -106,7 +107,7 @@ def test_no_fold_holds_more_than_a_hundred_images(monkeypatch):
 def test_of_many_images_some_folds_are_predicted_each_fitted_on_all_others():
     data = cases.make(80, 5, seed=4, spread=0.7)
     score = hw.score("linear_probe[images=20,folds=16]", data.features, data.labels)
-    folds = assign_folds(data.labels, "classification", 16, 0)
+    folds = assign_folds(data.labels, LabelKind.CLASSES, 16, 0)
     one_hot, asked = np.eye(3)[data.labels], np.isin(folds, [0, 4, 8, 12])
     expected = [
         (refitted(data.features, one_hot, folds, s).argmax(1) == data.labels)[asked].mean()
@@ -123,7 +124,7 @@ def test_regression_is_r_squared_ofpredict_held_out_predictions():
     targets = np.c_[
         features @ [1, -2, 0, 1] + random.normal(size=60) * 0.5, random.normal(size=60)
     ] * [1, 1000]
-    folds = assign_folds(targets, "regression", 10, 0)
+    folds = assign_folds(targets, LabelKind.NUMBERS, 10, 0)
     scores = []
     for strength in STRENGTHS:
         away = targets - refitted(features, targets, folds, strength)
@@ -142,7 +143,7 @@ def test_multilabel_is_the_area_under_the_curve_ofpredict_held_out_outputs():
     random = np.random.default_rng(0)
     features = random.normal(size=(60, 4))
     flags = (features[:, :3] + random.normal(size=(60, 3)) > 0.3).astype(int)
-    folds = assign_folds(flags, "multilabel", 10, 0)
+    folds = assign_folds(flags, LabelKind.FLAGS, 10, 0)
     predicted = [refitted(features, flags.astype(float), folds, strength) for strength in STRENGTHS]
     expected = max(
         np.mean([roc_auc_score(flags[:, column], outputs[:, column]) for column in range(3)])

@@ -80,18 +80,18 @@ def outcome_tables(outcomes: Iterable[Outcome]) -> dict[str, pa.Table]:
                 for o in final
             ),
         ),
-        "measured": table_of(
+        "new_metrics": table_of(
             "job split metric value", ({"job": o.job} | vars(m) for o in final for m in o.metrics)
         ),
-        "points": table_of(
+        "new_curves": table_of(
             "job epoch split metric value",
             ({"job": o.job} | vars(p) for o in final for p in o.curves),
         ),
-        "read_off": table_of(
+        "new_readings": table_of(
             "job subject quantity module x value",
             ({"job": o.job} | vars(r) for o in final for r in o.readings),
         ),
-        "tried": table_of(
+        "new_trials": table_of(
             "job trial config epochs value seconds state reason chosen",
             (
                 {"job": o.job} | vars(t) | {"config": _json(t.config)}
@@ -99,7 +99,7 @@ def outcome_tables(outcomes: Iterable[Outcome]) -> dict[str, pa.Table]:
                 for t in o.trials
             ),
         ),
-        "left_files": table_of(
+        "new_artifacts": table_of(
             "job role path",
             ({"job": o.job, "role": r, "path": p} for o in final for r, p in o.artifacts.items()),
         ),

@@ -136,7 +136,7 @@ class Store:
         """Enter jobs as planned; finished jobs stay as they are unless they are in ``reset``."""
         tables = {
             "planned": job_table(run, jobs),
-            "again": pa.table({"job": pa.array(list(reset), pa.string())}),
+            "reset_jobs": pa.table({"job": pa.array(list(reset), pa.string())}),
         }
         with self._file.writing() as connection:
             run_over(connection, "plan", tables)

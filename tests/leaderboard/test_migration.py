@@ -70,6 +70,11 @@ def test_every_view_file_is_made_and_says_what_it_means():
     assert all(text.startswith(f"-- {name}: ") for name, text in files.items())
 
 
+def test_sql_fits_100_columns():
+    files = {file: file.read_text().splitlines() for file in HOME.rglob("*.sql")}
+    assert {file.name for file, lines in files.items() if max(map(len, lines)) > 100} == set()
+
+
 def test_an_older_file_that_cannot_be_written_says_so(older, monkeypatch):
     with duckdb.connect(str(older)) as connection:
         connection.execute("DROP VIEW gains; UPDATE schema_version SET views = 'other'")

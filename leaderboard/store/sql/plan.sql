@@ -1,12 +1,12 @@
--- New jobs come in as planned; known ones that are unfinished, or in `again`, go back to planned
+-- New jobs come in as planned; known ones that are unfinished, or in `reset_jobs`, go back to planned
 -- under this run. Measurements stay until a new outcome replaces them: views only look at jobs that
--- are done. `planned` and `again` are registered.
+-- are done. `planned` and `reset_jobs` are registered.
 UPDATE jobs SET state = 'planned', run = p.run
 FROM planned p
 WHERE jobs.job = p.job
     AND (
         jobs.state NOT IN ('done', 'failed', 'skipped')
-        OR jobs.job IN (SELECT job FROM again)
+        OR jobs.job IN (SELECT job FROM reset_jobs)
     );
 
 INSERT INTO jobs BY NAME

@@ -1,6 +1,5 @@
 -- Outcomes replace what was known of their jobs; what was measured stays until something else is:
--- views only look at done jobs. `outcomes`, `measured`, `points`, `read_off`, `tried` and
--- `left_files` are registered by the caller.
+-- views only look at done jobs. `outcomes` and the tables `new_...` are registered by the caller.
 UPDATE jobs SET
     state = o.state,
     reason = o.reason,
@@ -24,8 +23,8 @@ DELETE FROM curves WHERE job IN (SELECT job FROM outcomes WHERE state = 'done');
 DELETE FROM readings WHERE job IN (SELECT job FROM outcomes WHERE state = 'done');
 DELETE FROM trials WHERE job IN (SELECT job FROM outcomes WHERE state = 'done');
 DELETE FROM artifacts WHERE job IN (SELECT job FROM outcomes WHERE state = 'done');
-INSERT INTO metrics BY NAME FROM measured;
-INSERT INTO curves BY NAME FROM points;
-INSERT INTO readings BY NAME FROM read_off;
-INSERT INTO trials BY NAME FROM tried;
-INSERT INTO artifacts BY NAME FROM left_files;
+INSERT INTO metrics BY NAME FROM new_metrics;
+INSERT INTO curves BY NAME FROM new_curves;
+INSERT INTO readings BY NAME FROM new_readings;
+INSERT INTO trials BY NAME FROM new_trials;
+INSERT INTO artifacts BY NAME FROM new_artifacts;

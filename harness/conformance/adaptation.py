@@ -23,6 +23,7 @@ from headwater.registry import (
     SourceData,
     TaskType,
 )
+from headwater.registry.cards.card import wrong_return
 from headwater.registry.errors import NotApplicable
 
 if TYPE_CHECKING:
@@ -84,9 +85,7 @@ class ImageAdaptationChecks(AdaptationChecks):
         )
         objective = self.card.method(context, **self.card.options())
         if not isinstance(objective, Objective):
-            raise broken(
-                f"it returned a {type(objective).__name__}", "Return hw.Objective(network, groups)."
-            )
+            raise wrong_return(self.card.name, objective, "a headwater.Objective(network, groups)")
         return objective
 
     def _source_data(self) -> SourceData:
@@ -207,10 +206,8 @@ class FeatureAdaptationChecks(AdaptationChecks):
         solutions = self.card.method(cells, **self.card.options())
         is_list = isinstance(solutions, Sequence)
         if not is_list or not all(isinstance(solution, Solution) for solution in solutions):
-            raise broken(
-                f"it returned a {type(solutions).__name__}",
-                "Return a list: hw.Solution(predict) for each cell.",
-            )
+            words = "a list with a headwater.Solution(predict) for each cell"
+            raise wrong_return(self.card.name, solutions, words)
         if len(solutions) != len(cells):
             raise broken(
                 f"it returned {len(solutions)} solutions for {len(cells)} cells",

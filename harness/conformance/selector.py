@@ -97,7 +97,7 @@ class SelectorChecks(CardChecks[Selector]):
         )
 
     def _rank(self, question: Question) -> Mapping[str, float]:
-        return self.card.rank(question, **self.card.options())
+        return self.card.scores(question, **self.card.options())
 
     def _check_scores(self, scores: Mapping[str, float]) -> None:
         missing = [source.name for source in self.sources if source.name not in scores]

@@ -34,7 +34,7 @@ def analyse(job: Job, bench: Workbench, report: ReportProgress) -> JobResult:
     """
     card, _ = bench.registry.analysis(job.record.analysis)
     networks = LoadedNetworks(job, bench, report)
-    readings = card.measure(networks, **job.record.options)
+    readings = card.readings(networks, **job.record.options)
     return JobResult(readings=tuple(readings), images=networks.trained_images)
 
 

@@ -13,12 +13,12 @@ the same networks trained with another seed:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
-from headwater.registry.cards.card import Card, Kind, summary_of
+from headwater.registry.cards.card import Card, Kind, summary_of, wrong_return
 from headwater.registry.identity import code_of
 from headwater.registry.options import defaults_of
 
@@ -310,6 +310,17 @@ class Analysis(Card):
 
     def options(self) -> Mapping[str, Any]:
         return defaults_of(self.measure)
+
+    def readings(self, networks: Networks, **options: Any) -> Sequence[Reading]:
+        """Return the readings of a cell's networks; raises BadPlugin for anything else."""
+        result: Any = self.measure(networks, **options)
+        if not isinstance(result, Iterable):
+            raise wrong_return(self.name, result, "a list of headwater.Reading")
+        readings = list(result)
+        for reading in readings:
+            if not isinstance(reading, Reading):
+                raise wrong_return(self.name, reading, "a headwater.Reading in its list")
+        return readings
 
     def facts(self) -> dict[str, Any]:
         facts = super().facts() | {"options": dict(self.options())}

@@ -250,7 +250,9 @@ def test_an_adaptation_that_returns_something_else_is_found(registry):
     def nothing(context):
         return None
 
-    assert failures(nothing, registry)["applies"] == "it returned a NoneType"
+    assert failures(nothing, registry)["applies"].startswith(
+        f"{nothing.name} returned None, expected was"
+    )
 
 
 def test_an_adaptation_that_trains_nothing_is_found(registry):
@@ -493,6 +495,15 @@ def test_a_method_of_a_task_type_that_returns_another_type_is_named(registry, me
     for message in messages:
         got = "None" if value is None else type(value).__name__
         assert message.startswith(f"classification: {method} returned {got}")
+        assert "expected was" in message
+
+
+def test_a_selector_and_an_analysis_that_return_another_type_are_named(registry):
+    selector = hw.selector("lab/x")(lambda question: [1])
+    analysis = hw.analysis("lab/x", looks_at="one seed")(lambda networks: 7)
+    for card, check, got in ((selector, "ranks", "list"), (analysis, "measures", "int")):
+        message = failures(card, registry)[check]
+        assert f"lab/x returned {got}" in message
         assert "expected was" in message
 
 

@@ -44,15 +44,21 @@ def pyramid_of(network: nn.Module, images: Tensor) -> list[Tensor]:
     if not maps:
         name = type(network).__name__
         raise NotApplicable(
-            f"{name} gives no feature maps (B, C, h, w), which dense tasks need", subject=name
+            f"{name} gives no feature maps (B, C, h, w), which dense tasks need",
+            subject=name,
         )
+    # Step 2: one map for each stride.
     sides = [images.shape[-1] // stride for stride in STRIDES]
-    is_plain_transformer = len({features.shape[-1] for features in maps}) == 1
+    sides_of_maps = {features.shape[-1] for features in maps}
+    is_plain_transformer = len(sides_of_maps) == 1
     if is_plain_transformer:
         chosen = _at_even_depths(maps, len(sides))
     else:
-        chosen = [*(_nearest(maps, side) for side in sides[:-1]), maps[-1]]
-    return [_resized(features, side) for features, side in zip(chosen, sides, strict=True)]
+        chosen = [_nearest(maps, side) for side in sides[:-1]]
+        chosen.append(maps[-1])
+    # Step 3: each at its stride.
+    pairs = zip(chosen, sides, strict=True)
+    return [_resized(features, side) for features, side in pairs]
 
 
 def _maps(network: nn.Module, images: Tensor) -> list[Tensor]:
@@ -63,11 +69,14 @@ def _maps(network: nn.Module, images: Tensor) -> list[Tensor]:
     else:
         final = network.forward_features(images)  # type: ignore[operator]
         maps = []
-    # The final features replace the last map where they are a map of the same size: they have passed the final norm.
-    # Channels-last and token sequences become maps on the way only; of those the final norm stays the pooled head's.
-    if _is_map(final, network) and (not maps or final.shape[2:] == maps[-1].shape[2:]):
-        return [*maps[:-1], final]
-    return list(maps)
+    if not _is_map(final, network):
+        # Channels-last and token sequences become maps on the way only; of those the final norm
+        # stays the pooled head's.
+        return list(maps)
+    if maps and final.shape[2:] != maps[-1].shape[2:]:
+        return list(maps)
+    # The final features have passed the final norm, so they replace the last map of their size.
+    return [*maps[:-1], final]
 
 
 def _is_map(features: Any, network: nn.Module) -> bool:
@@ -83,22 +92,31 @@ def _is_map(features: Any, network: nn.Module) -> bool:
 
 def _at_even_depths(maps: Sequence[Tensor], levels: int) -> list[Tensor]:
     """Return as many maps as there are levels, of evenly spaced depths, the last one last."""
-    depths = [round((level + 1) * len(maps) / levels) - 1 for level in range(levels)]
-    return [maps[max(0, depth)] for depth in depths]
+    chosen: list[Tensor] = []
+    for level in range(1, levels + 1):
+        depth = round(level * len(maps) / levels) - 1
+        # With fewer maps than levels, the first serves several.
+        chosen.append(maps[max(0, depth)])
+    return chosen
 
 
 def _nearest(maps: Sequence[Tensor], side: int) -> Tensor:
     """Return the deepest of the maps whose side is nearest to ``side``, in octaves."""
 
     def ratio(features: Tensor) -> float:
-        return max(features.shape[-1], side) / min(features.shape[-1], side)
+        width = features.shape[-1]
+        return max(width, side) / min(width, side)
 
+    # min takes the first of equals, which in reverse is the deepest.
     return min(reversed(maps), key=ratio)
 
 
 def _resized(features: Tensor, side: int) -> Tensor:
-    if features.shape[-2:] == (side, side):
+    """Return maps (B, C, h, w) as (B, C, side, side)."""
+    size = (side, side)
+    if features.shape[-2:] == size:
         return features
     if features.shape[-1] > side:
+        # Bilinear interpolation would look at four places only and skip the others.
         return adaptive_avg_pool2d(features, side)
-    return interpolate(features, size=(side, side), mode="bilinear", align_corners=False)
+    return interpolate(features, size=size, mode="bilinear", align_corners=False)

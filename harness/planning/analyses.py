@@ -49,58 +49,86 @@ class AnalysisPlanner:
                 self._add(analysis, {"P-T": trained, "RI-T": scratch}, cell)
 
     def _add(self, analysis: str, roles: dict[str, str], cell: Cell) -> None:
-        """Add one analysis of a cell. ``roles``: the jobs of its own seed by role."""
+        """Add one analysis of a cell.
+
+        Args:
+            analysis: The analysis with its options.
+            roles: The jobs of the cell's seed by role: P-T pre-trained, RI-T from scratch.
+            cell: The cell that the analysis is about.
+        """
         card, _ = self.plan.registry.analysis(analysis)
         if card.looks_at != "one seed":
-            roles = roles | self._of_other_seed(cell)
+            roles = roles | self._of_compared_seed(cell)
         if card.looks_at == "predictions":
-            further = self._of_every_seed(cell)
-            compared = set(roles.values())
-            roles |= {
-                role: identity for role, identity in further.items() if identity not in compared
-            }
+            roles = self._with_every_seed(roles, cell)
         else:
+            # Predictions are stored of every cell, networks only of those that are analysed.
             for identity in roles.values():
                 self._keep_network(identity)
-        cells = {role: self.plan.jobs[identity] for role, identity in roles.items()}
-        about = cells["P-T"]
         options = options_of(card, analysis, self.spec.anatomy)
-        identity = digest("analyse", MEASURE_VERSION, card.code, analysis, options, roles)
+        parts = ["analyse", MEASURE_VERSION, card.code, analysis, options, roles]
+        identity = digest(*parts)
+        cells = {role: self.plan.jobs[job] for role, job in roles.items()}
+        analysed = cells["P-T"]
         record = replace(
-            about.record, job=identity, kind="analyse", analysis=analysis, options=options
+            analysed.record,
+            job=identity,
+            kind="analyse",
+            analysis=analysis,
+            options=options,
         )
-        images = self._images(record, cell, card.trainings(options, self.spec.image_size))
-        job = replace(about, record=record, cells=cells, keep=False, tuning=None, images=images)
+        trainings = card.trainings(options, self.spec.image_size)
+        job = replace(
+            analysed,
+            record=record,
+            cells=cells,
+            # An analysis leaves rows, no network, and searches nothing.
+            keep=False,
+            tuning=None,
+            images=self._images(record, cell, trainings),
+        )
         self.plan.add(job)
 
     def _images(self, record: JobRecord, cell: Cell, trainings: int) -> int | None:
         """Return how many images an analysis will about process, for forecasts."""
         if not trainings:
-            return self.plan.jobs[self.pairs[cell][0]].images
+            trained, _ = self.pairs[cell]
+            return self.plan.jobs[trained].images
         per_training = self.jobs.images(record, [cell.task], self.spec.training)
-        return per_training and per_training * trainings
+        if per_training is None:
+            return None
+        return per_training * trainings
 
-    def _of_other_seed(self, cell: Cell) -> dict[str, str]:
+    def _of_compared_seed(self, cell: Cell) -> dict[str, str]:
         """Return the jobs P-T' and RI-T' of the seed that the cell is compared with, if any."""
         seeds = self.spec.seeds
-        other = other_seed(seeds, seeds.index(cell.seed))
-        return {} if other is None else self._networks(cell, other, "P-T'", "RI-T'")
+        seed = compared_seed(seeds, seeds.index(cell.seed))
+        if seed is None:
+            return {}
+        return self._networks(cell, seed, ("P-T'", "RI-T'"))
 
-    def _of_every_seed(self, cell: Cell) -> dict[str, str]:
-        """Return the jobs of every other seed, for an ensemble of as many pre-trained as not."""
-        jobs: dict[str, str] = {}
+    def _with_every_seed(self, roles: dict[str, str], cell: Cell) -> dict[str, str]:
+        """Return the roles and the jobs of all further seeds.
+
+        An ensemble takes as many pre-trained networks as not.
+        """
+        all_roles = dict(roles)
         for seed in sorted(set(self.spec.seeds) - {cell.seed}):
-            jobs |= self._networks(cell, seed, f"P-T of seed {seed}", f"RI-T of seed {seed}")
-        return jobs
+            names = (f"P-T of seed {seed}", f"RI-T of seed {seed}")
+            for role, job in self._networks(cell, seed, names).items():
+                # The compared seed has its roles P-T' and RI-T' already: no network counts twice.
+                if job not in roles.values():
+                    all_roles[role] = job
+        return all_roles
 
-    def _networks(self, cell: Cell, seed: int, trained: str, scratch: str) -> dict[str, str]:
+    def _networks(self, cell: Cell, seed: int, roles: tuple[str, str]) -> dict[str, str]:
         """Return the cell's two jobs at another seed under these roles, unless they are skipped."""
         jobs = self.pairs[replace(cell, seed=seed)]
-        return {
-            role: job
-            for role, job in zip((trained, scratch), jobs, strict=True)
-            if job and job not in self.plan.skipped
-        }
+        networks: dict[str, str] = {}
+        for role, job in zip(roles, jobs, strict=True):
+            if job and job not in self.plan.skipped:
+                networks[role] = job
+        return networks
 
     def _keep_network(self, job: str) -> None:
         """Tell a job to leave its network as a file."""
@@ -109,15 +137,19 @@ class AnalysisPlanner:
 
 def options_of(card: Analysis, name: str, anatomy: Anatomy) -> dict[str, Any]:
     """Return all options of an analysis: from its name, else from [anatomy], else its defaults."""
-    shared = {key: getattr(anatomy, key) for key in card.options() if key in Anatomy.model_fields}
-    return dict(card.options()) | shared | dict(Name.parse(name).options)
+    options: dict[str, Any] = {}
+    for key, default in card.options().items():
+        options[key] = getattr(anatomy, key) if key in Anatomy.model_fields else default
+    return options | dict(Name.parse(name).options)
 
 
-def other_seed(seeds: Sequence[int], index: int) -> int | None:
+def compared_seed(seeds: Sequence[int], index: int) -> int | None:
     """Return the seed whose networks are compared with those of ``seeds[index]``.
 
-    Each pair of seeds is compared once, so that no pair counts double.
+    Seeds stand in a ring, and each is compared with the next. A ring of two would compare its one
+    pair twice, so its second seed has no partner.
     """
-    if len(seeds) < 2 or (len(seeds) == 2 and index == 1):
+    has_no_partner = len(seeds) == 2 and index == 1
+    if len(seeds) < 2 or has_no_partner:
         return None
     return seeds[(index + 1) % len(seeds)]

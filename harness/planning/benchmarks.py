@@ -8,6 +8,8 @@ from pathlib import Path
 from headwater.registry.errors import BadSpec
 from headwater.registry.names import command_line, did_you_mean
 
+SENTENCE_ENDS = (". ", "? ", ": ")
+
 
 def benchmarks() -> dict[str, Path]:
     """Return the files of the benchmarks that ship with the package, by name."""
@@ -30,14 +32,20 @@ def find_spec(text: str | Path) -> Path:
         return path
     is_name = path.suffix != ".toml" and len(path.parts) == 1
     if not is_name:
-        hint = f"Benchmarks that come with Headwater: {command_line('list', 'benchmarks')}"
-        raise BadSpec(f"there is no spec at {path}", subject=str(path), hint=hint)
+        list_them = command_line("list", "benchmarks")
+        raise BadSpec(
+            f"there is no spec at {path}",
+            subject=str(path),
+            hint=f"Benchmarks that come with Headwater: {list_them}",
+        )
     shipped = benchmarks()
     if path.name in shipped:
         return shipped[path.name]
-    hint = f"Benchmarks: {', '.join(shipped)}; a file of your own is named with .toml."
-    message = f"there is no benchmark {path.name!r}.{did_you_mean(path.name, shipped)}"
-    raise BadSpec(message, subject=path.name, hint=hint)
+    raise BadSpec(
+        f"there is no benchmark {path.name!r}.{did_you_mean(path.name, shipped)}",
+        subject=path.name,
+        hint=f"Benchmarks: {', '.join(shipped)}; a file of your own is named with .toml.",
+    )
 
 
 def summary(file: Path) -> str:
@@ -48,5 +56,8 @@ def summary(file: Path) -> str:
             break
         lines.append(line.removeprefix("#").strip())
     text = " ".join(lines)
-    ends = [text.find(mark) for mark in (". ", "? ", ": ") if mark in text]
-    return text[: min(ends) + 1].rstrip(":") if ends else text
+    ends = [text.find(mark) for mark in SENTENCE_ENDS if mark in text]
+    if not ends:
+        return text
+    # With its full stop or question mark, but without a colon, which promises more.
+    return text[: min(ends) + 1].rstrip(":")

@@ -38,7 +38,9 @@ def groups(section: Chains, tasks: Sequence[str]) -> list[tuple[str, ...]]:
                 task_groups.append(tuple(task for task in tasks if task != left_out))
         if section.attribution == "shapley":
             task_groups += _for_shapley(tasks, section.permutations)
-    return list(dict.fromkeys(tuple(sorted(group)) for group in task_groups))
+    # Sorted: a group is one chain, in whatever order the spec names its tasks.
+    sorted_groups = [tuple(sorted(group)) for group in task_groups]
+    return list(dict.fromkeys(sorted_groups))
 
 
 def _for_shapley(tasks: Sequence[str], permutations: int) -> Iterator[tuple[str, ...]]:
@@ -51,8 +53,10 @@ def _for_shapley(tasks: Sequence[str], permutations: int) -> Iterator[tuple[str,
         for count in range(1, len(tasks) + 1):
             yield from combinations(tasks, count)
         return
+    # A fixed seed: extending a spec must plan the same chains again, not others.
     random_orders = random.Random(0)
-    for _ in range(min(permutations, math.factorial(len(tasks)))):
+    count_of_orders = min(permutations, math.factorial(len(tasks)))
+    for _ in range(count_of_orders):
         order = random_orders.sample(list(tasks), len(tasks))
         for count in range(1, len(tasks) + 1):
             yield tuple(order[:count])
@@ -72,11 +76,14 @@ def without_target(source: SourceModel, target: Task, registry: Registry) -> Sou
         return source
     base = registry.source(source.chain.base)
     reduced_base = _reduced_base(base, target, registry)
-    tasks = tuple(
-        task for task in source.chain.tasks if not _same_data(registry.task(task), target)
-    )
-    if not tasks:
+    remaining: list[str] = []
+    for task in source.chain.tasks:
+        if not _same_data(registry.task(task), target):
+            remaining.append(task)
+    if not remaining:
         return None
+    tasks = tuple(remaining)
+    # Compared, not rebuilt: the same chain written another way would be planned twice.
     if (reduced_base.name, tasks) == (source.chain.base, source.chain.tasks):
         return source
     return registry.source(chain_name(reduced_base.name, tasks))
@@ -93,7 +100,9 @@ def _reduced_base(base: SourceModel, target: Task, registry: Registry) -> Source
 
 
 def _same_data(task: Task, target: Task) -> bool:
-    if task.files and (task.code, task.files) == (target.code, target.files):
+    """Return whether two tasks share their images, by their files or by their names."""
+    has_same_loader = (task.code, task.files) == (target.code, target.files)
+    if task.files and has_same_loader:
         return True
     return _stem(task.name) == _stem(target.name)
 

@@ -21,7 +21,7 @@ SPREAD_OF_ONE_PRECEDENT = 0.5
 
 @dataclass(frozen=True)
 class Forecast:
-    """What jobs will cost.
+    """The expected cost of jobs, in seconds of work.
 
     Attributes:
         seconds: Work of the jobs that have a precedent.
@@ -90,17 +90,19 @@ def forecast(
     tables = [_precedents(history, level) for level in range(LEVELS)]
     total = 0.0
     variance = 0.0
-    known = 0
-    unknown = 0
+    with_precedent = 0
+    without_precedent = 0
     for job in jobs:
         effort = effort_of(job, sources)
         precedents = _nearest(effort, tables)
         if not precedents:
-            unknown += 1
+            without_precedent += 1
             continue
-        known += 1
+        with_precedent += 1
         times = [_scaled(precedent, effort.work) for precedent in precedents]
+        # The median: one job on a busy machine must not stretch the forecast of all others.
         total += statistics.median(times)
+        # Jobs are taken to vary independently, so their variances add.
         if len(times) > 1:
             variance += statistics.pvariance(times)
         else:
@@ -108,8 +110,8 @@ def forecast(
     return Forecast(
         seconds=total,
         spread=variance**0.5,
-        known=known,
-        unknown=unknown,
+        known=with_precedent,
+        unknown=without_precedent,
         recorded=len(history),
     )
 
@@ -149,6 +151,7 @@ def _nearest(
 def _scaled(precedent: Precedent, work: float | None) -> float:
     """Return the time of a precedent for another amount of work."""
     seconds, precedent_work = precedent
+    # Of uncounted images the time as it stands is a better guess than none.
     if not work or not precedent_work:
         return seconds
     return seconds * (work / precedent_work)

@@ -109,7 +109,8 @@ class Jobs:
         if not trains and not reason:
             features = self._features(cell.source, cell.task, cell.seed, checkpoint)
         extra_weights, extra_checkpoints = self._extra_sources(card, options)
-        identity = digest(
+        # All that decides the result, in an order that must stay: the hash is over the list.
+        parts = [
             "adapt",
             self._weights_of(cell.source, checkpoint),
             card.code,
@@ -117,8 +118,8 @@ class Jobs:
             cell.size,
             cell.seed,
             protocol,
-            *extra_weights,
-        )
+        ]
+        identity = digest(*parts, *extra_weights)
         metric = task_type.metric(cell.task.metric)
         record = JobRecord(
             job=identity,
@@ -204,16 +205,22 @@ class Jobs:
         budget = self.spec.training.model_dump() if trains else None
         if trains and self.spec.tuning:
             budget = {"training": budget, "tuning": self.spec.tuning.model_dump()}
-        return digest(
+        # Without the adaptation: a gain pairs two of them, which must share the protocol.
+        parts = [
             MEASURE_VERSION,
             self._identity_of(task.name),
             task_type.code,
             self.spec.image_size,
             self.spec.validation,
             budget,
-        )
+        ]
+        return digest(*parts)
 
     def _weights_of(self, source: SourceModel, checkpoint: str | None) -> object:
+        """Return what stands for a source's weights in an identity.
+
+        The job that trained a chain hashes all that decides its weights, so its identity does.
+        """
         if checkpoint:
             return checkpoint
         try:
@@ -238,8 +245,7 @@ class Jobs:
         task_type = self.registry.task_type(task.type)
         # The features of all images depend on the seed only through random weights.
         seed = seed if source.random or size else None
-        probe_parts = (PROBE_VERSION, task_type.code) if size and task_type.probed_as else ()
-        identity = digest(
+        parts = [
             "features",
             FEATURES_VERSION,
             self._weights_of(source, checkpoint),
@@ -247,8 +253,11 @@ class Jobs:
             self.spec.image_size,
             seed,
             size,
-            *probe_parts,
-        )
+        ]
+        if size and task_type.probed_as:
+            # The task type's code draws the places, which no other features depend on.
+            parts += [PROBE_VERSION, task_type.code]
+        identity = digest(*parts)
         record = JobRecord(
             job=identity,
             kind="features",
@@ -276,8 +285,7 @@ class Jobs:
         checkpoint = self.pretraining(source.name)
         task_type = self.registry.task_type(task.type)
         protocol = self.protocol(task, task_type, trains=False)
-        probe_parts = (PROBE_VERSION,) if task_type.probed_as else ()
-        identity = digest(
+        parts = [
             "estimate",
             ESTIMATE_VERSION,
             self._weights_of(source, checkpoint),
@@ -286,8 +294,10 @@ class Jobs:
             size,
             seed,
             protocol,
-            *probe_parts,
-        )
+        ]
+        if task_type.probed_as:
+            parts.append(PROBE_VERSION)
+        identity = digest(*parts)
         record = JobRecord(
             job=identity,
             kind="estimate",
@@ -341,13 +351,12 @@ class Jobs:
         tasks = [self.registry.task(task) for task in source.chain.tasks]
         for task in tasks:
             self.check_task(task)
-        task_parts = [
-            (self._identity_of(task.name), self.registry.task_type(task.type).code)
-            for task in tasks
-        ]
-        joint_parts = [JOINT_VERSION] if len(tasks) > 1 else []
+        task_parts: list[tuple[str, str]] = []
+        for task in tasks:
+            task_type = self.registry.task_type(task.type)
+            task_parts.append((self._identity_of(task.name), task_type.code))
         training = self.spec.pretraining
-        identity = digest(
+        parts = [
             "pretrain",
             MEASURE_VERSION,
             SOURCE_SEED,
@@ -356,8 +365,11 @@ class Jobs:
             self.spec.image_size,
             self.spec.validation,
             training.model_dump(),
-            *joint_parts,
-        )
+        ]
+        if len(tasks) > 1:
+            # Only here, so that a new version leaves the checkpoints of single tasks valid.
+            parts.append(JOINT_VERSION)
+        identity = digest(*parts)
         record = JobRecord(
             job=identity,
             kind="pretrain",
@@ -385,7 +397,7 @@ class Jobs:
         task_type = self.registry.task_type(task.type)
         protocol = self.protocol(task, task_type, trains=False)
         settings = dict(options or {})
-        identity = digest(
+        parts = [
             kind.name,
             kind.code,
             self._weights_of(source, checkpoint),
@@ -393,7 +405,8 @@ class Jobs:
             seed,
             protocol,
             settings,
-        )
+        ]
+        identity = digest(*parts)
         record = JobRecord(
             job=identity,
             kind=kind.name,
@@ -461,6 +474,7 @@ class Jobs:
         if training is None:
             return 1.0
         passes = (1 - self.spec.validation) * training.epochs
+        # Only cells are searched; a chain is trained once, by [pretraining].
         if record.kind == "adapt" and self.spec.tuning:
             passes *= max(1.0, self.spec.tuning.trials * SHARE_OF_TRIAL_EPOCHS)
         return passes
@@ -468,7 +482,15 @@ class Jobs:
 
 @dataclass(frozen=True)
 class KindPlanning:
-    """What the ``plan`` of one job kind works with; a ``registry.Planning``."""
+    """Adds the jobs of one job kind to a plan: what its ``plan`` is called with.
+
+    Implements ``registry.Planning``, which documents the public methods.
+
+    Attributes:
+        kind: The job kind.
+        jobs: Adds jobs to the plan.
+        pairs: Every source and target of the spec.
+    """
 
     kind: JobKind
     jobs: Jobs

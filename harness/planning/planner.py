@@ -30,7 +30,7 @@ from headwater.registry import (
     chain_name,
 )
 from headwater.registry.errors import BadPlugin, BadSpec, HeadwaterError, WeightsError
-from headwater.registry.names import is_glob
+from headwater.registry.names import Value, is_glob
 from headwater.registry.options import spelled
 
 
@@ -79,6 +79,7 @@ class _Planner:
             cards = [self.registry.adaptation(text)[0] for text in self.spec.adaptations]
             check_space(self.spec.tuning, cards)
         pairs = list(self._pairs(sources, tasks))
+        # Analyses last: they look at cells, all of which must be planned.
         for source, task in pairs:
             for cell in self._cells(source, task):
                 self._add_with_references(cell)
@@ -202,11 +203,11 @@ class _Planner:
         """Return the adaptation that the scratch reference runs, with the options that both have."""
         card, options = self.registry.adaptation(adaptation)
         control, defaults = self.registry.adaptation(card.control)
-        shared = {
-            key: value
-            for key, value in options.items()
-            if key in defaults and value != defaults[key]
-        }
+        shared: dict[str, Value] = {}
+        for key, value in options.items():
+            # Defaults are not spelled out: one reference has one name.
+            if key in defaults and value != defaults[key]:
+                shared[key] = value
         return str(Name.of(control.name, shared))
 
     def _scratch_of(self, source: SourceModel) -> SourceModel | None:
@@ -242,6 +243,7 @@ class _Planner:
         """
         for size in map(str, self.spec.sizes):
             seeds: tuple[int | None, ...] = self.spec.seeds
+            # A seed draws the subset, and the weights of a random source; here it decides nothing.
             if size == "full" and not source.random:
                 seeds = (None,)
             for seed in seeds:

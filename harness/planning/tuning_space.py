@@ -35,17 +35,21 @@ def keys_for(tuning: Tuning, options: Mapping[str, Value]) -> list[str]:
 
 
 def is_whole(key: str, options: Mapping[str, Value]) -> bool:
-    """Tell that the values of a key are whole numbers: its default is one."""
+    """Return whether the values of a key are whole numbers, as its default is."""
     field = Training.model_fields.get(key)
     default = field.default if field else options.get(key)
+    # Not isinstance: a bool is an int, too, but has no numbers between its values.
     return type(default) is int
 
 
 def longest(tuning: Tuning, epochs: int) -> int:
     """Return the most epochs that a trial may have: the recipe's, or the most in the space."""
     choices: Choices = tuning.space.get("epochs", ())
-    counts = [int(value) for value in _extremes(choices) if isinstance(value, int | float)]
-    return max([epochs, *counts])
+    most = epochs
+    for value in _extremes(choices):
+        if isinstance(value, int | float):
+            most = max(most, int(value))
+    return most
 
 
 def _extremes(choices: Choices) -> list[Value]:
@@ -56,7 +60,9 @@ def _extremes(choices: Choices) -> list[Value]:
 
 
 def _check_training(place: str, key: str, choices: Choices) -> None:
-    is_number = isinstance(Training.model_fields[key].default, int | float)
+    """Check the values of a key of [training] by the model that checks the section itself."""
+    default = Training.model_fields[key].default
+    is_number = isinstance(default, int | float)
     if isinstance(choices, Range) and not is_number:
         raise BadSpec(
             f"{place}: {key} is not a number: a list of values was expected, not a range",
@@ -68,12 +74,12 @@ def _check_training(place: str, key: str, choices: Choices) -> None:
             Training.model_validate({key: value})
         except ValidationError as error:
             message = error.errors()[0]["msg"]
-            raise BadSpec(
-                f"{place}: {value!r}: {message[0].lower()}{message[1:]}", subject=key
-            ) from None
+            lower_case = message[0].lower() + message[1:]
+            raise BadSpec(f"{place}: {value!r}: {lower_case}", subject=key) from None
 
 
 def _check_option(place: str, key: str, choices: Choices, card: Adaptation) -> None:
+    """Check the values of an option by the check that its names in a spec go through."""
     default = card.options()[key]
     is_number = default is not None and not isinstance(default, bool | str)
     if isinstance(choices, Range) and not is_number:
@@ -112,8 +118,11 @@ def _values_to_check(place: str, key: str, choices: Choices, *, whole: bool) -> 
 
 
 def _unknown(place: str, key: str, cards: Sequence[Adaptation]) -> BadSpec:
-    options = sorted({option for card in cards for option in card.options()})
-    keys = [*Training.model_fields, *options]
+    """Return the error for a key that neither the recipe nor any of the adaptations has."""
+    options: set[str] = set()
+    for card in cards:
+        options |= set(card.options())
+    keys = [*Training.model_fields, *sorted(options)]
     owners = ", ".join(card.name for card in cards) or "an adaptation trained on images"
     return BadSpec(
         f"{place} is neither a key of [training] nor an option of {owners}."

@@ -62,7 +62,10 @@ class SourceComparison:
 
     @cached_property
     def ranks(self) -> list[tuple[int, int]]:
-        """Each source's best and worst rank: behind all that are better, before all that are worse."""
+        """Each source's best and worst rank.
+
+        The best is behind all that are better, the worst before all that are worse.
+        """
         count = len(self.sources)
         ranks = []
         for place in range(count):
@@ -81,11 +84,10 @@ class SourceComparison:
     @cached_property
     def tied(self) -> list[int]:
         """The places of the sources that cannot be told from the first."""
-        return [
-            place
-            for place in range(1, len(self.sources))
-            if not self.better[0, place] and not self.better[place, 0]
-        ]
+        if not self.sources:
+            return []
+        is_apart = self.better[0] | self.better[:, 0]
+        return [place for place in range(1, len(self.sources)) if not is_apart[place]]
 
     def difference(self, row: int, column: int) -> Difference | None:
         """Return the quality of the source at one place less that at another.
@@ -102,18 +104,23 @@ class SourceComparison:
             return None
         if b.quality is None or b.low is None or b.high is None:
             return None
+        # MOVER (see ``prediction``): a difference is low where a is low and b is high.
         mean = a.quality - b.quality
         down = math.hypot(a.quality - a.low, b.high - b.quality)
         up = math.hypot(a.high - a.quality, b.quality - b.low)
         return Difference(mean, mean - down, mean + up)
 
     def _paired_at_top(self, row: int, column: int) -> Difference | None:
-        top, grid = self.prediction.top, self.prediction.grid
+        """Return the difference over the same images; None unless both reached the top rung."""
+        top = self.prediction.top
         if top is None:
             return None
+        grid = self.prediction.grid
         a = grid.get(self.sources[row], {}).get(top)
         b = grid.get(self.sources[column], {}).get(top)
-        return paired(a, b) if a and b else None
+        if a is None or b is None:
+            return None
+        return paired(a, b)
 
     def more_seeds(self, row: int, column: int, validation: float) -> int | None:
         """Return about how many more seeds would separate two sources.
@@ -135,6 +142,8 @@ class SourceComparison:
             return None
         z = float(ndtri((1 + LEVEL) / 2))
         for seeds in range(difference.seeds + 1, MAX_SEEDS + 1):
+            # A seed validates on this share of the images, so 1 / share of them look at all; from
+            # there on seeds bring no new images.
             by_images = difference.by_images * max(1 / seeds, validation)
             variance = by_images + difference.by_seeds / seeds
             if z * math.sqrt(variance) < abs(difference.mean):
@@ -161,23 +170,32 @@ def paired(a: Sample, b: Sample) -> Difference | None:
     """
     seeds = sorted(set(a.predictions) & set(b.predictions))
     pairs = [(a.predictions[seed], b.predictions[seed]) for seed in seeds]
-    if not pairs or not all(np.array_equal(of_a.rows, of_b.rows) for of_a, of_b in pairs):
+    if not pairs:
         return None
+    for of_a, of_b in pairs:
+        # Row i of both must be the same image, or nothing is paired.
+        if not np.array_equal(of_a.rows, of_b.rows):
+            return None
     rows = np.concatenate([of_a.rows for of_a, _ in pairs])
     distinct = len(np.unique(rows))
     differences = [a.qualities[seed] - b.qualities[seed] for seed in seeds]
     mean = float(np.mean(differences))
-    if pairs[0][0].is_accuracy:
+    first_of_a, _ = pairs[0]
+    if first_of_a.is_accuracy:
+        # Bonett and Price shrink the centre, too: the bounds lie around it, not around the mean.
         centre, variance = _of_accuracies(pairs, distinct, len(rows))
     else:
         value_variance = _of_values(pairs, distinct)
         if value_variance is None:
             return None
         centre, variance = mean, value_variance
-    by_images = variance * distinct / (len(rows) / len(seeds))
+    # ``variance`` is over all distinct images; one seed saw fewer, and varies more by as much.
+    images_per_seed = len(rows) / len(seeds)
+    by_images = variance * distinct / images_per_seed
     half_widths = [float(ndtri((1 + LEVEL) / 2)) * math.sqrt(variance)]
     by_seeds = 0.0
     if len(seeds) > 1:
+        # The difference of two estimates of a variance can be negative; a variance cannot.
         by_seeds = max(0.0, float(np.var(differences, ddof=1)) - by_images)
         quantile = float(stdtrit(len(seeds) - 1, (1 + LEVEL) / 2))
         half_widths.append(quantile * math.sqrt(by_seeds / len(seeds)))
@@ -210,14 +228,20 @@ def _of_accuracies(pairs: Pairs, distinct: int, images: int) -> tuple[float, flo
 
 def _of_values(pairs: Pairs, distinct: int) -> float | None:
     """Return the variance of a mean difference of any other metric, by the metric's draws."""
-    if min(len(predictions) for pair in pairs for predictions in pair) < 2:
-        return None
-    gaps = [of_a.drawn - of_b.drawn for of_a, of_b in pairs]
-    gaps = [gap[~np.isnan(gap)] for gap in gaps]
-    if any(len(gap) < 2 for gap in gaps):
-        return None
-    one_seed = float(np.mean([gap.var(ddof=1) for gap in gaps]))
-    return one_seed * len(pairs[0][0]) / distinct
+    variances: list[float] = []
+    for of_a, of_b in pairs:
+        if min(len(of_a), len(of_b)) < 2:
+            return None
+        # Both draw the same images each time, so that their common luck cancels.
+        gap = of_a.drawn - of_b.drawn
+        # A draw can lack what the metric needs (a class without images); it has no value then.
+        gap = gap[~np.isnan(gap)]
+        if len(gap) < 2:
+            return None
+        variances.append(gap.var(ddof=1))
+    of_one_seed = float(np.mean(variances))
+    images_per_seed = len(pairs[0][0])
+    return of_one_seed * images_per_seed / distinct
 
 
 def _share_difference(better: float, worse: float, images: int) -> tuple[float, float]:

@@ -24,36 +24,40 @@ def confirm(live: Live, scores: Mapping[str, float], count: int) -> None:
     """
     rungs = _rungs(live)
     for _ in range(ROUNDS):
-        rung = _measure_first(live, scores, count, rungs)
+        rung = _measure_first(live, scores, count, rungs=rungs)
         if rung is None or rung == rungs[0] or not live.left:
             return
 
 
 def _measure_first(
-    live: Live, scores: Mapping[str, float], count: int, rungs: Sequence[Rung]
+    live: Live, scores: Mapping[str, float], count: int, *, rungs: Sequence[Rung]
 ) -> Rung | None:
     """Measure the first sources on the highest rung that is likely to fit, or else on the lowest.
 
     Returns:
         The rung; None where no source is left to measure.
     """
-    while first := by_selector(live, scores)[:count]:
+    while True:
+        first_sources = by_selector(live, scores)[:count]
+        if not first_sources:
+            return None
         failures = len(live.failures)
-        rung = next((rung for rung in rungs if live.fits(first, rung)), rungs[-1])
-        live.measure(first, size=rung.images, epochs=rung.epochs)
+        fitting = (rung for rung in rungs if live.fits(first_sources, rung))
+        rung = next(fitting, rungs[-1])
+        live.measure(first_sources, size=rung.images, epochs=rung.epochs)
+        # Else a source failed and will not be among the first again: another takes its place.
         if len(live.failures) == failures:
             return rung
-    return None
 
 
 def _rungs(live: Live) -> list[Rung]:
     """Return rungs from everything down to a third of the epochs on the smallest subset."""
     epochs = live.spec.training.epochs
-    return [
-        Rung(images, count)
-        for images in (live.images, *reversed(live.sizes))
-        for count in (epochs, math.ceil(epochs / 3))
-    ]
+    few_epochs = math.ceil(epochs / 3)
+    rungs: list[Rung] = []
+    for images in (live.images, *reversed(live.sizes)):
+        rungs += [Rung(images, epochs), Rung(images, few_epochs)]
+    return rungs
 
 
 def by_selector(live: Live, scores: Mapping[str, float]) -> list[str]:

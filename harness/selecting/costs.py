@@ -1,4 +1,4 @@
-"""What sources cost to fine-tune and to serve, as the store knows it."""
+"""Look up what sources cost to fine-tune and to serve, as the store knows it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from headwater.leaderboard import JobCost, JobState
 
 @dataclass(frozen=True)
 class Costs:
-    """What the sources of a question cost, from what was recorded; the store is read once."""
+    """The costs of a question's sources, from what was recorded; the store is read once."""
 
     live: Live
 

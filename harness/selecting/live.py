@@ -97,7 +97,7 @@ class Live:
 
     @property
     def left(self) -> float:
-        """Seconds left of the budget."""
+        """Return the seconds that are left of the budget."""
         return max(0.0, self.budget - self.spent())
 
     def estimate(self, estimator: str) -> dict[str, float]:
@@ -110,7 +110,7 @@ class Live:
             self._usable(self.sources),
             adaptations=[],
             estimators=[estimator],
-            sizes=["full" if images == self.images else images],
+            sizes=[self._size(images)],
             seeds=[self.spec.seeds[0]],
         )
         self._run(plan, list(plan.jobs.values()), f"{estimator} on {images:,} images")
@@ -134,15 +134,22 @@ class Live:
         """
         rung = self.rung(size, epochs)
         plan = self.cells_of(self._usable(sources), rung)
-        images = f"{'all ' if rung.images == self.images else ''}{rung.images:,} images"
-        what = f"fine-tuning on {images}, {_count(rung.epochs, 'epoch')}"
-        self._run(plan, self._affordable(plan, sources), what)
+        images = f"{rung.images:,} images"
+        if rung.images == self.images:
+            images = f"all {images}"
+        progress = f"fine-tuning on {images}, {_count(rung.epochs, 'epoch')}"
+        self._run(plan, self._affordable(plan, sources), progress)
         self._note_cells(plan, rung)
-        means = {}
+        means: dict[str, float] = {}
         for source in sources:
-            jobs = [self.cells.get((source, rung, seed)) for seed in self.spec.seeds]
-            qualities = self._qualities([job for job in jobs if job is not None])
-            if len(qualities) == len(self.spec.seeds):
+            jobs: list[Job] = []
+            for seed in self.spec.seeds:
+                job = self.cells.get((source, rung, seed))
+                if job is not None:
+                    jobs.append(job)
+            # A mean over fewer seeds would stand beside means over all of them as their like.
+            if len(jobs) == len(self.spec.seeds):
+                qualities = self._qualities(jobs)
                 means[source] = sum(qualities) / len(qualities)
             elif source not in self.failures:
                 self.unreached += 1
@@ -151,10 +158,14 @@ class Live:
     def rung(self, size: int | None, epochs: int | None) -> Rung:
         """Return the rung of this question whose size is nearest in the logarithm."""
         wanted = self.images if size is None else max(1, size)
-        all_sizes = (*self.sizes, self.images)
-        nearest = min(all_sizes, key=lambda images: (abs(math.log(images / wanted)), images))
-        most_epochs = self.spec.training.epochs
-        return Rung(nearest, min(epochs or most_epochs, most_epochs))
+
+        def distance(images: int) -> tuple[float, int]:
+            # Of two sizes that are as near, the smaller one: it costs less.
+            return abs(math.log(images / wanted)), images
+
+        nearest = min((*self.sizes, self.images), key=distance)
+        max_epochs = self.spec.training.epochs
+        return Rung(nearest, min(epochs or max_epochs, max_epochs))
 
     # -- planning and running -----------------------------------------------------------------------------
 
@@ -164,25 +175,28 @@ class Live:
 
     def cells_of(self, sources: Sequence[str], rung: Rung) -> Plan:
         """Return the plan of the sources' cells on a rung."""
-        return self._plan(
-            sources,
-            sizes=["full" if rung.images == self.images else rung.images],
-            training=self.spec.training.model_copy(update={"epochs": rung.epochs}),
-        )
+        training = self.spec.training.model_copy(update={"epochs": rung.epochs})
+        return self._plan(sources, sizes=[self._size(rung.images)], training=training)
+
+    def _size(self, images: int) -> int | str:
+        """Return a number of training images as a spec has it."""
+        # "full" where it is all of them: a run that named it has the same jobs.
+        return "full" if images == self.images else images
 
     def _plan(self, sources: Sequence[str], **changes: Any) -> Plan:
         """Plan the question's spec with some keys changed."""
         if not sources:
             return Plan(self.spec, self.registry)
         keys = {key: getattr(self.spec, key) for key in Spec.model_fields}
-        made = plan(Spec.of(keys, sources=sources, **changes), self.registry)
+        spec = Spec.of(keys, sources=sources, **changes)
+        result = plan(spec, self.registry)
         # The card of a task may count images that the test split takes: what was counted wins.
-        for job_id, job in made.jobs.items():
-            images_of_card = made.tasks[job.record.task].images
+        for job_id, job in result.jobs.items():
+            images_of_card = result.tasks[job.record.task].images
             if job.record.size == "full" and job.images and images_of_card:
                 images = round(job.images * self.images / images_of_card)
-                made.jobs[job_id] = replace(job, images=images)
-        return made
+                result.jobs[job_id] = replace(job, images=images)
+        return result
 
     def _usable(self, sources: Iterable[str]) -> list[str]:
         return [source for source in sources if source not in self.failures]
@@ -198,25 +212,23 @@ class Live:
         """
         status = compare_with_store(plan, self.control)
         history = self.history()
-        extraction_speed = max(
-            (
-                cost.images / cost.seconds
-                for cost in history
-                if cost.kind == "features" and cost.seconds
-            ),
-            default=0.0,
-        )
+        extraction_speed = _extraction_speed(history)
         used = 0.0
         affordable: dict[str, Job] = {}
         for source in order:
-            cells = [job for job in plan.cells if job.record.source == source]
-            needed = {job.id: job for cell in cells for job in (cell, *self._below(cell, plan))}
+            needed: dict[str, Job] = {}
+            for cell in plan.cells:
+                if cell.record.source == source:
+                    needed[cell.id] = cell
+                    needed |= {job.id: job for job in self._below(cell, plan)}
+            # What an earlier source pays for, such as the chain both build on, is paid once.
             todo = [job for job in status.todo if job.id in needed and job.id not in affordable]
             cost = forecast(todo, history, plan.sources)
             seconds = cost.seconds
             if not cost.known and extraction_speed:
                 # Without precedent: what looking at images took tells about training on them.
-                seconds = sum(TRAINING_COST * (job.images or 0) / extraction_speed for job in todo)
+                images = sum(job.images or 0 for job in todo)
+                seconds = TRAINING_COST * images / extraction_speed
             used += seconds / self.slots
             if seconds and used > self.left:
                 break
@@ -224,8 +236,7 @@ class Live:
         return list(affordable.values())
 
     def fits(self, sources: Sequence[str], rung: Rung) -> bool:
-        """Tell whether two of the sources, or the only one, are likely to be done within the
-        budget.
+        """Return whether two of the sources, or the only one, are likely to fit in the budget.
 
         False where nothing tells what they cost.
         """
@@ -245,10 +256,14 @@ class Live:
 
     @property
     def slots(self) -> int:
+        """Return how many jobs run at once, for forecasts."""
         if self.control.executor == "inline":
             return 1
         resources = self.spec.resources
-        return resources.slots or max(1, (os.cpu_count() or 1) // resources.cpus_per_cell)
+        if resources.slots:
+            return resources.slots
+        cpus = os.cpu_count() or 1
+        return max(1, cpus // resources.cpus_per_cell)
 
     def states(self) -> Mapping[str, JobState]:
         """Return what the store knows of jobs; nothing where the budget ended before there was one."""
@@ -264,15 +279,21 @@ class Live:
         except StoreMissing:
             return []
 
-    def _run(self, plan: Plan, jobs: Collection[Job], what: str) -> None:
-        """Run the jobs that are not done, until the budget is spent."""
+    def _run(self, plan: Plan, jobs: Collection[Job], progress: str) -> None:
+        """Run the jobs that are not done, until the budget is spent.
+
+        Args:
+            plan: The jobs, and more that are not to be run now.
+            jobs: The jobs to run.
+            progress: What the line of progress calls them.
+        """
         status = compare_with_store(plan, self.control)
         wanted = {job.id for job in jobs}
         todo = tuple(job for job in status.todo if job.id in wanted)
         if not todo or not self.left:
             return
         sources = len({job.record.source for job in todo})
-        self.say(f"{what}: {_count(sources, 'source')}, {self.left:.0f} s left")
+        self.say(f"{progress}: {_count(sources, 'source')}, {self.left:.0f} s left")
         control = replace(self.control, deadline=self.began + self.budget)
         execute(replace(status, todo=todo), control, self.watcher, self.session)
 
@@ -358,11 +379,23 @@ def scaled(parts: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
 
     Of a pooled estimator every part is scaled to [0, 1] over the sources; then they are added up.
     """
-    if all(list(of_source) == ["score"] for of_source in parts.values()):
+    is_pooled = any(list(of_source) != ["score"] for of_source in parts.values())
+    if not is_pooled:
         return {source: of_source["score"] for source, of_source in parts.items()}
-    scores = pooled({source: Score(0.0, parts=of_source) for source, of_source in parts.items()})
-    return {source: float(score) for source, score in scores.items()}
+    # Only the parts count in a pool; the value of each score is what comes out.
+    estimates = {source: Score(0.0, parts=of_source) for source, of_source in parts.items()}
+    return {source: float(score) for source, score in pooled(estimates).items()}
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'s' * (number != 1)}"
+def _extraction_speed(history: Iterable[JobCost]) -> float:
+    """Return the most images a second that features were extracted at; 0 if none were."""
+    fastest = 0.0
+    for cost in history:
+        if cost.kind == "features" and cost.seconds:
+            fastest = max(fastest, cost.images / cost.seconds)
+    return fastest
+
+
+def _count(number: int, noun: str) -> str:
+    plural = "" if number == 1 else "s"
+    return f"{number:,} {noun}{plural}"

@@ -1,5 +1,4 @@
-"""What each source would reach at the top rung, and how sure that is. docs/select.md states the
-model.
+"""Predict what each source would reach at the top rung, with bounds; docs/select.md has the model.
 
 A measured source's quality at the top is that of its highest rung r, plus the mean gain from r to
 the top of the sources that were measured at both. A source that was only estimated is read off a
@@ -87,6 +86,7 @@ class Prediction:
         """Add to the value of the highest rung what others gained from there to the top."""
         rung = max(samples)
         sample = samples[rung]
+        # The independent parts of the error: images, seeds and, below the top, the gain from there.
         parts = [sample.spread, self.by_seed(rung, sample.seeds)]
         if rung == self.top:
             return self._bounded(sample.quality, parts, rung)
@@ -99,11 +99,10 @@ class Prediction:
     def gains(self, rung: Rung) -> np.ndarray:
         """Return (m,) gains from a rung to the top of the m sources that were measured at both."""
         top = self.top
-        gains = [
-            samples[top].quality - samples[rung].quality
-            for samples in self.grid.values()
-            if top is not None and rung in samples and top in samples
-        ]
+        gains: list[float] = []
+        for samples in self.grid.values():
+            if top is not None and rung in samples and top in samples:
+                gains.append(samples[top].quality - samples[rung].quality)
         return np.array(gains)
 
     def by_seed(self, rung: Rung, seeds: int) -> Distances:
@@ -131,6 +130,7 @@ class Prediction:
         excess: float = 0.0
         for sample in repeated:
             variance = np.var(list(sample.qualities.values()), ddof=1)
+            # Pooled as in an analysis of variance: each weighs by its degrees of freedom.
             excess += float((sample.seeds - 1) * (variance - sample.image_variance))
         return max(0.0, float(excess) / freedom), freedom
 
@@ -143,12 +143,18 @@ class Prediction:
     ) -> Predicted:
         """Return a prediction whose bounds put the parts' distances together."""
         lowest, highest = self.bounds
+        # A gain may carry the sum beyond what the metric can be.
         quality = min(max(quality, lowest), highest)
-        known = [part for part in parts if part is not None]
-        if len(known) < len(parts):
-            return Predicted(quality, None, None, rung, estimator)
-        down = math.sqrt(sum(part[0] ** 2 for part in known))
-        up = math.sqrt(sum(part[1] ** 2 for part in known))
+        squares_down = 0.0
+        squares_up = 0.0
+        for part in parts:
+            if part is None:
+                # Bounds without one part of the error would promise too much.
+                return Predicted(quality, None, None, rung, estimator=estimator)
+            squares_down += part[0] ** 2
+            squares_up += part[1] ** 2
+        down = math.sqrt(squares_down)
+        up = math.sqrt(squares_up)
         return Predicted(
             quality=quality,
             low=max(lowest, quality - down),
@@ -162,11 +168,10 @@ class Prediction:
     def _from_estimate(self, source: str) -> Predicted:
         """Read a quality off the line of the first estimator whose scores allow one."""
         for estimator, scores in self.scores.items():
-            points = [
-                (scores[name], quality)
-                for name, quality in self._measured_qualities.items()
-                if name in scores
-            ]
+            points: list[tuple[float, float]] = []
+            for name, quality in self._measured_qualities.items():
+                if name in scores:
+                    points.append((scores[name], quality))
             if source not in scores or len(points) < MIN_SOURCES_ON_LINE:
                 continue
             on_line = _line(np.array(points), scores[source])
@@ -192,9 +197,11 @@ def _of_one_more(gains: np.ndarray) -> Distances | None:
     It is the half width of a t prediction interval, s·t·√(1 + 1/m). None for a single gain, which
     shows no spread.
     """
-    if len(gains) < 2:
+    count = len(gains)
+    if count < 2:
         return None
-    half = _quantile(len(gains) - 1) * float(gains.std(ddof=1)) * math.sqrt(1 + 1 / len(gains))
+    spread = float(gains.std(ddof=1))
+    half = _quantile(count - 1) * spread * math.sqrt(1 + 1 / count)
     return half, half
 
 

@@ -40,7 +40,7 @@ class Sample:
 
     @cached_property
     def quality(self) -> float:
-        """Mean quality over the seeds."""
+        """The mean quality over the seeds."""
         return float(np.mean(list(self.qualities.values())))
 
     @property
@@ -49,20 +49,21 @@ class Sample:
 
     @cached_property
     def spread(self) -> Distances | None:
-        """How far the quality on all images of this kind may lie from the mean, by the images
-        alone.
+        """The distances to the bounds of the quality, by the choice of images alone.
 
-        None where predictions are missing, or are too few to tell. Seeds that validate on other
-        images know more of them: the distances of one seed are divided by the root of the number
-        of distinct images over the number of one seed.
+        None where predictions are missing, or are too few to tell.
         """
-        distances = [self._distances(seed) for seed in self.qualities if seed in self.predictions]
-        known = [pair for pair in distances if pair is not None]
-        if len(known) < len(self.qualities):
-            return None
-        low, high = np.mean(known, axis=0)
-        sizes = [len(predictions) for predictions in self.predictions.values()]
-        share = self.distinct / np.mean(sizes)
+        distances: list[Distances] = []
+        for seed in self.qualities:
+            of_seed = self._distances(seed) if seed in self.predictions else None
+            if of_seed is None:
+                return None
+            distances.append(of_seed)
+        low, high = np.mean(distances, axis=0)
+        # Seeds that validate on other images know more of them: a distance shrinks with the root
+        # of the number of images, here of all distinct ones over those of one seed.
+        images_per_seed = np.mean([len(predictions) for predictions in self.predictions.values()])
+        share = self.distinct / images_per_seed
         return float(low / share**0.5), float(high / share**0.5)
 
     def _distances(self, seed: int) -> Distances | None:
@@ -76,13 +77,13 @@ class Sample:
 
     @property
     def distinct(self) -> int:
-        """How many different images it was validated on, over all seeds."""
+        """Return how many different images it was validated on, over all seeds."""
         rows = [predictions.rows for predictions in self.predictions.values()]
         return len(np.unique(np.concatenate(rows)))
 
     @property
     def image_variance(self) -> float:
-        """Variance of one seed's quality by its images; defined where there is a spread.
+        """Return the variance of one seed's quality by its images; defined where there is a spread.
 
         A normal interval's width is two quantiles times the standard deviation.
         """

@@ -148,11 +148,11 @@ def _in_words_of_its_type(facts: dict[str, Any], task: Task, registry: Registry)
 
 def _flaws(task: Task, registry: Registry) -> str:
     """Return how many of a task's annotations are flawed, as far as is known without its data."""
-    from headwater.harness.data.flaws import known
+    from headwater.harness.data.flaws import recall
     from headwater.registry.errors import HeadwaterError
 
     try:
-        flaws = known(task, registry.task_type(task.type))
+        flaws = recall(task, registry.task_type(task.type))
     except (HeadwaterError, OSError):  # an unknown type, a missing file: headwater check says so
         return ""
     if flaws is None:

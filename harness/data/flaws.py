@@ -24,8 +24,12 @@ MORE = "…"
 
 @dataclass(frozen=True)
 class Flawed:
-    """How many of a task's images have flawed annotations; by split, how many were ``given`` and
-    how many of them ``left_out``.
+    """How many of a task's images have flawed annotations.
+
+    Attributes:
+        flawed: How many have some.
+        given: How many images there were, by split, before any were left out.
+        left_out: How many of them were left out, by split.
     """
 
     flawed: int
@@ -34,25 +38,37 @@ class Flawed:
 
     @classmethod
     def of(
-        cls, given: Mapping[str, int], kept: Mapping[str, int], flaws: Mapping[str, Iterable[Flaw]]
+        cls,
+        totals: Mapping[str, int],
+        used: Mapping[str, int],
+        flaws: Mapping[str, Iterable[Flaw]],
     ) -> Flawed:
-        """All by split, as images of several may have the same name."""
-        names = {split: {flaw.name for flaw in found} for split, found in flaws.items()}
-        flawed = sum(
-            min(len(names[split]), count) for split, count in given.items()
-        )  # some are about the file that lists the images
-        return cls(
-            flawed, dict(given), {split: count - kept[split] for split, count in given.items()}
-        )
+        """Count by split, as images of several may have the same name.
+
+        Args:
+            totals: How many images there were.
+            used: How many of them were not left out.
+            flaws: The flaws of their annotations.
+        """
+        flawed = 0
+        left_out: dict[str, int] = {}
+        for split, total in totals.items():
+            names = {flaw.name for flaw in flaws[split]}
+            # Some flaws are about the file that lists the images, and name no image.
+            flawed += min(len(names), total)
+            left_out[split] = total - used[split]
+        return cls(flawed, dict(totals), left_out)
 
     def __str__(self) -> str:
-        out = " and ".join(
-            f"{count:,} of {self.given[split]:,} {split}"
-            for split, count in self.left_out.items()
-            if count
-        )
-        said = f"flawed annotations in {self.flawed:,} of {sum(self.given.values()):,} images"
-        return f"{said}, {out} images left out" if out else said
+        total = sum(self.given.values())
+        text = f"flawed annotations in {self.flawed:,} of {total:,} images"
+        parts: list[str] = []
+        for split, count in self.left_out.items():
+            if count:
+                parts.append(f"{count:,} of {self.given[split]:,} {split}")
+        if not parts:
+            return text
+        return f"{text}, {' and '.join(parts)} images left out"
 
     def of_task(self, name: str) -> str:
         """Return what a run says of its task, and where to see more."""
@@ -94,14 +110,20 @@ def _told_together(flaws: Sequence[Flaw]) -> str:
     if len({flaw.what for flaw in flaws}) == 1:
         return flaws[0].what
     largest = max(flaws, key=lambda flaw: flaw.numbers)
-    ranges = [_range(column) for column in zip(*(flaw.numbers for flaw in flaws), strict=True)]
-    listed = _listed([item for flaw in flaws for item in flaw.items])
-    return largest.pattern.format(*ranges, items="") + listed
+    numbers = [flaw.numbers for flaw in flaws]
+    ranges = [_range(column) for column in zip(*numbers, strict=True)]
+    items: list[str] = []
+    for flaw in flaws:
+        items += flaw.items
+    return largest.pattern.format(*ranges, items="") + _listed(items)
 
 
 def _range(numbers: Sequence[int]) -> str:
-    lowest, highest = min(numbers), max(numbers)
-    return f"{lowest:,}" if lowest == highest else f"{lowest:,}–{highest:,}"
+    lowest = min(numbers)
+    highest = max(numbers)
+    if lowest == highest:
+        return f"{lowest:,}"
+    return f"{lowest:,}–{highest:,}"
 
 
 def _listed(items: Sequence[str]) -> str:
@@ -116,22 +138,27 @@ def _listed(items: Sequence[str]) -> str:
 
 
 def remember(task: Task, task_type: TaskType, flawed: Flawed) -> None:
-    """Keep the count, so that it is known without the data."""
-    kept = {"identity": _identity(task, task_type), **asdict(flawed)}
-    write_atomically(_kept(task), lambda path: path.write_text(json.dumps(kept)))
+    """Write the count to the cache, so that it can be shown without the data."""
+    facts = {"identity": _identity(task, task_type), **asdict(flawed)}
+    write_atomically(_file_of(task), lambda path: path.write_text(json.dumps(facts)))
 
 
-def known(task: Task, task_type: TaskType) -> Flawed | None:
-    """The count where this machine has prepared the task as it is now."""
-    if not (kept := _kept(task)).is_file():
+def recall(task: Task, task_type: TaskType) -> Flawed | None:
+    """Return the count; None where this machine has not prepared the task as it is now."""
+    file = _file_of(task)
+    if not file.is_file():
         return None
-    facts = json.loads(kept.read_text())
-    return Flawed(**facts) if facts.pop("identity") == _identity(task, task_type) else None
+    facts = json.loads(file.read_text())
+    if facts.pop("identity") != _identity(task, task_type):
+        return None
+    return Flawed(**facts)
 
 
-def _kept(task: Task) -> Path:
+def _file_of(task: Task) -> Path:
     return cache_folder("flaws") / f"{digest(task.name)}.json"
 
 
 def _identity(task: Task, task_type: TaskType) -> str:
-    return digest(task.identity(), task_type.code, [field.name for field in fields(Flawed)])
+    # With the names of the fields: a file of another Headwater may have others.
+    names = [field.name for field in fields(Flawed)]
+    return digest(task.identity(), task_type.code, names)

@@ -110,7 +110,7 @@ class Jobs:
             features = self._features(cell.source, cell.task, cell.seed, checkpoint)
         extra_weights, extra_checkpoints = self._extra_sources(card, options)
         # All that decides the result, in an order that must stay: the hash is over the list.
-        parts = [
+        parts: list[Any] = [
             "adapt",
             self._weights_of(cell.source, checkpoint),
             card.code,
@@ -206,7 +206,7 @@ class Jobs:
         if trains and self.spec.tuning:
             budget = {"training": budget, "tuning": self.spec.tuning.model_dump()}
         # Without the adaptation: a gain pairs two of them, which must share the protocol.
-        parts = [
+        parts: list[Any] = [
             MEASURE_VERSION,
             self._identity_of(task.name),
             task_type.code,
@@ -245,7 +245,7 @@ class Jobs:
         task_type = self.registry.task_type(task.type)
         # The features of all images depend on the seed only through random weights.
         seed = seed if source.random or size else None
-        parts = [
+        parts: list[Any] = [
             "features",
             FEATURES_VERSION,
             self._weights_of(source, checkpoint),
@@ -285,7 +285,7 @@ class Jobs:
         checkpoint = self.pretraining(source.name)
         task_type = self.registry.task_type(task.type)
         protocol = self.protocol(task, task_type, trains=False)
-        parts = [
+        parts: list[Any] = [
             "estimate",
             ESTIMATE_VERSION,
             self._weights_of(source, checkpoint),
@@ -351,12 +351,12 @@ class Jobs:
         tasks = [self.registry.task(task) for task in source.chain.tasks]
         for task in tasks:
             self.check_task(task)
-        task_parts: list[tuple[str, str]] = []
+        task_parts: list[tuple[object, str]] = []
         for task in tasks:
             task_type = self.registry.task_type(task.type)
             task_parts.append((self._identity_of(task.name), task_type.code))
         training = self.spec.pretraining
-        parts = [
+        parts: list[Any] = [
             "pretrain",
             MEASURE_VERSION,
             SOURCE_SEED,
@@ -397,7 +397,7 @@ class Jobs:
         task_type = self.registry.task_type(task.type)
         protocol = self.protocol(task, task_type, trains=False)
         settings = dict(options or {})
-        parts = [
+        parts: list[Any] = [
             kind.name,
             kind.code,
             self._weights_of(source, checkpoint),

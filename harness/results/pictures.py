@@ -1,4 +1,4 @@
-"""Pictures: test images with what done cells predicted, on one sheet."""
+"""Draw test images with what done cells predicted, on one sheet."""
 
 from __future__ import annotations
 
@@ -29,11 +29,17 @@ MAX_WIDTH = 2400
 """The width of a sheet in pixels, about at most."""
 ASPECT = 1.4
 """Width over height that a sheet comes as near to as its blocks allow."""
-MARGIN, GAP = 16, 4
-"""Pixels between blocks, and between the panels of a block."""
-TEXT, HEADING = 14, 17
-"""Sizes of letters in pixels: of panels' titles, and of the sheet's."""
-PAPER, INK, PALE = "white", (25, 25, 25), (120, 120, 120)
+MARGIN = 16
+"""Pixels between blocks."""
+GAP = 4
+"""Pixels between the panels of a block."""
+TEXT = 14
+"""Size of the letters of panels' titles, in pixels."""
+HEADING = 17
+"""Size of the letters of the sheet's titles, in pixels."""
+PAPER = "white"
+INK = (25, 25, 25)
+PALE = (120, 120, 120)
 MAX_TITLE_LINES = 2
 MAX_HEADING_LINES = 3
 
@@ -67,11 +73,16 @@ def sheet(cells: Sequence[CellPredictions], images: int) -> Image.Image:
     check_same_images(cells)
     first = cells[0]
     strata = first.task_type.methods.strata(first.prepared.test.targets)
-    tags = [""] if len(cells) == 1 else [chr(ord("A") + place) for place in range(len(cells))]
-    titles = [f"{tag}   {cell.job.title}".strip() for tag, cell in zip(tags, cells, strict=True)]
-    shown = [
-        ShownImage(int(row), panels_of(cells, tags, int(row))) for row in chosen(strata, images)
-    ]
+    # A title is too long to stand above each panel: letters refer to it. One cell needs none.
+    tags = [""]
+    if len(cells) > 1:
+        tags = [chr(ord("A") + index) for index in range(len(cells))]
+    titles: list[str] = []
+    for tag, cell in zip(tags, cells, strict=True):
+        titles.append(f"{tag}   {cell.job.title}".strip())
+    shown: list[ShownImage] = []
+    for row in map(int, chosen(strata, images)):
+        shown.append(ShownImage(row, panels_of(cells, tags, row)))
     return compose(titles, shown)
 
 
@@ -90,26 +101,31 @@ def chosen(strata: np.ndarray, images: int) -> np.ndarray:
     """
     order = np.argsort(strata, kind="stable")
     count = min(images, len(order))
-    return order[((np.arange(count) + 0.5) * len(order) / count).astype(int)]
+    # The middles of ``count`` equal stretches: a large stratum is shown in proportion.
+    positions = (np.arange(count) + 0.5) * len(order) / count
+    return order[positions.astype(int)]
 
 
 def panels_of(cells: Sequence[CellPredictions], tags: Sequence[str], row: int) -> list[Panel]:
-    """Return the panels of one test image: those that all cells share, then each cell's own.
+    """Return the panels of one test image: first those that all cells share.
 
     Args:
         cells: The cells.
-        tags: A letter for each cell, which its own panels begin with.
+        tags: A letter for each cell, which the titles of its panels begin with unless shared.
         row: The row of the test image.
     """
     by_cell = [_drawn(cell, row) for cell in cells]
     if len(cells) == 1:
         return by_cell[0]
-    shared = [panel for panel in by_cell[0] if all(_has(panels, panel) for panels in by_cell)]
-    distinct = []
+    shared: list[Panel] = []
+    for panel in by_cell[0]:
+        if all(_has(panels, panel) for panels in by_cell):
+            shared.append(panel)
+    distinct: list[Panel] = []
     for tag, panels in zip(tags, by_cell, strict=True):
-        for title, image in panels:
-            if not _has(shared, Panel(title, image)):
-                distinct.append(Panel(f"{tag}  {title}", image))
+        for panel in panels:
+            if not _has(shared, panel):
+                distinct.append(Panel(f"{tag}  {panel.title}", panel.image))
     return shared + distinct
 
 
@@ -126,10 +142,11 @@ def _drawn(cell: CellPredictions, row: int) -> list[Panel]:
 
 
 def _has(panels: Sequence[Panel], wanted: Panel) -> bool:
-    return any(
-        panel.title == wanted.title and np.array_equal(panel.image, wanted.image)
-        for panel in panels
-    )
+    """Return whether one of the panels has the same title and the same pixels."""
+    for panel in panels:
+        if panel.title == wanted.title and np.array_equal(panel.image, wanted.image):
+            return True
+    return False
 
 
 # -- drawing ----------------------------------------------------------------------------------
@@ -152,9 +169,10 @@ def compose(titles: Sequence[str], shown: Sequence[ShownImage]) -> Image.Image:
     top = MARGIN + len(heading) * _leading(HEADING) + MARGIN // 2
     page = Image.new("RGB", (MARGIN + inside, top + down * height), PAPER)
     _Text(HEADING, INK).write(page, heading, (MARGIN, MARGIN))
-    for place, block in enumerate(blocks):
-        row, column = divmod(place, across)
-        page.paste(block, (MARGIN + column * width, top + row * height))
+    for index, block in enumerate(blocks):
+        row, column = divmod(index, across)
+        left = MARGIN + column * width
+        page.paste(block, (left, top + row * height))
     return page
 
 
@@ -166,8 +184,11 @@ def _blocks_across(count: int, width: int, height: int) -> int:
 
     def off_aspect(across: int) -> float:
         lines = math.ceil(count / across)
-        return abs(math.log(across * width / (lines * height) / ASPECT))
+        aspect = across * width / (lines * height)
+        return abs(math.log(aspect / ASPECT))
 
+    # For each number of lines the fewest blocks a line that do: more would leave the last line
+    # short.
     candidates = {math.ceil(count / lines) for lines in range(1, count + 1)}
     fitting = [across for across in candidates if across * width <= MAX_WIDTH]
     return min(fitting or [1], key=off_aspect)
@@ -175,27 +196,30 @@ def _blocks_across(count: int, width: int, height: int) -> int:
 
 def _block(shown: ShownImage) -> Image.Image:
     """Draw one test image's panels side by side, titles above."""
-    images, titles = [], []
-    for panel in shown.panels:
-        image = _enlarged(panel.image)
-        images.append(image)
+    images = [_enlarged(panel.image) for panel in shown.panels]
+    titles: list[list[str]] = []
+    for panel, image in zip(shown.panels, images, strict=True):
         titles.append(wrapped(panel.title, TEXT, image.width))
-    above = 1 + max(len(title) for title in titles)  # the row of the image, then titles
-    top = _leading(TEXT) * above
+    title_lines = max(len(title) for title in titles)
+    # The number of the test image takes one line more, above the titles.
+    top = _leading(TEXT) * (1 + title_lines)
     width = sum(image.width + GAP for image in images) - GAP
     height = max(image.height for image in images)
     block = Image.new("RGB", (width, top + height), PAPER)
     row = wrapped(f"test image {shown.row}", TEXT, width)
     _Text(TEXT, PALE).write(block, row, (0, 0))
-    left = 0
+    x = 0
     for image, title in zip(images, titles, strict=True):
-        _Text(TEXT, INK).write(block, title, (left, top - len(title) * _leading(TEXT)))
-        block.paste(image, (left, top))
-        left += image.width + GAP
+        # Short titles stand just above their panel, not at the top.
+        title_top = top - len(title) * _leading(TEXT)
+        _Text(TEXT, INK).write(block, title, (x, title_top))
+        block.paste(image, (x, top))
+        x += image.width + GAP
     return block
 
 
 def _enlarged(panel: np.ndarray) -> Image.Image:
+    """Return a panel by a whole factor, no smaller than ``MIN_SIDE``."""
     height, width = panel.shape[:2]
     factor = math.ceil(MIN_SIDE / max(height, width))
     size = width * factor, height * factor
@@ -212,10 +236,11 @@ class _Text:
     def write(self, page: Image.Image, lines: Sequence[str], at: tuple[int, int]) -> None:
         """Write lines onto a page, the first at (left, top)."""
         draw = ImageDraw.Draw(page)
-        left, top = at
-        for number, line in enumerate(lines):
-            place = left, top + number * _leading(self.size)
-            draw.text(place, line, fill=self.colour, font=font_of(self.size))
+        font = font_of(self.size)
+        x, y = at
+        for line in lines:
+            draw.text((x, y), line, fill=self.colour, font=font)
+            y += _leading(self.size)
 
 
 def _leading(size: int) -> int:
@@ -235,8 +260,10 @@ def wrapped(text: str, size: int, width: int, lines: int = MAX_TITLE_LINES) -> l
     broken = list(_broken(legible(text), size, width))
     if len(broken) <= lines:
         return broken
-    last, dots = broken[lines - 1], legible("…")
-    while last and font_of(size).getlength(last + dots) > width:
+    last = broken[lines - 1]
+    dots = legible("…")
+    length = font_of(size).getlength
+    while last and length(last + dots) > width:
         last = last[:-1]
     return [*broken[: lines - 1], last.rstrip() + dots]
 
@@ -250,6 +277,7 @@ def _broken(text: str, size: int, width: int) -> Iterator[str]:
         if line and length(longer) > width:
             yield line
             longer = word
+        # A word wider than the line, such as a path, is cut where the line ends.
         while length(longer) > width and len(longer) > 1:
             end = len(longer) - 1
             while end > 1 and length(longer[:end]) > width:

@@ -1,8 +1,8 @@
-"""The answer as people read it: a table, and what it can and cannot tell in words."""
+"""Show an answer to people: as a table, and in words what it can and cannot tell."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from headwater.harness.running.progress import duration
@@ -14,13 +14,18 @@ from headwater.leaderboard.show.tables import Column, Table
 from headwater.leaderboard.statistics.bootstrap import LEVEL
 from headwater.registry import directed
 
-NAMED = 3
+MAX_NAMED_SOURCES = 3
 """Sources named one by one before the others are counted."""
 
 
 def selection_table(selection: Selection) -> Table:
     """Return one row a source, best first."""
     names = shortened([candidate.source.name for candidate in selection.candidates])
+
+    def basis(predicted: Predicted) -> str:
+        return _basis(predicted, selection)
+
+    # People read a value and its bounds in one column, programs in one column each.
     columns = [
         Column("rank", show=_span, rank=0, only="text"),
         Column("rank_best", only="data"),
@@ -36,101 +41,128 @@ def selection_table(selection: Selection) -> Table:
         Column("predicted", only="data"),
         Column("low", only="data"),
         Column("high", only="data"),
-        Column(
-            "measured_on", "read from", lambda found: _basis(found, selection), rank=1, only="text"
-        ),
+        Column("measured_on", "read from", basis, rank=1, only="text"),
         Column("images", only="data"),
         Column("epochs", only="data"),
         Column("estimator", only="data"),
         Column("fine_tune", "fine-tune", _seconds, rank=1, only="text"),
         Column("fine_tune_seconds", only="data"),
         Column("fine_tune_measured", only="data"),
-        Column(
-            "images_per_second",
-            "serves, img/s",
-            lambda speed: f"≥ {speed:,.0f}" if speed else "",
-            rank=3,
-        ),
-        Column(
-            "parameters", "params", lambda count: f"{count / 1e6:.1f} M" if count else "", rank=2
-        ),
+        Column("images_per_second", "serves, img/s", _speed, rank=3),
+        Column("parameters", "params", _millions, rank=2),
         Column("licence", rank=2),
         Column("score", only="data"),
     ]
-    return Table(
-        _title(selection),
-        columns,
-        [_row(candidate, selection.sign) for candidate in selection.candidates],
-    )
+    rows = [_row(candidate, selection.sign) for candidate in selection.candidates]
+    return Table(_title(selection), columns, rows)
 
 
 def _row(candidate: Candidate, sign: int) -> list[Any]:
-    found, source = candidate.predicted, candidate.source
-    values = in_metric(found, sign)
-    rung = (found.rung.images, found.rung.epochs) if found.rung else (None, None)
+    """Return the values of a source, in the order of the columns."""
+    predicted = candidate.predicted
+    source = candidate.source
+    values = in_metric(predicted, sign)
+    rung = predicted.rung
     cost = (candidate.seconds, candidate.measured)
-    licence = source.licence or ""
-    head = [
+    return [
         candidate.ranks,
         *candidate.ranks,
         source.name,
         values,
         *values,
-        found,
-        *rung,
-        found.estimator or None,
+        predicted,
+        rung.images if rung else None,
+        rung.epochs if rung else None,
+        predicted.estimator or None,
         cost,
         *cost,
+        candidate.speed,
+        source.parameters,
+        source.licence or "",
+        candidate.score,
     ]
-    return [*head, candidate.speed, source.parameters, licence, candidate.score]
 
 
-def in_metric(found: Predicted, sign: int) -> tuple[float | None, float | None, float | None]:
-    """The predicted value and its bounds as the metric has them, which may be lower for better."""
-    if found.quality is None or found.low is None or found.high is None:
-        return (None if found.quality is None else sign * found.quality), None, None
-    low, high = sorted((sign * found.low, sign * found.high))
-    return sign * found.quality, low, high
+Values = tuple[float | None, float | None, float | None]
+"""A value, its lower bound and its upper bound."""
+
+
+def in_metric(predicted: Predicted, sign: int) -> Values:
+    """Return a predicted value and its bounds as the metric has them.
+
+    Args:
+        predicted: The prediction as a quality, higher for better.
+        sign: -1 where the metric is lower for better; it swaps the bounds.
+    """
+    if predicted.quality is None:
+        return None, None, None
+    value = sign * predicted.quality
+    if predicted.low is None or predicted.high is None:
+        return value, None, None
+    low, high = sorted((sign * predicted.low, sign * predicted.high))
+    return value, low, high
 
 
 def _title(selection: Selection) -> str:
-    return f"which source for {selection.task.partition('[')[0]}, by {selection.selector}"
+    task, _, _ = selection.task.partition("[")
+    return f"which source for {task}, by {selection.selector}"
 
 
 def _span(ranks: tuple[int, int]) -> str:
-    return str(ranks[0]) if ranks[0] == ranks[1] else f"{ranks[0]}–{ranks[1]}"
+    best, worst = ranks
+    return str(best) if best == worst else f"{best}–{worst}"
 
 
-def _interval(values: tuple[float | None, float | None, float | None]) -> str:
+def _interval(values: Values) -> str:
     value, low, high = values
     if value is None:
         return "not measured"
-    return f"{value:.3f}" + ("" if low is None else f" [{low:.3f}, {high:.3f}]")
+    if low is None:
+        return f"{value:.3f}"
+    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
 
 
-def _basis(found: Predicted, selection: Selection) -> str:
-    if found.rung:
-        return _on(found.rung, selection)
-    return f"its {found.estimator}" if found.estimator else ""
+def _basis(predicted: Predicted, selection: Selection) -> str:
+    """Return what a prediction is read from: a rung, an estimator, or nothing."""
+    if predicted.rung:
+        return _on(predicted.rung, selection)
+    if predicted.estimator:
+        return f"its {predicted.estimator}"
+    return ""
 
 
 def _on(rung: Rung, selection: Selection) -> str:
-    images = f"all {rung.images:,}" if rung.images == selection.images else f"{rung.images:,}"
-    return f"{images}{_briefly(rung, selection)}"
+    images = f"{rung.images:,}"
+    if rung.images == selection.images:
+        images = f"all {images}"
+    return f"{images}{_epochs(rung, selection)}"
 
 
-def _briefly(rung: Rung, selection: Selection) -> str:
-    """Its epochs, where it was trained for fewer than all."""
-    return (
-        ""
-        if rung.epochs == selection.epochs
-        else f" × {rung.epochs} epoch{'s' * (rung.epochs != 1)}"
-    )
+def _epochs(rung: Rung, selection: Selection) -> str:
+    """Return `` × 3 epochs`` with a leading space, if a rung has fewer than all; else ""."""
+    if rung.epochs == selection.epochs:
+        return ""
+    return f" × {rung.epochs} epoch{_plural(rung.epochs)}"
+
+
+def _plural(count: int) -> str:
+    return "" if count == 1 else "s"
 
 
 def _seconds(cost: tuple[float | None, bool]) -> str:
-    seconds, measured = cost
-    return "" if seconds is None else f"{'' if measured else '≈ '}{duration(seconds)}"
+    seconds, is_measured = cost
+    if seconds is None:
+        return ""
+    return duration(seconds) if is_measured else f"≈ {duration(seconds)}"
+
+
+def _speed(images_per_second: float | None) -> str:
+    # At least: training counts among what it was seen to go through, and serving is faster.
+    return f"≥ {images_per_second:,.0f}" if images_per_second else ""
+
+
+def _millions(parameters: int | None) -> str:
+    return f"{parameters / 1e6:.1f} M" if parameters else ""
 
 
 # -- in words ---------------------------------------------------------------------------------------------
@@ -146,45 +178,51 @@ def words(selection: Selection) -> Iterator[str]:
         return
     yield from _unreached(selection)
     yield from _ties(selection, shown)
-    if test := selection.on_test:
-        found = _interval((test.value, test.low, test.high))
-        yield f"the first on {test.images:,} test images, which no choice looked at: {directed(selection.metric, selection.sign)} {found}"
+    test = selection.on_test
+    if test:
+        value = _interval((test.value, test.low, test.high))
+        yield (
+            f"the first on {test.images:,} test images, which no choice looked at: "
+            f"{directed(selection.metric, selection.sign)} {value}"
+        )
     yield f"fine-tune the first:\n   {selection.adapt}"
 
 
 def _tested(selection: Selection) -> str:
-    count = len(selection.pool.sources)
-    tested = selection.tested.items()
-    if not tested:
-        return f"nothing was fine-tuned: the order is {selection.selector}'s word alone, and what it is worth here cannot be told"
-    parts = [
-        f"{number}{f' of {count}' if at == 0 else ''} on {_images(rung, selection)}"
-        for at, (rung, number) in enumerate(tested)
-    ]
-    seeds = (
-        f"{len(selection.seeds)} seeds"
-        if len(selection.seeds) > 1
-        else "one seed, whose luck no interval here covers"
-    )
+    """Return how many sources were fine-tuned on which rungs, and with how many seeds."""
+    if not selection.tested:
+        return (
+            f"nothing was fine-tuned: the order is {selection.selector}'s word alone, "
+            "and what it is worth here cannot be told"
+        )
+    parts = [f"{count} on {_images(rung, selection)}" for rung, count in selection.tested.items()]
+    # "3 of 12 on 50 images, 2 on all images": the whole is named once.
+    count, _, rest = parts[0].partition(" ")
+    parts[0] = f"{count} of {len(selection.pool.sources)} {rest}"
+    seeds = "one seed, whose luck no interval here covers"
+    if len(selection.seeds) > 1:
+        seeds = f"{len(selection.seeds)} seeds"
     return f"tested {', '.join(parts)}; {seeds}"
 
 
 def _images(rung: Rung, selection: Selection) -> str:
-    few = "all" if rung.images == selection.images else f"{rung.images:,}"
-    return f"{few} images{_briefly(rung, selection)}"
+    count = "all" if rung.images == selection.images else f"{rung.images:,}"
+    return f"{count} images{_epochs(rung, selection)}"
 
 
 def _unreached(selection: Selection) -> Iterator[str]:
-    """Yield what a prediction is for, where nobody was trained on everything for as long as asked."""
+    """Yield what predictions are for, where no source reached all images and epochs."""
     top = selection.top
     if top and (top.images, top.epochs) != (selection.images, selection.epochs):
-        yield f"predictions are for {_images(top, selection)}: none went on to all {selection.images:,} for {selection.epochs} epochs"
+        yield (
+            f"predictions are for {_images(top, selection)}: "
+            f"none went on to all {selection.images:,} for {selection.epochs} epochs"
+        )
 
 
 def _ties(selection: Selection, shown: Sequence[str]) -> Iterator[str]:
-    if len(shown) < 2:
-        return
-    if not selection.tested:
+    """Yield which sources cannot be told from the first, and what would tell them apart."""
+    if len(shown) < 2 or not selection.tested:
         return
     if not selection.tied:
         yield f"the first can be told from all others at {LEVEL:.0%}"
@@ -192,51 +230,69 @@ def _ties(selection: Selection, shown: Sequence[str]) -> Iterator[str]:
     if len(selection.tied) == len(shown) - 1 and len(shown) > 2:
         yield f"none can be told from the first at {LEVEL:.0%}: {_remedy(selection)}"
         return
-    few = [shown[at] for at in selection.tied[:NAMED]]
-    more = f" and {len(selection.tied) - NAMED} more" if len(selection.tied) > NAMED else ""
-    yield f"{_listed([shown[0], *few], more)} cannot be told apart at {LEVEL:.0%}: {_remedy(selection)}"
+    names = [shown[place] for place in selection.tied[:MAX_NAMED_SOURCES]]
+    unnamed = len(selection.tied) - len(names)
+    yield (
+        f"{_listed([shown[0], *names], unnamed)} cannot be told apart at {LEVEL:.0%}: "
+        f"{_remedy(selection)}"
+    )
 
 
 def _remedy(selection: Selection) -> str:
-    known = [count for at in selection.tied if (count := selection.more_seeds.get(at)) is not None]
-    if not known:
+    """Return how many more seeds would tell tied sources from the first."""
+    counts: list[int] = []
+    for place in selection.tied:
+        count = selection.more_seeds.get(place)
+        if count is not None:
+            counts.append(count)
+    if not counts:
         return "more seeds would hardly tell; more images might"
-    least, seeds = min(known), len(selection.seeds)
-    some = "" if len(known) == len(selection.tied) else " some of them"
-    return f"about {least} more seed{'s' * (least != 1)} would tell{some or ' the nearest'} (--seeds {seeds + least})"
+    fewest = min(counts)
+    which = "the nearest" if len(counts) == len(selection.tied) else "some of them"
+    seeds = len(selection.seeds) + fewest
+    return f"about {fewest} more seed{_plural(fewest)} would tell {which} (--seeds {seeds})"
 
 
-def _listed(names: Sequence[str], more: str) -> str:
-    if more:
-        return ", ".join(names) + more
+def _listed(names: Sequence[str], unnamed: int) -> str:
+    """Return names as a list in words, with the number of those that are not named."""
+    if unnamed:
+        return f"{', '.join(names)} and {unnamed} more"
     return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def remarks(selection: Selection) -> Iterator[str]:
-    """Yield what did not go as asked: sources that failed, were left out or were not reached,
-    scores that are not defined.
+    """Yield what did not go as asked.
+
+    That is sources that failed, were left out or were not reached, and scores that are not defined.
     """
     for reason, sources in _by_reason(selection.failures).items():
         yield f"failed: {_some(sources)}: {reason}"
     for estimator, reasons in selection.unscored.items():
         for reason, sources in _by_reason(reasons).items():
+            # A source that failed has no score either, and was told of above.
             if set(sources) - set(selection.failures):
                 yield f"no {estimator} for {_some(sources)}: {reason}"
-    for why, sources in selection.pool.left_out.items():
-        yield f"left out {len(sources)} ({_some(sources)}): {why}"
+    for reason, sources in selection.pool.left_out.items():
+        yield f"left out {len(sources)} ({_some(sources)}): {reason}"
     if selection.unreached or selection.spent > selection.budget:
-        yield f"the budget of {duration(selection.budget)} was spent; the same command goes on from here, and --budget gives it more"
+        yield (
+            f"the budget of {duration(selection.budget)} was spent; "
+            "the same command goes on from here, and --budget gives it more"
+        )
 
 
-def _by_reason(reasons: dict[str, str] | Any) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+def _by_reason(reasons: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return reason -> sources from source -> reason."""
+    sources: dict[str, list[str]] = {}
     for source, reason in reasons.items():
-        found.setdefault(reason, []).append(source)
-    return found
+        sources.setdefault(reason, []).append(source)
+    return sources
 
 
 def _some(sources: Sequence[str]) -> str:
+    """Return the first few sources by their short names, and how many more there are."""
     names = list(shortened(list(sources)).values())
-    return ", ".join(names[:NAMED]) + (
-        f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    )
+    text = ", ".join(names[:MAX_NAMED_SOURCES])
+    if len(names) > MAX_NAMED_SOURCES:
+        text = f"{text} and {len(names) - MAX_NAMED_SOURCES} more"
+    return text

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import headwater as hw
-from headwater.harness.data.flaws import Flawed, grouped, known
+from headwater.harness.data.flaws import Flawed, grouped, recall
 from headwater.harness.data.prepared import prepare
 from headwater.harness.running.run import Control, NullWatcher, Session
 from headwater.harness.selecting.select import Request
@@ -117,10 +117,10 @@ def test_every_flaw_is_told_by_image_and_handled_as_said(registry, name):
 def test_flaws_are_kept_with_the_decoded_data_and_counted_without_them(registry, name):
     card = registry.task(name)
     task_type = registry.task_type(card.type)
-    assert known(card, task_type) is None
+    assert recall(card, task_type) is None
     first, second = prepare(card, task_type, 32), prepare(card, task_type, 32)
     assert second.decoded == 0 and second.flaws == first.flaws and second.flawed == first.flawed
-    assert known(card, task_type) == first.flawed
+    assert recall(card, task_type) == first.flawed
 
 
 def test_a_run_says_once_at_its_end_what_is_flawed_and_its_jobs_note_it(
@@ -294,7 +294,9 @@ def test_a_task_without_flaws_says_nothing(registry, tmp_path):
     card = registry.task(f"parquet/{write_parquet(tmp_path, 'detection')}[type=detection]")
     prepared = prepare(card, registry.task_type("detection"), 32)
     assert (prepared.flaws, prepared.flawed) == ((), None)
-    assert known(card, registry.task_type("detection")) == Flawed(0, GIVEN, {"train": 0, "test": 0})
+    assert recall(card, registry.task_type("detection")) == Flawed(
+        0, GIVEN, {"train": 0, "test": 0}
+    )
 
 
 # -- together -----------------------------------------------------------------------------------------------------

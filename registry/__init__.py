@@ -1,6 +1,4 @@
-"""What can be benchmarked: cards, appearance domains, discovery, names. Needs neither torch nor
-ray.
-"""
+"""Register what can be benchmarked: cards, domains, discovery, names. Needs no torch and no ray."""
 
 from headwater.registry import columns
 from headwater.registry.cards.adaptation import (

@@ -1,4 +1,4 @@
-"""Where Headwater keeps what it can make again: decoded images, listings, digests."""
+"""Find the cache of what Headwater can compute again: decoded images, listings, digests."""
 
 from __future__ import annotations
 

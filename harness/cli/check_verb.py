@@ -100,10 +100,10 @@ def _only(cards: Sequence[Card], name: str) -> list[Card]:
 
     chosen = [card for card in cards if card.name == name]
     if not chosen:
-        known = [card.name for card in cards]
+        names = [card.name for card in cards]
         raise click.BadParameter(
-            f"{name!r} is none of the plugins to check.{did_you_mean(name, known)} "
-            f"They are: {', '.join(known)}.",
+            f"{name!r} is none of the plugins to check.{did_you_mean(name, names)} "
+            f"They are: {', '.join(names)}.",
             param_hint="--trace",
         )
     return chosen

@@ -138,10 +138,10 @@ def _facts(card: Card, registry: Registry, in_words: bool) -> dict[str, Any]:
 
 def _in_words_of_its_type(facts: dict[str, Any], task: Task, registry: Registry) -> dict[str, Any]:
     """Return facts with the metric's direction and the noun for classes; as they are if unknown."""
-    known = type_and_metric(task, registry)
-    if known is None:
+    type_with_metric = type_and_metric(task, registry)
+    if type_with_metric is None:
         return facts
-    task_type, metric = known
+    task_type, metric = type_with_metric
     directed = facts | {"metric": metric.directed}
     return {task_type.noun if fact == "classes" else fact: directed[fact] for fact in directed}
 

@@ -149,10 +149,10 @@ def _values(card: Card, fact: str, registry: Registry) -> list[Any]:
 def _in_words(card: Any, fact: str, registry: Registry) -> str:
     if fact == "metrics":
         return ", ".join(metric.directed for metric in card.metrics)
-    known = type_and_metric(card, registry)
-    if known is None:
+    type_with_metric = type_and_metric(card, registry)
+    if type_with_metric is None:
         return str(_value(card, fact) or "")
-    task_type, metric = known
+    task_type, metric = type_with_metric
     return metric.directed if fact == "metric" else task_type.counted(card.classes)
 
 

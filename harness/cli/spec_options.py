@@ -78,9 +78,9 @@ def overrides_of(values: dict[str, str | None]) -> dict[str, Any]:
             overrides[key] = _read(key, text)
     for section, model in SECTIONS.items():
         texts = {key: values.get(_option_name(section, key)) for key in model.model_fields}
-        given = {key: _read(key, text) for key, text in texts.items() if text is not None}
-        if given:
-            overrides[section] = given
+        keys = {key: _read(key, text) for key, text in texts.items() if text is not None}
+        if keys:
+            overrides[section] = keys
     return overrides
 
 

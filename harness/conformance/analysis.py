@@ -59,10 +59,12 @@ class AnalysisChecks(CardChecks[Analysis]):
         }
         trained = replace(network, name=source, random=False, scratch=network.name)
         plugins = [self.card, trained, network, stripes]
-        made = plan(Spec.of(keys, where="conformance"), Registry.discover(plugins))
+        spec = Spec.of(keys, where="conformance")
+        jobs = plan(spec, Registry.discover(plugins)).jobs.values()
         worker = Worker(folder, plugins, 1)
-        outcomes = {job.id: worker.run(job) for job in made.jobs.values()}
-        return next(outcomes[job.id] for job in made.jobs.values() if job.record.analysis)
+        # In the order of the plan, so that the networks lie there when the analysis reads them.
+        outcomes = {job.id: worker.run(job) for job in jobs}
+        return next(outcomes[job.id] for job in jobs if job.record.analysis)
 
     @promise("measures", essential=True)
     def measures(self) -> str:

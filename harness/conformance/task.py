@@ -64,10 +64,12 @@ class TaskChecks(CardChecks[Task]):
     def labels_fit(self) -> str:
         from headwater.harness.data.prepared import load_usable
 
-        kept = load_usable(self.card, self.type, THUMBNAIL_SIDE)
-        self.type.methods.outputs(kept.encoded["train"].targets, kept.classes)
-        fits = self.type.counted(kept.classes) or "targets fit"
-        return Observation(f"{fits} · {kept.flawed}" if kept.flaws else fits, kept.flaws)
+        usable = load_usable(self.card, self.type, THUMBNAIL_SIDE)
+        self.type.methods.outputs(usable.encoded["train"].targets, usable.classes)
+        summary = self.type.counted(usable.classes) or "targets fit"
+        if usable.flaws:
+            summary = f"{summary} · {usable.flawed}"
+        return Observation(summary, usable.flaws)
 
     @promise("decodes")
     def decodes(self) -> str:

@@ -1,4 +1,4 @@
-"""What ``headwater new`` writes: for each kind, the smallest plugin that works."""
+"""Hold what ``headwater new`` writes: for each kind, the smallest plugin that works."""
 
 TEMPLATES = {
     "source": '''"""A source model: an architecture with weights."""

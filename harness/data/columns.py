@@ -66,33 +66,33 @@ def choose_columns(
 
 
 def _images(features: Features, label: str, wanted: TargetColumn) -> list[str]:
-    """Return the columns that may be the image: the one that is called like one, else those not
-    called like a target.
+    """Return the columns that may be the image.
+
+    That is the one called like an image, else those not called like a target.
     """
     import datasets
 
-    found = [
-        column
-        for column, feature in features.items()
-        if isinstance(feature, datasets.Image) and column != label
-    ]
-    named = [name for name in IMAGES if name in found][:1]
-    return (
-        named
-        or [column for column in found if not re.search(wanted.names, column.lower())]
-        or found
-    )
+    columns: list[str] = []
+    for column, feature in features.items():
+        if isinstance(feature, datasets.Image) and column != label:
+            columns.append(column)
+    for name in IMAGES:
+        if name in columns:
+            return [name]
+    # A mask is an image, too, but is called like what it is for.
+    unlike_target = [column for column in columns if not re.search(wanted.names, column.lower())]
+    return unlike_target or columns
 
 
 def _targets(features: Features, image: str, wanted: TargetColumn) -> list[str]:
-    """Return the columns that may be the target: the one that is called so, else those that can
-    hardly be anything else.
+    """Return the columns that may be the target.
+
+    That is the one called like a target, else those that can hardly be anything else.
     """
-    fitting = {
-        column: feature
-        for column, feature in features.items()
-        if column != image and wanted.fits(feature)
-    }
+    fitting: dict[str, Any] = {}
+    for column, feature in features.items():
+        if column != image and wanted.fits(feature):
+            fitting[column] = feature
     sure = [column for column, feature in fitting.items() if wanted.surely(feature)]
     if wanted.ask_between and sure:
         return sure
@@ -100,20 +100,21 @@ def _targets(features: Features, image: str, wanted: TargetColumn) -> list[str]:
 
 
 def _named(columns: Mapping[str, Any], names: str) -> list[str]:
+    """Return the first column of the likeliest name, in a list; none if no name is there."""
+    # The names stand in the order of how likely they are, so the outer loop goes over them.
     for name in names.split("|"):
-        if found := [column for column in columns if re.search(name, column.lower())]:
-            return found[:1]
+        for column in columns:
+            if re.search(name, column.lower()):
+                return [column]
     return []
 
 
 def _one(candidates: list[str], role: str, features: Features, task: Task) -> str:
     if len(candidates) == 1:
         return candidates[0]
-    problem = (
-        f"no {role} column"
-        if not candidates
-        else f"{len(candidates)} {role} columns ({', '.join(candidates)})"
-    )
+    problem = f"no {role} column"
+    if candidates:
+        problem = f"{len(candidates)} {role} columns ({', '.join(candidates)})"
     kind = f" for {task.type}" if role == "label" else ""
     hint = f'Say which: [{role}=COLUMN] after its name, or {role}="COLUMN" in @hw.task.'
     if role == "label" and not candidates:

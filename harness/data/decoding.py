@@ -40,9 +40,9 @@ def decode(image: Any, size: int, *, whole: bool = False) -> np.ndarray:
     width, height = (max(size, round(side * scale)) for side in opened.size)
     if opened.size != (width, height):
         opened = _resize(opened, (width, height), grows=scale > 1)
-    left = (width - size) // 2
-    top = (height - size) // 2
-    return np.asarray(opened.crop((left, top, left + size, top + size)))
+    x = (width - size) // 2
+    y = (height - size) // 2
+    return np.asarray(opened.crop((x, y, x + size, y + size)))
 
 
 def _resize(image: Image.Image, size: tuple[int, int], *, grows: bool) -> Image.Image:

@@ -63,8 +63,7 @@ class Prepared:
 
 
 def prepare(task: Task, task_type: TaskType, image_size: int, threads: int = 1) -> Prepared:
-    """Map a task's images and targets; they are decoded into the node's cache where it does not
-    have them.
+    """Map a task's images and targets; what the node's cache does not have is decoded into it.
 
     Args:
         task: The task.
@@ -106,7 +105,7 @@ def _map(folder: Path, name: str) -> PreparedSplit:
 
 @dataclass(frozen=True)
 class UsableData:
-    """What of a task can be used.
+    """The usable part of a task's data.
 
     Attributes:
         splits: Both splits, with the images that their annotations leave; ``total`` says how many

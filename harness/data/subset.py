@@ -81,17 +81,20 @@ def draw_subset(strata: np.ndarray, size: str, seed: int, validation: float) -> 
 
 
 def draw_rows(strata: np.ndarray, size: str, seed: int) -> np.ndarray:
-    """Return the rows that the subset of this size holds, trained on or not, ascending; all where
-    there are fewer.
+    """Return the rows that the subset of this size holds, trained on or not, ascending.
+
+    All rows are returned where there are fewer.
     """
     count = len(strata) if size == "full" else int(size)
     return np.sort(_deal(strata, seed).rows[:count])
 
 
 def _deal(strata: np.ndarray, seed: int) -> _Deal:
-    """Deal all rows: shuffle them, number them within their strata, shuffle the strata, and deal
-    place by place.
+    """Deal all rows.
+
+    Shuffle them, number them within their strata, shuffle the strata, and deal place by place.
     """
+    # Two draws of one generator, in this order: any other gives other subsets for the same seed.
     random = np.random.default_rng(seed)
     order = random.permutation(len(strata))
     shuffled = strata[order]
@@ -107,14 +110,15 @@ def _deal(strata: np.ndarray, seed: int) -> _Deal:
 
 
 def _validates(place: np.ndarray, turn: np.ndarray, share: float) -> np.ndarray:
-    """Return which images validate: every so many-th of a stratum, never its first, so that a lone
-    image is trained on.
+    """Return which images validate: every so many-th of a stratum, but never its first.
 
-    An image validates where counting it makes floor(count × share) rise. Strata begin to count at
-    different places: of thirty strata with three images each, all would otherwise miss the fifth
-    that validates.
+    An image validates where counting it makes floor(count × share) rise. A lone image of a stratum
+    is trained on.
     """
-    offset = turn % max(1, math.ceil(1 / share) - 1)
+    # Strata begin to count at different places: of thirty strata with three images each, all would
+    # otherwise miss the fifth that validates.
+    period = math.ceil(1 / share)
+    offset = turn % max(1, period - 1)
     counted = place + offset
     is_due = np.floor((counted + 1) * share) > np.floor(counted * share)
     validates: np.ndarray = (place > 0) & is_due

@@ -23,8 +23,9 @@ MAX_CHANNEL = 255
 
 @dataclass(frozen=True)
 class Batches:
-    """Serves one split to one source: normalised by the source's mean and deviation, in the
-    device's memory layout.
+    """Serves one split to one source.
+
+    Images are normalised by the source's mean and deviation.
     """
 
     split: PreparedSplit
@@ -32,14 +33,15 @@ class Batches:
     device: Device
 
     def images(self, rows: np.ndarray) -> Tensor:
-        """Return normalised images (B, 3, S, S) float32; channels-last, which is how the cache lies
-        on disk.
-        """
+        """Return normalised images (B, 3, S, S) float32, channels-last."""
         device = self.device.name
+        # As uint8 to the device: a quarter of the bytes of float32.
         pixels = torch.from_numpy(self.split.images[rows]).to(device, non_blocking=True)
         mean = torch.tensor(self.source.mean, device=device) * MAX_CHANNEL
         std = torch.tensor(self.source.std, device=device) * MAX_CHANNEL
-        return pixels.float().sub_(mean).div_(std).permute(0, 3, 1, 2)
+        normalised = pixels.float().sub_(mean).div_(std)
+        # The cache lies on disk as (B, S, S, 3): permuted it is channels-last, without a copy.
+        return normalised.permute(0, 3, 1, 2)
 
     def targets(self, rows: np.ndarray) -> Tensor:
         """Return encoded targets (B, ...)."""
@@ -62,8 +64,10 @@ class Batches:
         order = rows[permutation.numpy()]
         steps = steps_per_epoch(len(order), size)
         for step in range(steps):
+            start = step * size
             is_last = step == steps - 1
-            chunk = order[step * size :] if is_last else order[step * size : (step + 1) * size]
+            end = len(order) if is_last else start + size
+            chunk = order[start:end]
             images = self.images(chunk)
             targets = self.targets(chunk)
             if augment:

@@ -1,5 +1,4 @@
-"""Run feature jobs: a frozen source looks once at a task's images, for every probe and estimator to
-read the result.
+"""Run feature jobs: a frozen source looks once at a task's images, for every probe and estimator.
 
 Most task types are scored on one vector an image. Task types that are scored by a probe with places
 (masks, maps) are scored on one vector a place instead, taken from the deepest map that the source
@@ -30,16 +29,18 @@ EVALUATION_BATCH = 128
 def rows_of(
     size: str, seed: int | None, task: Task, prepared: Prepared, bench: Workbench
 ) -> np.ndarray:
-    """Return the rows of the train split that a subset of this size holds, ascending; all where
-    there are fewer.
+    """Return the rows of the train split that a subset of this size holds, ascending.
+
+    All rows are returned where there are fewer.
     """
     strata = bench.task_type(task).methods.strata(prepared.train.targets)
     return draw_rows(strata, size, seed or 0)
 
 
 def extract(job: Job, bench: Workbench, report: ReportProgress) -> JobResult:
-    """Write a source's features as arrays beside the store, with the probabilities of its own
-    classes, where it has any.
+    """Write a source's features as arrays beside the store.
+
+    The probabilities of the source's own classes are written too, where it has any.
 
     A job without a size looks at all images of both splits, a job with a size at that subset of the
     train split only. The arrays are (N, D) features and (N, Cs) probabilities, float32. Task types
@@ -86,8 +87,10 @@ def _extract_vectors(
     name: str,
     rows: np.ndarray,
 ) -> dict[str, str]:
-    """Write the features of some rows of a split and, of the train split, the probabilities; return
-    the artifacts.
+    """Write the features of some rows of a split and, of the train split, the probabilities.
+
+    Returns:
+        The artifacts.
     """
     source = bench.registry.source(job.record.source)
     images = Batches(split, source, bench.device).in_order(rows, EVALUATION_BATCH)

@@ -109,21 +109,25 @@ def _one_per_cell(probe: Probe, cells: int) -> Probe:
 
 
 def _limited(probe: Probe, has_classes: bool) -> Probe:
-    """Keep at most ``MAX_PIXELS_PER_CLASS`` places of each class, or ``MAX_PLACES`` where labels
-    are no classes.
+    """Keep at most ``MAX_PIXELS_PER_CLASS`` places of each class.
+
+    Where labels are no classes, keep at most ``MAX_PLACES`` in all.
     """
     random = np.random.default_rng(0)
     if not has_classes:
-        return _rows_of_probe(probe, draw(np.arange(len(probe.labels)), MAX_PLACES, random))
+        all_rows = np.arange(len(probe.labels))
+        return _rows_of_probe(probe, draw(all_rows, MAX_PLACES, random))
     labels = np.asarray(probe.labels).reshape(-1)
-    drawn = [
-        draw(np.flatnonzero(labels == label), MAX_PIXELS_PER_CLASS, random)
-        for label in np.unique(labels)
-    ]
+    drawn: list[np.ndarray] = []
+    # One generator for all classes, in their order: the draws of one decide those of the next.
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        drawn.append(draw(rows, MAX_PIXELS_PER_CLASS, random))
     return _rows_of_probe(probe, np.sort(np.concatenate(drawn)))
 
 
 def _rows_of_probe(probe: Probe, rows: np.ndarray) -> Probe:
+    """Return some rows of a probe."""
     places = None if probe.places is None else probe.places[rows]
     return replace(probe, labels=probe.labels[rows], image=probe.image[rows], places=places)
 
@@ -142,8 +146,10 @@ def features_at(probe: Probe, looks: Iterable[tuple[np.ndarray, np.ndarray]]) ->
     assert probe.places is not None, "else features are pooled"
     features = []
     for images, maps in looks:
+        # Both are ascending, so the labels of a batch are one stretch of the probe.
         first, last = np.searchsorted(probe.image, [images[0], images[-1] + 1])
         rows, columns = cells_at(probe.places[first:last], *maps.shape[2:])
+        # Images without a place are not in the batch: its rows are not those of the split.
         position = np.searchsorted(images, probe.image[first:last])
         features.append(maps[position, :, rows, columns])
     return np.concatenate(features)

@@ -40,7 +40,7 @@ often.
 
 @dataclass
 class TrainingState:
-    """What a training has come to at the end of an epoch; in epoch 0 it has not begun."""
+    """The state of a training at the end of an epoch; in epoch 0 it has not begun."""
 
     epoch: int = 0
     step: int = 0
@@ -61,9 +61,7 @@ class TrainingState:
 
 @dataclass(frozen=True)
 class Engine:
-    """What moves in a training besides random numbers: weights, and the state of the optimiser and
-    its schedule.
-    """
+    """The moving parts of a training besides random numbers: weights, optimiser and schedule."""
 
     objective: Objective
     optimiser: torch.optim.Optimizer

@@ -30,7 +30,7 @@ MAX_DRAWS = 100
 
 @dataclass(frozen=True)
 class TrialSetting:
-    """What a trial is given: the recipe, and the adaptation's options."""
+    """The hyper-parameters of a trial: the recipe, and the adaptation's options."""
 
     training: Training
     options: Mapping[str, Value]
@@ -77,7 +77,7 @@ class TuningResult:
 
 @dataclass
 class _TrialProgress:
-    """What a trial has reported so far: all that is known of a trial that fails."""
+    """The last report of a trial: all that is known of a trial that fails."""
 
     epoch: int = 0
     images: int = 0

@@ -122,7 +122,7 @@ class Workbench:
 
 @dataclass(frozen=True)
 class JobResult:
-    """What a job measured, before it becomes an outcome."""
+    """The measurements of a job, before they become an outcome."""
 
     metrics: tuple[Measurement, ...] = ()
     curves: tuple[CurvePoint, ...] = ()

@@ -164,7 +164,7 @@ class Anatomy(_Section):
 
 
 class Resources(_Section):
-    """What one cell may use, and how many run at once."""
+    """The resources of a cell, and how many cells run at once."""
 
     cpus_per_cell: Positive = Field(1, description="CPU threads a cell uses")
     gpus_per_cell: Annotated[float, Field(gt=0)] = Field(

@@ -210,14 +210,16 @@ class AdaptedNetwork(nn.Module):
         Masks, maps, boxes and points are those of the image as it was given, whatever size the
         network sees it at. docs/adapt.md says what each task type returns.
         """
-        given = _as_list(images)
-        shapes = (_shape(image, row) for row, image in enumerate(given))
+        image_list = _as_list(images)
         answer = self.task_type.methods.answer
-        return [
-            answer(output, self.classes, next(shapes))
-            for batch in self._outputs(given)
-            for output in batch
-        ]
+        answers: list[Any] = []
+        for batch in self._outputs(image_list):
+            for output in batch:
+                row = len(answers)
+                # Of the image as given: an answer in pixels is scaled back to it.
+                shape = _shape(image_list[row], row)
+                answers.append(answer(output, self.classes, shape))
+        return answers
 
     @property
     def _device(self) -> torch.device:

@@ -118,7 +118,7 @@ class PlanStatus:
 
 @dataclass
 class Report:
-    """What came of a run.
+    """The result of a run.
 
     Attributes:
         store: Where its outcomes are.

@@ -28,7 +28,7 @@ MAX_REASON_LENGTH = 2000
 
 @dataclass(frozen=True)
 class JobProgress:
-    """Where a running job is: epochs, the validation metric, images processed, trials."""
+    """The position of a running job: epochs, the validation metric, images processed, trials."""
 
     epoch: int = 0
     epochs: int = 0

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
+import numpy as np
+
 from headwater.harness.data.prepared import Prepared as Data
 from headwater.harness.data.prepared import prepare
 from headwater.harness.data.subset import MIN_TRAINING_IMAGES, draw_subset
@@ -144,7 +146,7 @@ class Selection:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What a user asks; ``headwater select --help`` explains each part.
+    """The question of a user; ``headwater select --help`` explains each part.
 
     Attributes:
         keys: Keys of a spec: ``store``, ``image_size``, ``training``, ``seeds``, …
@@ -539,17 +541,16 @@ def _by_score(
 
     Equal scores share their ranks.
     """
-    values = [scores.get(name, -math.inf) for name in ordered]
-    ranks = []
-    for value in values:
-        better = sum(other > value for other in values)
-        worse = sum(other < value for other in values)
+    # A source without a score comes after all that have one.
+    values = np.array([scores.get(name, -math.inf) for name in ordered])
+    ranks: list[tuple[int, int]] = []
+    tied: list[int] = []
+    for place, value in enumerate(values):
+        better = int((values > value).sum())
+        worse = int((values < value).sum())
         ranks.append((1 + better, len(values) - worse))
-    tied = [
-        place
-        for place in range(1, len(ordered))
-        if scores.get(ordered[place]) == scores.get(ordered[0])
-    ]
+        if place and value == values[0]:
+            tied.append(place)
     return ranks, tied
 
 
@@ -565,7 +566,7 @@ def _on_test(live: Live, source: str, top: Rung) -> TestValue | None:
 
 @dataclass(frozen=True)
 class RungForecast:
-    """What fine-tuning every source on one rung would cost.
+    """The expected cost of fine-tuning every source on one rung.
 
     Attributes:
         what: The rung, as people read it.

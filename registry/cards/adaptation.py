@@ -120,8 +120,7 @@ HIDDEN = -1
 
 @dataclass(frozen=True)
 class Batch:
-    """What a step sees: images (B, 3, H, W) float, normalised and augmented; targets; rows in the
-    train split.
+    """The images of one step (B, 3, H, W) float, normalised and augmented; targets; train rows.
 
     Where the target counts as unlabelled, its targets are all ``HIDDEN``.
     """
@@ -158,7 +157,7 @@ class SourceData:
 
 @dataclass(frozen=True)
 class Context:
-    """What an adaptation is given: a source with its weights, a fresh head, and the task they meet."""
+    """The input of an adaptation: a source with its weights, a fresh head, and the task they meet."""
 
     source: SourceModel
     task: Task
@@ -219,7 +218,7 @@ class ParameterGroup:
 
 @dataclass
 class Objective:
-    """What the harness is to optimise.
+    """The training that an adaptation asks of the harness.
 
     ``network``: images -> outputs, also what is evaluated. ``loss`` sees the batch and the step
         (from 0); the default is the task's own loss on the network's outputs. ``frozen`` modules
@@ -274,9 +273,7 @@ class Features:
 
 @dataclass(frozen=True)
 class Solution:
-    """What a method on features found for a cell: ``predict`` maps (N, D) features to (N, outputs)
-    scores.
-    """
+    """The fit of a method on features: ``predict`` maps (N, D) features to (N, outputs) scores."""
 
     predict: Callable[[np.ndarray], np.ndarray]
     choice: Mapping[str, Value] = field(default_factory=dict)

@@ -71,5 +71,5 @@ class Flaw:
 
     @property
     def kind(self) -> tuple[str, str]:
-        """What flaws that are told together share."""
+        """Return the key that flaws share which are told together."""
         return self.code or self.what, self.handled

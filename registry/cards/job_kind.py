@@ -18,7 +18,7 @@ a spec asks for. ``dependency``: runs only because a cell or goal needs it, and 
 
 
 class Planning(Protocol):
-    """What the ``plan`` of a job kind works with.
+    """The part of a plan that the ``plan`` of a job kind works with.
 
     Attributes:
         spec: The ``headwater.Spec`` that is planned.

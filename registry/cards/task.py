@@ -49,7 +49,7 @@ class Split:
 
 @dataclass(frozen=True, kw_only=True)
 class Task(Card):
-    """What is to be learned, and how success is measured.
+    """A target of transfer: a data set, a task type, and how success is measured.
 
     ``load()`` returns a ``datasets.DatasetDict`` or ``Dataset`` (an image column, a label column),
     or a mapping of split name ("train", "test"; "validation" joins train where there is a test
@@ -99,12 +99,14 @@ class Task(Card):
             self.classes,
             digest_files(self.files) if self.files else "",
         )
-        said = {
+        optional_parts = {
             "conventions": tuple(sorted(self.conventions.items())),
             "image": self.image,
             "label": self.label,
         }
-        return (*parts, *((key, value) for key, value in said.items() if value))
+        # Only where they are set: a new field leaves the identity of every older task as it was.
+        set_parts = [(key, value) for key, value in optional_parts.items() if value]
+        return (*parts, *set_parts)
 
 
 Splits = Mapping[str, Split]

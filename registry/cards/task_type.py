@@ -82,8 +82,7 @@ class Pyramid:
 
 @dataclass(frozen=True)
 class Probe:
-    """What of a dense task's images is scored by estimators, which know rows of features and labels
-    only.
+    """The places of a dense task's images that estimators score, as rows of features and labels.
 
     ``labels``: (M, ...), one each, of the kind that the card says (``probed_as``).
         ``image``: (M,) int, which image each is of, ascending. ``places``: (M, 2) float, (x, y)
@@ -145,9 +144,10 @@ class TaskTypeMethods(ABC):
 
     @abstractmethod
     def loss(self, outputs: Any, targets: Tensor) -> Tensor:
-        """Of what the head returns in training, on a batch's encoded targets: the mean over its
-        images, or over what is annotated in them (pixels, points, boxes), so that it is no larger
-        for a larger batch.
+        """Return the loss of what the head returns in training, on a batch's encoded targets.
+
+        It is the mean over the batch's images, or over what is annotated in them (pixels, points,
+        boxes), so that it is no larger for a larger batch.
         """
 
     def chance(self, outputs: int) -> float:
@@ -182,9 +182,10 @@ class TaskTypeMethods(ABC):
         return {}
 
     def augmentation(self, mirror: bool) -> Transform | None:
-        """For dense types: what moves images and targets together, a torchvision.transforms.v2
-        transform of one image with its ``annotate``; None for none. Images come normalised, (3, S,
-        S) float, so that 0 is the mean colour.
+        """Return what moves an image and its target together, for dense types; None for none.
+
+        It is a torchvision.transforms.v2 transform of one image with its ``annotate``. Images come
+        normalised, (3, S, S) float, so that 0 is the mean colour.
         """
         return None
 

@@ -14,7 +14,7 @@ from headwater.leaderboard.store.records import Outcome
 
 @dataclass(frozen=True)
 class Limits:
-    """What a job may take before it fails.
+    """The limits that a job may reach before it fails.
 
     A bundle that is late or lost is put back, and its jobs run alone.
 

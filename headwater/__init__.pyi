@@ -56,6 +56,7 @@ from .registry.cards.job_kind import job_kind as job_kind
 from .registry.cards.provider import Provider as Provider
 from .registry.cards.selector import Question as Question
 from .registry.cards.selector import Record as Record
+from .registry.cards.selector import RecordSetting as RecordSetting
 from .registry.cards.selector import Selector as Selector
 from .registry.cards.selector import rank_rest_last as rank_rest_last
 from .registry.cards.selector import selector as selector

@@ -145,7 +145,7 @@ def _table(rows: Sequence[Record], predicted: np.ndarray) -> pd.DataFrame:
     """Return the records as a table, with relative quality and the gap between validation and test."""
     import pandas as pd
 
-    columns = ["source", "task", "setting", "quality", "protocol", "size", "validation"]
+    columns = ["source", "task", "setting", "quality", "size", "validation"]
     values = [[getattr(row, name) for name in columns] for row in rows]
     table = pd.DataFrame(values, columns=columns)
     best = table.groupby("setting")["quality"].transform("max").abs().replace(0.0, 1.0)
@@ -154,8 +154,7 @@ def _table(rows: Sequence[Record], predicted: np.ndarray) -> pd.DataFrame:
         predicted=predicted,
         relative=table["quality"] / best,
         gap=(table["validation"] - table["quality"]) / best,
-        # Records without a protocol have a single seed: each setting is a protocol of its own.
-        protocol=table["protocol"].where(table["protocol"] != "", table["setting"]),
+        across_seeds=[row.setting.across_seeds for row in rows],
     )
 
 
@@ -185,23 +184,23 @@ def _slope_and_components(table: pd.DataFrame) -> tuple[float, float, float]:
 
 def _components(table: pd.DataFrame) -> tuple[float, float]:
     """Return the variances of ``residual`` between sources and between seeds, summed over
-    protocols.
+    settings of several seeds.
 
     Without a second seed of any source the two cannot be told apart, and each gets half of the
     total.
     """
     between_squares = within_squares = seed_share = 0.0
     source_degrees = seed_degrees = 0
-    for _, protocol in table.groupby("protocol"):
-        residual = _centred(protocol, "residual")
-        means = residual.groupby(protocol["source"]).mean()
-        seeds = protocol.groupby("source").size()
+    for _, seeds_together in table.groupby("across_seeds"):
+        residual = _centred(seeds_together, "residual")
+        means = residual.groupby(seeds_together["source"]).mean()
+        seeds = seeds_together.groupby("source").size()
         between_squares += float(((means - means.mean()) ** 2).sum())
         seed_share += float((1 / seeds).mean()) * (len(means) - 1)
         source_degrees += len(means) - 1
-        within_squares += float(((residual - protocol["source"].map(means)) ** 2).sum())
+        within_squares += float(((residual - seeds_together["source"].map(means)) ** 2).sum())
         # Centring takes one degree a setting, the sources' means one each, and they share one.
-        seed_degrees += len(protocol) - protocol["setting"].nunique() - len(means) + 1
+        seed_degrees += len(seeds_together) - seeds_together["setting"].nunique() - len(means) + 1
     between = between_squares / max(1, source_degrees)
     if not seed_degrees:
         return between / 2, between / 2

@@ -36,7 +36,7 @@ from math import log10, sqrt
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
-from headwater import Question, Record
+from headwater import Question, Record, RecordSetting
 from headwater.plugins.calibration import Calibration
 from headwater.plugins.relative_rank import ranks_by_setting, relative_ranks
 
@@ -93,7 +93,7 @@ class PriorModel:
         """
         ranks = ranks_by_setting(records)
         rows = [record for record in records if record.setting in ranks]
-        rows.sort(key=lambda record: (record.setting, record.source))
+        rows.sort(key=lambda record: (*record.setting.sort_key, record.source))
         if len({record.task for record in rows}) < MIN_TASKS:
             return None
         data = _design(rows, ranks, estimators)
@@ -153,8 +153,7 @@ def _rows_of_question(
         }
         row = Record(
             source=source.name,
-            task=question.task.name,
-            setting="",
+            setting=RecordSetting(question.task.name),
             quality=0.0,
             relation=question.relations.get(source.name),
             source_images=source.images,
@@ -189,14 +188,19 @@ class _Design:
 
 
 def _design(
-    rows: Sequence[Record], ranks: Mapping[str, Mapping[str, float]], estimators: Sequence[str]
+    rows: Sequence[Record],
+    ranks: Mapping[RecordSetting, Mapping[str, float]],
+    estimators: Sequence[str],
 ) -> _Design:
     import numpy as np
 
     descriptions = _describe(rows, estimators)
     names = sorted({name for columns in descriptions for name in columns})
     values = np.array([[columns.get(name, 0.0) for name in names] for columns in descriptions])
-    settings = np.unique([record.setting for record in rows], return_inverse=True)[1]
+    numbers: dict[RecordSetting, int] = {}
+    for record in rows:
+        numbers.setdefault(record.setting, len(numbers))
+    settings = np.array([numbers[record.setting] for record in rows])
     tasks = np.array([record.task for record in rows])
     return _Design(
         names=names,
@@ -209,10 +213,10 @@ def _design(
 
 def _describe(rows: Sequence[Record], estimators: Sequence[str]) -> list[dict[str, float]]:
     """Return the columns of each row, by their names."""
-    by_setting: dict[str, list[Record]] = {}
+    by_setting: dict[RecordSetting, list[Record]] = {}
     for row in rows:
         by_setting.setdefault(row.setting, []).append(row)
-    ranks: dict[tuple[str, str], dict[str, float]] = {}
+    ranks: dict[tuple[RecordSetting, str], dict[str, float]] = {}
     for setting, of_setting in by_setting.items():
         for estimator in estimators:
             scores = {

@@ -12,7 +12,7 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from headwater import Record
+from headwater import Record, RecordSetting
 
 
 def relative_ranks(values: Mapping[str, float]) -> dict[str, float]:
@@ -38,16 +38,17 @@ def relative_ranks(values: Mapping[str, float]) -> dict[str, float]:
     return ranks
 
 
-def ranks_by_setting(records: Iterable[Record]) -> dict[str, dict[str, float]]:
-    """Return setting -> source -> relative rank, settings in alphabetical order.
+def ranks_by_setting(records: Iterable[Record]) -> dict[RecordSetting, dict[str, float]]:
+    """Return setting -> source -> relative rank, settings in their order.
 
     Settings with a single source are left out: a rank among one says nothing.
     """
-    qualities: dict[str, dict[str, float]] = defaultdict(dict)
+    qualities: dict[RecordSetting, dict[str, float]] = defaultdict(dict)
     for record in records:
         qualities[record.setting][record.source] = record.quality
     ranks = {}
-    for setting, by_source in sorted(qualities.items()):
+    for setting in sorted(qualities):
+        by_source = qualities[setting]
         if len(by_source) > 1:
             ranks[setting] = relative_ranks(by_source)
     return ranks
@@ -58,14 +59,11 @@ def mean_relative_rank(records: Iterable[Record]) -> dict[str, float]:
 
     A task that was measured in many settings so counts as much as one that was measured in one.
     """
-    records = list(records)
-    task_of_setting = {record.setting: record.task for record in records}
     ranks: dict[str, dict[str, list[float]]] = {}
     for setting, by_source in ranks_by_setting(records).items():
-        task = task_of_setting[setting]
         for source, rank in by_source.items():
             ranks_by_task = ranks.setdefault(source, {})
-            ranks_by_task.setdefault(task, []).append(rank)
+            ranks_by_task.setdefault(setting.task, []).append(rank)
     means = {}
     for source, ranks_by_task in ranks.items():
         task_means = [_mean(task_ranks) for task_ranks in ranks_by_task.values()]

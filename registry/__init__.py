@@ -33,6 +33,7 @@ from headwater.registry.cards.provider import Provider
 from headwater.registry.cards.selector import (
     Question,
     Record,
+    RecordSetting,
     Selector,
     rank_rest_last,
     selector,
@@ -90,6 +91,7 @@ __all__ = [
     "Question",
     "Reading",
     "Record",
+    "RecordSetting",
     "Registry",
     "Score",
     "Selector",

@@ -209,9 +209,8 @@ def test_the_selector_of_the_page_on_selectors_keeps_the_contract(tmp_path: Path
         asked.append(names)
         return {}
 
-    records = [
-        hw.Record(name, "t", "s", quality) for name, quality in zip("abc", (1, 3, 2), strict=True)
-    ]
+    qualities = zip("abc", (1, 3, 2), strict=True)
+    records = [hw.Record(name, hw.RecordSetting("t"), quality) for name, quality in qualities]
     task = hw.Task(name="x", load=dict)
     question = hw.Question(task, sources, records=records, measure=measure)
     assert card.scores(question, **options) == {"a": 0.0, "b": 1.0, "c": 0.5}

@@ -9,7 +9,15 @@ from typing import NamedTuple
 
 from headwater.harness.conformance.check import CardChecks, Check, broken, promise
 from headwater.harness.conformance.toys import network, stripes
-from headwater.registry import Kind, Question, Record, Registry, Selector, SourceModel
+from headwater.registry import (
+    Kind,
+    Question,
+    Record,
+    RecordSetting,
+    Registry,
+    Selector,
+    SourceModel,
+)
 from headwater.registry.errors import NotApplicable
 
 BUDGET = 60.0
@@ -87,8 +95,7 @@ class SelectorChecks(CardChecks[Selector]):
     def _record(self, source: SourceModel, task: str, seed: int, quality: float) -> Record:
         return Record(
             source=source.name,
-            task=task,
-            setting=f"{task} seed {seed}",
+            setting=RecordSetting(task, seed=seed),
             quality=quality + seed / 100,
             relation=self.relations[source.name],
             source_images=source.images,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headwater.leaderboard.store.store import Store
-from headwater.registry import Chain, Record, SourceModel, Task
+from headwater.registry import Chain, Record, RecordSetting, SourceModel, Task
 from headwater.registry.cards.chain import parse_chain
 from headwater.registry.errors import WeightsError
 
@@ -229,25 +229,26 @@ def _scores_for(
 
 
 def _record(cell: Mapping[str, Any], estimates: Mapping[str, float]) -> Record:
+    setting = RecordSetting(
+        task=cell["task"],
+        metric=cell["metric"],
+        size=cell["size"],
+        seed=cell["seed"],
+        protocol=cell["protocol"],
+    )
     return Record(
         source=cell["source"],
-        task=cell["task"],
-        setting=_joined(cell, ("task", "metric", "size", "seed", "protocol")),
+        setting=setting,
         quality=cell["quality"],
         relation=cell["relation"],
         source_images=cell["source_images"],
         task_images=cell["task_images"],
         base=cell["base"],
         estimates=estimates,
-        protocol=_joined(cell, ("task", "metric", "size", "protocol")),
         size=cell["train_size"],
         validation=cell["validation"],
         seconds=cell["seconds"],
     )
-
-
-def _joined(row: Mapping[str, Any], columns: Sequence[str]) -> str:
-    return " · ".join(str(row[column]) for column in columns)
 
 
 def rows_of(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:

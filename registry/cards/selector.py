@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, ClassVar, Protocol
 
 from headwater.registry.cards.card import Card, Kind, names_bad_keywords, summary_of, wrong_return
@@ -40,33 +41,75 @@ class Measure(Protocol):
 
 
 @dataclass(frozen=True)
-class Record:
-    """An earlier measurement: a source fine-tuned on another task. ``quality`` is its test metric,
-    higher is better.
+class RecordSetting:
+    """The setting that a record was measured in. Qualities compare within one setting only.
 
-    Records compare only within one ``setting``: the same task, metric, size, seed and budget.
-    ``relation``: what the source's domain is to that task's (within-domain, including,
-        cross-domain), None where not known.
-    ``base``: the source that a chain began from, None for any other. ``estimates``: what estimators
-        said of the source on that setting's images, by their names. ``protocol``: the setting less
-        its seed; records of a source that share it differ by their seed.
-    ``size``: training images, ``validation``: the metric that a training like this is chosen by,
-        ``seconds``: what it took; None where not known.
+    Settings are in order by their fields as text, so that whatever is summed over them is summed in
+    the same order every time.
+
+    Attributes:
+        task: The name of the task.
+        metric: The metric of the quality.
+        size: The train size as a spec names it, such as ``150`` or ``full``.
+        seed: The seed; None where none was recorded.
+        protocol: What paired cells share besides their coordinates.
+    """
+
+    task: str
+    metric: str = ""
+    size: str = ""
+    seed: int | None = None
+    protocol: str = ""
+
+    @cached_property
+    def across_seeds(self) -> RecordSetting:
+        """The setting without its seed: a source's records that share it differ by chance alone."""
+        return replace(self, seed=None)
+
+    @cached_property
+    def sort_key(self) -> tuple[str, ...]:
+        """The fields as text; a seed of None has no order among numbers."""
+        return self.task, self.metric, self.size, str(self.seed), self.protocol
+
+    def __lt__(self, other: RecordSetting) -> bool:
+        return self.sort_key < other.sort_key
+
+
+@dataclass(frozen=True)
+class Record:
+    """An earlier measurement: a source fine-tuned on another task.
+
+    Attributes:
+        source: The name of the source.
+        setting: The setting of the measurement; records compare only within one.
+        quality: The test metric, higher is better.
+        relation: What the source's domain is to the task's (within-domain, including,
+            cross-domain); None where not known.
+        source_images: The number of images that the source was trained on, by its card.
+        task_images: The number of the task's images, by its card.
+        base: The source that a chain began from; None for any other.
+        estimates: By estimator, its score of the source on the setting's images.
+        size: The number of training images.
+        validation: The metric that a training like this is chosen by, higher is better.
+        seconds: What the training took. It, like all other numbers, is None where not known.
     """
 
     source: str
-    task: str
-    setting: str
+    setting: RecordSetting
     quality: float
     relation: str | None = None
     source_images: int | None = None
     task_images: int | None = None
     base: str | None = None
     estimates: Mapping[str, float] = field(default_factory=dict)
-    protocol: str = ""
     size: int | None = None
     validation: float | None = None
     seconds: float | None = None
+
+    @property
+    def task(self) -> str:
+        """The name of the task."""
+        return self.setting.task
 
 
 @dataclass(frozen=True)

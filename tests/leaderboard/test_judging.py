@@ -143,7 +143,7 @@ def test_a_question_holds_nothing_of_its_own_target(recorded):
     known = [
         record
         for record in question.records
-        if record.source == "net/a" and "150" in record.setting
+        if record.source == "net/a" and record.setting.size == "150"
     ]
     assert known[0].estimates == {"logme": pytest.approx(known[0].quality)}
     assert question.sources[0].images == 1000

@@ -476,7 +476,7 @@ def test_estimators_are_asked_for_the_coordinates_of_images_that_show_all_points
     targets[:, :, 2] = 1
     targets[3, 2, 2] = 0
     probe = METHODS.probe(targets)
-    assert probe.places is None and keypoints.probed_as == "regression"
+    assert probe.places is None and keypoints.probed_as == "numbers"
     assert probe.image.tolist() == [0, 1, 2, *range(4, 12)]
     np.testing.assert_array_equal(probe.labels[3], targets[4, :, :2].ravel())
     assert METHODS.probe(targets * 0).labels.shape == (0, 10)

@@ -10,7 +10,16 @@ from headwater.plugins.calibration import Calibration
 from headwater.plugins.prior_model import PriorModel
 from headwater.plugins.relative_rank import mean_relative_rank, ranks_by_setting, relative_ranks
 from headwater.plugins.selectors.search import FineTuningRung, TrainingCosts
-from headwater.registry import Chain, Question, Record, Registry, Selector, SourceModel, Task
+from headwater.registry import (
+    Chain,
+    Question,
+    Record,
+    RecordSetting,
+    Registry,
+    Selector,
+    SourceModel,
+    Task,
+)
 from headwater.registry.errors import NotApplicable
 
 PARENTS = {
@@ -126,8 +135,7 @@ def records(qualities, estimates=None, **facts):
     return [
         Record(
             name,
-            task,
-            f"{task} {seed}",
+            RecordSetting(task, seed=seed),
             value + seed / 1000,
             estimates=(estimates or {}).get((task, name), {}),
             **facts.get(name, {}),
@@ -147,14 +155,14 @@ def test_standing_is_the_share_of_others_beaten_ties_half():
         for one, mine in values.items()
     }
     assert relative_ranks(values) == pytest.approx(brute) and brute["a"] == 1
-    assert ranks_by_setting([Record("a", "t", "alone", 1.0)]) == {}
+    assert ranks_by_setting([Record("a", RecordSetting("t"), 1.0)]) == {}
 
 
 def test_the_prior_averages_over_settings_then_over_tasks(registry):
     known = [
         *records({"x": {"a": 0.9, "b": 0.5}}),
-        Record("a", "y", "y", 0.1),
-        Record("b", "y", "y", 0.2),
+        Record("a", RecordSetting("y"), 0.1),
+        Record("b", RecordSetting("y"), 0.2),
     ]
     assert mean_relative_rank(known) == {"a": 0.5, "b": 0.5}
     found = order(
@@ -386,10 +394,8 @@ def simulated(seed, own, noise, images, budget, questions=20):
     known = [
         Record(
             name,
-            f"t{t}",
-            f"t{t} {s}",
+            RecordSetting(f"t{t}", seed=s),
             test,
-            protocol=f"t{t}",
             size=size,
             validation=test + draw.normal(0, read),
             seconds=1.0,
@@ -468,10 +474,8 @@ def test_variances_are_those_that_records_were_made_with():
                 rows.append(
                     Record(
                         f"s{n}",
-                        f"t{t}",
-                        f"t{t} {s}",
+                        RecordSetting(f"t{t}", seed=s),
                         test,
-                        protocol=f"t{t}",
                         size=100,
                         validation=test + draw.normal(0, 0.1),
                     )
@@ -547,3 +551,21 @@ def test_a_chains_base_is_known_to_the_model():
     ]
     scores = model.predict(question(*new))
     assert scores["new on good"] > scores["new on bad"]
+
+
+def test_settings_differ_by_each_of_their_fields_and_seeds_are_left_out_together():
+    settings = [
+        RecordSetting("a", "f1", "50", 0, "p"),
+        RecordSetting("a", "f1", "50", None, "p"),
+        RecordSetting("a", "f1", "50", 0, "q"),
+        RecordSetting("a", "f1", "full", 0, "p"),
+        RecordSetting("a", "mae", "50", 0, "p"),
+        RecordSetting("b", "f1", "50", 0, "p"),
+    ]
+    assert len(set(settings)) == 6
+    by_text = [settings[place] for place in (0, 2, 1, 3, 4, 5)]
+    settings.reverse()
+    assert sorted(settings) == by_text
+    settings.reverse()
+    assert settings[0].across_seeds == settings[1] == settings[1].across_seeds
+    assert len({setting.across_seeds for setting in settings}) == 5

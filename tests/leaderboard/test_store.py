@@ -166,7 +166,7 @@ def test_a_batch_of_outcomes_is_one_transaction_of_as_many_statements_as_one(tmp
     curves = tuple(CurvePoint(n, "train", "loss", 0.5) for n in range(30))
     store.record([done(str(n), 0, metrics=metrics, curves=curves) for n in range(100)])
     (batch,) = batches
-    assert (batch["outcomes"], batch["measured"], batch["points"]) == (100, 500, 3000)
+    assert (batch["outcomes"], batch["new_metrics"], batch["new_curves"]) == (100, 500, 3000)
     counts = "SELECT (SELECT count(*) FROM metrics), (SELECT count(*) FROM curves)"
     assert store.sql(counts).rows == [(500, 3000)]
 

@@ -1,6 +1,6 @@
--- New jobs come in as planned; known ones that are unfinished, or in `reset_jobs`, go back to planned
--- under this run. Measurements stay until a new outcome replaces them: views only look at jobs that
--- are done. `planned` and `reset_jobs` are registered.
+-- New jobs come in as planned; known ones that are unfinished, or in `reset_jobs`, go back to
+-- planned under this run. Measurements stay until a new outcome replaces them: views only look at
+-- jobs that are done. `planned` and `reset_jobs` are registered.
 UPDATE jobs SET state = 'planned', run = p.run
 FROM planned p
 WHERE jobs.job = p.job

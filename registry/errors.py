@@ -10,6 +10,7 @@
     ├── TrainingError      a training that came to nothing: a loss that is not a number
     ├── MissingLayer       what is asked for needs a part of the package that is not installed
     ├── NotApplicable      this adaptation or size cannot apply here: the cell is skipped
+    │   └── NoEstimates    no source in question has a score by the estimator that ranks them
     ├── JobLost            the machinery failed, not the job: a killed worker, a lost node
     ├── JobTimeout         a job ran past its time limit
     ├── StoreError         the outcomes' database
@@ -109,6 +110,10 @@ class MissingLayer(HeadwaterError):
 
 
 class NotApplicable(HeadwaterError):
+    pass
+
+
+class NoEstimates(NotApplicable):
     pass
 
 

@@ -24,7 +24,7 @@ from headwater.leaderboard.statistics.agreement import CORRELATIONS, STATISTICS
 from headwater.leaderboard.store.store import Store
 from headwater.registry import Question, Selector
 from headwater.registry.defaults import DEFAULT_ADAPTATION
-from headwater.registry.errors import HeadwaterError, QueryError
+from headwater.registry.errors import HeadwaterError, NoEstimates, QueryError
 from headwater.registry.names import Value
 
 MIN_SOURCES = 3
@@ -77,6 +77,7 @@ class JudgedSelector:
         share: The same as a share of fine-tuning every source once.
         unscored: The number of sources that it had no score for, over all questions.
         refused: The targets that it could not answer for, with the reasons.
+        lacks_estimates: Whether every one of these is that the store has none of its estimates.
         tied: Whether it cannot be told by regret from the judgement's best.
         behind: The difference of its regret to the best's.
         stability: How well its own ranking survives a change, by what changes (``stability``).
@@ -93,6 +94,7 @@ class JudgedSelector:
     share: float | None
     unscored: int
     refused: Mapping[str, str]
+    lacks_estimates: bool = False
     tied: bool = False
     behind: Bounded | None = None
     stability: Mapping[str, float] = field(default_factory=dict)
@@ -199,6 +201,7 @@ class _Replies:
         scores: By the position of a setting, scores (K, S).
         seconds: By the position of a setting, the mean cost of a seed's question.
         refused: By target, why it did not answer.
+        other_refusals: The number of refusals that are not for want of estimates.
         unscored: The number of sources that it had no score for.
         uses_target: Whether it looked at a target.
         chance: Whether it chooses at random.
@@ -207,6 +210,7 @@ class _Replies:
     scores: dict[int, np.ndarray] = field(default_factory=dict)
     seconds: dict[int, float] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
+    other_refusals: int = 0
     unscored: int = 0
     uses_target: bool = False
     chance: bool = False
@@ -292,8 +296,10 @@ def _ask_all(
             _ask(card, options, replays, replies=replies, position=position)
         except HeadwaterError as refusal:
             replies.refused[setting.task] = refusal.message
+            replies.other_refusals += not isinstance(refusal, NoEstimates)
         except Exception as error:  # a plugin is foreign code: what it raises is its own failure
             replies.refused[setting.task] = f"{type(error).__name__}: {error}"
+            replies.other_refusals += 1
     return replies
 
 
@@ -362,6 +368,7 @@ def _judged(
         share=None,
         unscored=replies.unscored,
         refused=replies.refused,
+        lacks_estimates=bool(replies.refused) and not replies.other_refusals,
     )
     if not tasks:
         return row

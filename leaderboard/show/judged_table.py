@@ -232,19 +232,29 @@ def _left_out(found: Judgement) -> Iterator[str]:
 
 
 def _refusals(found: Judgement) -> Iterator[str]:
-    """Say what selectors had no answer for, and why; those with the same reason together."""
-    partly: dict[str, list[str]] = {}
-    wholly: dict[str, list[str]] = {}
+    """Say what selectors had no answer for, and why.
+
+    Estimators that the store has no scores by are many where scores were imported: they share a
+    note. Any other reason is a selector's own, in its words.
+    """
+    lacking: dict[str, list[str]] = {}
     for row in found.rows:
-        reason = next(iter(row.refused.values()), "").removeprefix(f"{row.name} ")
-        if not row.targets:
-            wholly.setdefault(reason, []).append(row.name)
-        elif row.refused:
-            partly.setdefault(f"{_unanswered(row)} ({reason})", []).append(row.name)
-    for what, names in partly.items():
-        yield f"{', '.join(names)}: no answer for {what}"
-    for reason, names in wholly.items():
-        yield f"not judged: {', '.join(names)} ({reason})"
+        if not row.refused:
+            continue
+        unanswered = _unanswered(row) if row.targets else ""
+        if row.lacks_estimates:
+            lacking.setdefault(unanswered, []).append(row.name)
+        else:
+            reason = next(iter(row.refused.values()))
+            yield _refusal(row.name, unanswered, reason)
+    for unanswered, names in lacking.items():
+        yield _refusal(", ".join(names), unanswered, "no scores of these sources are stored")
+
+
+def _refusal(names: str, unanswered: str, reason: str) -> str:
+    if unanswered:
+        return f"{names}: no answer for {unanswered} ({reason})"
+    return f"not judged: {names} ({reason})"
 
 
 def _unanswered(row: JudgedSelector) -> str:

@@ -11,7 +11,7 @@ from headwater.registry.cards.card import Card, Kind, names_bad_keywords, summar
 from headwater.registry.cards.estimator import Estimator
 from headwater.registry.cards.source_model import SourceModel
 from headwater.registry.cards.task import Task
-from headwater.registry.errors import NotApplicable
+from headwater.registry.errors import NoEstimates
 from headwater.registry.identity import code_of
 from headwater.registry.names import Name, Value
 from headwater.registry.options import defaults_of
@@ -210,9 +210,9 @@ class _ByEstimator:
             )
         )
         if question.estimate is None:
-            raise NotApplicable(f"{name} needs the target's images", subject=name)
+            raise NoEstimates(f"{name} needs the target's images", subject=name)
         if not (scores := question.estimate(name)):
-            raise NotApplicable(f"{name} has a score for none of these sources", subject=name)
+            raise NoEstimates(f"{name} has a score for none of these sources", subject=name)
         return rank_rest_last(scores, question)
 
 

@@ -258,6 +258,35 @@ def pyramid(side: int = 64) -> list[torch.Tensor]:
     ]
 
 
+def test_the_decoder_is_that_of_segmentation_models_pytorch():
+    from segmentation_models_pytorch import FPN
+
+    head = METHODS.head(Pyramid(channels=(64, 128, 256, 512)), 3)
+    decoder = head.decoder.eval()
+    published = FPN(
+        "resnet18",
+        encoder_weights=None,
+        decoder_pyramid_channels=64,
+        decoder_segmentation_channels=64,
+    ).eval()
+
+    torch.manual_seed(0)
+    decoder.init_parameters()
+    torch.manual_seed(0)
+    published.initialize()
+    drawn, expected = decoder.state_dict(), published.decoder.state_dict()
+    assert list(drawn) == list(expected)
+    assert all(torch.equal(drawn[name], expected[name]) for name in expected)
+
+    for parameter in published.decoder.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    decoder.load_state_dict(published.decoder.state_dict())
+    sides = (24, 12, 6, 3)
+    maps = [torch.randn(2, 64 * 2**level, side, side) for level, side in enumerate(sides)]
+    with torch.no_grad():
+        torch.testing.assert_close(decoder(maps), published.decoder(maps))
+
+
 def test_a_diverged_network_says_no_class():
     head = METHODS.head(Pyramid((4, 4, 4, 4)), 3).eval()
     maps = pyramid()

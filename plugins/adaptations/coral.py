@@ -55,17 +55,22 @@ def distance(source: Tensor, target: Tensor) -> Tensor:
         source: (n, D).
         target: (n', D).
     """
-    source, target = _centred(source), _centred(target)
-    of_source, of_target = _inner(source, source), _inner(target, target)
+    source = _centred(source)
+    target = _centred(target)
+    of_source = _inner(source, source)
+    of_target = _inner(target, target)
     squared = of_source + of_target - 2 * _inner(source, target)
-    return squared / (4 * source.shape[1] ** 2)
+    width = source.shape[1]
+    return squared / (4 * width**2)
 
 
 def _centred(features: Tensor) -> Tensor:
     """Return (X − mean)/√(n − 1), so that XᵀX is the covariance."""
-    return (features - features.mean(0)) / max(len(features) - 1, 1) ** 0.5
+    degrees = max(len(features) - 1, 1)
+    return (features - features.mean(0)) / degrees**0.5
 
 
 def _inner(x: Tensor, y: Tensor) -> Tensor:
-    """Return ⟨XᵀX, YᵀY⟩."""
-    return ((x @ y.T) ** 2).sum()
+    """Return ⟨XᵀX, YᵀY⟩ by n × n' inner products of rows."""
+    products = x @ y.T
+    return (products**2).sum()

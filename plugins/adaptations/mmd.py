@@ -63,21 +63,32 @@ def discrepancy(source: Tensor, target: Tensor) -> Tensor:
     import torch
 
     count = min(len(source), len(target))
+    # There is no pair i ≠ j.
     if count < 2:
         return source.new_zeros(())
-    squared = _squared_distances(torch.cat([source[:count], target[:count]]))
-    gamma = squared.detach().sum() / (2 * count * (2 * count - 1))
+    both = torch.cat([source[:count], target[:count]])
+    squared = _squared_distances(both)
+    ordered_pairs = 2 * count * (2 * count - 1)
+    gamma = squared.detach().sum() / ordered_pairs
+    # Features that are all the same have γ = 0, and kernels of 1.
     scaled = squared / gamma.clamp(min=torch.finfo(squared.dtype).tiny)
-    kernel = torch.stack([torch.exp(-scaled / width) for width in WIDTHS]).mean(0)
+    kernels = [torch.exp(-scaled / width) for width in WIDTHS]
+    kernel = torch.stack(kernels).mean(0)
+
+    within_source = kernel[:count, :count]
+    within_target = kernel[count:, count:]
     cross = kernel[:count, count:]
-    terms = kernel[:count, :count] + kernel[count:, count:] - cross - cross.T
-    return (terms.sum() - terms.diagonal().sum()) / (count * (count - 1))
+    terms = within_source + within_target - cross - cross.T
+    off_diagonal = terms.sum() - terms.diagonal().sum()
+    return off_diagonal / (count * (count - 1))
 
 
 def _squared_distances(features: Tensor) -> Tensor:
-    """Return the squared distances (N, N) of features (N, D), which are centred first so that
-    little cancels.
-    """
+    """Return the squared distances (N, N) of features (N, D): ‖x‖² + ‖y‖² − 2 xᵀy."""
+    # Distances do not depend on the mean, but rounding does: of large norms little would be left.
     centred = features - features.detach().mean(0)
     norms = (centred**2).sum(1)
-    return (norms[:, None] + norms[None] - 2 * centred @ centred.T).clamp(min=0)
+    sums_of_norms = norms[:, None] + norms[None]
+    squared = sums_of_norms - 2 * centred @ centred.T
+    # Rounding may have left a distance below 0.
+    return squared.clamp(min=0)

@@ -28,13 +28,19 @@ def etran(evidence: Evidence) -> Score:
     Returns:
         The sum of both, with both as parts.
     """
+    parts = {"energy": _energy(evidence), "lda": _mean_posterior(evidence)}
+    return Score(sum(parts.values()), parts=parts)
+
+
+def _mean_posterior(evidence: Evidence) -> float:
+    """Return the mean posterior of the images' own classes."""
     import numpy as np
 
+    posteriors = []
     blocks = float64_blocks(evidence.features, evidence.labels)
-    true = [of_true_class for _, of_true_class in evidence.discriminant.chances(blocks)]
-    lda = float(np.concatenate(true).mean())
-    parts = {"energy": _energy(evidence), "lda": lda}
-    return Score(sum(parts.values()), parts=parts)
+    for _, of_true_class in evidence.discriminant.chances(blocks):
+        posteriors.append(of_true_class)
+    return float(np.concatenate(posteriors).mean())
 
 
 def _energy(evidence: Evidence) -> float:
@@ -46,5 +52,6 @@ def _energy(evidence: Evidence) -> float:
         # exp of differences to the largest cannot overflow.
         largest = features.max(1)
         exponentials = np.exp(features - largest[:, None])
-        total += float((largest + np.log(exponentials.sum(1))).sum())
+        energies = largest + np.log(exponentials.sum(1))
+        total += float(energies.sum())
     return total / len(evidence.labels)

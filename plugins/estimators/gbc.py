@@ -70,10 +70,15 @@ def gbc(evidence: Evidence, *, components: int = 64, covariance: str = "diagonal
         )
     counts, means, variances = _gaussians(scores, evidence.labels)
     if covariance == "spherical":
-        variances = np.repeat(variances.mean(1, keepdims=True), scores.shape[1], axis=1)
-    variances = np.maximum(variances, FLOOR * scores.var(0).mean())
+        mean_variance = variances.mean(1, keepdims=True)
+        variances = np.repeat(mean_variance, scores.shape[1], axis=1)
+    # Without a floor a class that does not vary along one component would overlap with none.
+    least_variance = FLOOR * scores.var(0).mean()
+    variances = np.maximum(variances, least_variance)
+    note = ""
     single = int((counts == 1).sum())
-    note = f"{single} of {len(counts)} classes have one image: pooled variance" if single else ""
+    if single:
+        note = f"{single} of {len(counts)} classes have one image: pooled variance"
     return Score(-_overlap(means, variances), note)
 
 
@@ -82,19 +87,23 @@ def _gaussians(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.n
     import numpy as np
     from scipy.sparse import csr_array
 
+    # Row c of ``members`` is 1 at the images of class c: its products are sums over the class.
     count = len(labels)
     members = csr_array((np.ones(count), (labels, np.arange(count))))
     counts = np.bincount(labels)
     means = (members @ scores) / counts[:, None]
-    squares = members @ (scores - means[labels]) ** 2
+    deviations = scores - means[labels]
+    squares = members @ deviations**2
     if counts.max() == 1:
         raise NotApplicable(
             "gbc: every class has a single image, so none has an extent",
             subject="gbc",
             hint="Give more images a class.",
         )
-    pooled = squares.sum(0) / counts[counts > 1].sum()
-    variances = np.where(counts[:, None] > 1, squares / counts[:, None], pooled)
+    is_several = counts > 1
+    pooled = squares.sum(0) / counts[is_several].sum()
+    class_variances = squares / counts[:, None]
+    variances = np.where(is_several[:, None], class_variances, pooled)
     return counts, means, variances
 
 
@@ -109,12 +118,16 @@ def _overlap(means: np.ndarray, variances: np.ndarray) -> float:
     step = max(1, BLOCK_NUMBERS // (classes * width))
     total = 0.0
     for start in range(0, classes, step):
-        # The distance is symmetric: pairs i < j suffice.
-        i, j = slice(start, start + step), slice(start + 1, None)
+        # The distance is symmetric: pairs i < j suffice. Those of a block are on and above its
+        # diagonal, since its columns begin one class later.
+        i = slice(start, start + step)
+        j = slice(start + 1, None)
         mean_variances = (variances[i, None] + variances[None, j]) / 2
         differences = means[i, None] - means[None, j]
         distances = (differences**2 / mean_variances).sum(2) / 8
         log_determinants = np.log(mean_variances).sum(2)
-        distances += (log_determinants - log_volumes[i, None] - log_volumes[None, j]) / 2
-        total += float(np.triu(np.exp(-distances)).sum())
+        log_ratios = log_determinants - log_volumes[i, None] - log_volumes[None, j]
+        distances += log_ratios / 2
+        coefficients = np.triu(np.exp(-distances))
+        total += float(coefficients.sum())
     return 2 * total

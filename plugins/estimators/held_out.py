@@ -24,9 +24,8 @@ def quality(predicted: np.ndarray, labels: np.ndarray, kind: LabelKind, estimato
 
     Returns:
         Of classes: accuracy. Of numbers: R², no less than 0 for a column, where it is no better
-            than the mean of the column;
-        the mean over the columns that vary. Of flags: area under the ROC curve, the mean over the
-        labels that some images have and some have not.
+        than the mean of the column; the mean over the columns that vary. Of flags: area under the
+        ROC curve, the mean over the labels that some images have and some have not.
 
     Raises:
         NotApplicable: No column varies.
@@ -51,7 +50,8 @@ def r_squared(predicted: np.ndarray, truth: np.ndarray) -> float:
     """Return 1 − Σ(y − ŷ)²/Σ(y − ȳ)², no less than 0."""
     residual = truth - predicted
     deviation = truth - truth.mean()
-    return max(0.0, 1.0 - float(residual @ residual) / float(deviation @ deviation))
+    unexplained = float(residual @ residual) / float(deviation @ deviation)
+    return max(0.0, 1.0 - unexplained)
 
 
 def area_under_roc(scores: np.ndarray, flags: np.ndarray) -> float:
@@ -64,8 +64,11 @@ def area_under_roc(scores: np.ndarray, flags: np.ndarray) -> float:
     ranks = mid_ranks(scores)
     is_positive = flags > 0
     positives = int(is_positive.sum())
-    pairs_won = float(ranks[is_positive].sum()) - positives * (positives + 1) / 2
-    return pairs_won / (positives * (len(flags) - positives))
+    negatives = len(flags) - positives
+    rank_sum = float(ranks[is_positive].sum())
+    # The positives' ranks are 1, 2, … where they score below all others.
+    pairs_won = rank_sum - positives * (positives + 1) / 2
+    return pairs_won / (positives * negatives)
 
 
 def mid_ranks(values: np.ndarray) -> np.ndarray:
@@ -76,5 +79,8 @@ def mid_ranks(values: np.ndarray) -> np.ndarray:
     import numpy as np
 
     _, positions, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ranks: np.ndarray = (np.cumsum(counts) - (counts - 1) / 2)[positions]
+    # The last rank of a value is how many there are up to it; the mean is (counts − 1)/2 before.
+    last_ranks = np.cumsum(counts)
+    mean_ranks = last_ranks - (counts - 1) / 2
+    ranks: np.ndarray = mean_ranks[positions]
     return ranks

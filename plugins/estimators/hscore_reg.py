@@ -48,14 +48,21 @@ def hscore_reg(moments: Moments) -> Score:
     if s == 0.0:
         return hscore.score(moments)  # type: ignore[return-value]
     width = len(moments.mean)
-    covariance = moments.centred.gram * ((1 - s) / moments.count)
-    covariance.flat[:: width + 1] += s * np.trace(moments.centred.gram) / moments.count / width
+    gram = moments.centred.gram
+    covariance = gram * ((1 - s) / moments.count)
+    # Every (width + 1)-th number lies on the diagonal.
+    covariance.flat[:: width + 1] += s * np.trace(gram) / moments.count / width
+
+    # cov(E[X|y]) is the covariance of the class means, each as often as its class has images:
+    # tr(Σ_s⁻¹ cov) is the mean over the images of μ_yᵀ Σ_s⁻¹ μ_y.
     factor = cho_factor(covariance, overwrite_a=True, check_finite=False)
     means = moments.class_means
     solved = cho_solve(factor, means.T, check_finite=False).T
     class_shares = moments.label_sums / moments.count
-    value = (1 - s) * float(class_shares @ np.einsum("cd,cd->c", means, solved))
-    return Score(min(max(value, 0.0), len(means) - 1))
+    distances = np.einsum("cd,cd->c", means, solved)
+    value = (1 - s) * float(class_shares @ distances)
+    most = len(means) - 1
+    return Score(min(max(value, 0.0), most))
 
 
 def ledoit_wolf(moments: Moments) -> float:
@@ -68,14 +75,17 @@ def ledoit_wolf(moments: Moments) -> float:
     import numpy as np
 
     centred = moments.centred
-    n, d = moments.count, len(moments.mean)
+    n = moments.count
+    d = len(moments.mean)
     mu = float(np.trace(centred.gram)) / n / d
     if mu <= 0.0:
         raise NotApplicable("all images have the same features", subject="hscore_reg")
+    # Of one feature the target of the shrinkage is the covariance itself: δ would be rounding.
     if d == 1:
-        return 0.0  # the target of the shrinkage is the covariance itself: δ is rounding
+        return 0.0
     squared_norm = float(np.vdot(centred.gram, centred.gram)) / n**2
     delta = (squared_norm - d * mu**2) / d
     beta = (centred.fourths / n - squared_norm) / (d * n)
-    beta = min(beta, delta)
-    return 0.0 if beta <= 0.0 or delta <= 0.0 else beta / delta
+    if beta <= 0.0 or delta <= 0.0:
+        return 0.0
+    return min(beta, delta) / delta

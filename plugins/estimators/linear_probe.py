@@ -18,6 +18,7 @@ docs/estimators/linear_probe.md for a fold.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from headwater import BadName, LabelKind, Score, estimator
@@ -69,15 +70,16 @@ def linear_probe(
         )
     labels = evidence.labels
     count = len(labels)
-    folds = min(count, max(folds, -(-count // MAX_FOLD_IMAGES)))
+    least_folds = math.ceil(count / MAX_FOLD_IMAGES)
+    folds = min(count, max(folds, least_folds))
     fold_of = assign_folds(labels, evidence.label_kind, folds, seed)
-    predicted_folds = range(0, folds, max(1, round(count / images)))
-    rows_of_folds = [np.flatnonzero(fold_of == fold) for fold in predicted_folds]
+    every = max(1, round(count / images))
+    rows_of_folds = [np.flatnonzero(fold_of == fold) for fold in range(0, folds, every)]
     rows = np.concatenate(rows_of_folds)
-    qualities = [
-        quality(of_strength, labels[rows], evidence.label_kind, "linear_probe")
-        for of_strength in predict_held_out(evidence, rows_of_folds)
-    ]
+    truth = labels[rows]
+    qualities = []
+    for predicted in predict_held_out(evidence, rows_of_folds):
+        qualities.append(quality(predicted, truth, evidence.label_kind, "linear_probe"))
     best = int(np.argmax(qualities))
     note = f"ridge {STRENGTHS[best]:g}"
     if len(rows) < count:
@@ -91,6 +93,7 @@ def assign_folds(labels: np.ndarray, kind: LabelKind, folds: int, seed: int) -> 
 
     count = len(labels)
     order = np.random.default_rng(seed).permutation(count)
+    # A stable sort leaves the images of a class shuffled.
     if kind is LabelKind.CLASSES:
         order = order[np.argsort(labels[order], kind="stable")]
     fold_of = np.empty(count, dtype=np.int64)
@@ -111,26 +114,35 @@ def predict_held_out(evidence: Evidence, folds: list[np.ndarray]) -> np.ndarray:
     """
     import numpy as np
 
-    principal, moments = evidence.principal, evidence.moments
-    # I − H is near singular where the axes are nearly as many as the images: float32 only where they are not.
+    principal = evidence.principal
+    moments = evidence.moments
+    # I − H is near singular where the axes are nearly as many as the images: float32 only where
+    # they are not.
     is_tall = len(evidence.labels) >= 2 * len(principal.scatter)
     is_single = is_tall and evidence.features.dtype == np.float32
     kind = np.float32 if is_single else np.float64
     whitening = principal.axes / np.sqrt(principal.scatter)
-    # Of the targets along the whitened axes, (R, K).
+    # UᵀY, the targets along the whitened axes, (R, K).
     slopes = (whitening.T @ moments.centred.cross.T).astype(kind)
     shrinkage = _shrinkage(principal.scatter).astype(kind)
     whitening = whitening.astype(kind)
     centre = moments.label_sums / moments.count
     predicted = []
     for rows in folds:
-        u = (evidence.features[rows] - principal.mean).astype(kind) @ whitening
+        centred = (evidence.features[rows] - principal.mean).astype(kind)
+        u = centred @ whitening
         shrunk = u * shrinkage[:, None]  # (strengths, images, R)
         hat = shrunk @ u.T + kind(1 / moments.count)
         y = (_target_columns(evidence, rows) - centre).astype(kind)
-        residuals = np.linalg.solve(np.eye(len(rows), dtype=kind) - hat, y - shrunk @ slopes)
+
+        # (I − H_ff)⁻¹ (Y_f − Ŷ_f): what the fit without the fold misses the targets by.
+        identity = np.eye(len(rows), dtype=kind)
+        residuals = np.linalg.solve(identity - hat, y - shrunk @ slopes)
         outputs = np.asarray(y - residuals, dtype=np.float64) + centre
-        predicted.append(outputs.argmax(2) if evidence.label_kind is LabelKind.CLASSES else outputs)
+        if evidence.label_kind is LabelKind.CLASSES:
+            predicted.append(outputs.argmax(2))
+        else:
+            predicted.append(outputs)
     return np.concatenate(predicted, axis=1)
 
 
@@ -140,8 +152,11 @@ def _shrinkage(scatter: np.ndarray) -> np.ndarray:
     """
     import numpy as np
 
-    penalties = np.array(STRENGTHS) * (scatter.mean() if scatter.size else 1.0)
-    return np.asarray(scatter / (scatter + penalties[:, None]))
+    # As shares of the scatter the strengths mean the same for features of every scale.
+    mean_scatter = scatter.mean() if scatter.size else 1.0
+    penalties = np.array(STRENGTHS) * mean_scatter
+    shares: np.ndarray = scatter / (scatter + penalties[:, None])
+    return shares
 
 
 def _target_columns(evidence: Evidence, rows: np.ndarray) -> np.ndarray:

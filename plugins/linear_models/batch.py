@@ -4,6 +4,7 @@ initial inverse Hessian.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Self
@@ -32,10 +33,10 @@ class PerProblem:
     def select(self, problems: Tensor) -> Self:
         """Return the tensors of some problems, by their indices."""
         selected = {}
-        for one in fields(self):
-            value = getattr(self, one.name)
-            if value is not None and not one.metadata.get("shared"):
-                selected[one.name] = value[problems]
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if value is not None and not item.metadata.get("shared"):
+                selected[item.name] = value[problems]
         return replace(self, **selected)
 
 
@@ -72,8 +73,9 @@ class ProblemBatch(PerProblem):
         import torch
 
         data_of_first = problems[0].data
-        rows = max(len(problem.data) for problem in problems)
-        width = max(problem.data.shape[1] for problem in problems)
+        lengths, widths = zip(*(problem.data.shape for problem in problems), strict=True)
+        rows = max(lengths)
+        width = max(widths)
         data = data_of_first.new_zeros(len(problems), rows, width + 1)
         targets = problems[0].targets.new_zeros(len(problems), 1, rows)
         counted = data_of_first.new_zeros(len(problems), rows)
@@ -82,10 +84,12 @@ class ProblemBatch(PerProblem):
             data[index, :n, :d] = problem.data
             data[index, :n, -1] = 1.0
             targets[index, 0, :n] = problem.targets
+            # Padding needs a class that its problem has: the loss of an absent one is infinite, and
+            # 0 · ∞ no number.
             targets[index, 0, n:] = problem.targets[0]
             counted[index, :n] = 1.0
-        by_problem = [torch.where(problem.has_rows, 0.0, -torch.inf) for problem in problems]
-        absent = torch.stack(by_problem).to(data_of_first)[:, :, None]
+        log_presence = [torch.where(problem.has_rows, 0.0, -torch.inf) for problem in problems]
+        absent = torch.stack(log_presence).to(data_of_first)[:, :, None]
         counts = counted.sum(1)
         axes, energies, rest = _curvature(problems, counts, width)
         return cls(
@@ -111,11 +115,18 @@ class ProblemBatch(PerProblem):
             f (B,), its gradient (B, C, d + 1), and the mean weight a of the rows in the Hessian
             (B,).
         """
-        log_p = (theta @ self.data.mT).add_(self.absent).log_softmax(1)
+        # An absent class has the logit −∞, and so no probability and no gradient.
+        logits = (theta @ self.data.mT).add_(self.absent)
+        log_p = logits.log_softmax(1)
         losses = -log_p.gather(1, self.targets)[:, 0]
         p = log_p.exp_()
+
+        # A row's Hessian by its logits, diag(p) − ppᵀ, has the trace 1 − Σ p², which is spread over
+        # C − 1 directions.
         traces = (1 - p.square().sum(1)) * self.counted
-        row_weight = traces.sum(1) / (self.rows * (self.classes - 1).clamp(min=1))
+        directions = (self.classes - 1).clamp(min=1)
+        row_weight = traces.sum(1) / (self.rows * directions)
+
         # p − onehot(y), in place: the largest tensor of the pass.
         minus_one = p.new_full((1, 1, 1), -1.0).expand_as(self.targets)
         residual = p.scatter_add_(1, self.targets, minus_one)
@@ -123,7 +134,9 @@ class ProblemBatch(PerProblem):
         gradient = residual @ self.data
         w = theta[..., :-1]
         gradient[..., :-1] += penalty[:, None, None] * w
-        value = (losses * self.counted).sum(1) + 0.5 * penalty * w.square().sum((1, 2))
+
+        data_loss = (losses * self.counted).sum(1)
+        value = data_loss + 0.5 * penalty * w.square().sum((1, 2))
         return value, gradient, row_weight.clamp(min=MIN_ROW_WEIGHT)
 
     def precondition(self, gradient: Tensor, row_weight: Tensor, penalty: Tensor) -> Tensor:
@@ -137,13 +150,16 @@ class ProblemBatch(PerProblem):
             row_weight: (B,) a.
             penalty: (B,) λ.
         """
-        along = 1 / (row_weight[:, None] * self.energies + penalty[:, None])
+        curvatures = row_weight[:, None] * self.energies
+        along = 1 / (curvatures + penalty[:, None])
         if self.axes is None:
             result = gradient * along[:, None]
         else:
+            # V diag(along) Vᵀ + off (I − V Vᵀ) = V diag(along − off) Vᵀ + off I
             off = 1 / (row_weight * self.rest + penalty)
             coordinates = gradient @ self.axes
-            beyond_off = coordinates * (along - off[:, None])[:, None]
+            difference = along - off[:, None]
+            beyond_off = coordinates * difference[:, None]
             result = beyond_off @ self.axes.T + gradient * off[:, None, None]
         result[..., -1] = gradient[..., -1] / (row_weight * self.rows)[:, None]
         return result
@@ -165,12 +181,14 @@ def _curvature(
         padded = []
         for problem in problems:
             if problem.energies is not None:
-                padded.append(pad(problem.energies, (0, width + 1 - len(problem.energies))))
+                missing = width + 1 - len(problem.energies)
+                padded.append(pad(problem.energies, (0, missing)))
         return None, torch.stack(padded), torch.zeros_like(counts)
     data = problems[0].data
-    every = -(-len(data) // PROBE_ROWS)
+    every = math.ceil(len(data) / PROBE_ROWS)
     sample = data[::every]
     axes, energies = _leading_axes(sample, min(AXES, *sample.shape))
+    # The sum of squares of the rows is that of the energies of all axes.
     off_axes = (sample.square().sum() - energies.sum()).clamp(min=0)
     rest = off_axes / max(1, width - len(energies))
     scale = counts / len(sample)
@@ -192,7 +210,10 @@ def _leading_axes(data: Tensor, count: int) -> tuple[Tensor, Tensor]:
     first_rows = torch.arange(count, device=data.device) * len(data) // count
     axes = data[first_rows].T
     for _ in range(POWER_ITERATIONS):
-        axes = torch.linalg.qr(data.T @ (data @ axes)).Q
+        # Each product with XᵀX favours the leading axes; without QR all columns would become the
+        # first.
+        powered = data.T @ (data @ axes)
+        axes = torch.linalg.qr(powered).Q
     along = data @ axes
     energies, rotation = torch.linalg.eigh(along.T @ along)
     return axes @ rotation, energies.clamp(min=0)

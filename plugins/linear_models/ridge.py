@@ -27,21 +27,29 @@ def ridge(
 
 
 def _solve(problem: LinearProblem, strengths: Sequence[float], device: str) -> list[LinearModel]:
+    """Return the models of a problem by strength, from one eigendecomposition.
+
+    With XᵀX = V diag(e) Vᵀ the solution is W = (XᵀX + I/C)⁻¹ XᵀY = V diag(1/(e + 1/C)) VᵀXᵀY: only
+    the diagonal depends on the strength C.
+    """
     import torch
 
     rows = StandardisedRows.of(problem, torch.float64, device, rotated=not problem.is_tall)
+    # The rows are centred: the intercept is the mean of the targets.
     y = rows.target_columns
-    b = y.mean(0)
+    intercept = y.mean(0)
     if rows.energies is None:
-        e, v = torch.linalg.eigh(rows.data.T @ rows.data)
+        energies, axes = torch.linalg.eigh(rows.data.T @ rows.data)
     else:
         # The coordinates are the principal axes already.
-        e = rows.energies
-        v = torch.eye(len(e), dtype=torch.float64, device=device)
-    along_axes = v.T @ (rows.data.T @ (y - b))
-    e = e.clamp(min=0)
-    path = []
+        energies = rows.energies
+        axes = torch.eye(len(energies), dtype=torch.float64, device=device)
+    cross = rows.data.T @ (y - intercept)
+    along_axes = axes.T @ cross
+    energies = energies.clamp(min=0)
+    models = []
     for strength in strengths:
-        w = v @ (along_axes / (e + 1 / strength)[:, None])
-        path.append(rows.model(w.T, b))
-    return path
+        denominators = energies + 1 / strength
+        weights = axes @ (along_axes / denominators[:, None])
+        models.append(rows.model(weights.T, intercept))
+    return models

@@ -25,8 +25,6 @@ pixel.
 """
 PROBE_TRIES = 8
 """Places drawn in each image to find some that lie in no box."""
-
-
 IMAGE_LEFT_OUT = "image left out"
 
 
@@ -79,7 +77,7 @@ class BoxFormat:
 
     @property
     def in_other_unit(self) -> str:
-        """The same format, shares in place of pixels or the other way round, as a hint spells it."""
+        """Return the same format, shares in place of pixels or the other way round, as a hint spells it."""
         if self.shares:
             return self.corners
         return f"{self.corners}{SHARES_SUFFIX} (YOLO: cxcywh{SHARES_SUFFIX})"
@@ -116,45 +114,61 @@ class BoxFormat:
     def _checked(
         self, numbers: np.ndarray, categories: Sequence[Any], shape: tuple[int, int]
     ) -> ImageBoxes:
+        """Return the usable ones of boxes (m, 4), and the flaws of the others."""
         sides = np.array([*shape, *shape], dtype=np.float64)
-        corners = _TO_CORNERS[self.corners](numbers) * (sides if self.shares else 1.0)
-        labels = np.array([class_index(category, self.classes) for category in categories])
+        unit = sides if self.shares else 1.0
+        corners = _TO_CORNERS[self.corners](numbers) * unit
         clipped = corners.clip(0, sides)
-        empty = ~np.isfinite(corners).all(1) | (corners[:, 2:] <= corners[:, :2]).any(1)
-        outside = ~empty & (clipped[:, 2:] <= clipped[:, :2]).any(1)
+        labels = np.array([class_index(category, self.classes) for category in categories])
+
+        # Each box has one flaw at most: the first of these that it has.
+        is_finite = np.isfinite(corners).all(1)
+        empty = ~is_finite | _has_no_area(corners)
+        outside = ~empty & _has_no_area(clipped)
         unknown = ~empty & ~outside & (labels < 0)
         usable = ~(empty | outside | unknown)
-        over_edge = usable & (np.abs(clipped - corners) > MAX_SILENT_CLIP).any(1)
+        overhang = np.abs(clipped - corners).max(1)
+        over_edge = usable & (overhang > MAX_SILENT_CLIP)
 
         strange = sorted({repr(categories[row]) for row in np.flatnonzero(unknown).tolist()})
-        problems = (
-            ("empty-box", empty, "has {} empty {noun}", "left out"),
-            ("box-outside", outside, "has {} {noun} outside the image", "left out"),
-            (
-                "box-of-no-category",
-                unknown,
-                "has {} {noun} of no known category{items}",
-                "left out",
-            ),
-            ("box-partly-outside", over_edge, "has {} {noun} partly outside the image", "clipped"),
-        )
+        # An image without a usable box would read as one in which nothing is.
         image_too = "" if usable.any() else ", and with it the image"
+        left_out = f"left out{image_too}"
         flaws = [
-            Flaw.counting(
-                "",
-                pattern.replace("{noun}", "box" if rows.sum() == 1 else "boxes"),
-                f"{handled}{image_too}",
-                code=code,
-                numbers=[int(rows.sum())],
-                items=strange[:3] if rows is unknown else (),
-            )
-            for code, rows, pattern, handled in problems
-            if rows.any()
+            _box_flaw("empty-box", "has {} empty {noun}", empty, left_out),
+            _box_flaw("box-outside", "has {} {noun} outside the image", outside, left_out),
+            _box_flaw(
+                "box-of-no-category",
+                "has {} {noun} of no known category{items}",
+                unknown,
+                left_out,
+                items=strange[:3],
+            ),
+            _box_flaw(
+                "box-partly-outside", "has {} {noun} partly outside the image", over_edge, "clipped"
+            ),
         ]
+        reported = tuple(flaw for flaw in flaws if flaw is not None)
         if not usable.any():
-            return ImageBoxes(flaws=tuple(flaws), left_out=True, written=numbers)
+            return ImageBoxes(flaws=reported, left_out=True, written=numbers)
         encoded = np.concatenate([clipped / sides, labels[:, None]], axis=1)[usable]
-        return ImageBoxes(encoded.astype(np.float32), tuple(flaws), written=numbers)
+        return ImageBoxes(encoded.astype(np.float32), reported, written=numbers)
+
+
+def _has_no_area(corners: np.ndarray) -> np.ndarray:
+    """Return whether each of boxes (m, 4) ends before it begins."""
+    return np.asarray((corners[:, 2:] <= corners[:, :2]).any(1))
+
+
+def _box_flaw(
+    code: str, pattern: str, rows: np.ndarray, handled: str, items: Sequence[str] = ()
+) -> Flaw | None:
+    """Return the flaw of the boxes that are True in ``rows`` (m,); None if none is."""
+    count = int(rows.sum())
+    if not count:
+        return None
+    sentence = pattern.replace("{noun}", "box" if count == 1 else "boxes")
+    return Flaw.counting("", sentence, handled, code=code, numbers=[count], items=items)
 
 
 def _left_out(problem: str) -> ImageBoxes:
@@ -170,15 +184,20 @@ def fields_of(target: Any) -> tuple[Sequence[Any], Sequence[Any]] | None:
     """
     if isinstance(target, Mapping):
         lists = {key: value for key, value in target.items() if value is not None}
-        boxes, categories = _first(lists, BOX_KEYS), _first(lists, CATEGORY_KEYS)
-        return None if boxes is None or categories is None else (boxes[0], categories[0])
+        boxes = _first(lists, BOX_KEYS)
+        categories = _first(lists, CATEGORY_KEYS)
+        if boxes is None or categories is None:
+            return None
+        return boxes[0], categories[0]
     if not isinstance(target, Sequence) or isinstance(target, str | bytes):
         return None
-    all_boxes, all_categories = [], []
+    all_boxes: list[Any] = []
+    all_categories: list[Any] = []
     for item in target:
         if not isinstance(item, Mapping):
             return None
-        box, category = _first(item, BOX_KEYS), _first(item, CATEGORY_KEYS)
+        box = _first(item, BOX_KEYS)
+        category = _first(item, CATEGORY_KEYS)
         if box is None or category is None:
             return None
         all_boxes += box
@@ -188,24 +207,31 @@ def fields_of(target: Any) -> tuple[Sequence[Any], Sequence[Any]] | None:
 
 def _first(values: Mapping[str, Any], keys: Sequence[str]) -> list[Any] | None:
     """Return a list of the value of the first key that there is; None if there is none."""
-    return next(([values[key]] for key in keys if key in values), None)
+    # A list of one, since the value itself may be None.
+    for key in keys:
+        if key in values:
+            return [values[key]]
+    return None
 
 
 def class_index(category: Any, classes: Mapping[str, int]) -> int:
     """Return the index of a class given as index or name; -1 if there is no such class."""
-    if is_index(category):
-        return int(category) if 0 <= int(category) < len(classes) else -1
-    return classes.get(str(category), -1)
+    if not is_index(category):
+        return classes.get(str(category), -1)
+    index = int(category)
+    return index if 0 <= index < len(classes) else -1
 
 
 def _from_xywh(numbers: np.ndarray) -> np.ndarray:
-    start, size = numbers[:, :2], numbers[:, 2:]
+    start = numbers[:, :2]
+    size = numbers[:, 2:]
     return np.concatenate([start, start + size], axis=1)
 
 
 def _from_cxcywh(numbers: np.ndarray) -> np.ndarray:
-    centre, size = numbers[:, :2], numbers[:, 2:]
-    return np.concatenate([centre - size / 2, centre + size / 2], axis=1)
+    centre = numbers[:, :2]
+    half_size = numbers[:, 2:] / 2
+    return np.concatenate([centre - half_size, centre + half_size], axis=1)
 
 
 _TO_CORNERS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -228,17 +254,24 @@ def probe_boxes(targets: np.ndarray) -> Probe:
     background_label = labels.max(initial=-1) + 1
 
     images = np.concatenate([image, background_image])
-    all_labels = np.concatenate([labels, np.full(len(background), background_label)])
-    places = np.concatenate([(corners[:, :2] + corners[:, 2:]) / 2, background])
+    background_labels = np.full(len(background), background_label)
+    all_labels = np.concatenate([labels, background_labels])
+    centres = (corners[:, :2] + corners[:, 2:]) / 2
+    places = np.concatenate([centres, background])
+    # A probe's places are in the order of the images; a stable sort leaves the boxes first.
     order = np.argsort(images, kind="stable")
     return Probe(all_labels[order], images[order], places[order])
 
 
 def _background_places(targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return images (m,) and places (m, 2) in none of their boxes, drawn from a fixed seed."""
-    places = np.random.default_rng(0).random((len(targets), PROBE_TRIES, 1, 2))
+    # Images × tries × boxes × coordinates.
+    generator = np.random.default_rng(0)
+    places = generator.random((len(targets), PROBE_TRIES, 1, 2))
     boxes = targets[:, None]
-    between = (places >= boxes[..., :2]) & (places <= boxes[..., 2:4])
-    inside = between.all(-1) & (boxes[..., 4] >= 0)
+    is_after_start = places >= boxes[..., :2]
+    is_before_end = places <= boxes[..., 2:4]
+    is_box = boxes[..., 4] >= 0
+    inside = (is_after_start & is_before_end).all(-1) & is_box
     image, place = np.nonzero(~inside.any(-1))
     return image, places[image, place, 0]

@@ -35,7 +35,8 @@ class Crop:
         from PIL import Image
 
         with Image.open(self.file) as image:
-            return np.asarray(image.convert("RGB").crop(self.box), dtype=dtype)
+            part = image.convert("RGB").crop(self.box)
+        return np.asarray(part, dtype=dtype)
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ def crop_box(annotation: Mapping[str, Any], size: tuple[int, int], margin: float
     top = max(0, math.floor(y - margin * height))
     right = min(size[0], math.ceil(x + (1 + margin) * width))
     bottom = min(size[1], math.ceil(y + (1 + margin) * height))
-    return (left, top, right, bottom) if left < right and top < bottom else None
+    is_in_image = left < right and top < bottom
+    return (left, top, right, bottom) if is_in_image else None
 
 
 def points_in(flat: Sequence[float], box: CropBox) -> list[list[float]]:
@@ -84,8 +86,8 @@ def points_in(flat: Sequence[float], box: CropBox) -> list[list[float]]:
     points = []
     for place in range(0, len(flat), 3):
         x, y, visibility = flat[place : place + 3]
+        point = [0.0, 0.0, 0.0]
         if visibility:
-            points.append([float(x) - left, float(y) - top, float(visibility)])
-        else:
-            points.append([0.0, 0.0, 0.0])
+            point = [float(x) - left, float(y) - top, float(visibility)]
+        points.append(point)
     return points

@@ -9,6 +9,7 @@ from typing import Any
 from headwater.plugins.tasks._coco_file import are_numbers
 
 VOID = 255
+"""Value of a pixel that counts for nothing."""
 MAX_DISTANCE = 10
 """Largest coordinate of a corner, in image sides."""
 
@@ -37,10 +38,11 @@ class Outlined:
         if not self.outline:
             return None
         if not isinstance(self.outline, Mapping):
-            return mask.merge(mask.frPyObjects(self.outline, height, width))
-        if isinstance(self.outline["counts"], str):
-            return dict(self.outline)
-        return mask.frPyObjects(dict(self.outline), height, width)
+            polygons = mask.frPyObjects(self.outline, height, width)
+            return mask.merge(polygons)
+        lengths = dict(self.outline)
+        is_packed = isinstance(lengths["counts"], str)
+        return lengths if is_packed else mask.frPyObjects(lengths, height, width)
 
 
 def drawable(outline: Any, height: int, width: int) -> Any:
@@ -50,22 +52,25 @@ def drawable(outline: Any, height: int, width: int) -> Any:
     pycocotools trusts its input: it would draw whatever is in the memory, or fill it.
     """
     if isinstance(outline, Mapping):
-        return outline if _are_run_lengths(outline, height, width) else None
-    if not isinstance(outline, list) or not outline:
-        return None
-    farthest = MAX_DISTANCE * max(height, width)
-    return outline if all(_is_polygon(polygon, farthest) for polygon in outline) else None
+        is_drawable = _are_run_lengths(outline, height, width)
+    elif isinstance(outline, list) and outline:
+        farthest = MAX_DISTANCE * max(height, width)
+        is_drawable = all(_is_polygon(polygon, farthest) for polygon in outline)
+    else:
+        is_drawable = False
+    return outline if is_drawable else None
 
 
 def _are_run_lengths(outline: Mapping[str, Any], height: int, width: int) -> bool:
     """Return True for run lengths, packed or as numbers, that cover an image of that size exactly."""
     counts = outline.get("counts")
     lengths: Any = unpacked(counts) if isinstance(counts, str) else counts
-    if not are_numbers(lengths, 0, height * width):
+    pixels = height * width
+    if not are_numbers(lengths, 0, pixels):
         return False
     if not all(isinstance(length, int) for length in lengths):
         return False
-    return sum(lengths) == height * width and outline.get("size") == [height, width]
+    return sum(lengths) == pixels and outline.get("size") == [height, width]
 
 
 def _is_polygon(polygon: Any, farthest: float) -> bool:
@@ -87,15 +92,23 @@ def unpacked(text: str) -> list[int]:
     value = shift = 0
     for character in text:
         bits = ord(character) - ord("0")
+        # Lengths of images fit into seven characters; more would fill the memory.
         if not 0 <= bits < 64 or shift > 30:
             return [-1]
         value |= (bits & 31) << shift
         shift += 5
-        if not bits & 32:
-            value -= (bits & 16) << (shift - 4)
-            lengths.append(value + (lengths[-2] if len(lengths) > 2 else 0))
-            value = shift = 0
-    return [*lengths, -1] if shift else lengths
+        has_more = bits & 32
+        if has_more:
+            continue
+        # The highest of the five bits is the sign.
+        value -= (bits & 16) << (shift - 4)
+        if len(lengths) > 2:
+            value += lengths[-2]
+        lengths.append(value)
+        value = shift = 0
+    if shift:
+        lengths.append(-1)
+    return lengths
 
 
 @dataclass(frozen=True)
@@ -128,16 +141,22 @@ class Masks(Sequence[Any]):
         for item in self.objects[row]:
             lengths = item.run_lengths(height, width)
             if lengths is not None:
-                outlined.append((not item.crowd, -int(mask.area(lengths)), item.value, lengths))
+                order = (not item.crowd, -int(mask.area(lengths)))
+                outlined.append((order, item.value, lengths))
                 continue
             left, top, right, bottom = _corners(item.box) if item.box else (0, 0, width, height)
             drawn[top:bottom, left:right] = item.value
-        outlined.sort(key=lambda entry: entry[:2])
-        for _, _, value, lengths in outlined:
-            drawn[mask.decode(lengths).astype(bool)] = value
+        outlined.sort(key=lambda entry: entry[0])
+        for _, value, lengths in outlined:
+            is_covered = mask.decode(lengths).astype(bool)
+            drawn[is_covered] = value
         return drawn
 
 
 def _corners(box: Sequence[float]) -> tuple[int, int, int, int]:
+    """Return left, top, right, bottom of all pixels that a box touches, from the image's corner."""
     x, y, width, height = box
-    return max(0, int(x)), max(0, int(y)), max(0, int(x + width + 1)), max(0, int(y + height + 1))
+    corners = (x, y, x + width + 1, y + height + 1)
+    # An index below 0 would count from the other side.
+    left, top, right, bottom = (max(0, int(value)) for value in corners)
+    return left, top, right, bottom

@@ -21,7 +21,9 @@ FACTS: dict[str, Value] = {
     "mirror": True,
     "type": "classification",
 }
+"""Options that are fields of a task's card, with an example each."""
 COLUMNS: dict[str, Value] = {"image": "image", "label": "label"}
+"""Options that name a data set's columns, with an example each."""
 
 
 @dataclass(frozen=True)
@@ -89,18 +91,28 @@ def facts_of(name: Name, registry: Registry, form: Form) -> tuple[dict[str, Any]
 
 
 def _check(name: Name, registry: Registry, form: Form, task_type: TaskType) -> None:
-    known = form.options(task_type)
+    """Raise BadName for an option that tasks of the type do not have, naming a type that has it."""
+    allowed = form.options(task_type)
     try:
-        check_options(name.stem, dict(name.options), known)
+        check_options(name.stem, dict(name.options), allowed)
     except BadName as error:
-        types = [registry.task_type(kind) for kind in form.types or registry.cards[Kind.TASK_TYPE]]
         for key, _ in name.options:
-            others = [other.name for other in types if key in form.options(other)]
-            if key not in known and others:
-                hint = f"{key} is an option of {others[0]}: type={others[0]}. Those of {task_type.name}: {', '.join(known)}."
+            if key in allowed:
+                continue
+            types_with_option = _types_with_option(key, registry, form)
+            if types_with_option:
+                first = types_with_option[0]
                 raise BadName(
                     f"{name.stem} has no option {key!r} as {task_type.name}",
                     subject=name.stem,
-                    hint=hint,
+                    hint=f"{key} is an option of {first}: type={first}. "
+                    f"Those of {task_type.name}: {', '.join(allowed)}.",
                 ) from None
         raise error
+
+
+def _types_with_option(key: str, registry: Registry, form: Form) -> list[str]:
+    """Return the task types of a provider that have an option."""
+    names = form.types or registry.cards[Kind.TASK_TYPE]
+    types = [registry.task_type(name) for name in names]
+    return [task_type.name for task_type in types if key in form.options(task_type)]

@@ -14,9 +14,8 @@ where ``rank`` is the predicted relative rank, a_ts what the source is worth on 
 that, and e_tsr the effect of the seed. The slope is that of least squares. With n_s seeds of source
 s, the mean squares of the analysis of variance are
 
-    within  = Σ_s Σ_r (e_tsr − ē_ts)² / degrees of freedom             expectation: seed between =
-    Σ_s (mean_ts − mean_t)² / (sources − 1)                  expectation: spread + seed ·
-    mean_s(1/n_s)
+    within  = Σ_s Σ_r (e_tsr − ē_ts)² / degrees of freedom     expectation: seed
+    between = Σ_s (mean_ts − mean_t)² / (sources − 1)          expectation: spread + seed · mean_s(1/n_s)
 
 and the components follow by equating them with their expectations (Searle, Casella and McCulloch,
 Variance Components, 1992, chapter 4).
@@ -87,6 +86,7 @@ class Calibration:
         """
         table = _table(rows, predicted)
         sizes = sorted(table["size"].dropna().unique())
+        # Near by the ratio; of two that are equally near the smaller.
         nearest = min(sizes, key=lambda n: (abs(log(n / (size or n))), n), default=None)
         if nearest is None or not size:
             at_size = table
@@ -134,7 +134,9 @@ def odds_of_miss(metric: float) -> float:
     ``DEFAULT_METRIC``.
     """
     is_share = 0 <= metric <= 1
-    p = min(max(metric if is_share else DEFAULT_METRIC, 0.05), 0.95)
+    share = metric if is_share else DEFAULT_METRIC
+    # A few images that are all right, or all wrong, do not make a metric without noise.
+    p = min(max(share, 0.05), 0.95)
     return (1 - p) / p
 
 
@@ -148,7 +150,9 @@ def _table(rows: Sequence[Record], predicted: np.ndarray) -> pd.DataFrame:
     columns = ["source", "task", "setting", "quality", "size", "validation"]
     values = [[getattr(row, name) for name in columns] for row in rows]
     table = pd.DataFrame(values, columns=columns)
-    best = table.groupby("setting")["quality"].transform("max").abs().replace(0.0, 1.0)
+    # Where lower is better, qualities are negative: the best of a setting divides by its size.
+    best = table.groupby("setting")["quality"].transform("max")
+    best = best.abs().replace(0.0, 1.0)
     table = table.astype({"size": float, "validation": float})
     return table.assign(
         predicted=predicted,
@@ -164,7 +168,8 @@ def _predicted_above_mean(table: pd.DataFrame) -> pd.DataFrame:
 
 def _centred(table: pd.DataFrame, column: str) -> pd.Series:
     """Return the column less its mean in each setting."""
-    return table[column] - table.groupby("setting")[column].transform("mean")
+    means = table.groupby("setting")[column].transform("mean")
+    return table[column] - means
 
 
 # -- slope and variances ---------------------------------------------------------------------------
@@ -176,7 +181,8 @@ def _slope_and_components(table: pd.DataFrame) -> tuple[float, float, float]:
     """
     x = _centred(table, "predicted")
     y = _centred(table, "relative")
-    slope = max(MIN_SLOPE, float(x @ y) / max(float(x @ x), 1e-12))
+    least_squares = float(x @ y) / max(float(x @ x), 1e-12)
+    slope = max(MIN_SLOPE, least_squares)
     residual = table["relative"] - slope * table["predicted"]
     spread, seed = _components(table.assign(residual=residual))
     return slope, spread, seed
@@ -194,18 +200,26 @@ def _components(table: pd.DataFrame) -> tuple[float, float]:
     for _, seeds_together in table.groupby("across_seeds"):
         residual = _centred(seeds_together, "residual")
         means = residual.groupby(seeds_together["source"]).mean()
+        sources = len(means)
+        from_mean = means - means.mean()
+        between_squares += float((from_mean**2).sum())
+        # mean_s(1/n_s), weighted by the degrees of freedom of each group.
         seeds = seeds_together.groupby("source").size()
-        between_squares += float(((means - means.mean()) ** 2).sum())
-        seed_share += float((1 / seeds).mean()) * (len(means) - 1)
-        source_degrees += len(means) - 1
-        within_squares += float(((residual - seeds_together["source"].map(means)) ** 2).sum())
+        seed_share += float((1 / seeds).mean()) * (sources - 1)
+        source_degrees += sources - 1
+
+        from_source = residual - seeds_together["source"].map(means)
+        within_squares += float((from_source**2).sum())
         # Centring takes one degree a setting, the sources' means one each, and they share one.
-        seed_degrees += len(seeds_together) - seeds_together["setting"].nunique() - len(means) + 1
+        settings = seeds_together["setting"].nunique()
+        seed_degrees += len(seeds_together) - settings - sources + 1
     between = between_squares / max(1, source_degrees)
     if not seed_degrees:
         return between / 2, between / 2
+    # Both mean squares are set equal to their expectations; a variance is not below 0.
     seed = within_squares / seed_degrees
-    spread = max(0.0, between - seed * seed_share / max(1, source_degrees))
+    seed_in_between = seed * seed_share / max(1, source_degrees)
+    spread = max(0.0, between - seed_in_between)
     return spread, seed
 
 
@@ -220,7 +234,9 @@ def _validation_variance(table: pd.DataFrame) -> float | None:
     degrees = len(complete) - complete["setting"].nunique()
     if degrees <= 0:
         return None
-    squares = _centred(complete, "gap") ** 2 * complete["size"]
+    # A mean over n images has a variance in proportion to 1/n: times n, sizes compare.
+    gap = _centred(complete, "gap")
+    squares = gap**2 * complete["size"]
     return float(squares.sum() / degrees)
 
 
@@ -257,14 +273,20 @@ def _miss_of_smaller(table: pd.DataFrame, size: float, smaller: float) -> float:
     large = large_rows.groupby(key)["relative"].agg(mean="mean", count="size")
     small = small_rows.groupby(key)["relative"].agg(mean="mean", count="size")
     both = large.join(small, rsuffix="_small", how="inner")
-    degrees = len(both) - both.index.get_level_values("task").nunique()
+    tasks = both.index.get_level_values("task").nunique()
+    degrees = len(both) - tasks
     if degrees <= 0 or not spread:
         return 1.0
+
+    # Centred within a task: that all sources lose by fewer images does not change their order.
     gap = both["mean"] - both["mean_small"]
     gap -= gap.groupby("task").transform("mean")
-    small_seed = _components(small_rows.assign(residual=small_rows["relative"]))[1]
+    variance = float((gap**2).sum()) / degrees
+
+    # The means differ by seeds too, the more the fewer there are.
+    _, small_seed = _components(small_rows.assign(residual=small_rows["relative"]))
     large_noise = seed * (1 / both["count"]).mean()
     small_noise = small_seed * (1 / both["count_small"]).mean()
-    variance = float((gap**2).sum()) / degrees
-    beyond_seeds = max(0.0, variance - float(large_noise + small_noise))
+    noise = float(large_noise + small_noise)
+    beyond_seeds = max(0.0, variance - noise)
     return beyond_seeds / spread / (size / smaller - 1)

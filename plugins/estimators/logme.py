@@ -74,7 +74,11 @@ def logme(evidence: Evidence) -> Score:
         NotApplicable: All features or all labels are zero.
     """
     images, width = evidence.features.shape
-    spectrum = spectrum_of_moments(evidence) if images > width else spectrum_of_images(evidence)
+    # The non-zero eigenvalues of XXᵀ and XᵀX are the same: the smaller matrix is decomposed.
+    if images > width:
+        spectrum = spectrum_of_moments(evidence)
+    else:
+        spectrum = spectrum_of_images(evidence)
     if not len(spectrum.sigma):
         raise NotApplicable("all features are zero", subject="logme")
     per_column = spectrum.maxima() / spectrum.count
@@ -123,7 +127,9 @@ class LabelSpectrum:
         count = shape[0]
         is_real = values > values[-1] * max(shape) * np.finfo(np.float64).eps
         is_used = squares > 0
-        sigma, z, squares = values[is_real], z[np.ix_(is_used, is_real)], squares[is_used]
+        sigma = values[is_real]
+        z = z[np.ix_(is_used, is_real)]
+        squares = squares[is_used]
         if not len(squares):
             raise NotApplicable("all labels are zero", subject="logme")
         # Where the eigenvectors span all of y, the evidence has a limit as β → ∞.
@@ -142,15 +148,21 @@ class LabelSpectrum:
 
         reach = math.log(self.count) + GRID_MARGIN
         lowest = math.log(self.sigma[0] * MIN_RESIDUAL) - reach
-        grid = np.arange(lowest, math.log(self.sigma[-1]) + reach, GRID_STEP)
-        shares = 1 / (1 + np.exp(np.log(self.sigma)[:, None] - grid))
+        highest = math.log(self.sigma[-1]) + reach
+        grid = np.arange(lowest, highest, GRID_STEP)
+        # s = t/(t + σ) by the logistic function of log t − log σ, (eigenvalues, grid points).
+        log_sigma = np.log(self.sigma)[:, None]
+        shares = 1 / (1 + np.exp(log_sigma - grid))
         energies = self.residuals[:, None] + self.z @ shares
         on_grid = self._log_evidence(energies, np.log(shares).sum(0))
+
+        # As t → ∞ the weights are 0: E(t) = Σy² and Σ log s = 0.
         at_infinity = self._log_evidence(self.squares, 0.0)
         best = np.maximum(on_grid.max(1), at_infinity)
         if len(self.sigma) == self.count:
             best = np.maximum(best, self._limit_without_noise())
-        return np.maximum(best, self._refine(grid[on_grid.argmax(1)]))
+        refined = self._refine(grid[on_grid.argmax(1)])
+        return np.maximum(best, refined)
 
     def _log_evidence(self, energies: np.ndarray, log_shares: np.ndarray | float) -> np.ndarray:
         """Return the log evidence of E(t) and Σ log(t/(t + σ))."""
@@ -166,7 +178,9 @@ class LabelSpectrum:
         """
         import numpy as np
 
-        return self._log_evidence((self.z / self.sigma).sum(1), -np.log(self.sigma).sum())
+        # E(t) → t Σ z/σ and s → t/σ: the powers of t in both terms cancel.
+        energies = (self.z / self.sigma).sum(1)
+        return self._log_evidence(energies, -np.log(self.sigma).sum())
 
     def _refine(self, log_t: np.ndarray) -> np.ndarray:
         """Return the log evidence at the maximum next to grid points log t (K,), by Newton's method
@@ -174,36 +188,49 @@ class LabelSpectrum:
         """
         import numpy as np
 
-        low, high = log_t - GRID_STEP, log_t + GRID_STEP
+        low = log_t - GRID_STEP
+        high = log_t + GRID_STEP
         for _ in range(MAX_NEWTON_STEPS):
             first, second = self._derivatives(log_t)
+            # Where the curve bends upwards, Newton's step would lead to a minimum: uphill instead.
             is_concave = second < 0
             newton = -first / np.where(is_concave, second, 1.0)
-            step = np.where(is_concave, newton, np.sign(first) * GRID_STEP)
+            uphill = np.sign(first) * GRID_STEP
+            step = np.where(is_concave, newton, uphill)
             moved = np.clip(log_t + step, low, high)
             longest_step = np.abs(moved - log_t).max()
             log_t = moved
             if longest_step < NEWTON_TOLERANCE:
                 break
-        t = np.exp(log_t)[:, None]
-        shares = t / (t + self.sigma)
+        shares = self._shares(log_t)
         energies = self.residuals + np.einsum("ck,ck->c", self.z, shares)
         return self._log_evidence(energies, np.log(shares).sum(1))
+
+    def _shares(self, log_t: np.ndarray) -> np.ndarray:
+        """Return s = t/(t + σ) (K, k) of log t (K,)."""
+        import numpy as np
+
+        t = np.exp(log_t)[:, None]
+        shares: np.ndarray = t / (t + self.sigma)
+        return shares
 
     def _derivatives(self, log_t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the first and second derivative of the log evidence by log t (K,)."""
         import numpy as np
 
-        t = np.exp(log_t)[:, None]
-        shares = t / (t + self.sigma)
+        # With E' and E″ the derivatives of E by log t, those of log E are E'/E and E″/E − (E'/E)².
+        shares = self._shares(log_t)
         slopes = shares * (1 - shares)
         energy = self.residuals + np.einsum("ck,ck->c", self.z, shares)
         log_energy_slope = np.einsum("ck,ck->c", self.z, slopes) / energy
         sum_of_slopes = slopes.sum(1)
         bends = slopes
         bends *= 1 - 2 * shares  # the derivative of s(1 − s) is s(1 − s)(1 − 2s)
-        log_energy_bend = np.einsum("ck,ck->c", self.z, bends) / energy - log_energy_slope**2
-        first = 0.5 * (len(self.sigma) - shares.sum(1) - self.count * log_energy_slope)
+        energy_bend = np.einsum("ck,ck->c", self.z, bends) / energy
+        log_energy_bend = energy_bend - log_energy_slope**2
+
+        sum_of_rest = len(self.sigma) - shares.sum(1)
+        first = 0.5 * (sum_of_rest - self.count * log_energy_slope)
         second = -0.5 * (sum_of_slopes + self.count * log_energy_bend)
         return first, second
 
@@ -217,7 +244,8 @@ def spectrum_of_moments(evidence: Evidence) -> LabelSpectrum:
     raw = evidence.moments.raw
     sigma, cross = rotate_to_eigenvectors(raw.gram, raw.cross)
     z = np.divide(cross**2, sigma, out=np.zeros_like(cross), where=sigma > 0)
-    return LabelSpectrum.of((raw.count, len(sigma)), sigma, z, raw.label_squares)
+    shape = (raw.count, len(sigma))
+    return LabelSpectrum.of(shape, sigma, z, raw.label_squares)
 
 
 def rotate_to_eigenvectors(matrix: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -236,7 +264,8 @@ def rotate_to_eigenvectors(matrix: np.ndarray, rows: np.ndarray) -> tuple[np.nda
     """
     from scipy.linalg import eigh, eigh_tridiagonal, lapack
 
-    width, count = len(matrix), len(rows)
+    width = len(matrix)
+    count = len(rows)
     if count > width // 2:
         values, vectors = eigh(matrix, driver="evd", check_finite=False)
         return values, rows @ vectors

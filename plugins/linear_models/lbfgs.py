@@ -80,8 +80,9 @@ class CurvatureMemory(PerProblem):
         """
         by_problem = more[:, None, None, None]
         self.changes[..., :-1] += by_problem * self.steps[..., :-1]
-        all_products = self.steps.flatten(2) @ self.changes.flatten(2).mT
-        self.products = all_products.triu()
+        steps = self.steps.flatten(2)
+        changes = self.changes.flatten(2)
+        self.products = (steps @ changes.mT).triu()
 
     def solve(self, gradient: Tensor, precondition: Callable[[Tensor], Tensor]) -> Tensor:
         """Return H · gradient.
@@ -99,7 +100,8 @@ class CurvatureMemory(PerProblem):
         # direction of descent: its row and column become those of the identity.
         is_used = diagonal > 0
         used_rows = is_used[..., None]
-        identity = torch.diag_embed((~is_used).to(self.products))
+        unused = (~is_used).to(self.products)
+        identity = torch.diag_embed(unused)
         used_products = torch.where(used_rows & used_rows.mT, self.products, 0.0)
         system = used_products + identity
 
@@ -111,9 +113,11 @@ class CurvatureMemory(PerProblem):
 
         # Rᵀ c = D α − Yᵀr and H g = r + S c
         scaled = diagonal[..., None] * alpha
-        remainder = (scaled - _products(changes, result)) * used_rows
+        along_changes = _products(changes, result)
+        remainder = (scaled - along_changes) * used_rows
         correction = torch.linalg.solve_triangular(system.mT, remainder, upper=False)
-        return result + (correction.mT @ steps).view_as(gradient)
+        in_steps = (correction.mT @ steps).view_as(gradient)
+        return result + in_steps
 
 
 def _products(steps: Tensor, vector: Tensor) -> Tensor:

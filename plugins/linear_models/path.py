@@ -74,8 +74,10 @@ class StrengthPath:
         self.tolerance = tolerance
         count, _, width = batch.data.shape
         classes = batch.absent.shape[1]
+        # Two classes have λ = 2/C, which is scikit-learn's penalty of their difference.
         factor = torch.where(batch.classes == 2, 2.0, 1.0).to(batch.rows)
-        penalties = factor[:, None] / torch.tensor(strengths).to(batch.rows)
+        ascending = torch.tensor(strengths).to(batch.rows)
+        penalties = factor[:, None] / ascending
         # A last column of zeros is the penalty of a problem that is through and about to be dropped.
         self.penalties = torch.nn.functional.pad(penalties, (0, 1))
         self.solutions = batch.data.new_zeros(count, len(strengths), classes, width)
@@ -119,10 +121,13 @@ class StrengthPath:
         import torch
 
         state = self.state
-        theta = state.theta - state.stride[:, None, None] * state.direction
+        stride = state.stride[:, None, None]
+        theta = state.theta - stride * state.direction
         value, gradient, row_weight = self.batch.evaluate(theta, self.penalty)
+        # Armijo's condition, but for rounding: near the minimum all values are equal.
         expected = state.value + SUFFICIENT_DECREASE * state.stride * state.slope
-        is_taken = value <= expected + self.rounding * state.value.abs()
+        slack = self.rounding * state.value.abs()
+        is_taken = value <= expected + slack
         is_taken_wide = is_taken[:, None, None]
         if bool(is_taken.any()):
             step = torch.where(is_taken_wide, theta - state.theta, 0.0)
@@ -157,6 +162,7 @@ class StrengthPath:
             self._go_to_next_strength(is_done)
             is_new = is_done
             has_strengths = self.state.level < self.solutions.shape[1]
+            # A problem that is through costs no further pass.
             if not bool(has_strengths.all()):
                 problems = has_strengths.nonzero()[:, 0]
                 self.batch = self.batch.select(problems)
@@ -173,7 +179,9 @@ class StrengthPath:
         distance = (self.tolerance * gained).maximum(self.rounding * state.value)
         # Half the Newton decrement gᵀHg is −slope/2.
         is_close = is_new & (-state.slope <= 2 * distance)
-        return is_close | (state.passes >= self.iterations) | (state.stride < self.rounding)
+        is_out_of_passes = state.passes >= self.iterations
+        is_stuck = state.stride < self.rounding
+        return is_close | is_out_of_passes | is_stuck
 
     def _go_to_next_strength(self, is_done: Tensor) -> None:
         """Record the solutions of problems that are done, and put these under their next strength.
@@ -186,10 +194,12 @@ class StrengthPath:
         state = self.state
         penalty_before = self.penalty
         problems = is_done.nonzero()[:, 0]
-        self.solutions[state.index[problems], state.level[problems]] = state.theta[problems]
+        rows, levels = state.index[problems], state.level[problems]
+        self.solutions[rows, levels] = state.theta[problems]
         state.level = state.level + is_done
         state.passes = state.passes * ~is_done
         state.stride = torch.where(is_done, 1.0, state.stride)
+        # ½ λ ‖W‖² grows by ½ more ‖W‖², its gradient by more W; problems that are not done get 0.
         more = torch.where(is_done, self.penalty - penalty_before, 0.0)
         w = state.theta[..., :-1]
         state.value = state.value + 0.5 * more * w.square().sum((1, 2))

@@ -74,7 +74,8 @@ def search(
     Raises:
         NotApplicable: Nothing is known of the sources, and there is nothing to measure with.
     """
-    start, calibration = _first_belief(question, estimators.split("+") if estimators else [])
+    names = estimators.split("+") if estimators else []
+    start, calibration = _first_belief(question, names)
     belief = dict(start)
     costs = TrainingCosts(question)
     trust_so_far = 0.0
@@ -89,14 +90,16 @@ def search(
         contenders = _best(of_contenders, max(2, most // keep**place))
         if question.measure is None or len(contenders) < 2:
             break
-        affordable = contenders[: costs.affordable(contenders, rung.share)]
+        count = costs.affordable(contenders, rung.share)
+        affordable = contenders[:count]
         trust = calibration.trust(rung.images, rung.share, validation)
-        gain = _expected_gain(
-            (belief[name] for name in affordable), calibration.spread * (trust - trust_so_far)
-        )
+        learned = calibration.spread * (trust - trust_so_far)
+        gain = _expected_gain((belief[name] for name in affordable), learned)
+        # Measuring all sources whole has its gain and its cost: a rung should be as good value.
         fair_gain = gain_of_measuring_all * rung.share * len(affordable) / len(start)
-        if len(affordable) < 2 or gain < max(MIN_GAIN, fair_gain):
-            # It would hardly tell more than is known, or show one source with nothing to compare it with.
+        is_worth_it = gain >= max(MIN_GAIN, fair_gain)
+        # One source alone would have nothing to be compared with.
+        if len(affordable) < 2 or not is_worth_it:
             continue
         measured = costs.measure(contenders, rung)
         scale = fmean(map(abs, measured.values())) if len(measured) > 1 else 0.0
@@ -109,8 +112,10 @@ def search(
             mean = fmean(measured.values())
             trust = calibration.trust(rung.images, rung.share, validation, mean)
             spread = calibration.spread
-            trust_so_far = min(trust, spread / max(surprise, spread, 1e-12))
+            explained = spread / max(surprise, spread, 1e-12)
+            trust_so_far = min(trust, explained)
             belief |= _updated(start, belief, relative, trust_so_far)
+        # The budget ended within the rung.
         if len(measured) < len(contenders):
             break
     return belief
@@ -137,8 +142,10 @@ def _first_belief(
         with_estimators = PriorModel.learn(question.records, usable, question.size)
         if with_estimators is not None and with_estimators.is_better_than(model):
             estimates = _estimate(question, usable)
+            # The model was learned from settings that had the scores of all of them.
             if len(estimates) == len(usable):
-                return _belief_of(with_estimators, with_estimators.predict(question, estimates))
+                ranks = with_estimators.predict(question, estimates)
+                return _belief_of(with_estimators, ranks)
     return _belief_of(model, model.predict(question))
 
 
@@ -165,8 +172,10 @@ def _belief_without_model(
         )
     belief = {}
     for source in question.sources:
-        of_source = [by_source[source.name] for by_source in ranks if source.name in by_source]
-        belief[source.name] = Calibration.slope * (fmean(of_source) if of_source else 0.0)
+        name = source.name
+        ranks_of_source = [by_source[name] for by_source in ranks if name in by_source]
+        rank = fmean(ranks_of_source) if ranks_of_source else 0.0
+        belief[name] = Calibration.slope * rank
     return belief
 
 
@@ -199,9 +208,11 @@ def _rungs(question: Question) -> Iterator[FineTuningRung]:
         sizes = [size for size in DEFAULT_SIZES if question.size is None or size < question.size]
     all_images = float(question.size or 2 * DEFAULT_SIZES[-1])
     for place, size in enumerate([*sizes[:2], None]):
-        epochs, share_of_epochs = None, 1.0
+        epochs = None
+        share_of_epochs = 1.0
         if question.epochs:
-            epochs = max(1, round(question.epochs * (1 + min(place, 1)) / 3))
+            thirds = 1 if place == 0 else 2
+            epochs = max(1, round(question.epochs * thirds / 3))
             share_of_epochs = epochs / question.epochs
         images = size or all_images
         share = share_of_epochs * images / all_images
@@ -210,6 +221,7 @@ def _rungs(question: Question) -> Iterator[FineTuningRung]:
 
 
 def _best(belief: Mapping[str, float], count: int) -> list[str]:
+    """Return the sources with the highest belief, ties by name so that runs agree."""
     return sorted(belief, key=lambda name: (-belief[name], name))[:count]
 
 
@@ -230,7 +242,8 @@ def _expected_gain(means: Iterable[float], learned: float) -> float:
         return 0.0
     normal = np.random.default_rng(0).standard_normal((DRAWS, len(before)))
     after = before + sqrt(learned) * normal
-    return float(after.max(axis=1).mean() - before.max())
+    best_after = after.max(axis=1)
+    return float(best_after.mean() - before.max())
 
 
 def _updated(
@@ -249,10 +262,12 @@ def _updated(
     level = fmean(belief[name] for name in measured)
     start_mean = fmean(start[name] for name in measured)
     measured_mean = fmean(measured[name] for name in measured)
-    return {
-        name: level + (1 - trust) * (start[name] - start_mean) + trust * (value - measured_mean)
-        for name, value in measured.items()
-    }
+    belief_of_measured = {}
+    for name, value in measured.items():
+        believed = (1 - trust) * (start[name] - start_mean)
+        shown = trust * (value - measured_mean)
+        belief_of_measured[name] = level + believed + shown
+    return belief_of_measured
 
 
 # -- the budget ------------------------------------------------------------------------------------
@@ -282,6 +297,7 @@ class TrainingCosts:
         by_source: dict[str, list[float]] = {}
         for record in timed:
             if record.size == nearest and record.seconds:
+                # A training takes as many steps more as it has images more.
                 seconds = record.seconds * (size or nearest) / nearest
                 by_source.setdefault(record.source, []).append(seconds)
         self.seconds = {name: fmean(seconds) for name, seconds in by_source.items()}
@@ -316,13 +332,18 @@ class TrainingCosts:
             if forecast:
                 self.factor *= seconds / forecast
             else:
-                each = seconds / len(measured) / rung.share
-                self.seconds = dict.fromkeys(names, each)
+                # Nothing was known: all sources are taken to cost the same.
+                mean_seconds = seconds / len(measured) / rung.share
+                self.seconds = dict.fromkeys(names, mean_seconds)
         return measured
 
     def _forecast(self, names: Sequence[str], share: float) -> float:
+        """Return the seconds of a share of a whole training of each source."""
         whole = sum(self.seconds.get(name, 0.0) for name in names)
         return self.factor * share * whole
 
     def _spent(self) -> float:
-        return self.question.spent() if self.question.spent is not None else 0.0
+        """Return the seconds of the budget that are spent."""
+        if self.question.spent is None:
+            return 0.0
+        return self.question.spent()

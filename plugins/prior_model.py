@@ -32,6 +32,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, product
 from math import log10, sqrt
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING
@@ -48,10 +49,11 @@ PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 MIN_TASKS = 3
 """Fewest tasks to learn from: with fewer there is nothing to choose the penalties by."""
 
-_EFFECT_PREFIXES = ("source ", "base ")
+EFFECT_PREFIXES = ("source ", "base ")
 """Names of the columns under the first penalty begin with one of these."""
-_RELATIONS = ("within-domain", "including", "cross-domain")
-_LOG_IMAGES_SCALE = 2.0
+DOMAIN_RELATIONS = ("within-domain", "including", "cross-domain")
+"""Relations of a source's domain to the task's that have a column each."""
+LOG_IMAGES_SCALE = 2.0
 """Divisor of log10(images): sources a hundred times as large differ by 1, as two domain relations
 do.
 """
@@ -97,17 +99,20 @@ class PriorModel:
         if len({record.task for record in rows}) < MIN_TASKS:
             return None
         data = _design(rows, ranks, estimators)
-        pairs = [(of_effects, of_others) for of_effects in PENALTIES for of_others in PENALTIES]
+        pairs = list(product(PENALTIES, repeat=2))
         penalties = _penalties(data.names, pairs)
         predicted = _predict_left_out(data, penalties)
         losses = _losses(data, predicted)
         chosen = choose_penalties(losses, pairs)
-        weights = _solve(*_normal_equations(data), penalties[chosen]).mean(axis=0)
+        gram, moment = _normal_equations(data)
+        weights = _solve(gram, moment, penalties[chosen]).mean(axis=0)
+        # Of tasks that took no part, as the target takes none: fitted ranks would look too good.
+        left_out_ranks = predicted[chosen].mean(axis=0)
         return cls(
             weights=dict(zip(data.names, weights.tolist(), strict=True)),
             penalties=tuple(pairs[index] for index in chosen),
             errors=tuple(losses[:, chosen[0]].tolist()),
-            calibration=Calibration.of(rows, predicted[chosen].mean(axis=0), size),
+            calibration=Calibration.of(rows, left_out_ranks, size),
             estimators=tuple(estimators),
         )
 
@@ -117,8 +122,10 @@ class PriorModel:
         Args:
             simpler: A model learned from the same records.
         """
-        gains = [theirs - mine for mine, theirs in zip(self.errors, simpler.errors, strict=True)]
-        return fmean(gains) > stdev(gains) / sqrt(len(gains))
+        errors = zip(self.errors, simpler.errors, strict=True)
+        gains = [simpler_error - error for error, simpler_error in errors]
+        standard_error = stdev(gains) / sqrt(len(gains))
+        return fmean(gains) > standard_error
 
     def predict(
         self, question: Question, estimates: Mapping[str, Mapping[str, float]] | None = None
@@ -134,10 +141,12 @@ class PriorModel:
         """
         rows = _rows_of_question(question, estimates or {})
         descriptions = _describe(rows, self.estimators)
-        return {
-            row.source: sum(self.weights.get(name, 0.0) * value for name, value in columns.items())
-            for row, columns in zip(rows, descriptions, strict=True)
-        }
+        ranks = {}
+        for row, columns in zip(rows, descriptions, strict=True):
+            # A column that no record had, such as the effect of a new source, counts nothing.
+            terms = [self.weights.get(name, 0.0) * value for name, value in columns.items()]
+            ranks[row.source] = sum(terms)
+        return ranks
 
 
 def _rows_of_question(
@@ -192,20 +201,22 @@ def _design(
     ranks: Mapping[RecordSetting, Mapping[str, float]],
     estimators: Sequence[str],
 ) -> _Design:
+    """Return the regression of records with these ranks (setting -> source -> rank)."""
     import numpy as np
 
     descriptions = _describe(rows, estimators)
-    names = sorted({name for columns in descriptions for name in columns})
+    names = sorted(set(chain.from_iterable(descriptions)))
     values = np.array([[columns.get(name, 0.0) for name in names] for columns in descriptions])
     numbers: dict[RecordSetting, int] = {}
     for record in rows:
         numbers.setdefault(record.setting, len(numbers))
     settings = np.array([numbers[record.setting] for record in rows])
     tasks = np.array([record.task for record in rows])
+    targets = np.array([ranks[record.setting][record.source] for record in rows])
     return _Design(
         names=names,
         x=_centred(values, settings),
-        y=np.array([ranks[record.setting][record.source] - 0.5 for record in rows]),
+        y=targets - 0.5,
         tasks=tasks,
         shares=_equal_shares(tasks, settings),
     )
@@ -219,24 +230,24 @@ def _describe(rows: Sequence[Record], estimators: Sequence[str]) -> list[dict[st
     ranks: dict[tuple[RecordSetting, str], dict[str, float]] = {}
     for setting, of_setting in by_setting.items():
         for estimator in estimators:
-            scores = {
-                row.source: row.estimates[estimator]
-                for row in of_setting
-                if estimator in row.estimates
-            }
+            scored = [row for row in of_setting if estimator in row.estimates]
+            scores = {row.source: row.estimates[estimator] for row in scored}
             ranks[setting, estimator] = relative_ranks(scores)
     descriptions = []
     for row in rows:
         columns = _metadata_columns(row)
         for estimator in estimators:
-            columns[f"by {estimator}"] = ranks[row.setting, estimator].get(row.source, 0.5) - 0.5
+            # A source without a score is taken to be in the middle.
+            rank = ranks[row.setting, estimator].get(row.source, 0.5)
+            columns[f"by {estimator}"] = rank - 0.5
         descriptions.append(columns)
     return descriptions
 
 
 def _metadata_columns(row: Record) -> dict[str, float]:
-    relation = row.relation if row.relation in _RELATIONS else "not known"
-    log_images = log10(1 + (row.source_images or 0)) / _LOG_IMAGES_SCALE
+    """Return the columns of a row that need no estimator, by their names."""
+    relation = row.relation if row.relation in DOMAIN_RELATIONS else "not known"
+    log_images = log10(1 + (row.source_images or 0)) / LOG_IMAGES_SCALE
     columns = {
         f"is {relation}": 1.0,
         f"source {row.source}": 1.0,
@@ -251,14 +262,17 @@ def _metadata_columns(row: Record) -> dict[str, float]:
 
 
 def _centred(values: np.ndarray, settings: np.ndarray) -> np.ndarray:
-    """Return (rows, columns) less the mean of each setting; ``settings`` is the index of each
-    row's.
+    """Return values less their mean in each setting.
+
+    Args:
+        values: (rows, columns).
+        settings: (rows,) index of each row's setting.
     """
     import numpy as np
 
     counts = np.bincount(settings).astype(float)
-    sums = np.stack([np.bincount(settings, column) for column in values.T], axis=1)
-    means = sums / counts[:, None]
+    sums = [np.bincount(settings, column) for column in values.T]
+    means = np.stack(sums, axis=1) / counts[:, None]
     return values - means[settings]
 
 
@@ -282,7 +296,7 @@ def _penalties(names: Sequence[str], pairs: Sequence[tuple[float, float]]) -> np
     """Return the penalty of each column under each pair, (pairs, columns)."""
     import numpy as np
 
-    is_effect = np.array([name.startswith(_EFFECT_PREFIXES) for name in names])
+    is_effect = np.array([name.startswith(EFFECT_PREFIXES) for name in names])
     of_effects, of_others = np.array(pairs).T
     return np.where(is_effect, of_effects[:, None], of_others[:, None])
 
@@ -299,8 +313,10 @@ def _solve(gram: np.ndarray, moment: np.ndarray, penalties: np.ndarray) -> np.nd
     """Return the weights (pairs, columns) under penalties (pairs, columns)."""
     import numpy as np
 
-    systems = gram + penalties[:, :, None] * np.eye(len(moment))
-    return np.linalg.solve(systems, moment[:, None])[..., 0]
+    # XᵀSX + Λ of every pair at once.
+    diagonals = penalties[:, :, None] * np.eye(len(moment))
+    solutions = np.linalg.solve(gram + diagonals, moment[:, None])
+    return solutions[..., 0]
 
 
 def _predict_left_out(data: _Design, penalties: np.ndarray) -> np.ndarray:
@@ -310,7 +326,8 @@ def _predict_left_out(data: _Design, penalties: np.ndarray) -> np.ndarray:
     predicted = np.zeros((len(penalties), len(data.y)))
     for task in np.unique(data.tasks):
         is_left_out = data.tasks == task
-        weights = _solve(*_normal_equations(data, ~is_left_out), penalties)
+        gram, moment = _normal_equations(data, ~is_left_out)
+        weights = _solve(gram, moment, penalties)
         predicted[:, is_left_out] = weights @ data.x[is_left_out].T
     return predicted
 
@@ -320,8 +337,11 @@ def _losses(data: _Design, predicted: np.ndarray) -> np.ndarray:
     import numpy as np
 
     squares = (data.y - predicted) ** 2
-    tasks = np.unique(data.tasks)
-    return np.stack([squares[:, data.tasks == task].mean(axis=1) for task in tasks])
+    losses = []
+    for task in np.unique(data.tasks):
+        of_task = squares[:, data.tasks == task]
+        losses.append(of_task.mean(axis=1))
+    return np.stack(losses)
 
 
 def choose_penalties(losses: np.ndarray, pairs: Sequence[tuple[float, float]]) -> list[int]:
@@ -335,9 +355,11 @@ def choose_penalties(losses: np.ndarray, pairs: Sequence[tuple[float, float]]) -
 
     means = losses.mean(axis=0)
     best = int(np.argmin(means))
+    # The error of the difference: hard tasks are hard for all pairs, which cancels.
     behind = losses - losses[:, [best]]
     standard_errors = behind.std(axis=0, ddof=1) / np.sqrt(len(losses))
-    near = np.flatnonzero(behind.mean(axis=0) <= standard_errors)
+    is_near = behind.mean(axis=0) <= standard_errors
+    near = np.flatnonzero(is_near)
     # The plainest pair has the largest penalty on all that is not an effect of a source.
     plainest = max(near.tolist(), key=lambda index: (pairs[index][1], -means[index]))
     return [best, plainest]

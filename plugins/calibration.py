@@ -14,8 +14,12 @@ where ``rank`` is the predicted relative rank, a_ts what the source is worth on 
 that, and e_tsr the effect of the seed. The slope is that of least squares. With n_s seeds of source
 s, the mean squares of the analysis of variance are
 
-    within  = Σ_s Σ_r (e_tsr − ē_ts)² / degrees of freedom     expectation: seed
-    between = Σ_s (mean_ts − mean_t)² / (sources − 1)          expectation: spread + seed · mean_s(1/n_s)
+    within  = Σ_s Σ_r (e_tsr − ē_ts)² / degrees of freedom
+    between = Σ_s (mean_ts − mean_t)² / (sources − 1)
+
+whose expectations are
+
+    E within = seed,    E between = spread + seed · mean_s(1/n_s)
 
 and the components follow by equating them with their expectations (Searle, Casella and McCulloch,
 Variance Components, 1992, chapter 4).

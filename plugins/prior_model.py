@@ -99,7 +99,7 @@ class PriorModel:
         if len({record.task for record in rows}) < MIN_TASKS:
             return None
         data = _design(rows, ranks, estimators)
-        pairs = list(product(PENALTIES, repeat=2))
+        pairs = list(product(PENALTIES, PENALTIES))
         penalties = _penalties(data.names, pairs)
         predicted = _predict_left_out(data, penalties)
         losses = _losses(data, predicted)

@@ -110,11 +110,16 @@ def _varying(gram: np.ndarray, count: int, mean: np.ndarray) -> tuple[np.ndarray
 
     values, vectors = np.linalg.eigh(gram)
     epsilon = float(np.finfo(np.float64).eps)
-    solver_error = epsilon * len(gram) * values[-1]
-    mean_error = count * (MEAN_UNITS * epsilon) ** 2 * float(mean @ mean)
-    rising = np.flatnonzero(values > max(solver_error, mean_error))
-    falling = rising[::-1][: count - 1]
-    return values[falling], vectors[:, falling]
+    largest = values[-1]
+    solver_error = epsilon * len(gram) * largest
+    unit = MEAN_UNITS * epsilon
+    squared_norm = float(mean @ mean)
+    mean_error = count * unit**2 * squared_norm
+    rounding = max(solver_error, mean_error)
+    rising = np.flatnonzero(values > rounding)
+    falling = rising[::-1]
+    varying = falling[: count - 1]
+    return values[varying], vectors[:, varying]
 
 
 def _signed(axes: np.ndarray) -> np.ndarray:
@@ -122,6 +127,9 @@ def _signed(axes: np.ndarray) -> np.ndarray:
     import numpy as np
 
     sizes = np.abs(axes)
-    is_largest = sizes >= (1 - TIE_TOLERANCE) * sizes.max(0, initial=0)
+    # R is 0 where nothing varies, and an empty maximum needs a start.
+    largest = sizes.max(0, initial=0)
+    is_largest = sizes >= (1 - TIE_TOLERANCE) * largest
     first = is_largest.argmax(0)
-    return axes * np.sign(np.take_along_axis(axes, first[None], 0))
+    loadings = np.take_along_axis(axes, first[None], 0)
+    return axes * np.sign(loadings)

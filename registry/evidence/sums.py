@@ -51,7 +51,8 @@ class Sums:
         # One buffer serves all blocks: a fresh one each would be paged in anew.
         if len(self._buffer) < len(features):
             self._buffer = np.empty(features.shape)
-        z = np.subtract(features, self.origin, out=self._buffer[: len(features)])
+        rows = self._buffer[: len(features)]
+        z = np.subtract(features, self.origin, out=rows)
         squares = np.einsum("nd,nd->n", z, z)
         self.count += len(z)
         # As a product it is one pass in BLAS; z.sum(0) adds rows one by one.
@@ -61,8 +62,8 @@ class Sums:
         # numpy sees that the product is symmetric: half of the work, and other threads may run.
         self.gram += z.T @ z
         self.cross += columns.T @ z
-        self.label_sums += np.asarray(columns.sum(0)).reshape(-1)
-        self.label_squares += np.asarray((columns * columns).sum(0)).reshape(-1)
+        self.label_sums += _column_sums(columns)
+        self.label_squares += _column_sums(columns * columns)
 
     def add_all(self, blocks: Iterable[tuple[np.ndarray, Any]]) -> Sums:
         """Add blocks of features (B, D) and label columns (B, K); return these sums."""
@@ -93,7 +94,10 @@ def sum_in_blocks(
     count = len(features)
     rows = max(1, BLOCK_VALUES // features.shape[1])
     if count <= rows:
-        return [start().add_all([(features, columns(slice(0, count)))])]
+        whole = slice(0, count)
+        sums = start()
+        sums.add(features, columns(whole))
+        return [sums]
     from threadpoolctl import threadpool_limits
 
     threads = min(_count_blas_threads(), MAX_THREADS)
@@ -103,13 +107,23 @@ def sum_in_blocks(
     slices = [slice(first, last) for first, last in pairwise(bounds)]
 
     def work(thread: int) -> Sums:
-        slices_of_thread = slices[thread::threads]
-        return start().add_all((features[part], columns(part)) for part in slices_of_thread)
+        sums = start()
+        for part in slices[thread::threads]:
+            sums.add(features[part], columns(part))
+        return sums
 
     if threads == 1:
         return [work(0)]
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
         return list(pool.map(work, range(threads)))
+
+
+def _column_sums(columns: Any) -> np.ndarray:
+    """Return (K,) the sums of columns, dense or sparse."""
+    import numpy as np
+
+    sums = np.asarray(columns.sum(0))
+    return sums.reshape(-1)
 
 
 def _count_blas_threads() -> int:

@@ -31,16 +31,14 @@ def groups_table(groups: Groups, sort: str = "rank") -> Table:
         sort: "gain", "name", "failed" or "seconds"; "rank" leaves groups, which have none, in their
             own order.
     """
-    references = [
-        reference
-        for reference in _REFERENCES
-        if reference == groups.reference or reference in groups.others
-    ]
+    defined = {groups.reference, *groups.others}
+    references = [reference for reference in _REFERENCES if reference in defined]
     rows = groups.rows
     if sort in _SORTS:
         rows = sorted(rows, key=lambda row: _SORTS[sort](row, groups.reference))
+    columns = _columns(groups, references)
     lines = [_line(row, groups, references) for row in rows]
-    return Table(heading(groups.gains), _columns(groups, references), lines, list(_notes(groups)))
+    return Table(heading(groups.gains), columns, lines, list(_notes(groups)))
 
 
 def _columns(groups: Groups, references: list[Reference]) -> list[Column]:
@@ -86,7 +84,9 @@ def _estimated(name: str, title: str) -> list[Column]:
 
 
 def _interval(found: GainEstimate | None) -> str:
-    return interval((found.mean, found.low, found.high)) if found else ""
+    if found is None:
+        return ""
+    return interval((found.mean, found.low, found.high))
 
 
 def _line(row: Group, groups: Groups, references: list[Reference]) -> list[Any]:
@@ -97,18 +97,34 @@ def _line(row: Group, groups: Groups, references: list[Reference]) -> list[Any]:
     values: list[Any] = [row.name]
     for found in estimates:
         values += [found, *_raw(found)]
-    values += [groups.reference, groups.relative, row.gains[groups.reference].verdict]
-    values += [row.negative, (row.gaining, row.tasks), row.gaining, *row.gaining_between]
-    values += [row.tasks, row.sources, row.cells, row.failed, row.seconds]
+    values += [
+        groups.reference,
+        groups.relative,
+        row.gains[groups.reference].verdict,
+        row.negative,
+        (row.gaining, row.tasks),
+        row.gaining,
+        *row.gaining_between,
+        row.tasks,
+        row.sources,
+        row.cells,
+        row.failed,
+        row.seconds,
+    ]
     return values
 
 
 def _raw(found: GainEstimate | None) -> tuple[float | None, ...]:
-    return (found.mean, found.low, found.high, found.cells) if found else (None, None, None, 0)
+    if found is None:
+        return None, None, None, 0
+    return found.mean, found.low, found.high, found.cells
 
 
 def _notes(groups: Groups) -> Iterator[str]:
-    is_repeated = groups.gains["task"].nunique() > 1 or groups.gains["seed"].nunique() > 1
+    """Yield what the table cannot tell."""
+    tasks = groups.gains["task"].nunique()
+    seeds = groups.gains["seed"].nunique()
+    is_repeated = tasks > 1 or seeds > 1
     if groups.by == "adaptation":
         yield from _comparison_notes(groups)
     else:
@@ -116,19 +132,22 @@ def _notes(groups: Groups) -> Iterator[str]:
         yield f"rows are not ranked: they hold different {different}"
     if not is_repeated:
         yield "one task and one seed: no interval (headwater run … --seeds 5)"
-    doubtful = [
-        row.name for row in groups.rows if row.gains[groups.reference].verdict == "cannot tell"
-    ]
+    doubtful = []
+    for row in groups.rows:
+        if row.gains[groups.reference].verdict == "cannot tell":
+            doubtful.append(row.name)
     if doubtful and is_repeated:
         yield (
             f"cannot tell whether these gain over {groups.reference}, their intervals hold 0: "
             f"{_listed(doubtful)}"
         )
     for name, rows in groups.others.items():
-        if sources := rows["source"].nunique():
+        sources = rows["source"].nunique()
+        if sources:
             verb = "source has" if sources == 1 else "sources have"
             yield f"over {name}: {sources} {verb} that reference"
-    if undefined := len(groups.gains) - len(groups.defined):
+    undefined = len(groups.gains) - len(groups.defined)
+    if undefined:
         yield f"{undefined} cells have no relative gain: their reference is 0"
 
 

@@ -39,7 +39,11 @@ def resampled(measure: Callable[[Array], float], images: int, draws: int = IMAGE
         draws: The number of draws.
     """
     random = np.random.default_rng(0)
-    return np.array([measure(random.integers(images, size=images)) for _ in range(draws)])
+    values = []
+    for _ in range(draws):
+        rows = random.integers(images, size=images)
+        values.append(measure(rows))
+    return np.array(values)
 
 
 def between(drawn: Array, level: float = LEVEL) -> tuple[float, float]:
@@ -50,5 +54,6 @@ def between(drawn: Array, level: float = LEVEL) -> tuple[float, float]:
     defined = drawn[~np.isnan(drawn)]
     if not len(defined):
         return float("nan"), float("nan")
-    low, high = np.quantile(defined, ((1 - level) / 2, (1 + level) / 2))
+    tails = ((1 - level) / 2, (1 + level) / 2)
+    low, high = np.quantile(defined, tails)
     return float(low), float(high)

@@ -16,7 +16,7 @@ from headwater.registry.names import did_you_mean
 
 Format = Literal["parquet", "csv", "json"]
 
-_COPY_OPTIONS = {
+COPY_OPTIONS = {
     "parquet": "FORMAT parquet",
     "csv": "FORMAT csv, HEADER",
     "json": "FORMAT json, ARRAY true",
@@ -53,7 +53,7 @@ def export(
             _check_free(files.values())
         rows = {}
         for table, file in files.items():
-            rows[file] = _copy(connection, table, file, _COPY_OPTIONS[format_])
+            rows[file] = _copy(connection, table, file, COPY_OPTIONS[format_])
     return rows
 
 

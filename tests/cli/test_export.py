@@ -66,7 +66,7 @@ def test_files_in_the_way_are_kept_unless_forced(store, tmp_path):
 
 def test_an_export_that_fails_leaves_no_half_file(store, tmp_path, monkeypatch):
     monkeypatch.setitem(
-        __import__("headwater.leaderboard.store.export", fromlist=["_HOW"])._HOW,
+        __import__("headwater.leaderboard.store.export", fromlist=["COPY_OPTIONS"]).COPY_OPTIONS,
         "csv",
         "FORMAT csv, NO_SUCH_OPTION 1",
     )

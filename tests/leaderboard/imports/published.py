@@ -9,6 +9,7 @@ from headwater.leaderboard import Store
 from headwater.leaderboard.imports import ImportResult, IncomingTable, TableMapping, import_table
 from headwater.registry import Estimator
 from headwater.registry.cards.domains import Domain, containing
+from headwater.registry.evidence.shape import Bound
 
 DOMAINS = containing(
     [
@@ -19,7 +20,10 @@ DOMAINS = containing(
 )
 ESTIMATORS = {
     "hscore": Estimator(
-        name="hscore", score=lambda moments: 0.0, low=0.0, high=lambda shape: shape.classes - 1
+        name="hscore",
+        score=lambda moments: 0.0,
+        low=0.0,
+        high=Bound("C − 1", lambda shape: shape.classes - 1),
     ),
     "leep": Estimator(name="leep", score=lambda labels: 0.0, high=0.0),
     "nce": Estimator(name="nce", score=lambda labels: 0.0, high=0.0),

@@ -57,6 +57,7 @@ def make_context(
         load_source=load_source,
         source_data=_source_data(cell, bench) if cell.card.needs_source else None,
         image_size=cell.job.image_size,
+        layer_decay=cell.settings.layer_decay,
     )
 
 

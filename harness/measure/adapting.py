@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -23,6 +24,7 @@ from headwater.harness.measure.batches import Batches, steps_per_epoch
 from headwater.harness.measure.loaded_cell import LoadedCell, load_cell
 from headwater.harness.measure.snapshot import Snapshots
 from headwater.harness.measure.training import (
+    Budget,
     EpochCriterion,
     ReportEpoch,
     StoppingRule,
@@ -52,6 +54,9 @@ class FittedCell:
     Attributes:
         cell: As it was trained: where it was tuned, with the values that were chosen.
         outputs: (N, ...) float32 on the test split.
+        validation: (M, ...) float32 on the validation images, by the network that was chosen there:
+            choices between sources are made on them. Where the recipe refits, ``network`` is
+            another, which has trained on these images.
         tested: Every metric on test.
         images: Images processed, those of all trials.
         choice: The chosen epoch and, where the cell was tuned, trial and values.
@@ -61,6 +66,7 @@ class FittedCell:
     network: nn.Module
     trained: TrainingResult
     outputs: Tensor
+    validation: Tensor
     tested: Mapping[str, float]
     images: int
     choice: Mapping[str, Value]
@@ -80,8 +86,7 @@ def adapt(job: Job, bench: Workbench, report: ReportProgress) -> JobResult:
     else:
         fitted = fit(cell, bench, report, resumable=True)
     network = _keep_network(fitted.cell, bench, fitted.network) if job.keep else {}
-    validation = _predict_validation(fitted, bench)
-    predictions = keep_predictions(job, bench, fitted.outputs, validation)
+    predictions = keep_predictions(job, bench, fitted.outputs, fitted.validation)
     return JobResult(
         metrics=(
             *measurements("validation", fitted.trained.measured),
@@ -91,7 +96,8 @@ def adapt(job: Job, bench: Workbench, report: ReportProgress) -> JobResult:
         images=fitted.images,
         train_images=len(cell.chosen),
         artifacts=predictions | network,
-        choice=dict(fitted.choice),
+        choice=dict(fitted.choice)
+        | {"epochs": cell.settings.epochs, "rising": fitted.trained.rising},
         trials=fitted.trials,
         earlier=fitted.trained.earlier,
     )
@@ -128,7 +134,7 @@ def fit(
             the training that the job itself asks for.
     """
     network, trained = _train(cell, bench, report, resumable=resumable)
-    return _test(cell, bench, network, trained)
+    return _measure_chosen(cell, bench, network, trained)
 
 
 def fit_tuned(cell: LoadedCell, bench: Workbench, report: ReportProgress) -> FittedCell:
@@ -151,8 +157,10 @@ def fit_tuned(cell: LoadedCell, bench: Workbench, report: ReportProgress) -> Fit
         run_trial=run_trial,
         report=report,
     )
-    fitted = _test(cell.with_setting(tuned.setting), bench, tuned.network, tuned.trained)
-    return replace(fitted, images=tuned.images, choice=tuned.choice, trials=tuned.trials)
+    chosen = cell.with_setting(tuned.setting)
+    fitted = _measure_chosen(chosen, bench, tuned.network, tuned.trained)
+    images = fitted.images - tuned.trained.images + tuned.images
+    return replace(fitted, images=images, choice=tuned.choice, trials=tuned.trials)
 
 
 def _train(
@@ -167,6 +175,7 @@ def _train(
     batch_size = cell.settings.batch_size
     methods = cell.task_type.methods
     objective = build_objective(cell, bench)
+    budget = Budget(cell.settings.epochs, _steps_per_epoch(cell), objective.converge)
     batches = Batches(cell.prepared.train, cell.source, bench.device)
     generator = torch.Generator().manual_seed(cell.seed)
     augment = augmentation(cell.settings, cell.task, cell.task_type)
@@ -186,7 +195,7 @@ def _train(
         metric=cell.job.record.metric,
         sign=cell.job.record.sign,
         should_stop=should_stop,
-        last=not cell.sees_labels,
+        last=not cell.sees_labels or cell.settings.chooses_last(len(cell.chosen.validation)),
     )
     # A loss or a step of the plugin's own may remember what a snapshot does not hold: such a training begins anew.
     is_plain = objective.loss is None and objective.after_step is None
@@ -198,7 +207,7 @@ def _train(
         trained = train(
             objective,
             epoch_of_batches,
-            steps_per_epoch=_steps_per_epoch(cell),
+            budget=budget,
             settings=cell.settings,
             loss=methods.loss,
             criterion=criterion,
@@ -214,32 +223,72 @@ def _steps_per_epoch(cell: LoadedCell) -> int:
     return steps_per_epoch(len(cell.chosen.train), cell.settings.batch_size)
 
 
-def _test(
+def _measure_chosen(
     cell: LoadedCell, bench: Workbench, network: nn.Module, trained: TrainingResult
 ) -> FittedCell:
+    """Measure the network that was chosen, refitted where the recipe says so, on test."""
     test = cell.prepared.test
-    batches = Batches(test, cell.source, bench.device)
-    images = batches.in_order(np.arange(len(test)), cell.settings.batch_size)
-    outputs = predict(network, images, bench.device)
+    batch_size = cell.settings.batch_size
+    validation_rows = Batches(cell.prepared.train, cell.source, bench.device).in_order(
+        cell.chosen.validation, batch_size
+    )
+    validation = predict(network, validation_rows, bench.device)
+    images = trained.images
+    if cell.settings.refit:
+        network, refitted = _refit(cell, bench, trained.epoch)
+        images += refitted.images
+    test_rows = Batches(test, cell.source, bench.device).in_order(np.arange(len(test)), batch_size)
+    outputs = predict(network, test_rows, bench.device)
     return FittedCell(
         cell=cell,
         network=network,
         trained=trained,
         outputs=outputs,
+        validation=validation,
         tested=cell.task_type.methods.measure(outputs, torch.from_numpy(test.targets)),
-        images=trained.images,
+        images=images,
         choice={"epoch": trained.epoch},
     )
 
 
-def _predict_validation(fitted: FittedCell, bench: Workbench) -> Tensor:
-    """Return the chosen epoch's outputs (N, ...) on the validation images: choices between sources
-    are made on them.
+def _refit(cell: LoadedCell, bench: Workbench, epoch: int) -> tuple[nn.Module, TrainingResult]:
+    """Train anew on all images of the subset, validation included, for as many steps as led to the
+    chosen epoch.
     """
-    cell = fitted.cell
+    rows = np.concatenate([cell.chosen.train, cell.chosen.validation])
+    whole = replace(cell, chosen=replace(cell.chosen, train=np.sort(rows)))
+    steps = _steps_per_epoch(whole)
+    shorter = _steps_per_epoch(cell) / steps  # an epoch of more images has more steps
+    budget = Budget(
+        epochs=max(1, round(cell.settings.epochs * shorter)),
+        steps_per_epoch=steps,
+        stop_after=max(1, round(epoch * shorter)),
+    )
+    batch_size = cell.settings.batch_size
+    objective = build_objective(whole, bench)
     batches = Batches(cell.prepared.train, cell.source, bench.device)
-    images = batches.in_order(cell.chosen.validation, cell.settings.batch_size)
-    return predict(fitted.network, images, bench.device)
+    generator = torch.Generator().manual_seed(cell.seed)
+    augment = augmentation(cell.settings, cell.task, cell.task_type)
+    metric = cell.job.record.metric
+    trained = train(
+        objective,
+        lambda: hide_labels(
+            batches.shuffled(whole.chosen.train, batch_size, generator, augment), whole
+        ),
+        budget=budget,
+        settings=cell.settings,
+        loss=cell.task_type.methods.loss,
+        # No image is left to choose by, so nothing is measured and the last epoch counts.
+        criterion=EpochCriterion(lambda: {metric: math.nan}, metric=metric, sign=1, last=True),
+        device=bench.device,
+        report=_ignore_epoch,
+    )
+    network = objective.finish() if objective.finish else objective.network
+    return network, trained
+
+
+def _ignore_epoch(epoch: int, epochs: int, value: float, images: int) -> None:
+    """Report nothing: the training before has reported the cell's epochs."""
 
 
 # -- what is stored ---------------------------------------------------------------------------------------

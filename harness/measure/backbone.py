@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from headwater.harness.measure.pyramid import pyramid_of
+from headwater.harness.planning.recipes import Family
 from headwater.registry import Pyramid, SourceModel
 from headwater.registry.cache import write_atomically
 from headwater.registry.errors import BadPlugin, HeadwaterError
@@ -99,6 +100,23 @@ def width_of(backbone: nn.Module, image_size: int) -> int | Pyramid:
     return int(features.shape[1])
 
 
+def family_of(network: nn.Module) -> Family:
+    """Return the family of a network, whose recipe it is trained by.
+
+    A network with layer norms and without batch norms counts as a transformer, ConvNeXt included;
+    every other one as a CNN.
+    """
+    modules = list(network.modules())
+    if any(isinstance(module, _BATCH_NORMS) for module in modules):
+        return "cnn"
+    if any(isinstance(module, nn.LayerNorm | nn.RMSNorm) for module in modules):
+        return "transformer"
+    return "cnn"
+
+
+_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+
+
 class BackboneCache:
     """Keeps the last few built sources, so that the cells of one source load its weights once.
 
@@ -131,6 +149,21 @@ class BackboneCache:
             checkpoint: A chain's trained weights (safetensors).
             dense: Return a backbone that gives maps.
         """
+        backbone, widths = self._built(source, image_size, seed, checkpoint)
+        backbone.dense = dense
+        if dense not in widths:
+            widths[dense] = width_of(backbone, image_size)
+        return copy.deepcopy(backbone), widths[dense]
+
+    def built_backbone(
+        self, source: SourceModel, image_size: int, *, seed: int, checkpoint: Path | None
+    ) -> Backbone:
+        """Return the kept backbone itself, to be looked at and never changed."""
+        return self._built(source, image_size, seed, checkpoint)[0]
+
+    def _built(
+        self, source: SourceModel, image_size: int, seed: int, checkpoint: Path | None
+    ) -> tuple[Backbone, dict[bool, int | Pyramid]]:
         key = (source.identity(), image_size, seed if source.random else None, str(checkpoint))
         if key not in self.built:
             backbone = build(source, image_size, seed)
@@ -140,11 +173,7 @@ class BackboneCache:
             while len(self.built) > self.room:
                 oldest = next(iter(self.built))
                 del self.built[oldest]
-        backbone, widths = self.built[key]
-        backbone.dense = dense
-        if dense not in widths:
-            widths[dense] = width_of(backbone, image_size)
-        return copy.deepcopy(backbone), widths[dense]
+        return self.built[key]
 
 
 def save_weights(backbone: Backbone, path: Path) -> None:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 
 from headwater.harness.data.prepared import Prepared
 from headwater.harness.data.subset import Subset, draw_subset
+from headwater.harness.measure.batches import steps_per_epoch
 from headwater.harness.measure.tuning import TrialSetting
 from headwater.harness.measure.workbench import Workbench
 from headwater.harness.planning.job import Job
-from headwater.harness.planning.spec import Training
+from headwater.harness.planning.recipes import Recipe, resolve
 from headwater.registry import Adaptation, SourceModel, Task, TaskType
 from headwater.registry.errors import NotApplicable
 from headwater.registry.names import Value
@@ -43,10 +44,10 @@ class LoadedCell:
         return replace(self, job=job, options=setting.options)
 
     @property
-    def settings(self) -> Training:
-        """The recipe."""
+    def settings(self) -> Recipe:
+        """The recipe, with every key filled."""
         training = self.job.training
-        assert training is not None, "the planner gives every image-trained cell its budget"
+        assert isinstance(training, Recipe), "load_cell resolves every image-trained cell's recipe"
         return training
 
     @property
@@ -76,6 +77,14 @@ def load_cell(job: Job, bench: Workbench) -> LoadedCell:
     except NotApplicable as error:
         message = f"{task.name}: {error.message}"
         raise NotApplicable(message, subject=task.name, hint=error.hint) from None
+    if job.training:
+        recipe = resolve(
+            job.training,
+            bench.family(source, job),
+            is_random=source.random,
+            steps_per_epoch=steps_per_epoch(len(chosen.train), job.training.batch_size),
+        )
+        job = replace(job, training=recipe)
     return LoadedCell(
         job=job,
         source=source,

@@ -28,14 +28,21 @@ from torch import Tensor, nn
 from headwater.harness.data.prepared import Prepared
 from headwater.harness.data.subset import Subset, draw_subset
 from headwater.harness.measure.augmentation import augmentation
-from headwater.harness.measure.backbone import Backbone, save_state, save_weights, width_of
+from headwater.harness.measure.backbone import (
+    Backbone,
+    family_of,
+    save_state,
+    save_weights,
+    width_of,
+)
 from headwater.harness.measure.batches import Augment, Batches, steps_per_epoch
 from headwater.harness.measure.device import Device
 from headwater.harness.measure.snapshot import Snapshots
-from headwater.harness.measure.training import EpochCriterion, predict, train
+from headwater.harness.measure.training import Budget, EpochCriterion, predict, train
 from headwater.harness.measure.workbench import JobResult, ReportProgress, Workbench
 from headwater.harness.planning.job import Job
-from headwater.harness.planning.spec import Training
+from headwater.harness.planning.recipes import resolve
+from headwater.harness.planning.spec import SOURCE_SEED, Training
 from headwater.leaderboard.store.records import Measurement
 from headwater.registry import Batch, Metric, Objective, ParameterGroup, SourceModel, Task, TaskType
 from headwater.registry.names import split_list
@@ -162,16 +169,22 @@ def pretrain(job: Job, bench: Workbench, report: ReportProgress) -> JobResult:
     generator = torch.Generator().manual_seed(seed)
     joint = _JointTraining(tasks, settings, generator, bench.device)
     objective = Objective(network, [ParameterGroup(list(network.parameters()))], loss=joint.loss)
+    recipe = resolve(
+        settings, family_of(backbone), is_random=base.random, steps_per_epoch=joint.steps
+    )
+    validation_images = min(len(task.chosen.validation) for task in tasks)
     weights = bench.files.checkpoint(job.id)
     heads = bench.files.heads(job.id)
     with Snapshots.of(job, bench, generator) as snapshots:
         trained = train(
             objective,
             joint.batches,
-            steps_per_epoch=joint.steps,
-            settings=settings,
+            budget=Budget(recipe.epochs, joint.steps),
+            settings=recipe,
             loss=nn.Identity(),  # never called: the objective has a loss of its own
-            criterion=EpochCriterion(joint.evaluate, "mean", sign=1),
+            criterion=EpochCriterion(
+                joint.evaluate, "mean", sign=1, last=recipe.chooses_last(validation_images)
+            ),
             device=bench.device,
             report=report,
             snapshots=snapshots,
@@ -189,7 +202,7 @@ def pretrain(job: Job, bench: Workbench, report: ReportProgress) -> JobResult:
             "checkpoint": bench.files.relative(weights),
             "heads": bench.files.relative(heads),
         },
-        choice={"epoch": trained.epoch},
+        choice={"epoch": trained.epoch, "epochs": recipe.epochs, "rising": trained.rising},
         earlier=trained.earlier,
     )
 
@@ -227,7 +240,9 @@ def _chain_task(
     methods = task_type.methods
     prepared = bench.prepared(task, job.image_size)
     strata = methods.strata(prepared.train.targets)
-    chosen = draw_subset(strata, "full", seed=job.record.seed or 0, validation=job.validation)
+    # Every training of a chain holds out the same images: adaptations that go on learning from its
+    # data (``adaptation_context``) know which.
+    chosen = draw_subset(strata, "full", seed=SOURCE_SEED, validation=job.validation)
     shared = Backbone(backbone.network, dense=task_type.dense)
     head = methods.head(width_of(shared, job.image_size), prepared.outputs)
     methods.init_head(head, prepared.train.targets[chosen.train])

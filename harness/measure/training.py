@@ -4,23 +4,30 @@ sources share.
 An epoch is one pass over the training images, in steps of one batch, each with its own learning
 rate: a linear warm-up, then a cosine to zero. After each epoch the network is measured on the
 validation images. The weights of the epoch that is best there are the result, so that sources which
-learn fast and sources which overfit late get the same treatment. Only the objective, the
-optimiser's state, the schedule and random numbers move between epochs; ``snapshot`` keeps them.
+learn fast and sources which overfit late get the same treatment; where validation is too small to
+choose by, those of the last epoch are. Only the objective, the optimiser's state, the schedule and
+random numbers move between epochs; ``snapshot`` keeps them.
+
+A training to convergence goes on after its budget, in cycles of the same schedule that double what
+was trained (Loshchilov and Hutter 2017, arXiv 1608.03983), until two cycles in a row have brought
+nothing on validation.
 """
 
 from __future__ import annotations
 
 import math
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from headwater.harness.measure.device import Device
 from headwater.harness.measure.snapshot import Engine, Snapshots, TrainingState
-from headwater.harness.planning.spec import Training
+from headwater.harness.planning.recipes import Recipe
 from headwater.leaderboard.store.records import CurvePoint
 from headwater.registry import Batch, Objective, ParameterGroup
 from headwater.registry.errors import TrainingError
@@ -54,7 +61,9 @@ class TrainingResult:
     measured: Mapping[str, float]
     """Every validation metric of the chosen epoch."""
     quality: EpochQuality = (-math.inf, -math.inf)
-    """What the chosen epoch was chosen by."""
+    """The worth of the chosen epoch on validation."""
+    rising: bool = False
+    """Whether validation was still getting better when the training ended."""
     earlier: float = 0.0
     """Seconds spent before an interruption, by a worker that is gone."""
 
@@ -73,8 +82,8 @@ class EpochCriterion:
         metric: The metric that decides.
         sign: 1 where a higher metric is better, -1 where a lower one is.
         should_stop: May end the training early.
-        last: Whether the last epoch is chosen, whatever it is worth: without the target's labels
-            there is nothing to choose by.
+        last: Whether the last epoch is chosen, whatever it is worth: without the target's labels,
+            or on few validation images, there is nothing to choose by.
     """
 
     evaluate: Callable[[], Mapping[str, float]]
@@ -88,24 +97,102 @@ class EpochCriterion:
         return self.sign * measured[self.metric], -measured.get("log_loss", 0.0)
 
 
+@dataclass(frozen=True)
+class Budget:
+    """How long a training is.
+
+    Attributes:
+        epochs: The budget that all sources share; the schedule ends with it.
+        steps_per_epoch: Optimisation steps of an epoch.
+        converge: How many times the budget a training to convergence may take; 1: just the budget.
+        stop_after: The epoch to stop after, for a training that repeats another's choice; None:
+            the last.
+    """
+
+    epochs: int
+    steps_per_epoch: int
+    converge: int = 1
+    stop_after: int | None = None
+
+    @property
+    def cycle_ends(self) -> list[int]:
+        """Return the epochs at which the schedule starts again: after 1, 2, 4, 8, … budgets."""
+        ends = [self.epochs]
+        while ends[-1] < self.max_epochs:
+            ends.append(min(2 * ends[-1], self.max_epochs))
+        return ends
+
+    @property
+    def max_epochs(self) -> int:
+        return self.epochs * self.converge
+
+
+PATIENCE = 2
+"""Cycles in a row that bring nothing before a training counts as converged: one alone may be the
+noise of few validation images."""
+
+
+MIN_RISE = 0.02
+"""The least rise from the middle to the last third of a training, as a share of the whole curve's
+range, that counts as getting better."""
+
+
+def has_converged(series: Sequence[float], cycle_ends: Sequence[int]) -> bool:
+    """Return whether the last cycles of a training have brought nothing on validation.
+
+    Args:
+        series: The metric after each epoch, higher is better.
+        cycle_ends: The epochs, from 1, at which cycles end.
+    """
+    ends = [series[end - 1] for end in cycle_ends if end <= len(series)]
+    if len(series) not in cycle_ends or len(ends) <= PATIENCE:
+        return False
+    return max(ends[-PATIENCE:]) <= max(ends[:-PATIENCE])
+
+
+def is_rising(series: Sequence[float], cycle_ends: Sequence[int]) -> bool:
+    """Return whether validation was still getting better when a training ended.
+
+    After several cycles: whether the last cycle's end is better than all before. Within one cycle:
+    whether the mean of the last third of the epochs exceeds that of the middle third by more than
+    two standard errors of that difference, and by more than 2 % of all that validation moved. The
+    schedule flattens the end, so that a network which
+    rises even there has not been trained enough.
+
+    Args:
+        series: The metric after each epoch, higher is better.
+        cycle_ends: The epochs, from 1, at which cycles end.
+    """
+    ends = [series[end - 1] for end in cycle_ends if end <= len(series)]
+    if len(ends) > 1:
+        return ends[-1] > max(ends[:-1])
+    third = len(series) // 3
+    if third < 2:
+        return len(series) > 1 and series[-1] > series[0]
+    last, middle = np.array(series[-third:]), np.array(series[-2 * third : -third])
+    error = math.sqrt((last.var(ddof=1) + middle.var(ddof=1)) / third)
+    least = max(2 * error, MIN_RISE * float(np.ptp(series)))
+    return bool(last.mean() - middle.mean() > least)
+
+
 def train(
     objective: Objective,
     epoch_of_batches: Callable[[], Iterator[Batch]],
     *,
-    steps_per_epoch: int,
-    settings: Training,
+    budget: Budget,
+    settings: Recipe,
     loss: Loss,
     criterion: EpochCriterion,
     device: Device,
     report: ReportEpoch,
     snapshots: Snapshots | None = None,
 ) -> TrainingResult:
-    """Train for ``settings.epochs`` and return to the epoch that was best on validation.
+    """Train for the budget and return to the epoch that counts.
 
     Args:
         objective: The network, what is optimised in it, and possibly a loss of its own.
         epoch_of_batches: Returns the batches of one epoch; called once an epoch.
-        steps_per_epoch: Number of those batches; the schedule is as long as all epochs.
+        budget: Number of epochs, and of batches in each.
         settings: The recipe.
         loss: Used where the objective has none.
         criterion: Chooses the epoch, and may end the training.
@@ -117,33 +204,36 @@ def train(
         TrainingError: The loss, or the metric of every epoch, is not a number.
     """
     optimiser = build_optimiser(objective.groups, settings, device)
-    schedule = _schedule(optimiser, settings, steps_per_epoch * settings.epochs)
+    schedule = _schedule(optimiser, settings.warm_up, budget)
+    max_epochs = budget.stop_after or budget.max_epochs
     engine = Engine(objective, optimiser, schedule, device)
     state = snapshots.resume(engine) if snapshots else TrainingState()
     earlier = state.seconds
     stopped = False
-    while state.epoch < settings.epochs and not stopped:
+    while state.epoch < max_epochs and not stopped:
         began = time.perf_counter()
-        mean_loss = _epoch(engine, epoch_of_batches(), loss, state)
+        mean_loss = _epoch(engine, epoch_of_batches(), loss, state=state, clip=settings.clip)
         if not math.isfinite(mean_loss):
             # The images count as processed, though for nothing.
-            report(state.epoch, settings.epochs, math.nan, state.images)
+            report(state.epoch, max_epochs, math.nan, state.images)
             raise TrainingError(
                 f"the loss became {mean_loss} in epoch {state.epoch}",
-                hint=f"Lower training.learning_rate (now {settings.learning_rate:g}).",
+                hint=f"Lower training.learning_rate (now {settings.learning_rate * settings.rate_factor:g}).",
             )
         seconds = time.perf_counter() - began
         measured = criterion.evaluate()
         _add_to_curves(state, mean_loss, seconds, measured)
-        by_epoch = (float(state.epoch), 0.0)
-        quality = by_epoch if criterion.last else criterion.quality(measured)
-        if quality >= state.quality:
+        quality = criterion.quality(measured)
+        if criterion.last or quality >= state.quality:
             _keep_as_best(state, objective.network, measured, quality)
         state.seconds += time.perf_counter() - began
         if snapshots:
             snapshots.keep(engine, state)
-        report(state.epoch, settings.epochs, measured[criterion.metric], state.images)
-        stopped = criterion.should_stop(state.epoch, criterion.quality(measured))
+        report(state.epoch, max_epochs, measured[criterion.metric], state.images)
+        series = _validation_series(state, criterion)
+        stopped = criterion.should_stop(state.epoch, quality) or has_converged(
+            series, budget.cycle_ends
+        )
     if not state.best:
         raise TrainingError(
             f"{criterion.metric} on validation was not a number after any epoch",
@@ -157,13 +247,28 @@ def train(
         images=state.images,
         measured=state.measured,
         quality=state.quality,
+        rising=is_rising(_validation_series(state, criterion), budget.cycle_ends),
         earlier=earlier,
     )
 
 
-def _epoch(engine: Engine, batches: Iterator[Batch], loss: Loss, state: TrainingState) -> float:
+def _validation_series(state: TrainingState, criterion: EpochCriterion) -> list[float]:
+    """Return the metric that decides after each epoch, higher is better."""
+    return [
+        criterion.sign * point.value
+        for point in state.curves
+        if point.split == "validation" and point.metric == criterion.metric
+    ]
+
+
+def _epoch(
+    engine: Engine, batches: Iterator[Batch], loss: Loss, *, state: TrainingState, clip: float
+) -> float:
     """Train for one epoch and return the mean loss of its images."""
     objective, device = engine.objective, engine.device
+    trained = [
+        parameter for group in engine.optimiser.param_groups for parameter in group["params"]
+    ]
     network = objective.network
     _set_training_mode(network, objective.frozen)
     total = torch.zeros((), device=device.name)
@@ -176,6 +281,8 @@ def _epoch(engine: Engine, batches: Iterator[Batch], loss: Loss, state: Training
                 value = loss(network(batch.images), batch.targets)
         engine.optimiser.zero_grad(set_to_none=True)
         value.backward()
+        if clip:
+            nn.utils.clip_grad_norm_(trained, clip)
         engine.optimiser.step()
         engine.schedule.step()
         if objective.after_step:
@@ -219,15 +326,16 @@ def _set_training_mode(network: nn.Module, frozen: Sequence[nn.Module]) -> None:
 
 
 def build_optimiser(
-    groups: Sequence[ParameterGroup], settings: Training, device: Device
+    groups: Sequence[ParameterGroup], settings: Recipe, device: Device
 ) -> torch.optim.Optimizer:
     """Return the recipe's optimiser over the trainable parameters, those with equal rate and decay
     in one group.
     """
+    peak_rate = settings.learning_rate * settings.rate_factor
     by_rate_and_decay: dict[tuple[float, float], list[nn.Parameter]] = {}
     for group in groups:
         decay = settings.weight_decay if group.weight_decay is None else group.weight_decay
-        rate = settings.learning_rate * group.scale
+        rate = peak_rate * group.scale
         for parameter in group.parameters:
             if parameter.requires_grad:
                 # Decay pulls matrices towards zero; on biases and norms it only hurts (Goyal et al. 2017, section 5.3).
@@ -238,10 +346,8 @@ def build_optimiser(
         for (rate, decay), parameters in by_rate_and_decay.items()
     ]
     if settings.optimiser != "sgd":
-        return torch.optim.AdamW(merged, lr=settings.learning_rate, fused=True)
-    sgd = torch.optim.SGD(
-        merged, lr=settings.learning_rate, momentum=0.9, nesterov=True, fused=True
-    )
+        return torch.optim.AdamW(merged, lr=peak_rate, fused=True)
+    sgd = torch.optim.SGD(merged, lr=peak_rate, momentum=0.9, nesterov=True, fused=True)
     for parameters in by_rate_and_decay.values():
         for parameter in parameters:
             # Momentum starts at zero, as it would by itself; but the fused step fails where a parameter (a joint
@@ -251,15 +357,25 @@ def build_optimiser(
 
 
 def _schedule(
-    optimiser: torch.optim.Optimizer, settings: Training, steps: int
+    optimiser: torch.optim.Optimizer, warm_up: float, budget: Budget
 ) -> torch.optim.lr_scheduler.LambdaLR:
-    """Return the learning rate's schedule: a linear warm-up, then a cosine to zero."""
-    warm = max(1, round(settings.warm_up * steps)) if settings.warm_up else 0
+    """Return the learning rate's schedule: in each cycle a linear warm-up, then a cosine to zero.
+
+    Args:
+        optimiser: Its rates are multiplied.
+        warm_up: The share of a cycle's steps that warm up.
+        budget: The cycles.
+    """
+    starts = [0, *(end * budget.steps_per_epoch for end in budget.cycle_ends)]
 
     def factor(step: int) -> float:
-        if step < warm:
-            return (step + 1) / warm
-        return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+        cycle = min(bisect_right(starts, step), len(starts) - 1) - 1
+        steps = starts[cycle + 1] - starts[cycle]
+        warm = max(1, round(warm_up * steps)) if warm_up else 0
+        place = step - starts[cycle]
+        if place < warm:
+            return (place + 1) / warm
+        return 0.5 * (1 + math.cos(math.pi * (place - warm) / max(1, steps - warm)))
 
     return torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
 

@@ -7,17 +7,20 @@ trials are no jobs of their own.
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 import torch
 from torch import nn
 
 from headwater.harness.measure.halving import SuccessiveHalving
-from headwater.harness.measure.training import ReportEpoch, StoppingRule, TrainingResult
+from headwater.harness.measure.training import ReportEpoch, StoppingRule, TrainingResult, never_stop
 from headwater.harness.measure.trial_search import Config, Search, search_for
 from headwater.harness.measure.workbench import ReportProgress
+from headwater.harness.planning.recipes import Recipe
 from headwater.harness.planning.spec import Training, Tuning
 from headwater.harness.planning.tuning_space import keys_for, longest
 from headwater.leaderboard.store.records import Trial
@@ -32,8 +35,12 @@ MAX_DRAWS = 100
 class TrialSetting:
     """The hyper-parameters of a trial: the recipe, and the adaptation's options."""
 
-    training: Training
+    training: Recipe
     options: Mapping[str, Value]
+
+    @property
+    def epochs(self) -> int:
+        return self.training.epochs
 
     def values(self, keys: Sequence[str]) -> Config:
         """Return the values of some keys; a key of [training] is looked up there first."""
@@ -127,11 +134,12 @@ class _TrialRunner:
             progress.epoch = epoch
             progress.images = images
             total = self.images + images
-            self.report(epoch, epochs, value, total, trial=number, trials=self.tuning.trials)
+            self.report(epoch, epochs, value, total, trial=number, trials=self.tuning.count)
 
         try:
             setting = self.recipe.with_values(config)
-            should_stop = self.halving.stopping_rule(number)
+            is_grid = self.tuning.search == "grid"
+            should_stop = never_stop if is_grid else self.halving.stopping_rule(number)
             network, trained = self.run_trial(setting, report, should_stop)
         except (TrainingError, NotApplicable, torch.OutOfMemoryError) as error:
             # The frames of the traceback would hold on to the network.
@@ -139,7 +147,7 @@ class _TrialRunner:
             trial = replace(trial, state="failed", reason=str(error).strip())
         else:
             quality = trained.quality[0]
-            ended_early = trained.epochs < setting.training.epochs
+            ended_early = trained.epochs < setting.epochs
             state = "stopped" if ended_early else "finished"
             trial = replace(trial, value=self.sign * quality, state=state)
             if self.best is None or trained.quality > self.best.trained.quality:
@@ -190,6 +198,13 @@ class _TrialRunner:
         return type(error)(message, subject=error.subject, hint=error.hint)
 
 
+def _grid(tuning: Tuning, keys: Sequence[str]) -> Iterator[Config]:
+    """Yield every combination of the values of these keys."""
+    choices = [list(cast(Sequence[Value], tuning.space[key])) for key in keys]
+    for values in itertools.product(*choices):
+        yield dict(zip(keys, values, strict=True))
+
+
 def tune(
     tuning: Tuning,
     recipe: TrialSetting,
@@ -200,7 +215,8 @@ def tune(
     run_trial: RunTrial,
     report: ReportProgress,
 ) -> TuningResult:
-    """Search a cell's space on validation; the first trial is the recipe as it stands.
+    """Search a cell's space on validation; the first trial is the recipe as it stands, but of a
+    grid, whose trials are the combinations of its values.
 
     A trial whose loss is no number, that cannot apply or that runs out of memory is a failed trial.
     Where all fail, so does the cell.
@@ -221,7 +237,7 @@ def tune(
     Raises:
         HeadwaterError, torch.OutOfMemoryError: Every trial failed; the error of one of them.
     """
-    max_epochs = longest(tuning, recipe.training.epochs)
+    max_epochs = longest(tuning, recipe.epochs)
     runner = _TrialRunner(
         tuning=tuning,
         recipe=recipe,
@@ -230,12 +246,17 @@ def tune(
         report=report,
         halving=SuccessiveHalving(tuning, max_epochs),
     )
-    first = recipe.values(keys_for(tuning, defaults))
+    keys = keys_for(tuning, defaults)
+    if tuning.search == "grid":
+        for config in _grid(tuning, keys):
+            runner.run(config)
+        return runner.result()
+    first = recipe.values(keys)
     quality = runner.run(first)
     search = search_for(tuning, defaults, seed, recipe=first, quality=quality)
     while len(runner.trials) < tuning.trials:
-        config = runner.draw_new(search)
-        if config is None:
+        drawn = runner.draw_new(search)
+        if drawn is None:
             break
-        search.learn(runner.run(config))
+        search.learn(runner.run(drawn))
     return runner.result()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -11,10 +11,16 @@ import numpy as np
 import torch
 
 from headwater.harness.data.prepared import Prepared, prepare
-from headwater.harness.measure.backbone import Backbone, BackboneCache, normalise_like
+from headwater.harness.measure.backbone import (
+    Backbone,
+    BackboneCache,
+    family_of,
+    normalise_like,
+)
 from headwater.harness.measure.device import Device
 from headwater.harness.planning.files import Files
 from headwater.harness.planning.job import Job
+from headwater.harness.planning.recipes import Family
 from headwater.leaderboard.store.records import CurvePoint, Measurement, Trial
 from headwater.registry import Evidence, Pyramid, Registry, SourceModel, Task, TaskType
 from headwater.registry.cache import write_atomically
@@ -103,6 +109,18 @@ class Workbench:
             backbone, _ = self._copy(source, job, checkpoint, dense=dense)
         return normalise_like(self.registry.source(job.record.source), backbone, source)
 
+    def family(self, source: SourceModel, job: Job) -> Family:
+        """Return the family of the job's source, whose recipe its training follows: as its card
+        says, else as its layers show.
+        """
+        if source.recipe:
+            return source.recipe
+        checkpoint = self.files.checkpoint(job.checkpoint) if job.checkpoint else None
+        backbone = self.backbones.built_backbone(
+            source, job.image_size, seed=job.record.seed or 0, checkpoint=checkpoint
+        )
+        return family_of(backbone)
+
     def _copy(
         self, source: SourceModel, job: Job, checkpoint: Path | None, *, dense: bool
     ) -> tuple[Backbone, int | Pyramid]:
@@ -132,7 +150,7 @@ class JobResult:
     """Images of the target that were allowed, validation included."""
     artifacts: dict[str, str] = field(default_factory=dict)
     """Paths by role, relative to the store's folder of files."""
-    choice: dict[str, object] = field(default_factory=dict)
+    choice: Mapping[str, object] = field(default_factory=dict)
     """What was chosen on validation, such as the epoch."""
     readings: tuple[Reading, ...] = ()
     trials: tuple[Trial, ...] = ()

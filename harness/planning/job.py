@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 
-from headwater.harness.planning.spec import SOURCE_SEED, Training, Tuning
+from headwater.harness.planning.spec import MAX_SOURCE_SEEDS, SOURCE_SEED, Training, Tuning
 from headwater.leaderboard.store.records import JobRecord
 from headwater.registry.cards.job_kind import Role
 
@@ -70,8 +70,10 @@ class Job:
         if size not in ("", "full"):
             size = f"n={size}"
         seed = ""
-        if record.seed not in (None, SOURCE_SEED):
-            seed = f"seed {record.seed}"
+        if record.seed is not None and record.seed != SOURCE_SEED:
+            nth_training = SOURCE_SEED - record.seed + 1
+            is_source_step = nth_training <= MAX_SOURCE_SEEDS
+            seed = f"training {nth_training}" if is_source_step else f"seed {record.seed}"
         what = record.analysis or record.adaptation or record.kind
         parts = [f"{record.source} → {record.task}", what, size, seed]
         return " · ".join(part for part in parts if part)

@@ -10,6 +10,7 @@ from typing import Any
 from headwater.harness.planning.cell import Cell
 from headwater.harness.planning.job import Job
 from headwater.harness.planning.plan import Plan
+from headwater.harness.planning.recipes import recipe_identity
 from headwater.harness.planning.spec import SOURCE_SEED, Spec, Training
 from headwater.leaderboard.store.records import JobRecord
 from headwater.registry import Adaptation, JobKind, Pyramid, Registry, SourceModel, Task, TaskType
@@ -19,7 +20,7 @@ from headwater.registry.identity import digest
 from headwater.registry.names import Value, split_list
 from headwater.registry.options import spelled
 
-MEASURE_VERSION = 4
+MEASURE_VERSION = 5
 """Part of every identity; raised when the harness itself measures differently."""
 
 FEATURES_VERSION = 2
@@ -42,6 +43,8 @@ before it."""
 
 SHARE_OF_TRIAL_EPOCHS = 0.5
 """About what early stopping leaves of the epochs of all trials; for forecasts only."""
+SHARE_OF_CONVERGENCE = 0.5
+"""About how much of its longest budget a training to convergence takes; for forecasts only."""
 
 
 class Jobs:
@@ -52,9 +55,18 @@ class Jobs:
         self.spec = plan.spec
         self.registry = plan.registry
         self._identity_of = cache(lambda task: self.registry.task(task).identity())
-        self.pretraining = cache(self._pretraining_of)
+        self._pretraining = cache(self._pretraining_of)
         self.without_card: set[str] = set()
         """Sources that cannot be looked up, because their weights file is missing."""
+
+    def pretraining(self, name: str, seed: int | None = None) -> str | None:
+        """Plan the job that trains a chain's weights, once for all targets; None for other sources.
+
+        Args:
+            name: The source.
+            seed: The seed of the job that asks: seeds take the trainings of a chain in turn.
+        """
+        return self._pretraining(name, (seed or 0) % self.spec.chains.seeds)
 
     def check_task(self, task: Task) -> None:
         """Note that a task's data has no version, if so.
@@ -88,12 +100,13 @@ class Jobs:
 
     # -- cells --------------------------------------------------------------------------------------------
 
-    def add_cell(self, cell: Cell, control: str) -> str:
+    def add_cell(self, cell: Cell, control: str, converged: str = "") -> str:
         """Plan a cell and the jobs that it needs.
 
         Args:
             cell: The coordinates.
             control: The adaptation, with options, that the scratch reference of the cell runs.
+            converged: The one that the reference trained to convergence runs; "" for none.
 
         Returns:
             The identity of the cell's job.
@@ -102,13 +115,13 @@ class Jobs:
         task_type = self.registry.task_type(cell.task.type)
         adaptation = spelled(card.name, options, card.options())
         trains = card.on == "images"
-        checkpoint = self.pretraining(cell.source.name)
+        checkpoint = self.pretraining(cell.source.name, cell.seed)
         protocol = self.protocol(cell.task, task_type, trains)
         reason = self._why_not(cell, card)
         features = None
         if not trains and not reason:
             features = self._features(cell.source, cell.task, cell.seed, checkpoint)
-        extra_weights, extra_checkpoints = self._extra_sources(card, options)
+        extra_weights, extra_checkpoints = self._extra_sources(card, options, cell.seed)
         # All that decides the result, in an order that must stay: the hash is over the list.
         parts: list[Any] = [
             "adapt",
@@ -128,6 +141,7 @@ class Jobs:
             task=cell.task.name,
             adaptation=adaptation,
             control=control,
+            converged=converged,
             size=cell.size,
             seed=cell.seed,
             protocol=protocol,
@@ -138,7 +152,9 @@ class Jobs:
         if reason:
             self.result.skipped[identity] = reason
         training = self.spec.training if trains else None
-        tuning = self.spec.tuning if trains else None
+        # A reference that trains until it has converged follows the recipe as it stands.
+        is_tuned = trains and int(options.get("converge", 1)) == 1
+        tuning = self.spec.tuning if is_tuned else None
         self._add(
             Job(
                 record=record,
@@ -157,7 +173,7 @@ class Jobs:
         return identity
 
     def _extra_sources(
-        self, card: Adaptation, options: Mapping[str, Value]
+        self, card: Adaptation, options: Mapping[str, Value], seed: int
     ) -> tuple[list[object], dict[str, str]]:
         """Return the weights of the further sources that an adaptation names.
 
@@ -172,7 +188,7 @@ class Jobs:
         checkpoints: dict[str, str] = {}
         for name in names:
             source = self.registry.source(name)
-            checkpoint = self.pretraining(name)
+            checkpoint = self.pretraining(name, seed)
             weights[source.name] = self._weights_of(source, checkpoint)
             if checkpoint:
                 checkpoints[source.name] = checkpoint
@@ -205,6 +221,8 @@ class Jobs:
         budget = self.spec.training.model_dump() if trains else None
         if trains and self.spec.tuning:
             budget = {"training": budget, "tuning": self.spec.tuning.model_dump()}
+        if trains:
+            budget = {"recipe": recipe_identity(), "budget": budget}
         # Without the adaptation: a gain pairs two of them, which must share the protocol.
         parts: list[Any] = [
             MEASURE_VERSION,
@@ -282,7 +300,7 @@ class Jobs:
             seed: The seed of the subset; None for all images.
         """
         card, options = self.registry.estimator(name)
-        checkpoint = self.pretraining(source.name)
+        checkpoint = self.pretraining(source.name, seed)
         task_type = self.registry.task_type(task.type)
         protocol = self.protocol(task, task_type, trains=False)
         parts: list[Any] = [
@@ -339,15 +357,16 @@ class Jobs:
 
     # -- chains -------------------------------------------------------------------------------------------
 
-    def _pretraining_of(self, name: str) -> str | None:
-        """Plan the job that trains a chain's weights, once for all targets; None for other sources."""
+    def _pretraining_of(self, name: str, training_index: int) -> str | None:
+        """Plan the training of a chain's weights that has this index, from 0."""
         if name in self.without_card:
             return None
         source = self.registry.source(name)
         if source.chain is None:
             return None
         base = self.registry.source(source.chain.base)
-        base_checkpoint = self.pretraining(base.name)
+        base_checkpoint = self.pretraining(base.name, training_index)
+        source_seed = SOURCE_SEED - training_index
         tasks = [self.registry.task(task) for task in source.chain.tasks]
         for task in tasks:
             self.check_task(task)
@@ -359,7 +378,8 @@ class Jobs:
         parts: list[Any] = [
             "pretrain",
             MEASURE_VERSION,
-            SOURCE_SEED,
+            source_seed,
+            recipe_identity(),
             self._weights_of(base, base_checkpoint),
             task_parts,
             self.spec.image_size,
@@ -375,7 +395,7 @@ class Jobs:
             kind="pretrain",
             source=base.name,
             task="+".join(source.chain.tasks),
-            seed=SOURCE_SEED,
+            seed=source_seed,
         )
         self._add(self._job(record, tasks, base_checkpoint, training=training), base, tasks)
         return identity
@@ -393,7 +413,7 @@ class Jobs:
         options: Mapping[str, Any] | None = None,
     ) -> str:
         """Plan a job of a kind that brings its own ``plan``; see ``registry.Planning.add``."""
-        checkpoint = self.pretraining(source.name)
+        checkpoint = self.pretraining(source.name, seed)
         task_type = self.registry.task_type(task.type)
         protocol = self.protocol(task, task_type, trains=False)
         settings = dict(options or {})
@@ -467,17 +487,25 @@ class Jobs:
             if count is None:
                 return None
             total += count
-        return round(total * self._passes(record, training))
+        return round(total * self._passes(record, training, total))
 
-    def _passes(self, record: JobRecord, training: Training | None) -> float:
-        """Return how often each image is processed."""
+    def _passes(self, record: JobRecord, training: Training | None, images: int) -> float:
+        """Return how often each of so many images is processed."""
         if training is None:
             return 1.0
-        passes = (1 - self.spec.validation) * training.epochs
+        share = 1 - self.spec.validation
+        count = int(record.size) if record.size.isdigit() else (images or 1)
+        passes = share * training.epochs_on(max(1, round(share * count)))
+        converge = int(record.options.get("converge", 1))
+        if converge > 1:
+            return passes * max(1.0, converge * SHARE_OF_CONVERGENCE)
         # Only cells are searched; a chain is trained once, by [pretraining].
-        if record.kind == "adapt" and self.spec.tuning:
-            passes *= max(1.0, self.spec.tuning.trials * SHARE_OF_TRIAL_EPOCHS)
-        return passes
+        tuning = self.spec.tuning
+        if record.kind == "adapt" and tuning:
+            # A grid's trials are all of full length.
+            share_of_trials = 1.0 if tuning.search == "grid" else SHARE_OF_TRIAL_EPOCHS
+            passes *= max(1.0, tuning.count * share_of_trials)
+        return passes * 2 if training.refit else passes
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,9 @@ from headwater.registry.errors import BadPlugin, BadSpec, HeadwaterError, Weight
 from headwater.registry.names import Value, is_glob
 from headwater.registry.options import spelled
 
+MAX_CONVERGENCE = 16
+"""How many times the budget a reference that is trained until it has converged may take."""
+
 
 def plan(spec: Spec, registry: Registry | None = None) -> Plan:
     """Enumerate the jobs of a spec.
@@ -63,6 +66,7 @@ class _Planner:
         """Each cell that the spec asks for -> its job and the job of its scratch reference."""
         self.jobs = Jobs(plan)
         self._control = cache(self._control_of)
+        self._converged = cache(self._converged_of)
 
     def plan(self) -> Plan:
         tasks = cast(list[Task], self._find(Kind.TASK, "tasks", self.spec.tasks))
@@ -173,19 +177,29 @@ class _Planner:
         trained = self._add(cell)
         reference = None
         is_analysed = self.spec.anatomy.analyses and card.on == "images"
-        if "scratch" in self.spec.references or is_analysed:
-            scratch = self._scratch_of(cell.source)
-            if scratch is not None:
-                control = self._control(cell.adaptation)
-                from_scratch = replace(cell, source=scratch, adaptation=control)
-                reference = self._add(self._normal(from_scratch, card))
+        references = self.spec.references
+        if "scratch" in references or is_analysed:
+            reference = self._add_scratch(cell, card, self._control(cell.adaptation))
+        converged = self._converged(cell.adaptation)
+        if "converged" in references and converged:
+            self._add_scratch(cell, card, converged)
         self.pairs[cell] = trained, reference
         if "base" in self.spec.references and cell.source.chain:
             base = self.registry.source(cell.source.chain.base)
             self._add(self._normal(replace(cell, source=base), card))
 
+    def _add_scratch(self, cell: Cell, card: Adaptation, adaptation: str) -> str | None:
+        """Plan a cell's scratch reference, one for all sources of an architecture; None where no
+        plugin has the architecture.
+        """
+        scratch = self._scratch_of(cell.source)
+        if scratch is None:
+            return None
+        return self._add(self._normal(replace(cell, source=scratch, adaptation=adaptation), card))
+
     def _add(self, cell: Cell) -> str:
-        return self.jobs.add_cell(cell, self._control(cell.adaptation))
+        control = self._control(cell.adaptation)
+        return self.jobs.add_cell(cell, control, self._converged(cell.adaptation))
 
     def _normal(self, cell: Cell, card: Adaptation) -> Cell:
         """Return a cell under the one name that it has.
@@ -209,6 +223,17 @@ class _Planner:
             if key in defaults and value != defaults[key]:
                 shared[key] = value
         return str(Name.of(control.name, shared))
+
+    def _converged_of(self, adaptation: str) -> str:
+        """Return the control with the option that lets it train until it has converged; "" where it
+        has none: a solver has nothing to go on with.
+        """
+        card, _ = self.registry.adaptation(adaptation)
+        control, defaults = self.registry.adaptation(self._control(adaptation))
+        if card.on != "images" or "converge" not in control.options():
+            return ""
+        options = {key: value for key, value in defaults.items() if value != control.options()[key]}
+        return str(Name.of(control.name, options | {"converge": MAX_CONVERGENCE}))
 
     def _scratch_of(self, source: SourceModel) -> SourceModel | None:
         """Return the source's architecture with random weights; None if no plugin has it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -41,11 +42,16 @@ def _seeds(value: object) -> object:
 
 
 SOURCE_SEED = 2**31 - 1
-"""The seed of the training of every chain. No cell may have it: a chain on a random network would
-share the initial weights of the scratch reference, and the two would lie closer together than two
-networks do."""
+"""The seed of the first training of every chain; further ones count down from it. No cell may have
+one of them: a chain on a random network would share the initial weights of the scratch reference,
+and the two would lie closer together than two networks do."""
+MAX_SOURCE_SEEDS = 16
+"""How often a chain may be trained at most."""
 
-Seeds = Annotated[tuple[Annotated[int, Field(ge=0, lt=SOURCE_SEED)], ...], BeforeValidator(_seeds)]
+Seeds = Annotated[
+    tuple[Annotated[int, Field(ge=0, le=SOURCE_SEED - MAX_SOURCE_SEEDS)], ...],
+    BeforeValidator(_seeds),
+]
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 
 
@@ -55,15 +61,63 @@ class _Section(BaseModel):
     )
 
 
-class Training(_Section):
-    """The budget and recipe of one training, the same for every source."""
+DEFAULT_EPOCHS = 15
+DEFAULT_MIN_STEPS = 200
+"""The least optimisation steps where a spec names neither epochs nor steps: 15 epochs of 40 images
+are 30 steps, and after 30 steps not even a gain over random weights says anything."""
+MIN_VALIDATION = 50
+"""Validation images from which the best epoch is chosen by them; the best of 15 epochs on ten
+images is noise."""
 
-    epochs: Positive = Field(15, description="passes over the training images")
+VTAB_RECIPE: Mapping[str, Any] = {
+    "optimiser": "sgd",
+    "learning_rate": 0.01,
+    "epochs": 1,
+    "min_steps": 2500,
+    "batch_size": 64,
+    "layer_decay": 1.0,
+    "clip": 0.0,
+    "choose": "last",
+    "refit": True,
+}
+"""What ``recipe = "vtab"`` stands for: 2,500 steps of SGD, choices on the validation images, then
+a training on all of them (Zhai et al. 2019, arXiv 1910.04867). Keys beside it win."""
+
+
+class Training(_Section):
+    """The budget and recipe of one training, the same rule for every source.
+
+    ``learning_rate``, ``layer_decay`` and ``clip`` of None are those of the network's family
+    (``recipes``). ``epochs`` of None are 15, and ``min_steps`` of None are 200 where ``epochs`` is
+    None too, else 0.
+    """
+
+    recipe: Literal["family", "vtab"] = Field(
+        "family", description="family: by the network's architecture; vtab: VTAB-1k's protocol"
+    )
+    epochs: Positive | None = Field(
+        None, description="passes over the training images; by default 15, and at least 200 steps"
+    )
+    min_steps: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="least optimisation steps: epochs are added until there are as many"
+    )
     batch_size: Annotated[int, Field(gt=1)] = Field(32, description="images a step")
     optimiser: Literal["adamw", "sgd"] = Field(
         "adamw", description="adamw, or sgd with Nesterov momentum 0.9"
     )
-    learning_rate: Annotated[float, Field(gt=0)] = Field(1e-3, description="peak learning rate")
+    learning_rate: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="peak learning rate; by default that of the architecture's family"
+    )
+    rate_factor: Annotated[float, Field(gt=0)] = Field(
+        1.0, description="multiplies the peak learning rate; what a search over rates varies"
+    )
+    layer_decay: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None,
+        description="the rate of each layer as a share of the next one's; by default the family's",
+    )
+    clip: Annotated[float, Field(ge=0)] | None = Field(
+        None, description="largest norm of the gradient, 0 for any; by default the family's"
+    )
     weight_decay: Annotated[float, Field(ge=0)] = Field(
         0.01, description="decay of matrices; never of biases and norms"
     )
@@ -73,12 +127,58 @@ class Training(_Section):
     augmentation: Literal["standard", "none"] = Field(
         "standard", description="shift, scale, and mirror where the task allows"
     )
+    choose: Literal["auto", "best", "last"] = Field(
+        "auto",
+        description="the epoch that counts: best on validation, or last; auto: last below 50 "
+        "validation images",
+    )
+    refit: bool = Field(
+        False, description="train once more on all images, validation included, before the test"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_vtab(cls, keys: Any) -> Any:
+        """Put the recipe ``vtab`` behind the keys that stand beside it."""
+        if isinstance(keys, Mapping) and keys.get("recipe") == "vtab":
+            return {**VTAB_RECIPE, **keys}
+        return keys
+
+    def epochs_for(self, steps_per_epoch: int) -> int:
+        """Return how many epochs the budget is, of so many steps each."""
+        epochs = self.default_epochs if self.epochs is None else self.epochs
+        min_steps = self.min_steps
+        if min_steps is None:
+            min_steps = DEFAULT_MIN_STEPS if self.epochs is None else 0
+        return max(epochs, math.ceil(min_steps / steps_per_epoch))
+
+    def epochs_on(self, images: int) -> int:
+        """Return how many epochs the budget is on so many images to train on."""
+        return self.epochs_for(max(1, math.ceil(images / self.batch_size)))
+
+    def chooses_last(self, validation_images: int) -> bool:
+        """Return whether the last epoch counts, not the one that is best on validation."""
+        if self.choose == "auto":
+            return validation_images < MIN_VALIDATION
+        return self.choose == "last"
+
+    @property
+    def default_epochs(self) -> int:
+        return DEFAULT_EPOCHS
 
 
 class Pretraining(Training):
     """The recipe of a chain's source step."""
 
-    epochs: Positive = Field(10, description="passes over the source tasks' images")
+    refit: Literal[False] = Field(False, description="a source step is never refitted")
+    epochs: Positive | None = Field(
+        None,
+        description="passes over the source tasks' images; by default 10, and at least 200 steps",
+    )
+
+    @property
+    def default_epochs(self) -> int:
+        return 10
 
 
 class Chains(_Section):
@@ -96,6 +196,11 @@ class Chains(_Section):
     joint: bool = Field(
         False,
         description="one chain on all source tasks jointly (multi-source), the target left out",
+    )
+    seeds: Annotated[int, Field(ge=1, le=MAX_SOURCE_SEEDS)] = Field(
+        1,
+        description="trainings of each chain; the cells' seeds take them in turn, so that their "
+        "spread holds that of the source's training",
     )
     attribution: Literal["none", "leave-one-out", "shapley"] = Field(
         "none",
@@ -134,19 +239,28 @@ class Tuning(_Section):
     )
     space: dict[str, tuple[bool | int | float | str, ...] | Range] = Field(
         {
-            "learning_rate": Range(low=1e-4, high=1e-2, log=True),
+            "rate_factor": Range(low=0.1, high=10, log=True),
             "weight_decay": Range(low=1e-4, high=0.1, log=True),
         },
         description="what is searched: keys of [training], or options of the adaptation; "
         "a list of values, or {low, high, log}",
     )
-    search: Literal["random", "optuna"] = Field(
-        "random", description="how trials are drawn; optuna needs headwater[optuna]"
+    search: Literal["random", "optuna", "grid"] = Field(
+        "random",
+        description="how trials are drawn; grid: every combination of the space, none stopped "
+        "early; optuna needs headwater[optuna]",
     )
     grace: Positive = Field(3, description="epochs before a trial may be stopped (ASHA)")
     reduction: Annotated[int, Field(gt=1)] = Field(
         3, description="of so many trials, one goes on at each rung (ASHA)"
     )
+
+    @property
+    def count(self) -> int:
+        """Return the number of trials of a cell that has every key of the space."""
+        if self.search != "grid":
+            return self.trials
+        return math.prod(len(values) for values in self.space.values() if isinstance(values, tuple))
 
 
 class Anatomy(_Section):
@@ -194,8 +308,10 @@ class Spec(_Section):
         ("full",), description='target training images: numbers, or "full"'
     )
     seeds: Seeds = Field((0, 1), description="a count, or a list of seeds")
-    references: tuple[Literal["scratch", "base"], ...] = Field(
-        ("scratch", "base"), description="what gains are measured against"
+    references: tuple[Literal["scratch", "converged", "base"], ...] = Field(
+        ("scratch", "converged", "base"),
+        description="what gains are measured against: the architecture from scratch at equal "
+        "budget, from scratch until it has converged, a chain's base",
     )
     image_size: Annotated[int, Field(ge=8, le=2048)] = Field(
         224, description="side of the square images, in pixels"

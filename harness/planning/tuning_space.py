@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import UnionType
+from typing import Annotated, Union, get_args, get_origin
 
 from pydantic import ValidationError
 
@@ -18,6 +20,8 @@ Choices = Sequence[Value] | Range
 def check_space(tuning: Tuning, adaptations: Iterable[Adaptation]) -> None:
     """Raise BadSpec for a key that nothing has, or for values that a key cannot take."""
     cards = [card for card in adaptations if card.on == "images"]
+    if tuning.search == "grid":
+        _check_grid(tuning)
     for key, choices in tuning.space.items():
         place = f"tuning.space.{key}"
         owners = [card for card in cards if key in card.options()]
@@ -29,17 +33,45 @@ def check_space(tuning: Tuning, adaptations: Iterable[Adaptation]) -> None:
             _check_option(place, key, choices, card)
 
 
+def _check_grid(tuning: Tuning) -> None:
+    """Raise BadSpec for a range in a grid: every combination of lists is a trial."""
+    for key, choices in tuning.space.items():
+        if isinstance(choices, Range):
+            raise BadSpec(
+                f"tuning.space.{key}: a grid takes a list of values, not a range",
+                subject=key,
+                hint='Write space = { rate_factor = [0.3, 1.0, 3.0] }, or search = "random".',
+            )
+
+
 def keys_for(tuning: Tuning, options: Mapping[str, Value]) -> list[str]:
     """Return the keys of the space that an adaptation with these options has, sorted."""
     return sorted(key for key in tuning.space if key in Training.model_fields or key in options)
 
 
 def is_whole(key: str, options: Mapping[str, Value]) -> bool:
-    """Return whether the values of a key are whole numbers, as its default is."""
-    field = Training.model_fields.get(key)
-    default = field.default if field else options.get(key)
-    # Not isinstance: a bool is an int, too, but has no numbers between its values.
-    return type(default) is int
+    """Tell that the values of a key are whole numbers: a key of [training] by its type, an option
+    by its default.
+    """
+    if key in Training.model_fields:
+        return _types_of(key) <= {int, type(None)}
+    return type(options.get(key)) is int
+
+
+def _types_of(key: str) -> set[object]:
+    """Return the plain types that a key of [training] may have."""
+    pending: list[object] = [Training.model_fields[key].annotation]
+    types: set[object] = set()
+    while pending:
+        annotation = pending.pop()
+        inner = get_args(annotation)
+        if get_origin(annotation) is Annotated:
+            pending.append(inner[0])
+        elif get_origin(annotation) in (Union, UnionType):
+            pending += inner
+        else:
+            types.add(annotation)
+    return types
 
 
 def longest(tuning: Tuning, epochs: int) -> int:
@@ -60,9 +92,7 @@ def _extremes(choices: Choices) -> list[Value]:
 
 
 def _check_training(place: str, key: str, choices: Choices) -> None:
-    """Check the values of a key of [training] by the model that checks the section itself."""
-    default = Training.model_fields[key].default
-    is_number = isinstance(default, int | float)
+    is_number = bool(_types_of(key) & {int, float})
     if isinstance(choices, Range) and not is_number:
         raise BadSpec(
             f"{place}: {key} is not a number: a list of values was expected, not a range",

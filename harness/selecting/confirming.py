@@ -52,11 +52,10 @@ def _measure_first(
 
 def _rungs(live: Live) -> list[Rung]:
     """Return rungs from everything down to a third of the epochs on the smallest subset."""
-    epochs = live.spec.training.epochs
-    few_epochs = math.ceil(epochs / 3)
     rungs: list[Rung] = []
     for images in (live.images, *reversed(live.sizes)):
-        rungs += [Rung(images, epochs), Rung(images, few_epochs)]
+        epochs = live.rung(images).epochs
+        rungs += [Rung(images, epochs), Rung(images, math.ceil(epochs / 3))]
     return rungs
 
 

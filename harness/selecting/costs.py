@@ -8,7 +8,6 @@ from functools import cached_property
 
 from headwater.harness.planning.forecast import forecast
 from headwater.harness.selecting.live import Live
-from headwater.harness.selecting.rungs import Rung
 from headwater.leaderboard import JobCost, JobState
 
 
@@ -33,7 +32,7 @@ class Costs:
         Where they were not, they are forecast; None where nothing like it was recorded.
         """
         live = self.live
-        full = Rung(live.images, live.spec.training.epochs)
+        full = live.rung()
         for seed in live.spec.seeds:
             job = live.cells.get((source, full, seed))
             if job:

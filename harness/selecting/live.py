@@ -18,7 +18,7 @@ from headwater.harness.planning.forecast import forecast
 from headwater.harness.planning.job import Job
 from headwater.harness.planning.plan import Plan
 from headwater.harness.planning.planner import plan
-from headwater.harness.planning.spec import Spec
+from headwater.harness.planning.spec import Spec, Training
 from headwater.harness.results.predictions import Predictions, predictions_of
 from headwater.harness.running.run import Control, Session, Watcher, compare_with_store, execute
 from headwater.harness.selecting.rungs import Rung, Sample
@@ -155,8 +155,13 @@ class Live:
                 self.unreached += 1
         return means
 
-    def rung(self, size: int | None, epochs: int | None) -> Rung:
-        """Return the rung of this question whose size is nearest in the logarithm."""
+    def rung(self, size: int | None = None, epochs: int | None = None) -> Rung:
+        """Return the rung of this question whose size is nearest in the logarithm.
+
+        Args:
+            size: Training images; None: all.
+            epochs: Epochs; at most, and by default, those of the recipe on so many images.
+        """
         wanted = self.images if size is None else max(1, size)
 
         def distance(images: int) -> tuple[float, int]:
@@ -164,8 +169,13 @@ class Live:
             return abs(math.log(images / wanted)), images
 
         nearest = min((*self.sizes, self.images), key=distance)
-        max_epochs = self.spec.training.epochs
+        max_epochs = self._full_epochs(nearest)
         return Rung(nearest, min(epochs or max_epochs, max_epochs))
+
+    def _full_epochs(self, images: int) -> int:
+        """Return the epochs of the recipe on so many images, validation among them."""
+        to_train_on = max(1, round(images * (1 - self.spec.validation)))
+        return self.spec.training.epochs_on(to_train_on)
 
     # -- planning and running -----------------------------------------------------------------------------
 
@@ -175,13 +185,21 @@ class Live:
 
     def cells_of(self, sources: Sequence[str], rung: Rung) -> Plan:
         """Return the plan of the sources' cells on a rung."""
-        training = self.spec.training.model_copy(update={"epochs": rung.epochs})
+        training = self._training(rung)
         return self._plan(sources, sizes=[self._size(rung.images)], training=training)
 
     def _size(self, images: int) -> int | str:
         """Return a number of training images as a spec has it."""
         # "full" where it is all of them: a run that named it has the same jobs.
         return "full" if images == self.images else images
+
+    def _training(self, rung: Rung) -> Training:
+        """Return the recipe of a rung: where its epochs are the recipe's own, the recipe itself, so
+        that ``headwater run`` shares the outcome.
+        """
+        if rung.epochs == self._full_epochs(rung.images):
+            return self.spec.training
+        return self.spec.training.model_copy(update={"epochs": rung.epochs, "min_steps": 0})
 
     def _plan(self, sources: Sequence[str], **changes: Any) -> Plan:
         """Plan the question's spec with some keys changed."""

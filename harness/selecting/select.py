@@ -401,7 +401,7 @@ def question_of(prepared_question: PreparedQuestion, sources: Sequence[SourceMod
         measure=live.measure,
         budget=live.budget,
         spent=live.spent,
-        epochs=live.spec.training.epochs,
+        epochs=live.rung().epochs,
         sizes=tuple(live.sizes),
     )
 
@@ -487,7 +487,7 @@ def _selection(prepared_question: PreparedQuestion, scores: Mapping[str, float])
         candidates=_candidates(live, prediction, scores, dict(zip(ordered, ranks, strict=True))),
         pool=prepared_question.pool,
         images=live.images,
-        epochs=live.spec.training.epochs,
+        epochs=live.rung().epochs,
         top=top,
         tested=_tested(prediction),
         tied=tied,
@@ -583,15 +583,16 @@ class RungForecast:
 
 def forecasts(prepared_question: PreparedQuestion) -> Iterator[RungForecast]:
     """Yield what fine-tuning every source would cost on each rung, as far as the store can tell."""
-    live, epochs = prepared_question.live, prepared_question.live.spec.training.epochs
+    live = prepared_question.live
     for size in (*live.sizes, live.images):
-        plan = live.cells_of(list(live.sources), Rung(size, epochs))
+        rung = live.rung(size)
+        plan = live.cells_of(list(live.sources), rung)
         status = compare_with_store(plan, live.control)
         images = f"{size:,} images" if size else "images"
         if size == live.images:
             images = f"all {images}"
         yield RungForecast(
-            what=f"every source on {images}, {epochs} epochs",
+            what=f"every source on {images}, {rung.epochs} epochs",
             cost=status.cost,
             done=status.cells["done"],
             cells=sum(status.cells.values()),

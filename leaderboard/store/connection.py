@@ -1,4 +1,4 @@
-"""Open the store's file: who may, for how long to try, and what each refusal means."""
+"""Opening the store's file: who may, for how long to try, and what each refusal means."""
 
 from __future__ import annotations
 
@@ -20,20 +20,8 @@ from headwater.registry.errors import (
 )
 
 WRITER_PATIENCE = 10.0
-"""Seconds that a writer tries to open a file for that is busy."""
-
 READER_PATIENCE = 10.0
-"""The same for a reader."""
-
-_FIRST_PAUSE = 0.01
-_LONGEST_PAUSE = 0.25
-"""Seconds between two tries: each pause is twice the last, up to the longest."""
-
-_SPACE_HINT = (
-    "Free some space or make the folder writable, then run the same command again: "
-    "what was recorded is kept."
-)
-
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.25
 _HOLDER = re.compile(r"held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
 
 Settings = Mapping[str, str | int]
@@ -43,22 +31,10 @@ Settings = Mapping[str, str | int]
 def connected(
     path: Path, *, read_only: bool, patience: float, settings: Settings | None = None
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a connection that is closed, and the file's lock with it, at the end of the block.
+    """A connection that is closed, and the file's lock with it, at the end of the block.
 
-    A DuckDB file admits one process at a time, so that opening is tried again for a while.
-
-    Args:
-        path: The file; a writer makes it where there is none.
-        read_only: Whether to open it for reading only.
-        patience: Seconds to try for.
-        settings: DuckDB's settings.
-
-    Raises:
-        StoreMissing: There is no file to read.
-        NotAStore: The file is no DuckDB database.
-        NewerStore: A newer DuckDB wrote it.
-        StoreBusy: It was held by another process all the time.
-        StoreUnwritable: It cannot be written, here or in the block.
+    A DuckDB file admits one process at a time, so opening is tried again for ``patience`` seconds.
+    Raises StoreMissing, NotAStore, NewerStore, StoreBusy or StoreUnwritable.
     """
     connection = _open(path, read_only, patience, settings or {})
     try:
@@ -74,9 +50,7 @@ def connected(
                 f"{path} could not be read: {_first_line(error)}", subject=str(path)
             ) from error
         raise StoreUnwritable(
-            f"{path} could not be written: {_first_line(error)}",
-            subject=str(path),
-            hint=_SPACE_HINT,
+            f"{path} could not be written: {_first_line(error)}", subject=str(path), hint=_SPACE
         ) from error
     finally:
         connection.close()
@@ -84,7 +58,7 @@ def connected(
 
 @contextmanager
 def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """Commit all of the block or nothing."""
+    """All of the block or nothing."""
     connection.begin()
     try:
         yield
@@ -94,12 +68,13 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     connection.commit()
 
 
+_SPACE = "Free some space or make the folder writable, then run the same command again: what was recorded is kept."
+
+
 def _open(
     path: Path, read_only: bool, patience: float, settings: Settings
 ) -> duckdb.DuckDBPyConnection:
-    """Open a file, trying again while it is busy."""
-    deadline = time.monotonic() + patience
-    pause = _FIRST_PAUSE
+    deadline, pause = time.monotonic() + patience, _FIRST_PAUSE
     while True:
         if read_only and not path.exists():
             raise missing(path)
@@ -133,21 +108,19 @@ def _check_magic(path: Path) -> None:
 
 
 def missing(path: Path) -> StoreMissing:
-    """Return the error for a store that does not exist."""
     hint = "Run one: headwater run quickstart; or name yours: --store FILE.duckdb"
     return StoreMissing(f"No store here yet ({path}).", subject=str(path), hint=hint)
 
 
 def _explain(error: Exception, path: Path, read_only: bool) -> StoreError:
-    """Return the error that says what DuckDB's refusal means; DuckDB has no codes, only texts."""
-    text = str(error)
-    subject = str(path)
+    text, subject = str(error), str(path)
     if "Conflicting lock" in text or "different configuration" in text:
-        # The second text comes without a holder: it is another connection of this process.
         holder = _HOLDER.search(text)
-        who = "this process"
-        if holder:
-            who = f"{Path(holder['program']).name} (process {holder['pid']})"
+        who = (
+            f"{Path(holder['program']).name} (process {holder['pid']})"
+            if holder
+            else "this process"
+        )
         return StoreBusy(
             f"{path} is held by {who}",
             subject=subject,
@@ -165,12 +138,11 @@ def _explain(error: Exception, path: Path, read_only: bool) -> StoreError:
             f"{path} could not be read: {_first_line(error)}", subject=subject, hint=hint
         )
     return StoreUnwritable(
-        f"{path} could not be opened: {_first_line(error)}", subject=subject, hint=_SPACE_HINT
+        f"{path} could not be opened: {_first_line(error)}", subject=subject, hint=_SPACE
     )
 
 
 def not_a_store(path: Path) -> NotAStore:
-    """Return the error for a file that is no store."""
     hint = "Name another file with --store, or move this one away."
     return NotAStore(f"{path} is not a Headwater store", subject=str(path), hint=hint)
 

@@ -37,11 +37,6 @@ class StoreFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        # Held from opening to closing, in reads too. While a connection is open, DuckDB refuses
-        # this process another one that writes or has other settings: without the lock a thread
-        # would be told that the store is busy, with itself. A read cannot let go sooner, since its
-        # rows are fetched from the open file; what follows the fetch is outside the block already.
-        # Reentrant, because a read of an older file first opens it for writing.
         self._lock = threading.RLock()
         self._checked = False
 

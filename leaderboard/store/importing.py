@@ -1,4 +1,4 @@
-"""Compare values of published tables with what the store has of them, and take them in."""
+"""Values of published tables in the store: what it has of them, and how they go in."""
 
 from __future__ import annotations
 
@@ -71,16 +71,15 @@ class ImportTransaction:
     @cached_property
     def foreign_cards(self) -> dict[str, tuple[str, ...]]:
         """By table, the names whose card came from a run or from another import: those cards stay."""
-        foreign = self._frame(
-            "import_foreign_cards",
-            name=self.name,
-            sources=self.values["source"].unique().to_pylist(),
-            tasks=self.values["task"].unique().to_pylist(),
+        names = {name: self.values[name].unique().to_pylist() for name in ("source", "task")}
+        found = self._frame(
+            "import_foreign_cards", name=self.name, sources=names["source"], tasks=names["task"]
         )
-        names: dict[str, list[str]] = {"source_models": [], "tasks": []}
-        for table, name in foreign.itertuples(index=False):
-            names[table].append(name)
-        return {table: tuple(sorted(of_table)) for table, of_table in names.items()}
+        rows = list(found.itertuples(index=False))
+        return {
+            table: tuple(sorted(name for place, name in rows if place == table))
+            for table in ("source_models", "tasks")
+        }
 
     @cached_property
     def last_spec(self) -> Mapping[str, Any] | None:

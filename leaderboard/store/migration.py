@@ -1,4 +1,4 @@
-"""Bring a store's file to this version: numbered schema files, then the views."""
+"""Bringing a store's file to this version: numbered schema files, then the views."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from headwater.registry.identity import digest
 
 @cache
 def schema() -> dict[int, str]:
-    """Return the text of the schema files by the version that each leads to."""
-    files = sorted((HOME / "schema").glob("*.sql"))
-    return {int(file.stem): file.read_text(encoding="utf-8") for file in files}
+    """The schema files by the version each leads to."""
+    return {
+        int(file.stem): file.read_text(encoding="utf-8")
+        for file in sorted((HOME / "schema").glob("*.sql"))
+    }
 
 
 @cache
 def views_fingerprint() -> str:
-    """Return a hash of the text of all views: another one means other views."""
     return digest([statements(f"views/{view}") for view in VIEWS])
 
 
@@ -30,7 +31,7 @@ def is_current(connection: duckdb.DuckDBPyConnection, path: Path) -> bool:
     """Return whether tables and views are this version's; raises StoreMissing, NotAStore or
     NewerStore.
     """
-    version, views = _stored_version(connection, path)
+    version, views = _found(connection, path)
     if version == 0:
         raise missing(path)
     return (version, views) == (max(schema()), views_fingerprint())
@@ -40,7 +41,7 @@ def bring_up_to_date(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     """Apply what is missing in one transaction; raises NotAStore or NewerStore, and then touches
     nothing.
     """
-    version, views = _stored_version(connection, path)
+    version, views = _found(connection, path)
     newest = max(schema())
     if (version, views) == (newest, views_fingerprint()):
         return
@@ -55,11 +56,12 @@ def bring_up_to_date(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
         )
 
 
-def _stored_version(connection: duckdb.DuckDBPyConnection, path: Path) -> tuple[int, str]:
-    """Return the file's version and the hash of its views; version 0 is an empty file."""
+def _found(connection: duckdb.DuckDBPyConnection, path: Path) -> tuple[int, str]:
+    """The file's version and views; version 0 is an empty file."""
     try:
-        rows = connection.execute("SELECT version, views FROM schema_version").fetchall()
-        version, views = rows[0]
+        version, views = connection.execute("SELECT version, views FROM schema_version").fetchall()[
+            0
+        ]
     except (duckdb.CatalogException, duckdb.BinderException, IndexError):
         if connection.execute("SELECT 1 FROM duckdb_tables() LIMIT 1").fetchall():
             raise not_a_store(path) from None

@@ -74,7 +74,8 @@ class JobRecord:
 
     ``job`` is the hash of all that decides its result. ``kind`` is the name of its job kind:
     "adapt", "pretrain", ... ``control`` is the adaptation, with options, that the scratch reference
-    of an adapt job runs. ``protocol`` is the hash of what paired cells share besides their
+    of an adapt job runs, ``converged`` the one of the reference that trains until it has converged,
+    "" for none. ``protocol`` is the hash of what paired cells share besides their
     coordinates: the task's data, the image size, the training budget. ``size`` is as asked: "50" or
         "full". ``analysis`` names what an analyse job does; an estimate's ``adaptation`` is its
         estimator, with options.
@@ -86,6 +87,7 @@ class JobRecord:
     task: str
     adaptation: str = ""
     control: str = ""
+    converged: str = ""
     size: str = ""
     seed: int | None = None
     protocol: str = ""

@@ -1,11 +1,10 @@
-"""Turn records into Arrow tables: DuckDB takes in thousands of rows at once from these, and one at
-a time from anything else.
+"""Records as Arrow tables: DuckDB takes in thousands of rows at once from these, and one at a time
+from anything else.
 """
 
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields, is_dataclass
 from datetime import UTC, datetime
@@ -16,40 +15,28 @@ import pyarrow as pa
 from headwater.leaderboard.store.records import JobRecord, Outcome, RunRecord, State
 from headwater.registry import SourceModel, Task
 
-_TEXT = pa.string()
-_INT = pa.int64()
-_REAL = pa.float64()
-_FLAG = pa.bool_()
-_TIME = pa.timestamp("us")
-_TEXTS = pa.list_(pa.string())
-
-_COLUMNS_BY_TYPE = {
-    _INT: (
-        "seed sign images train_images attempts epoch parameters input_size classes trial epochs "
-        "decoded"
-    ),
-    _REAL: "seconds peak_memory_mb value accuracy x",
-    _FLAG: "git_dirty random chosen",
-    _TIME: "started ended",
-    _TEXTS: "pretrained_on chain_tasks",
-}
-"""The columns that are not text."""
-
-_TYPES = {name: type_ for type_, names in _COLUMNS_BY_TYPE.items() for name in names.split()}
-
-_ATTEMPTED_STATES = (State.DONE, State.FAILED, State.INTERRUPTED)
-"""States that count as an attempt at a job."""
+_TEXT, _INT, _REAL, _FLAG, _TIME, _TEXTS = (
+    pa.string(),
+    pa.int64(),
+    pa.float64(),
+    pa.bool_(),
+    pa.timestamp("us"),
+    pa.list_(pa.string()),
+)
+_TYPES = {
+    "seed": _INT, "sign": _INT, "seconds": _REAL, "images": _INT, "peak_memory_mb": _REAL, "train_images": _INT, "attempts": _INT,
+    "value": _REAL, "epoch": _INT, "started": _TIME, "ended": _TIME, "git_dirty": _FLAG, "parameters": _INT, "accuracy": _REAL,
+    "input_size": _INT, "pretrained_on": _TEXTS, "chain_tasks": _TEXTS, "random": _FLAG, "classes": _INT,
+    "x": _REAL, "trial": _INT, "epochs": _INT, "chosen": _FLAG, "decoded": _INT,
+}  # fmt: skip
+"""Columns that are not text."""
 
 
 def table_of(columns: str, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
-    """Return rows as the store's columns have them; what a row lacks is NULL.
-
-    Args:
-        columns: The names of the columns, with blanks between them.
-        rows: The rows.
-    """
-    schema = pa.schema([(name, _TYPES.get(name, _TEXT)) for name in columns.split()])
-    return pa.Table.from_pylist(list(rows), schema=schema)
+    """Rows as the store's columns have them; what a row lacks is NULL."""
+    return pa.Table.from_pylist(
+        list(rows), schema=pa.schema([(name, _TYPES.get(name, _TEXT)) for name in columns.split()])
+    )
 
 
 def run_table(run: RunRecord, state: State, ended: datetime | None = None) -> pa.Table:
@@ -62,56 +49,64 @@ def run_table(run: RunRecord, state: State, ended: datetime | None = None) -> pa
 
 
 def job_table(run: str, jobs: Iterable[JobRecord]) -> pa.Table:
-    """Return the rows of ``jobs`` that ``sql/plan.sql`` reads."""
     columns = [field.name for field in fields(JobRecord)]
-    rows = []
-    for job in jobs:
-        row = {name: getattr(job, name) for name in columns}
-        rows.append(row | {"options": _json(job.options), "run": run})
+    rows = [
+        {name: getattr(job, name) for name in columns} | {"options": _json(job.options), "run": run}
+        for job in jobs
+    ]
     return table_of(" ".join([*columns, "run"]), rows)
 
 
 def outcome_tables(outcomes: Iterable[Outcome]) -> dict[str, pa.Table]:
-    """Return the tables that ``sql/record.sql`` reads.
-
-    Of several outcomes of one job the last counts, and the number of its attempts is that of all.
-    """
-    latest: dict[str, Outcome] = {}
-    attempts: Counter[str] = Counter()
+    """The tables that ``sql/record.sql`` reads; of several outcomes of one job the last counts."""
+    latest, attempts = {}, dict[str, int]()
     for outcome in outcomes:
         latest[outcome.job] = outcome
-        attempts[outcome.job] += outcome.state in _ATTEMPTED_STATES
-    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in _OUTCOME_COLUMNS}
-    for job, outcome in latest.items():
-        row = {name: getattr(outcome, name) for name in _OUTCOME_SCALARS.split()}
-        row["started"] = _utc(outcome.started)
-        row["choice"] = _json(outcome.choice)
-        row["attempts"] = attempts[job]
-        rows["outcomes"].append(row)
-        rows["new_metrics"] += [{"job": job} | vars(metric) for metric in outcome.metrics]
-        rows["new_curves"] += [{"job": job} | vars(point) for point in outcome.curves]
-        rows["new_readings"] += [{"job": job} | vars(reading) for reading in outcome.readings]
-        for trial in outcome.trials:
-            rows["new_trials"].append({"job": job} | vars(trial) | {"config": _json(trial.config)})
-        for role, path in outcome.artifacts.items():
-            rows["new_artifacts"].append({"job": job, "role": role, "path": path})
-    return {name: table_of(columns, rows[name]) for name, columns in _OUTCOME_COLUMNS.items()}
+        attempts[outcome.job] = attempts.get(outcome.job, 0) + (outcome.state in _ATTEMPTED)
+    final = list(latest.values())
+    scalars = (
+        "job state reason error log seconds images peak_memory_mb device train_images decoded note"
+    )
+    return {
+        "outcomes": table_of(
+            f"{scalars} started choice attempts",
+            (
+                {name: getattr(o, name) for name in scalars.split()}
+                | {
+                    "started": _utc(o.started),
+                    "choice": _json(o.choice),
+                    "attempts": attempts[o.job],
+                }
+                for o in final
+            ),
+        ),
+        "new_metrics": table_of(
+            "job split metric value", ({"job": o.job} | vars(m) for o in final for m in o.metrics)
+        ),
+        "new_curves": table_of(
+            "job epoch split metric value",
+            ({"job": o.job} | vars(p) for o in final for p in o.curves),
+        ),
+        "new_readings": table_of(
+            "job subject quantity module x value",
+            ({"job": o.job} | vars(r) for o in final for r in o.readings),
+        ),
+        "new_trials": table_of(
+            "job trial config epochs value seconds state reason chosen",
+            (
+                {"job": o.job} | vars(t) | {"config": _json(t.config)}
+                for o in final
+                for t in o.trials
+            ),
+        ),
+        "new_artifacts": table_of(
+            "job role path",
+            ({"job": o.job, "role": r, "path": p} for o in final for r, p in o.artifacts.items()),
+        ),
+    }
 
 
-_OUTCOME_SCALARS = (
-    "job state reason error log seconds images peak_memory_mb device train_images decoded note"
-)
-"""The columns of an outcome that are written as they are."""
-
-_OUTCOME_COLUMNS = {
-    "outcomes": f"{_OUTCOME_SCALARS} started choice attempts",
-    "new_metrics": "job split metric value",
-    "new_curves": "job epoch split metric value",
-    "new_readings": "job subject quantity module x value",
-    "new_trials": "job trial config epochs value seconds state reason chosen",
-    "new_artifacts": "job role path",
-}
-"""The columns of the tables that ``sql/record.sql`` reads."""
+_ATTEMPTED = (State.DONE, State.FAILED, State.INTERRUPTED)
 
 
 def card_tables(
@@ -119,51 +114,59 @@ def card_tables(
     tasks: Iterable[Task],
     domain_parents: Mapping[str, frozenset[str]],
 ) -> dict[str, pa.Table]:
-    """Return the tables that ``sql/cards.sql`` reads."""
-    source_rows = []
-    for source in sources:
-        row = {name: getattr(source, name) for name in _SOURCE_SCALARS.split()}
-        row["base"] = source.chain and source.chain.base
-        row["chain_tasks"] = source.chain and source.chain.tasks
-        row["facts"] = _json(source.facts())
-        source_rows.append(row)
-    task_rows = []
-    for task in tasks:
-        row = {name: getattr(task, name) for name in _TASK_SCALARS.split()}
-        row["classes"] = len(task.classes) or None
-        row["facts"] = _json(task.facts())
-        task_rows.append(row)
+    """The tables that ``sql/cards.sql`` reads."""
+    plain = "name architecture pretrained_on domain task_type images licence parameters accuracy input_size scratch random"
     return {
-        "sources": table_of(f"{_SOURCE_SCALARS} base chain_tasks facts", source_rows),
-        "targets": table_of(f"{_TASK_SCALARS} classes facts", task_rows),
+        "sources": table_of(
+            f"{plain} base chain_tasks facts",
+            (
+                {name: getattr(s, name) for name in plain.split()}
+                | {
+                    "base": s.chain and s.chain.base,
+                    "chain_tasks": s.chain and s.chain.tasks,
+                    "facts": _json(s.facts()),
+                }
+                for s in sources
+            ),
+        ),
+        "targets": table_of(
+            "name domain type metric images licence revision classes facts",
+            (
+                {
+                    name: getattr(t, name)
+                    for name in (
+                        "name",
+                        "domain",
+                        "type",
+                        "metric",
+                        "images",
+                        "licence",
+                        "revision",
+                    )
+                }
+                | {"classes": len(t.classes) or None, "facts": _json(t.facts())}
+                for t in tasks
+            ),
+        ),
         **domain_tables(domain_parents),
     }
 
 
-_SOURCE_SCALARS = (
-    "name architecture pretrained_on domain task_type images licence parameters accuracy "
-    "input_size scratch random"
-)
-_TASK_SCALARS = "name domain type metric images licence revision"
-"""The columns of cards that are written as they are."""
-
-
 def domain_tables(domain_parents: Mapping[str, frozenset[str]]) -> dict[str, pa.Table]:
-    """Return which domain is contained in which, and which domains that speaks of."""
-    contained = []
-    for domain, above in domain_parents.items():
-        contained += [{"domain": domain, "contained_in": parent} for parent in sorted(above)]
-    declared = [{"domain": domain} for domain in domain_parents]
+    """Which domain is contained in which, and which domains that speaks of."""
+    contained = (
+        {"domain": domain, "contained_in": parent}
+        for domain, above in domain_parents.items()
+        for parent in sorted(above)
+    )
     return {
         "parents": table_of("domain contained_in", contained),
-        "known_domains": table_of("domain", declared),
+        "known_domains": table_of("domain", ({"domain": domain} for domain in domain_parents)),
     }
 
 
 def _utc(moment: datetime | None) -> datetime | None:
-    """Return a moment in UTC without its zone, as the store has it; one that names no zone is local
-    time.
-    """
+    """Without a zone, as the store keeps it; a moment that names no zone is local time."""
     return moment and moment.astimezone(UTC).replace(tzinfo=None)
 
 

@@ -4,12 +4,14 @@ control (RI-T).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from headwater import BadName, Batch, Context, Objective, ParameterGroup, adaptation, stages
+from headwater import BadName, Batch, Context, Objective, ParameterGroup, adaptation
+from headwater.plugins.layer_groups import backbone_groups
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
 
 @adaptation("fine_tune", control="from_scratch", approach="network")
@@ -17,23 +19,25 @@ def fine_tune(
     context: Context,
     *,
     head_scale: float = 1.0,
-    layer_decay: float = 1.0,
+    layer_decay: float = 0.0,
     l2_sp: float = 0.0,
     l2_head: float = 0.0,
     probe_first: bool = False,
+    converge: int = 1,
 ) -> Objective:
     """All weights from the source, all trained, under a fresh head.
 
     Args:
         context: Source and target.
         head_scale: Learning rate of the head, as a multiple.
-        layer_decay: The learning rate of the stage k below the head is multiplied by the k-th power
-            of this (Howard and Ruder 2018, section 3.2).
+        layer_decay: The learning rate of the layer k below the head is multiplied by the k-th power
+            of this (Howard and Ruder 2018, section 3.2); 0: the recipe's.
         l2_sp: α of ½α‖w − w₀‖² on the backbone, in place of weight decay (Li et al. 2018, equation
             2).
         l2_head: β of ½β‖w‖² on the head, in place of weight decay.
         probe_first: Whether the head starts as the solution of the linear probe (Kumar et al.
             2022).
+        converge: Train until validation stops improving, for at most so many times the budget.
 
     Returns:
         The objective.
@@ -42,8 +46,8 @@ def fine_tune(
         BadName: An option has a value that is not allowed.
         NotApplicable: ``probe_first`` for a head that is no linear classifier.
     """
-    if layer_decay <= 0 or l2_sp < 0 or l2_head < 0:
-        hint = "layer_decay is above 0, l2_sp and l2_head are 0 or above."
+    if layer_decay < 0 or l2_sp < 0 or l2_head < 0:
+        hint = "layer_decay, l2_sp and l2_head are 0 or above."
         raise BadName(
             f"fine_tune[{layer_decay=:g},{l2_sp=:g},{l2_head=:g}] makes no sense",
             subject="fine_tune",
@@ -53,16 +57,22 @@ def fine_tune(
         from headwater.plugins.probe_head import start_as_probe
 
         start_as_probe(context)
-    objective = _train_all(context, head_scale, layer_decay)
-    return _with_l2_sp(context, objective, l2_sp, l2_head) if l2_sp or l2_head else objective
+    objective = _train_all(context, head_scale, layer_decay or context.layer_decay)
+    if l2_sp or l2_head:
+        objective = _with_l2_sp(context, objective, l2_sp, l2_head)
+    return replace(objective, converge=converge)
 
 
 @adaptation("from_scratch", from_random=True)
-def from_scratch(context: Context, *, head_scale: float = 1.0) -> Objective:
-    """The same architecture from random initialisation, with the same budget: the control of every
-    gain.
+def from_scratch(context: Context, *, head_scale: float = 1.0, converge: int = 1) -> Objective:
+    """The same architecture from random initialisation: the control of every gain.
+
+    Args:
+        context: Source and target.
+        head_scale: Learning rate of the head, as a multiple.
+        converge: Train until validation stops improving, for at most so many times the budget.
     """
-    return _train_all(context, head_scale)
+    return replace(_train_all(context, head_scale), converge=converge)
 
 
 def _train_all(context: Context, head_scale: float, layer_decay: float = 1.0) -> Objective:
@@ -70,23 +80,8 @@ def _train_all(context: Context, head_scale: float, layer_decay: float = 1.0) ->
 
     network = nn.Sequential(context.backbone, context.head)
     backbone, head = context.backbone, list(context.head.parameters())
-    groups = (
-        [ParameterGroup(list(backbone.parameters()))]
-        if layer_decay == 1.0
-        else _discriminative(backbone, layer_decay)
-    )
+    groups = backbone_groups(backbone, layer_decay)
     return Objective(network, [*groups, ParameterGroup(head, scale=head_scale)])
-
-
-def _discriminative(backbone: nn.Module, decay: float) -> list[ParameterGroup]:
-    """Return a group for each stage, its rate the less the further it lies from the head: decay for
-    the last, decay² for that before.
-    """
-    parts = list(stages(backbone).values())
-    return [
-        ParameterGroup(list(part.parameters()), scale=decay ** (len(parts) - place))
-        for place, part in enumerate(parts)
-    ]
 
 
 def _with_l2_sp(context: Context, objective: Objective, alpha: float, beta: float) -> Objective:

@@ -53,6 +53,7 @@ def resolve(name: Name, registry: Registry) -> SourceModel:
         mean=base.mean,
         std=base.std,
         scratch=base.name if base.random else base.scratch,
+        recipe=base.recipe,
         chain=Chain(base.name, names),
     )
 

@@ -183,6 +183,8 @@ class Context:
     """Of a chain, for adaptations whose card says ``needs_source``."""
     image_size: int = 0
     """Side of the images, in pixels."""
+    layer_decay: float = 1.0
+    """The recipe's: the learning rate of each layer as a share of that of the next one."""
 
     def needed_source_data(self, adaptation: str) -> SourceData:
         """Return the data that the source was trained on.
@@ -224,7 +226,8 @@ class Objective:
         (from 0); the default is the task's own loss on the network's outputs. ``frozen`` modules
         stay in evaluation mode, so that their normalisation statistics do not move.
         ``after_step(step)`` runs after each update. ``finish()`` returns the network to be tested
-        and kept, where that is another than was trained (adapters merged).
+        and kept, where that is another than was trained (adapters merged). ``converge``: the
+        training goes on until validation stops improving, for at most so many times the budget.
     """
 
     network: nn.Module
@@ -233,6 +236,7 @@ class Objective:
     frozen: Sequence[nn.Module] = ()
     after_step: Callable[[int], None] | None = None
     finish: Callable[[], nn.Module] | None = None
+    converge: int = 1
 
 
 @dataclass(frozen=True)

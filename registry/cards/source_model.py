@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from headwater.registry.cards.card import Card, Kind, names_bad_keywords, summary_of, wrong_return
 from headwater.registry.cards.chain import Chain
@@ -18,6 +18,8 @@ from headwater.registry.options import check_options, defaults_of
 
 if TYPE_CHECKING:
     from torch import nn
+
+Recipe = Literal["", "cnn", "transformer"]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -68,6 +70,7 @@ class SourceModel(Card):
     weights: str | None = None
     scratch: str | None = None
     random: bool = False
+    recipe: Recipe = ""
     chain: Chain | None = None
     parameter_counter: Callable[[], int | None] | None = field(
         default=None, repr=False, compare=False
@@ -162,6 +165,7 @@ def source_model(
     weights: str | None = None,
     scratch: str | None = "",
     random: bool = False,
+    recipe: Recipe = "",
 ) -> Callable[[Callable[..., nn.Module]], SourceModel]:
     """Register a source model: decorates the function that builds its network.
 
@@ -185,6 +189,8 @@ def source_model(
         scratch: The source that is the same architecture at random initialisation; by default
             ``scratch/ARCHITECTURE`` if an architecture is named, None for none.
         random: True if the weights depend on the seed.
+        recipe: Whose training recipe the network wants, "cnn" or "transformer"; by default its
+            normalisation layers tell.
 
     Raises:
         BadPlugin: An argument does not exist.
@@ -213,6 +219,7 @@ def source_model(
             weights=weights,
             scratch=scratch,
             random=random,
+            recipe=recipe,
         )
 
     return make

@@ -264,5 +264,6 @@ def keys(**changes: object) -> dict[str, object]:
         "image_size": SIDE,
         "training": {"epochs": 2, "batch_size": 4},
         "pretraining": {"epochs": 1, "batch_size": 8},
+        "references": ["scratch", "base"],
         "plugins": [str(PLUGIN)],
     } | changes

@@ -189,6 +189,7 @@ class Keys:
             "seeds": 1,
             "image_size": SIDE,
             "training": {"epochs": 2, "batch_size": 4},
+            "references": ["scratch", "base"],
             "pretraining": {"epochs": 1, "batch_size": 8},
             "plugins": [str(PLUGIN)],
         }

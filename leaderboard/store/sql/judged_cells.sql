@@ -3,7 +3,9 @@
 -- is from_scratch, whatever it is called), and counts as a source too.
 --
 -- quality  the metric with the sign that makes higher better; validation likewise
--- epochs, image_size  from the spec of the cell's run, NULL for imported tables
+-- epochs      those of the budget, as the job recorded them or the spec of its run says; NULL for
+--             imported tables
+-- image_size  from the spec of the cell's run, NULL for imported tables
 WITH controls AS (
     SELECT DISTINCT control FROM cells WHERE adaptation = $adaptation
 )
@@ -18,10 +20,14 @@ SELECT
     s.base,
     t.images AS task_images,
     t.domain AS target_domain,
-    TRY_CAST(u.spec -> 'training' ->> 'epochs' AS INTEGER) AS epochs,
+    coalesce(
+        TRY_CAST(j.choice ->> 'epochs' AS INTEGER),
+        TRY_CAST(u.spec -> 'training' ->> 'epochs' AS INTEGER)
+    ) AS epochs,
     TRY_CAST(u.spec ->> 'image_size' AS INTEGER) AS image_size,
     c.train_size <= coalesce(TRY_CAST(u.spec ->> 'small_target' AS INTEGER), 150) AS small_target
 FROM cells c
+JOIN jobs j ON j.job = c.job
 LEFT JOIN source_models s ON s.name = c.source
 LEFT JOIN tasks t ON t.name = c.task
 LEFT JOIN relations p ON p.source = c.source AND p.task = c.task

@@ -6,6 +6,8 @@
 -- task's data, the image size, the training budget. `origin`: 'measured' here, or 'imported' from a
 -- published table (`headwater import`). An imported cell shares its protocol with that import only:
 -- it is never paired with a measured one, and has no gain where the table has no reference.
+-- `converged`: the adaptation of the reference that is trained until it has converged; NULL or
+-- empty for none. `rising`: validation was still getting better when the training ended.
 CREATE OR REPLACE VIEW cells AS
 WITH split_values AS (
     SELECT job, split, metric, any_value(value) AS value
@@ -18,6 +20,7 @@ SELECT
     j.task,
     j.adaptation,
     j.control,
+    j.converged,
     j.train_images AS train_size,
     j.size,
     j.seed,
@@ -26,6 +29,7 @@ SELECT
     j.sign,
     test.value,
     validation.value AS validation,
+    TRY_CAST(j.choice ->> 'rising' AS BOOLEAN) AS rising,
     j.seconds,
     j.images,
     j.peak_memory_mb,

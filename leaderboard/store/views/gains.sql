@@ -6,12 +6,17 @@
 -- with sign +1 for metrics that should be high and -1 for those that should be low: a positive gain
 -- is always better.
 --
--- A cell and its reference share task, size, seed, protocol and metric. Two references:
---   'scratch'  the same architecture from random initialisation, trained by the adaptation's
---              control
+-- A cell and its reference share task, size, seed, protocol and metric. Three
+-- references:
+--   'scratch'    the same architecture from random initialisation, trained by the adaptation's
+--                control for the same budget: how much faster transfer is
+--   'converged'  the same, trained until its validation stopped improving, for at most 16 times the
+--                budget: how much better transfer is
 --   'base'     for chains, the base weights without the source step, adapted the same way; a base
 --              that is itself random runs the control, since training all of a random network is
 --              from_scratch whatever it is called
+-- reference_rising: the reference's validation was still getting better when its training ended, so
+-- that a longer one would shrink the gain.
 -- A cell is never its own reference, so a random source has no row.
 --
 -- Scenarios, from cards alone (the view `relations` has what a source is to a task, `scenarios` one
@@ -38,6 +43,10 @@ WITH reference_coordinates AS (
     FROM cells c
     JOIN source_models s ON s.name = c.source
     UNION ALL
+    SELECT c.job, 'converged', s.scratch, c.converged
+    FROM cells c
+    JOIN source_models s ON s.name = c.source
+    UNION ALL
     SELECT c.job, 'base', s.base, CASE WHEN b.random THEN c.control ELSE c.adaptation END
     FROM cells c
     JOIN source_models s ON s.name = c.source
@@ -54,6 +63,7 @@ SELECT
     c.value,
     w.reference,
     r.value AS reference_value,
+    r.rising AS reference_rising,
     c.sign * (c.value - r.value) AS gain_abs,
     c.sign * (c.value - r.value) / nullif(abs(r.value), 0) AS gain_rel,
     c.validation,

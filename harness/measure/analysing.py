@@ -17,7 +17,7 @@ from headwater.harness.measure.loaded_cell import LoadedCell, load_cell
 from headwater.harness.measure.loaded_network import LoadedNetwork, check_on_a_line
 from headwater.harness.measure.workbench import JobResult, ReportProgress, Workbench
 from headwater.harness.planning.job import Job
-from headwater.harness.planning.spec import Training
+from headwater.harness.planning.recipes import Recipe
 from headwater.registry import Task, TaskType
 from headwater.registry.errors import NotApplicable, WeightsError
 
@@ -94,7 +94,7 @@ class LoadedNetworks:
         """
         if role not in self._cells:
             planned, facts = load_cell(self.job.cells[role], self.bench), self._facts(role)
-            training = Training.model_validate_json(facts["training"])
+            training = Recipe.model_validate_json(facts["training"])
             job = replace(planned.job, training=training, tuning=None, keep=False)
             self._cells[role] = replace(planned, job=job, options=json.loads(facts["options"]))
         return self._cells[role]

@@ -85,8 +85,7 @@ def resolve(training: Training, family: Family, *, is_random: bool, steps_per_ep
     if training.learning_rate is None:
         factor = SGD_FACTOR if training.optimiser == "sgd" else 1.0
         values["learning_rate"] = recipe.learning_rate * factor
-    if training.layer_decay is None:
-        values["layer_decay"] = recipe.layer_decay
+    values["layer_decay"] = 1.0 if training.recipe == "vtab" else recipe.layer_decay
     if training.clip is None:
         values["clip"] = recipe.clip
     values["epochs"] = training.epochs_for(steps_per_epoch)

@@ -75,7 +75,6 @@ VTAB_RECIPE: Mapping[str, Any] = {
     "epochs": 1,
     "min_steps": 2500,
     "batch_size": 64,
-    "layer_decay": 1.0,
     "clip": 0.0,
     "choose": "last",
     "refit": True,
@@ -87,8 +86,7 @@ a training on all of them (Zhai et al. 2019, arXiv 1910.04867). Keys beside it w
 class Training(_Section):
     """The budget and recipe of one training, the same rule for every source.
 
-    ``learning_rate``, ``layer_decay`` and ``clip`` of None are those of the network's family
-    (``recipes``). ``epochs`` of None are 15, and ``min_steps`` of None are 200 where ``epochs`` is
+    ``learning_rate`` and ``clip`` of None are those of the network's family (``recipes``). ``epochs`` of None are 15, and ``min_steps`` of None are 200 where ``epochs`` is
     None too, else 0.
     """
 
@@ -110,10 +108,6 @@ class Training(_Section):
     )
     rate_factor: Annotated[float, Field(gt=0)] = Field(
         1.0, description="multiplies the peak learning rate; what a search over rates varies"
-    )
-    layer_decay: Annotated[float, Field(gt=0, le=1)] | None = Field(
-        None,
-        description="the rate of each layer as a share of the next one's; by default the family's",
     )
     clip: Annotated[float, Field(ge=0)] | None = Field(
         None, description="largest norm of the gradient, 0 for any; by default the family's"

@@ -21,6 +21,7 @@ from headwater.harness.measure.training import (
 from headwater.harness.planning.planner import plan
 from headwater.harness.planning.recipes import PRETRAINED, RANDOM, resolve
 from headwater.harness.planning.spec import Spec, Training
+from headwater.harness.running.run import Control
 from headwater.harness.running.schedule import Schedule
 from headwater.harness.running.worker import Worker
 from headwater.plugins.layer_groups import backbone_groups, layer_parameters
@@ -101,9 +102,9 @@ def test_a_recipe_takes_the_specs_values_then_those_of_the_family():
     from_random = resolve(Training(), "transformer", is_random=True, steps_per_epoch=2)
     assert from_random.learning_rate == RANDOM["transformer"].learning_rate
     assert from_random.layer_decay == 1
-    stated = Training(learning_rate=0.5, layer_decay=0.9, clip=0)
+    stated = Training(learning_rate=0.5, clip=0)
     recipe = resolve(stated, "transformer", is_random=False, steps_per_epoch=2)
-    assert (recipe.learning_rate, recipe.layer_decay, recipe.clip) == (0.5, 0.9, 0)
+    assert (recipe.learning_rate, recipe.clip) == (0.5, 0)
 
 
 @pytest.mark.parametrize(
@@ -257,7 +258,7 @@ def test_gains_over_both_scratch_references_reach_the_store(tmp_path):
         store=str(tmp_path / "s.duckdb"),
         resources={"slots": 1},
     )
-    hw.run(spec, control=hw.Control(executor="inline"))
+    hw.run(spec, control=Control(executor="inline"))
     rows = (
         hw.Store(tmp_path / "s.duckdb")
         .query("SELECT reference, reference_rising, gain_abs FROM gains ORDER BY reference")

@@ -53,7 +53,8 @@ BUDGET = {"epochs": 12, "batch_size": 8, "learning_rate": 0.05}
 
 def measured(folder, adaptation, source=CHAIN, task="toy/turned", **changes):
     """(plan, worker, adapt job, its outcome) of one cell; the outcome is None where the planner skipped it."""
-    given = {"size": 30, "training": {"epochs": 4, "batch_size": 8}} | changes
+    training = {"epochs": 4, "batch_size": 8, "choose": "best"}
+    given = {"size": 30, "training": training} | changes
     spec = keys(
         sources=[source],
         tasks=[task],

@@ -184,7 +184,8 @@ def test_their_options_are_tuned(tmp_path, plugins):
         "SELECT adaptation, CAST(choice AS VARCHAR) FROM jobs WHERE kind = 'adapt'"
     ).rows
     keys_of = {
-        adaptation: set(json.loads(choice)) - {"trial", "epoch"} for adaptation, choice in chosen
+        adaptation: set(json.loads(choice)) - {"trial", "epoch", "epochs", "rising"}
+        for adaptation, choice in chosen
     }
     assert keys_of == {
         "fine_tune": {"layer_decay", "probe_first"},

@@ -62,6 +62,7 @@ def spec(source: str, types: list[str]) -> dict[str, object]:
         "image_size": 32,
         "training": {"epochs": 1, "batch_size": 4},
         "pretraining": {"epochs": 1, "batch_size": 12},
+        "references": ["scratch", "base"],
         "plugins": [str(rendered.PLUGIN)],
     }
 

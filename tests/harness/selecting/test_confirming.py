@@ -1,7 +1,6 @@
 """Confirming: as much as the budget is likely to allow, and more where that was cheaper than it looked."""
 
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 
 from headwater.harness.selecting.confirming import confirm
 from headwater.harness.selecting.rungs import Rung
@@ -19,9 +18,9 @@ class Work:
     failures: dict[str, str] = field(default_factory=dict)
     bad: tuple[str, ...] = ()
     asked: list[tuple[list[str], Rung]] = field(default_factory=list)
-    spec: SimpleNamespace = field(
-        default_factory=lambda: SimpleNamespace(training=SimpleNamespace(epochs=15))
-    )
+
+    def rung(self, size):
+        return Rung(size, 15)
 
     def fits(self, sources, rung):
         return (

@@ -87,7 +87,6 @@ class JobRecord:
     task: str
     adaptation: str = ""
     control: str = ""
-    converged: str = ""
     size: str = ""
     seed: int | None = None
     protocol: str = ""
@@ -95,6 +94,7 @@ class JobRecord:
     sign: int = 1
     options: Mapping[str, Any] = field(default_factory=dict)
     analysis: str = ""
+    converged: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,2 +1,3 @@
--- Version 5. What the scratch reference that trains until it has converged runs; NULL before it was planned.
+-- Version 5. `converged` is the adaptation of the scratch reference that trains until it has
+-- converged; NULL where it was planned before there was one.
 ALTER TABLE jobs ADD COLUMN converged VARCHAR;

@@ -45,7 +45,9 @@ def test_bounds_may_depend_on_the_shape():
 
 
 @pytest.mark.parametrize(
-    "bound", [lambda shape: 1.0, "1", float("nan"), Bound(" ", lambda shape: 1.0)], ids=repr
+    "bound",
+    [lambda shape: 1.0, "1", float("nan"), Bound(" ", lambda shape: 1.0)],
+    ids=["function", "text", "no number", "no formula"],
 )
 def test_a_bound_that_does_not_say_what_it_is_breaks_the_contract(bound):
     for facts in ({"low": bound}, {"high": bound}):

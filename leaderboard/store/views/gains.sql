@@ -46,6 +46,7 @@ WITH reference_coordinates AS (
     SELECT c.job, 'converged', s.scratch, c.converged
     FROM cells c
     JOIN source_models s ON s.name = c.source
+    WHERE NOT coalesce(s.random, false)
     UNION ALL
     SELECT c.job, 'base', s.base, CASE WHEN b.random THEN c.control ELSE c.adaptation END
     FROM cells c

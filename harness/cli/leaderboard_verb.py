@@ -61,10 +61,10 @@ _JUDGING = "Judging selectors"
 )
 @option(
     "--reference",
-    type=click.Choice(["scratch", "base"]),
-    default="scratch",
+    type=click.Choice(["converged", "scratch", "base"]),
     section=_ROWS,
-    help="What gains are measured against.",
+    help="What gains are measured against: scratch until it has converged (how good), scratch at "
+    "equal budget (how fast), a chain's base.  [default: converged where every cell has it]",
 )
 @option(
     "--sort",

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from headwater.leaderboard.gains.standings import SCENARIOS, Filter, Reference, measured, read
+from headwater.leaderboard.gains.standings import (
+    SCENARIOS,
+    Filter,
+    Reference,
+    main_reference,
+    measured,
+    read,
+)
 from headwater.leaderboard.statistics.bootstrap import (
     DRAWS,
     LEVEL,
@@ -228,7 +235,7 @@ def estimate(rows: pd.DataFrame, values: str) -> GainEstimate:
 
 
 def groups(
-    store: Store, by: By, wanted: Filter | None = None, reference: Reference = "scratch"
+    store: Store, by: By, wanted: Filter | None = None, reference: Reference | None = None
 ) -> Groups:
     """Average the gains of a store by scenario, adaptation or target domain.
 
@@ -236,16 +243,17 @@ def groups(
         store: The store.
         by: The property to group by.
         wanted: The cells that count; all by default.
-        reference: The reference of the gains.
+        reference: The reference of the gains; None: ``main_reference``.
 
     Raises:
         QueryError: The filter keeps no gain.
     """
     wanted = wanted or Filter()
+    reference = reference or main_reference(store, wanted)
     gains, absent = measured(store, wanted, reference)
     result = Groups(by, reference, gains, absent)
     if by == "scenario":
-        other: Reference = "base" if reference == "scratch" else "scratch"
+        other: Reference = "scratch" if reference == "base" else "base"
         return replace(result, others={other: wanted.keep(read(store, other)[0])})
     if by == "adaptation":
         of_any_adaptation = replace(wanted, adaptation="")

@@ -17,7 +17,7 @@ from headwater.registry.names import did_you_mean, glob_matches, split_list
 if TYPE_CHECKING:
     import pandas as pd
 
-Reference = Literal["scratch", "base"]
+Reference = Literal["scratch", "converged", "base"]
 SCENARIOS = (
     *("within-domain", "including", "cross-domain", "multi-source", "small-target", "full-target"),
     *("cross-task-type", "larger-to-smaller", "smaller-to-larger"),
@@ -169,12 +169,30 @@ class Standings:
 
 
 def standings(
-    store: Store, wanted: Filter | None = None, reference: Reference = "scratch"
+    store: Store, wanted: Filter | None = None, reference: Reference | None = None
 ) -> Standings:
-    """Rank the sources of a store; raises QueryError, saying what there is, where the filter leaves
-    nothing.
+    """Rank the sources of a store by their mean gain.
+
+    Args:
+        store: The store.
+        wanted: The cells that count; None: all.
+        reference: What gains are measured against; None: ``main_reference``.
+
+    Raises:
+        QueryError: The filter leaves nothing; it says what there is.
     """
-    return Standings(*measured(store, wanted or Filter(), reference), reference)
+    wanted = wanted or Filter()
+    reference = reference or main_reference(store, wanted)
+    return Standings(*measured(store, wanted, reference), reference)
+
+
+def main_reference(store: Store, wanted: Filter) -> Reference:
+    """Return the reference that says how good a source is: scratch trained until it has converged,
+    where every gain that the filter keeps has one; else scratch at equal budget.
+    """
+    converged = len(wanted.keep(read(store, "converged")[0]))
+    at_budget = len(wanted.keep(read(store, "scratch")[0]))
+    return "converged" if converged and converged >= at_budget else "scratch"
 
 
 def measured(

@@ -12,7 +12,7 @@ from headwater.leaderboard.gains.standings import Reference
 from headwater.leaderboard.show.standings_table import heading, interval
 from headwater.leaderboard.show.tables import Column, Table
 
-_REFERENCES: tuple[Reference, ...] = ("scratch", "base")
+_REFERENCES: tuple[Reference, ...] = ("converged", "scratch", "base")
 _SORTS: dict[str, Callable[[Group, Reference], Any]] = {
     "gain": lambda group, reference: -group.gains[reference].mean,
     "name": lambda group, reference: group.name,

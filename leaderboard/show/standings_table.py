@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from headwater.leaderboard.gains.standings import Row, Standings
+from headwater.leaderboard.gains.standings import Reference, Row, Standings
 from headwater.leaderboard.show.short_names import shortened, shortened_tasks
 from headwater.leaderboard.show.tables import Column, Table
 from headwater.leaderboard.statistics.bootstrap import LEVEL, More
@@ -19,6 +19,13 @@ MAX_TIES = 5
 
 MAX_SOURCES = 4
 """Sources that a note names one by one."""
+
+WHAT_REFERENCE_IS: dict[Reference, str] = {
+    "scratch": "scratch at equal budget",
+    "converged": "scratch until it has converged",
+    "base": "the base without the source step",
+}
+"""What each reference is, for people."""
 
 SORTS: dict[str, Callable[[Row], Any]] = {
     "rank": lambda row: (*row.ranks, -row.gain),
@@ -41,7 +48,7 @@ def standings_table(standings: Standings, sort: str = "rank") -> Table:
     names = shortened([row.source for row in standings.rows])
     ordered = sorted(standings.rows, key=SORTS[sort])
     lines = [_line(row, standings) for row in ordered]
-    if standings.reference == "scratch":
+    if standings.reference != "base":
         lines.insert(_place_of_zero(ordered, sort), _reference_line(standings))
     columns = _columns(standings, names)
     return Table(heading(standings.gains), columns, lines, list(_notes(standings, names)))
@@ -159,7 +166,8 @@ def interval(gain: tuple[float, float | None, float | None]) -> str:
 
 
 def _notes(standings: Standings, names: dict[str, str]) -> Iterator[str]:
-    yield f"{standings.reference} itself: {_reference_values(standings)}"
+    yield f"{WHAT_REFERENCE_IS[standings.reference]}: {_reference_values(standings)}"
+    yield from rising_note(standings.gains, standings.reference)
     yield from _ties(standings, names)
     yield from _missing(standings, names)
     if protocols := _most_protocols(standings):
@@ -176,6 +184,23 @@ def _notes(standings: Standings, names: dict[str, str]) -> Iterator[str]:
     failed = int((standings.absent["why"] == "failed").sum())
     if failed:
         yield f"{failed} cells failed: headwater status --failed"
+
+
+def rising_note(gains: pd.DataFrame, reference: Reference) -> Iterator[str]:
+    """Say how many references were still getting better when their training ended."""
+    references = gains.drop_duplicates("reference_job")
+    rising = int(references["reference_rising"].sum())
+    if not rising:
+        return
+    remedy = (
+        "gains over scratch until it has converged: --reference converged"
+        if reference == "scratch"
+        else "give it more with --min-steps"
+    )
+    yield (
+        f"{rising} of {len(references)} {reference} references were unconverged: their validation "
+        f"was still rising at the end, and a longer training would shrink these gains ({remedy})"
+    )
 
 
 def _reference_values(standings: Standings) -> str:

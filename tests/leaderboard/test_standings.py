@@ -141,7 +141,7 @@ def test_unlike_metrics_are_averaged_as_relative_gains(tmp_path):
     table = standings_table(found)
     assert table.columns[4].heading == "gain over scratch (relative) ↑"
     assert table.title.endswith("accuracy ↑, rmse ↓")
-    assert "scratch itself: t accuracy ↑ 0.250, u rmse ↓ 8.000" in table.notes
+    assert "scratch at equal budget: t accuracy ↑ 0.250, u rmse ↓ 8.000" in table.notes
 
 
 def test_mixed_training_budgets_are_noted(tmp_path):
@@ -217,3 +217,33 @@ def test_chains_are_shortened_unless_two_would_read_the_same():
     assert shortened([nested])[nested] == "chain(chain(timm/resnet18.a1_in1k→pacs_photo)→b+c)"
     twins = ["chain[base=x,on=hf/a/d]", "chain[base=x,on=hf/b/d]"]
     assert shortened(twins) == {name: name for name in twins}
+
+
+def test_gains_are_over_converged_scratch_where_every_cell_has_it(tmp_path):
+    converged = "from_scratch[converge=16]"
+    jobs = [
+        job("cell", IMAGENET, converged=converged),
+        job("scratch", SCRATCH, adaptation="from_scratch", converged=converged),
+        job("converged", SCRATCH, adaptation=converged, control=converged, converged=converged),
+    ]
+    values = {"cell": 0.75, "scratch": 0.25, "converged": 0.5}
+    outcomes = {
+        name: done(name, value, choice={"rising": name != "converged"})
+        for name, value in values.items()
+    }
+    store = store_of(tmp_path / "s.duckdb", jobs, [outcomes["cell"], outcomes["scratch"]])
+    at_budget = standings(store)
+    assert (at_budget.reference, at_budget.rows[0].gain) == ("scratch", 0.5)
+    assert any(
+        "1 of 1" in note and "--reference" in note for note in standings_table(at_budget).notes
+    )
+    store.record([outcomes["converged"]])
+    found = standings(store)
+    assert (found.reference, found.rows[0].gain) == ("converged", 0.25)
+    assert not any("unconverged" in note for note in standings_table(found).notes)
+    assert standings(store, reference="scratch").rows[0].gain == 0.5
+    # A cell that has no such reference: then all gains are at equal budget, and none is left out.
+    store.plan("run-1", [job("other", CHAIN, converged=converged, seed=1)])
+    store.plan("run-1", [job("more", SCRATCH, adaptation="from_scratch", seed=1)])
+    store.record([done("other", 0.5), done("more", 0.25)])
+    assert standings(store).reference == "scratch"

@@ -2,6 +2,7 @@
 SELECT
     g.source, g.task, g.adaptation, g.size, g.seed, g.protocol, g.metric, c.sign,
     g.gain_abs, g.gain_rel, g.seconds, g.value, g.reference_value, g.reference_job,
+    coalesce(g.reference_rising, false) AS reference_rising,
     g.target_domain, g.small_target, g.domain_relation, g.base, g.chain_tasks,
     scenarios_of(
         g.domain_relation, g.multi_source, g.small_target, g.cross_task_type, g.direction

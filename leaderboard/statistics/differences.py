@@ -28,6 +28,13 @@ from scipy.special import stdtr, stdtrit
 from headwater.leaderboard.statistics.board import CONFIDENCE, Board, Scope
 from headwater.leaderboard.statistics.moderation import ModeratedVariances, moderate
 
+CAUTION = 0.3
+"""Standard errors by which the spread of log variances is raised. The pairs' variances come from S
+sources, so that their spread is known to sqrt(2 / (S - 1)) of itself only. Without this, boards of
+twelve equal sources of very unequal noise (log deviation 0.5) claim a difference in 8-9 % of cases;
+with it in 7 %, for a tenth of the power at three targets.
+"""
+
 
 @dataclass(frozen=True)
 class Differences:
@@ -135,7 +142,8 @@ def differences(board: Board, scope: Scope | None = None) -> Differences:
         most = board.seed_degrees
     pairs = np.triu_indices(len(values), 1)
     variances = np.where(variances > board.noise_floor**2, variances, 0)
-    moderated = moderate(variances[pairs], degrees[pairs], most)
+    caution = CAUTION * np.sqrt(2 / max(len(values) - 1, 1))
+    moderated = moderate(variances[pairs], degrees[pairs], most, caution=caution)
     spread, pair_degrees = _square(moderated, pairs, len(values))
     errors = np.sqrt(np.where(spread > 0, spread, np.nan) * load)
     order = np.argsort(-np.nan_to_num(board.means, nan=-np.inf), kind="stable")

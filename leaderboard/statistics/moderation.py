@@ -52,16 +52,19 @@ class ModeratedVariances:
     prior_variance: float
 
 
-def moderate(variances: Array, degrees: Array, most_degrees: float) -> ModeratedVariances:
+def moderate(
+    variances: Array, degrees: Array, most_degrees: float, *, caution: float = 0.0
+) -> ModeratedVariances:
     """Shrink variances to their common value.
 
     Args:
         variances: (n,) float; ignored where ``degrees`` is 0.
         degrees: (n,) the degrees of freedom of each.
         most_degrees: The degrees of freedom of the whole table's residual.
+        caution: The share by which the spread of log variances is raised before it is believed.
     """
     known = (degrees > 0) & ~np.isnan(variances)
-    prior_degrees, prior_variance = common_variance(variances[known], degrees[known])
+    prior_degrees, prior_variance = common_variance(variances[known], degrees[known], caution)
     own_degrees = np.where(known, degrees, 0)
     own_variances = np.where(known, variances, 0)
     if np.isinf(prior_degrees):
@@ -74,14 +77,15 @@ def moderate(variances: Array, degrees: Array, most_degrees: float) -> Moderated
     return ModeratedVariances(values, moderated_degrees, prior_degrees, prior_variance)
 
 
-def common_variance(variances: Array, degrees: Array) -> tuple[float, float]:
+def common_variance(variances: Array, degrees: Array, caution: float = 0.0) -> tuple[float, float]:
     """Return d0 and s0^2 of variances (n,) with degrees (n,) > 0; d0 = 0 where n is too few."""
     if len(variances) < MIN_VARIANCES or not np.any(variances > 0):
         return 0.0, 0.0
     half = degrees / 2
     floor = ZERO_SHARE * float(np.median(variances)) or ZERO_SHARE * float(variances.mean())
     logs = np.log(np.maximum(variances, floor)) - digamma(half) + np.log(half)
-    excess = float(np.var(logs, ddof=1) - polygamma(1, half).mean())
+    spread = (1 + caution) * np.var(logs, ddof=1)
+    excess = float(spread - polygamma(1, half).mean())
     if excess <= 0:
         return float("inf"), float(np.average(variances, weights=degrees))
     prior_degrees = 2 * inverse_trigamma(excess)

@@ -10,7 +10,7 @@ from headwater.leaderboard.statistics.two_way import (
     residual_degrees,
     residuals,
 )
-from tests.leaderboard.statistics.boards import World
+from perf.rates import World
 
 
 def _least_squares(table):
@@ -87,6 +87,6 @@ def test_a_seeds_ease_does_not_count_for_the_source_that_met_it():
 
 def test_three_families_allow_words_on_targets_like_these():
     random = np.random.default_rng(0)
-    assert World(families=2).draw(random)[0].scope is Scope.THESE
-    assert World(families=1, members=5).draw(random)[0].scope is Scope.THESE
-    assert World(families=3).draw(random)[0].scope is Scope.LIKE_THESE
+    assert World(families=2).draw(random).board.scope is Scope.THESE
+    assert World(families=1, members=5).draw(random).board.scope is Scope.THESE
+    assert World(families=3).draw(random).board.scope is Scope.LIKE_THESE

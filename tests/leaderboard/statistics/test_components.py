@@ -6,7 +6,7 @@ from scipy.optimize import minimize
 
 from headwater.leaderboard.statistics.board import Board
 from headwater.leaderboard.statistics.components import variance_components
-from tests.leaderboard.statistics.boards import World
+from perf.rates import World
 
 
 def _dense_maximum(board: Board):
@@ -43,7 +43,7 @@ def test_variances_maximise_the_restricted_likelihood(missing, seed):
     world = World(
         *(6, 4, 2, 3), family_fit=1.0, target_fit=0.7, luck=1.0, ease=3.0, missing=missing
     )
-    board, _ = world.draw(np.random.default_rng(seed))
+    board = world.draw(np.random.default_rng(seed)).board
     parts = variance_components(board)
     expected = _dense_maximum(board)
     assert [parts.family, parts.target, parts.seed] == pytest.approx(expected, rel=2e-3, abs=1e-4)
@@ -52,7 +52,7 @@ def test_variances_maximise_the_restricted_likelihood(missing, seed):
 def test_mean_squares_below_those_of_seeds_are_pooled_as_the_likelihood_pools_them():
     world = World(5, 4, 2, 3, family_fit=0.0, target_fit=0.0, luck=1.0)
     random = np.random.default_rng(1)
-    boards = [world.draw(random)[0] for _ in range(8)]
+    boards = [world.draw(random).board for _ in range(8)]
     fits = [variance_components(board) for board in boards]
     assert any(parts.family == 0 for parts in fits)
     assert any(parts.target == 0 for parts in fits)
@@ -67,7 +67,7 @@ def test_a_large_board_gives_back_the_variances_it_was_drawn_with(missing):
     world = World(
         *(300, 20, 2, 5), family_fit=1.0, target_fit=0.7, luck=1.0, ease=3.0, missing=missing
     )
-    parts = variance_components(world.draw(np.random.default_rng(0))[0])
+    parts = variance_components(world.draw(np.random.default_rng(0)).board)
     assert [parts.family, parts.target, parts.seed] == pytest.approx([1, 0.49, 1], rel=0.06)
 
 
@@ -87,7 +87,7 @@ def test_a_part_that_nothing_repeats_is_counted_in_the_one_above(
     families, members, seeds, seen, missing
 ):
     world = World(8, families, members, seeds, missing=missing)
-    parts = variance_components(world.draw(np.random.default_rng(3))[0])
+    parts = variance_components(world.draw(np.random.default_rng(3)).board)
     shown = [not np.isnan(part) for part in (parts.family, parts.target, parts.seed)]
     assert tuple(shown) == seen
 

@@ -6,7 +6,7 @@ from scipy import stats
 
 from headwater.leaderboard.statistics.board import Board, Scope
 from headwater.leaderboard.statistics.differences import differences
-from tests.leaderboard.statistics.boards import World
+from perf.rates import World
 
 
 def _pairs(count):
@@ -15,7 +15,7 @@ def _pairs(count):
 
 @pytest.mark.parametrize("missing", [0.0, 0.2])
 def test_sums_over_pairs_equal_plain_loops(missing):
-    board, _ = World(7, 5, 2, 2, worth=0.03, missing=missing).draw(np.random.default_rng(0))
+    board = World(7, 5, 2, 2, worth=0.03, missing=missing).draw(np.random.default_rng(0)).board
     found = differences(board)
     means = board.family_means
     for a, b in _pairs(7):
@@ -27,7 +27,7 @@ def test_sums_over_pairs_equal_plain_loops(missing):
 
 
 def test_two_sources_have_the_paired_t_test():
-    board, _ = World(2, 6, seeds=1).draw(np.random.default_rng(0))
+    board = World(2, 6, seeds=1).draw(np.random.default_rng(0)).board
     expected = stats.ttest_rel(*board.family_means)
     found = differences(board)
     assert found.p_values[0, 1] == pytest.approx(expected.pvalue)
@@ -35,14 +35,14 @@ def test_two_sources_have_the_paired_t_test():
 
 
 def test_seeds_of_two_sources_on_one_target_have_the_paired_t_test():
-    board, _ = World(2, 1, seeds=5).draw(np.random.default_rng(0))
+    board = World(2, 1, seeds=5).draw(np.random.default_rng(0)).board
     found = differences(board)
     assert found.scope is Scope.THESE
     assert found.p_values[0, 1] == pytest.approx(stats.ttest_rel(*board.values[:, 0]).pvalue)
 
 
 def test_equal_noise_gives_the_pooled_test_of_the_two_way_table():
-    board, _ = World(6, 200, seeds=1).draw(np.random.default_rng(1))
+    board = World(6, 200, seeds=1).draw(np.random.default_rng(1)).board
     means = board.family_means
     left = means - means.mean(axis=0) - means.mean(axis=1, keepdims=True) + means.mean()
     mean_square = np.sum(left**2) / (5 * 199)
@@ -51,7 +51,7 @@ def test_equal_noise_gives_the_pooled_test_of_the_two_way_table():
 
 
 def test_p_values_are_adjusted_as_scipy_adjusts_them():
-    board, _ = World(9, 6, worth=0.05).draw(np.random.default_rng(0))
+    board = World(9, 6, worth=0.05).draw(np.random.default_rng(0)).board
     found = differences(board)
     pairs = np.triu_indices(9, 1)
     expected = stats.false_discovery_control(found.p_values[pairs])
@@ -62,7 +62,7 @@ def test_p_values_are_adjusted_as_scipy_adjusts_them():
 
 def test_sources_far_apart_are_told_apart_and_ranked():
     worth = np.array([0.0, 3.0, 3.0, 1.0])
-    board = World(4, 9, luck=0.05).measure(worth, np.random.default_rng(0))
+    board = World(4, 9, luck=0.05).measure(worth, np.random.default_rng(0)).board
     found = differences(board)
     assert found.ranks.tolist() == [[4, 4], [1, 2], [1, 2], [3, 3]]
     assert found.tie_groups == [(0, 1), (2, 2), (3, 3)]
@@ -70,7 +70,7 @@ def test_sources_far_apart_are_told_apart_and_ranked():
 
 
 def test_tie_groups_are_the_longest_runs_without_a_pair_told_apart():
-    board, _ = World(12, 9, worth=0.06).draw(np.random.default_rng(4))
+    board = World(12, 9, worth=0.06).draw(np.random.default_rng(4)).board
     found = differences(board)
     told = (found.better | found.better.T)[np.ix_(found.order, found.order)]
     runs = [
@@ -100,14 +100,14 @@ def test_what_never_varies_is_not_told_apart():
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 5, 2), (2, 1, 1), (5, 1, 1), (3, 2, 1)])
 def test_boards_too_small_to_tell_claim_nothing(shape):
     sources, families, seeds = shape
-    board, _ = World(sources, families, seeds=seeds).draw(np.random.default_rng(0))
+    board = World(sources, families, seeds=seeds).draw(np.random.default_rng(0)).board
     found = differences(board)
     assert not found.better.any()
     assert found.ranks.tolist() == [[1, sources]] * sources
 
 
 def test_sources_without_a_shared_target_are_not_compared():
-    board, _ = World(5, 6, worth=1.0).draw(np.random.default_rng(0))
+    board = World(5, 6, worth=1.0).draw(np.random.default_rng(0)).board
     board.values[3] = np.nan
     found = differences(board)
     assert np.isnan(found.values[3, :3]).all()

@@ -16,7 +16,7 @@ from headwater.leaderboard.statistics.intervals import (
     differences_to_mean,
     mean_intervals,
 )
-from headwater.leaderboard.statistics.planning import Costs, SeparationPlanner
+from headwater.leaderboard.statistics.planning import ExtensionCosts, SeparationPlanner
 from headwater.leaderboard.statistics.posterior import WorthPosterior, worth_posterior
 
 BINS = ((0.0, 0.05), (0.05, 0.2), (0.2, 0.5), (0.5, 0.8), (0.8, 1.01))
@@ -200,9 +200,9 @@ class AdviceRates:
     bound_held: int
 
 
-def advice_rates(world: World, boards: int, costs: Costs | None = None) -> AdviceRates:
+def advice_rates(world: World, boards: int, costs: ExtensionCosts | None = None) -> AdviceRates:
     """Follow the advice on the best pair and the last pair of neighbours of each board."""
-    costs = costs or Costs(seed=1.0, target=2.0)
+    costs = costs or ExtensionCosts(seed=1.0, target=2.0)
     # The whole of what could be measured is drawn at once; the board is its corner.
     whole = replace(world, families=world.families + 60, seeds=world.seeds + 20)
     pairs = advised = came_true = bound_held = 0

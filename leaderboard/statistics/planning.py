@@ -40,7 +40,7 @@ PLAN_DRAWS = 200
 
 
 @dataclass(frozen=True)
-class Costs:
+class ExtensionCosts:
     """State what more measurements cost, in seconds.
 
     Attributes:
@@ -90,7 +90,7 @@ class Separation:
 class SeparationPlanner:
     """Plan extensions of one board; what its pairs have in common is worked out once."""
 
-    def __init__(self, board: Board, costs: Costs):
+    def __init__(self, board: Board, costs: ExtensionCosts):
         self._board = board
         self._costs = costs
         self.pairs: Differences = differences(board)

@@ -38,7 +38,7 @@ def dunnett_quantile(
     """Return q, which the largest of ``count`` t values of correlation 1/2 stays below at a level."""
     points, weights = roots_hermitenorm(NODES)
     weights = weights / weights.sum()
-    quantiles = (np.arange(NODES) + 0.5) / (NODES)
+    quantiles = (np.arange(4 * NODES) + 0.5) / (4 * NODES)
     chi = np.sqrt(2 * gammaincinv(degrees / 2, quantiles) / degrees)
 
     def excess(q: float) -> float:

@@ -5,7 +5,7 @@ Larger simulations, and the table of docs/how-sure.md: ``python -m perf statisti
 
 import pytest
 
-from headwater.leaderboard.statistics.planning import Costs
+from headwater.leaderboard.statistics.planning import ExtensionCosts
 from perf.rates import (
     World,
     advice_rates,
@@ -114,7 +114,7 @@ def test_advice_comes_true_in_three_of_four_and_bounds_hold():
         World(families=9, worth=0.05),
         World(families=5, seeds=3, worth=0.05, family_fit=0.03, luck=0.03),
     ]
-    rates = [advice_rates(world, 15, Costs(seed=1, target=2)) for world in worlds]
+    rates = [advice_rates(world, 15, ExtensionCosts(seed=1, target=2)) for world in worlds]
     advised = sum(rate.advised for rate in rates)
     assert advised >= 40
     assert sum(rate.came_true for rate in rates) >= 0.75 * advised

@@ -12,10 +12,16 @@ and the height of the barrier is the largest loss against the line between both 
 Averaged weights give activations that the running statistics of batch norms do not fit. So at
 each place, both ends included, these are computed anew from training images; otherwise every
 line would show a valley that is only theirs. The ends count, so the height is at least 0.
+
+A batch norm averages the means and variances of its batches, each batch the same. So the images are
+shuffled and the batches equal: a small last batch would count as much as a full one, and batches of
+neighbours would hide from the variance what lies between them (16 to 20 % of it where 256 to 512
+images are ordered by a trend).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -24,6 +30,10 @@ import headwater as hw
 if TYPE_CHECKING:
     import numpy as np
     from matplotlib.figure import Figure
+
+
+STATISTICS_BATCH = 128
+"""Images at once, at most, for the statistics of batch norms."""
 
 
 class BarrierView(hw.AnalysisView):
@@ -111,6 +121,7 @@ def recompute_statistics(network: hw.AnalysedNetwork, rows: np.ndarray) -> None:
 
     Everything else stays in evaluation mode.
     """
+    import numpy as np
     import torch
     from torch import nn
 
@@ -127,11 +138,14 @@ def recompute_statistics(network: hw.AnalysedNetwork, rows: np.ndarray) -> None:
         norm.reset_running_stats()
         norm.momentum = None  # the plain average over batches
         norm.train()
-    with torch.no_grad():
-        for images in network.train_batches(rows):
-            if len(images) > 1:  # one image has no variance
-                with network.precision():
-                    network.network(images)
+    # Each part is one batch, and all are equal but for one image.
+    parts = np.array_split(
+        np.random.default_rng(0).permutation(rows), math.ceil(len(rows) / STATISTICS_BATCH)
+    )
+    with torch.no_grad(), network.precision():
+        for part in parts:
+            for images in network.train_batches(part):
+                network.network(images)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
         norm.eval()

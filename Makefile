@@ -16,7 +16,7 @@ demo: .venv/.installed
 	$(BIN)/headwater leaderboard --selectors --store quickstart.duckdb
 
 test: .venv/.installed
-	$(BIN)/python -m pytest -n auto --maxprocesses 4
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup
 
 check: .venv/.installed
 	$(BIN)/ruff check .

@@ -34,14 +34,11 @@ def ray_session():
     ray.shutdown()
 
 
-@pytest.hookimpl(optionalhook=True)  # tests run without pytest-xdist too
-def pytest_xdist_make_scheduler(config, log):
-    """On several processes files stay whole, for their fixtures, and those that need Ray together, so that there is still one Ray."""
-    from xdist.scheduler import LoadFileScheduling
-
-    class OneRay(LoadFileScheduling):
-        def _split_scope(self, nodeid):
-            file = super()._split_scope(nodeid)
-            return "ray" if "ray_session" in (config.rootpath / file).read_text() else file
-
-    return OneRay(config, log)
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_collection_modifyitems(items):
+    """Group the tests for several processes (``--dist loadgroup``): files stay whole, for their
+    fixtures, and those that need Ray stay together, so that there is one Ray."""
+    with_ray = {item.path for item in items if "ray_session" in item.fixturenames}
+    for item in items:
+        group = "ray" if item.path in with_ray else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))

@@ -93,8 +93,8 @@ class Worker:
         try:
             kind = self.bench.registry.job_kind(first.kind)
             if first.batch_key is not None and kind.run_batch is not None:
-                return kind.run_batch(bundle, self.bench, self._report)
-            return [self._checked(kind.run(first, self.bench, self._report), first)]
+                return kind.run_batch(bundle, self.bench, self.report)
+            return [self._checked(kind.run(first, self.bench, self.report), first)]
         except (Exception, Stopped) as error:
             return [error] * len(bundle)
 
@@ -148,9 +148,14 @@ class Worker:
             log=self._write_log(job, error),
         )
 
-    def _report(
+    def report(
         self, epoch: int, epochs: int, value: float, images: int, trial: int = 0, trials: int = 0
     ) -> None:
+        """Note the position of the running job.
+
+        Raises:
+            Stopped: The run is being ended.
+        """
         self.current = JobProgress(
             epoch=epoch, epochs=epochs, value=value, images=images, trial=trial, trials=trials
         )

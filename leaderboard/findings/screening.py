@@ -50,7 +50,7 @@ class _Setting:
         return float(abs(self.full.mean(axis=0).max())) or float("nan")
 
 
-def _settings(rows: pd.DataFrame) -> list[_Setting]:
+def complete_settings(rows: pd.DataFrame) -> list[_Setting]:
     """Return those with three sources or more that have every seed."""
     found = []
     for (task, *_), part in rows.assign(seed=rows["seed"].fillna(-1).astype(int)).groupby(
@@ -129,11 +129,11 @@ def _f8(evidence: FindingRows) -> list[FindingPart]:
             "gain(small) − gain(full)",
             lacking=lacking,
         ),
-        *_screening_parts(rows, _settings(rows), few),
+        *screening_parts(rows, complete_settings(rows), few),
     ]
 
 
-def _screening_parts(rows: pd.DataFrame, settings: list[_Setting], few: str) -> list[FindingPart]:
+def screening_parts(rows: pd.DataFrame, settings: list[_Setting], few: str) -> list[FindingPart]:
     claim, meaning = (
         "sources keep their order, so a small subset screens them",
         "τ of source order, small and full",

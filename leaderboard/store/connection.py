@@ -21,7 +21,10 @@ from headwater.registry.errors import (
 
 WRITER_PATIENCE = 10.0
 READER_PATIENCE = 10.0
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.25
+_FIRST_PAUSE = 0.01
+MAX_PAUSE_SECONDS = 0.25
+"""The longest wait between two tries for the lock of a file."""
+
 _HOLDER = re.compile(r"held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
 
 Settings = Mapping[str, str | int]
@@ -88,7 +91,7 @@ def _open(
             if not isinstance(refusal, StoreBusy) or time.monotonic() + pause > deadline:
                 raise refusal from None
         time.sleep(pause)
-        pause = min(2 * pause, _LONGEST_PAUSE)
+        pause = min(2 * pause, MAX_PAUSE_SECONDS)
 
 
 def _check_magic(path: Path) -> None:

@@ -91,7 +91,7 @@ class BoxFormat:
         """
         fields = fields_of(target)
         if fields is None:
-            return _left_out("has no boxes with categories")
+            return _left_out("no-boxes-with-categories", "has no boxes with categories")
         boxes, categories = fields
         if len(boxes) != len(categories):
             noun = "box" if len(boxes) == 1 else "boxes"
@@ -108,7 +108,9 @@ class BoxFormat:
         try:
             numbers = np.asarray(boxes, dtype=np.float64).reshape(len(boxes), 4)
         except (TypeError, ValueError):
-            return _left_out("has boxes that are not four numbers each")
+            return _left_out(
+                "boxes-not-of-four-numbers", "has boxes that are not four numbers each"
+            )
         return self._checked(numbers, categories, shape())
 
     def _checked(
@@ -171,8 +173,8 @@ def _box_flaw(
     return Flaw.counting("", sentence, handled, code=code, numbers=[count], items=items)
 
 
-def _left_out(problem: str) -> ImageBoxes:
-    return ImageBoxes(flaws=(Flaw("", problem, IMAGE_LEFT_OUT),), left_out=True)
+def _left_out(code: str, problem: str) -> ImageBoxes:
+    return ImageBoxes(flaws=(Flaw("", problem, IMAGE_LEFT_OUT, code=code),), left_out=True)
 
 
 def fields_of(target: Any) -> tuple[Sequence[Any], Sequence[Any]] | None:

@@ -57,7 +57,7 @@ def within(folder: Path, name: str) -> Path | None:
 
 def missing(names: Sequence[str]) -> list[Flaw]:
     """Return the flaws of images that are listed but not there."""
-    return [Flaw(name, MISSING, "left out") for name in names]
+    return [Flaw(name, MISSING, "left out", code="no-image-file") for name in names]
 
 
 def none_there(

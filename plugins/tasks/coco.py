@@ -312,7 +312,8 @@ def _keypoints(
                 flaws.append(flaw)
                 continue
             if box is None:
-                flaws.append(Flaw(name, "has no box in the image", "left out"))
+                code = "no-box-in-the-image"
+                flaws.append(Flaw(name, "has no box in the image", "left out", code=code))
                 continue
             files.append(images[key].file)
             boxes.append(box)
@@ -349,7 +350,8 @@ def _unlabelled_flaw(image: str, count: int) -> Flaw:
 def _keypoints_flaw(name: str, flat: Any, points: int) -> Flaw | None:
     """Return what is wrong with an object's keypoints, if anything is."""
     if not are_numbers(flat):
-        return Flaw(name, "has keypoints that are no numbers", "left out")
+        code = "keypoints-not-numbers"
+        return Flaw(name, "has keypoints that are no numbers", "left out", code=code)
     if len(flat) == 3 * points:
         return None
     return Flaw.counting(

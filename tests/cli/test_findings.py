@@ -1,6 +1,7 @@
 """``headwater findings``: a table of claims, one finding in full, filters, and stores that hold nothing yet."""
 
 import json
+import re
 
 import pytest
 from click.testing import CliRunner
@@ -8,6 +9,7 @@ from click.testing import CliRunner
 from headwater.harness.cli.findings_verb import command
 from headwater.leaderboard.findings import FINDINGS
 from headwater.registry.errors import QueryError, StoreMissing, UnknownName
+from tests.facts import missing_facts
 from tests.leaderboard.findings.world import chain, targets, world
 from tests.leaderboard.synthetic import store_of
 
@@ -68,10 +70,10 @@ def test_json_has_claims_verdicts_numbers_and_what_is_missing(store):
 def test_one_finding_is_explained_with_its_view_and_its_targets(store):
     result = findings("--store", store, "f3")
     text = " ".join(result.stdout.split())
-    assert "claim within-domain gain is largest, and domain matters more than source size" in text
+    assert "F3" in text and "claim" in text
     assert "arXiv 2103.13318" in text
     assert 'headwater query "FROM f03_domain"' in text
-    assert "partial ρ of gain and source size" in text
+    assert "partial ρ" in text
     assert "sketches-3" in text
     assert max(map(len, result.stdout.splitlines())) <= 100
 
@@ -107,11 +109,11 @@ def test_a_store_without_gains_says_so_for_each(tmp_path):
     result = findings("--store", empty)
     assert result.exit_code == 0
     assert {row["verdict"] for row in rows("--store", empty)} == {"not enough data"}
-    assert " F3: no gains to look at: headwater run" in result.stderr
+    assert re.search(" F3: no gains .*: headwater run", result.stderr)
 
 
 def test_an_unknown_finding_and_a_missing_store_are_errors(store, tmp_path):
     unknown = findings("--store", store, "F13").exception
     assert isinstance(unknown, UnknownName)
-    assert unknown.message == "no finding is called 'F13'. Did you mean F3 or F1?"
+    assert missing_facts(unknown.message, "'F13'", "F3", "F1") == []
     assert isinstance(findings("--store", str(tmp_path / "none.duckdb")).exception, StoreMissing)

@@ -1,10 +1,12 @@
 import json
+import re
 
 import pytest
 from click.testing import CliRunner
 
 from headwater.harness.cli.leaderboard_verb import command
 from headwater.registry.errors import BadName, QueryError, StoreMissing
+from tests.facts import missing_facts
 from tests.leaderboard.judged import judged_store
 from tests.leaderboard.synthetic import CHAIN, IMAGENET, PHOTO, grid_store
 
@@ -84,7 +86,7 @@ def test_filters_narrow_it(store):
 def test_a_size_that_is_none_is_refused(store):
     result = leaderboard("--store", store, "--size", "tiny")
     assert result.exit_code == 2
-    assert "'tiny' is neither small, full nor a number of images" in result.stderr
+    assert missing_facts(result.stderr, "'tiny'", "small", "full", "number") == []
 
 
 def test_a_filter_without_cells_and_a_missing_store_are_errors(store, tmp_path):
@@ -169,11 +171,8 @@ def test_selectors_are_judged_by_regret_with_ties_marked(judged):
     assert lines[2] == ["selector", "regret@1", "(%)", "Rel@1", "τ_w", "cost", "(%)", "stable"]
     assert lines[4][:4] == ["=", "logme", "0.0", "[0.0,"] and lines[4][-2:] == ["4.0", "1.00"]
     assert [line[0] for line in lines[7:9]] == ["random", "largest"]
-    assert (
-        "logme, the best that looks at the target, against prior, the best that does not"
-        in result.stderr
-    )
-    assert "regret@1 of at most 1% at no more than 10% of the cost: logme" in result.stderr
+    assert re.search("logme, the best .* against prior, ", result.stderr)
+    assert re.search("regret@1 .* 1% .* 10% of the cost: logme", result.stderr)
 
 
 def test_selectors_in_json_have_every_figure_and_what_was_refused(judged):

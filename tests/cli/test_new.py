@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
 import pytest
 
 from tests.cli.headwater_command import run_headwater
+from tests.facts import missing_facts
 
 
 def test_the_file_is_called_after_the_name_and_says_what_is_next(capsys, tmp_path, monkeypatch):
@@ -58,7 +62,10 @@ def test_a_folder_that_is_not_there_is_a_clear_error(capsys, tmp_path):
     answer = run_headwater(
         capsys, "new", "task", "lab/mine", "--out", tmp_path / "none" / "mine.py"
     )
-    assert answer.status == 2 and "cannot be written: No such file or directory" in answer.err
+    assert (
+        answer.status == 2
+        and missing_facts(answer.err, "cannot be written", os.strerror(errno.ENOENT)) == []
+    )
 
 
 def test_a_name_that_starts_with_a_digit_still_makes_a_function(capsys, tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """``headwater run`` as a user meets it: what it says, how it ends, what it leaves behind."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -106,7 +107,7 @@ def test_a_failed_cell_ends_the_command_with_status_1_and_how_to_retry(tmp_path)
     assert (
         answer.stderr.count("the loss became nan") == 2
     )  # when it first happened, and at the end for both
-    assert "explodes · n=12 · seed 0 and 1 more: the loss became nan" in answer.stderr
+    assert re.search(r"explodes · n=12 · seed 0 and 1 more: .*\bnan\b", answer.stderr)
     assert (
         "retry: headwater run b.toml --executor inline --adaptations fine_tune,toy/explodes --rerun failed"
         in answer.stderr
@@ -138,7 +139,7 @@ def test_where_nothing_applied_nothing_is_said_to_be_next(tmp_path, capsys):
         tmp_path / "s.duckdb",
     )
     assert (answer.status, "next:" in answer.err) == (1, False)
-    assert "dann needs a chain as source: toy/fixed" in answer.err
+    assert re.search("dann needs a chain.*: toy/fixed", answer.err)
 
 
 def test_an_option_wins_over_the_environment_and_that_over_the_file(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -18,6 +19,7 @@ from headwater.harness.conformance.templates import TEMPLATES
 from headwater.registry import Kind
 from headwater.registry.errors import BadPlugin
 from tests import rendered
+from tests.facts import missing_facts
 
 
 @pytest.fixture(scope="module")
@@ -106,15 +108,13 @@ def test_weights_that_only_build_knows_are_found(registry, tmp_path):
         {r.check.name: r.message for r in examine(checks(one, registry)[:3])}["weights"]
         for one in (card, named)
     ]
-    assert flagged == [
-        "card does not name w.safetensors (weights=PATH, absolute), so that a changed file will not be measured anew",
-        "",
-    ]
+    assert missing_facts(flagged[0], "w.safetensors", "weights=PATH") == []
+    assert flagged[1] == ""
 
 
 def test_features_must_be_rows(registry):
     found = failures(changed(forward_head=lambda self, maps, pre_logits=True: maps), registry)
-    assert found["features"] == "features of 2 images have shape (2, 8, 7, 7), not (2, D)"
+    assert missing_facts(found["features"], "(2, 8, 7, 7)", "(2, D)") == []
 
 
 def test_features_must_be_finite(registry):
@@ -129,12 +129,12 @@ def test_randomness_in_evaluation_is_found(registry):
         changed(forward_head=lambda self, maps, pre_logits=True: maps.mean((2, 3)) + torch.rand(1)),
         registry,
     )
-    assert found["deterministic"] == "the same images give different features twice"
+    assert "different features twice" in found["deterministic"]
 
 
 def test_weights_that_were_not_all_loaded_are_found(registry):
     found = failures(replace(toy, random=False, scratch="scratch/test_resnet"), registry)
-    assert found["deterministic"] == "its weights depend on the seed, so they were not all loaded"
+    assert "depend on the seed" in found["deterministic"]
 
 
 def test_a_network_that_cannot_be_trained_is_found(registry):
@@ -145,19 +145,14 @@ def test_a_network_that_cannot_be_trained_is_found(registry):
 
 
 def test_unknown_domains_and_task_types_are_found(registry):
-    assert (
-        failures(replace(toy, domain="lunar"), registry)["card"]
-        == "its domain 'lunar' is not known"
-    )
-    assert (
-        failures(replace(toy, task_type="guessing"), registry)["card"]
-        == "its task type 'guessing' is not known"
-    )
+    for field, name in (("domain", "lunar"), ("task_type", "guessing")):
+        message = failures(replace(toy, **{field: name}), registry)["card"]
+        assert missing_facts(message, field.replace("_", " "), f"'{name}'") == []
 
 
 def test_a_card_that_says_little_passes_and_says_what_it_lacks(registry):
     card = replace(toy, random=False, domain=None, images=None)
-    assert checks(card, registry)[0]() == "card lacks domain, images, a scratch reference"
+    assert missing_facts(checks(card, registry)[0](), "lacks", "domain", "images", "scratch") == []
 
 
 @pytest.mark.slow
@@ -205,9 +200,8 @@ def test_a_sound_task_says_what_it_is(registry):
 def test_the_same_image_in_train_and_test_is_found_whatever_its_form(registry, tmp_path):
     train, test = noise(6, [0, 1, 2] * 2), noise(3, [0, 1, 2], seed=1)
     shared = hw.Split([*test.images[:2], Image.fromarray(train.images[4])], test.targets)
-    assert failures(task(train, shared), registry)["disjoint"].startswith(
-        "1 test images are in train too, toy/stripes: test image 2"
-    )
+    message = failures(task(train, shared), registry)["disjoint"]
+    assert re.match("1 test images .*, toy/stripes: test image 2", message)
 
 
 def test_a_label_out_of_range_is_found(registry):
@@ -283,10 +277,7 @@ def test_cells_that_see_each_other_are_found(registry):
         rows = sum(len(cell.train_rows) for cell in cells)
         return [hw.Solution(lambda features: features[:, :3] * rows) for _ in cells]
 
-    assert (
-        failures(crowd, registry)["together"]
-        == "cells that are solved together predict otherwise than alone"
-    )
+    assert missing_facts(failures(crowd, registry)["together"], "together", "alone") == []
 
 
 def test_a_missing_solution_is_found(registry):
@@ -303,13 +294,13 @@ def test_a_missing_solution_is_found(registry):
         (
             lambda features, labels: 2.0,
             "range",
-            "lab/e returned 2 for 90 images, 8 features, 3 classes, 5 source classes; its range is 0 to 1",
+            "lab/e returned 2 for 90 images, 8 features, 3 classes",
         ),
         (lambda features, labels: float("nan"), "range", "lab/e returned nan for 90 images"),
         (
             lambda features, labels: np.random.random(),
             "deterministic",
-            "the same arrays give two scores",
+            "the same arrays",
         ),
         (
             lambda features, labels: float(features.__setitem__(0, 0.0) is None),
@@ -364,7 +355,7 @@ def test_bundled_task_types_conform_on_a_task_of_theirs(registry, name):
 
 def test_without_a_task_only_the_card_of_a_task_type_is_looked_at(registry):
     (check,) = checks(registry.task_type("segmentation"), registry)
-    assert check().endswith("tried on nothing: name a task of the type beside it, or register one")
+    assert "tried on nothing" in check()
 
 
 def broken_type(registry, **methods):
@@ -393,8 +384,12 @@ def _stumbles(self, given):
     return hw.Encoded(np.array([int(target) for target in given.targets]))
 
 
+RESTLESS = np.random.default_rng(0)
+"""Seeded: that two of its draws are equal is decided once, not by chance in each run."""
+
+
 def _restless(self, given):
-    return hw.Encoded(np.random.default_rng().integers(0, 3, len(given.targets)))
+    return hw.Encoded(RESTLESS.integers(0, 3, len(given.targets)))
 
 
 def _seldom_restless(self, given):
@@ -433,10 +428,10 @@ ALL = ("accuracy", "balanced_accuracy", "f1", "auroc", "log_loss")
 @pytest.mark.parametrize(
     ("method", "does", "check", "says"),
     [
-        ("encode", _silent, "flaws", "an image with no target is taken without a word"),
-        ("encode", _stumbles, "flaws", "an image with no target ends in TypeError"),
-        ("encode", _restless, "encodes", "the same targets are encoded differently twice"),
-        ("encode", _seldom_restless, "encodes", "the same targets are encoded differently twice"),
+        ("encode", _silent, "flaws", "taken without a word"),
+        ("encode", _stumbles, "flaws", "ends in TypeError"),
+        ("encode", _restless, "encodes", "encoded differently twice"),
+        ("encode", _seldom_restless, "encodes", "encoded differently twice"),
         (
             "strata",
             lambda self, targets: targets * 1.0,
@@ -450,7 +445,7 @@ ALL = ("accuracy", "balanced_accuracy", "f1", "auroc", "log_loss")
             "measure",
             lambda *_: {"accuracy": 1.0},
             "measures",
-            "measure returns accuracy; its card lists accuracy, balanced",
+            "its card lists accuracy, balanced",
         ),
         ("measure", lambda *_: dict.fromkeys(ALL, float("nan")), "measures", "accuracy is nan"),
         ("measure", _wrong_way, "direction", "accuracy goes from"),
@@ -458,7 +453,7 @@ ALL = ("accuracy", "balanced_accuracy", "f1", "auroc", "log_loss")
             "picture",
             lambda self, image, *_: [("image", image / 255)],
             "picture",
-            "a panel of its picture is (64, 64, 3) float64",
+            "picture is (64, 64, 3) float64",
         ),
         ("picture", lambda *_: [], "picture", "its picture has no panels"),
         (
@@ -535,9 +530,8 @@ def test_targets_that_do_not_come_back_as_they_were_are_found(registry):
         for check in checks(replace(card, methods=shifted()), registry, [task])
         if check.name == "augments"
     ]
-    assert [result.message for result in examine(wanted)] == [
-        "a target as it is comes back changed"
-    ]
+    (result,) = examine(wanted)
+    assert not result.passed and "comes back changed" in result.message
 
 
 # -- for third parties --------------------------------------------------------------------------------------------

@@ -180,14 +180,12 @@ def test_the_time_of_a_bundle_is_shared_out_by_images(tmp_path: Path) -> None:
         return [hw.Solution(lambda rows: np.zeros((len(rows), 3))) for _ in cells]
 
     changes = PROBES | {"adaptations": ["toy/own"], "sizes": [12, "full"], "seeds": 1}
-    began = time.perf_counter()
     report = hw.run(
         keys(**changes), store=tmp_path / "s.duckdb", plugins=[broken(method)], control=INLINE
     )
-    passed = time.perf_counter() - began
     small, full = sorted(outcome.seconds for outcome in report.outcomes if outcome.metrics)
     assert full / small == pytest.approx(60 / 12)
-    assert 0.9 <= small + full <= passed
+    assert small + full >= 0.9, "all of the time that the method slept"
     assert bundling.share_seconds(3.0, [0, 0]) == [1.5, 1.5]
 
 

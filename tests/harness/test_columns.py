@@ -13,6 +13,7 @@ from headwater.harness.data.prepared import prepare
 from headwater.harness.data.splits import splits_of
 from headwater.registry import Task
 from headwater.registry.errors import BadName, DataError, UnknownName
+from tests.facts import missing_facts
 from tests.rendered import HEIGHT, KINDS, WIDTH, encoded, millimetres, scene, write_parquet
 
 IMAGE, NUMBER, WHOLE, TEXT = (
@@ -279,10 +280,10 @@ def test_conventions_of_the_type_are_options_of_its_tasks(registry, tmp_path):
             f"parquet/{tmp_path}[type=segmentation,classes=ground+disc+square+triangle]"
         ).identity()
     )
-    with pytest.raises(BadName, match=r"has no option 'viod'\. Did you mean void") as raised:
+    with pytest.raises(BadName, match=r"option 'viod'.* void\b") as raised:
         registry.task(f"parquet/{tmp_path}[type=segmentation,viod=11]")
     assert "void" in raised.value.hint
-    with pytest.raises(BadName, match="void wants a value of type int, such as 255"):
+    with pytest.raises(BadName, match=r"void .*type int, such as 255"):
         registry.task(f"parquet/{tmp_path}[type=segmentation,void=eleven]")
     with pytest.raises(UnknownName, match="Did you mean segmentation"):
         registry.task(f"parquet/{tmp_path}[type=segmentaton]")
@@ -292,14 +293,12 @@ def test_a_convention_of_another_type_says_which(registry, tmp_path):
     write_parquet(tmp_path, "segmentation")
     with pytest.raises(BadName, match="has no option 'void' as classification") as raised:
         registry.task(f"parquet/{tmp_path}[void=11]")
-    assert raised.value.hint.startswith(
-        "void is an option of segmentation: type=segmentation. Those of classification: classes, domain"
-    )
+    named = ("type=segmentation", "classification: classes, domain")
+    assert missing_facts(raised.value.hint, *named) == []
     with pytest.raises(BadName, match="has no option 'boxes' as depth") as raised:
         registry.task(f"parquet/{tmp_path}[type=depth,boxes=xyxy]")
-    assert raised.value.hint.startswith(
-        "boxes is an option of detection: type=detection. Those of depth: classes, domain"
-    )
+    named = ("type=detection", "depth: classes, domain")
+    assert missing_facts(raised.value.hint, *named) == []
 
 
 def test_hub_data_sets_take_the_same_options(registry):

@@ -16,6 +16,7 @@ from headwater.harness.running.worker import Worker
 from headwater.leaderboard.store.records import State
 from headwater.registry import Registry
 from headwater.registry.cards.adaptation import HIDDEN
+from tests.facts import missing_facts
 from tests.harness.toy import PLUGIN, coloured_squares, keys
 
 SEEN: list[tuple[str, torch.Tensor]] = []
@@ -166,22 +167,22 @@ def test_other_classes_leave_the_source_its_own_head(tmp_path, name):
         (
             "mmd[labelled=false]",
             {"task": "toy/halves", "size": 20},
-            "mmd on an unlabelled target needs the source's classes: ",
+            "mmd on an unlabelled target",
         ),
         (
             "source_only",
             {"task": "toy/halves", "size": 20},
-            "source_only on an unlabelled target needs the source's classes: ",
+            "source_only on an unlabelled target",
         ),
         (
             "instance_weighting",
             {"task": "toy/halves", "size": 20},
-            "instance_weighting needs a target of the source's classes: ",
+            "instance_weighting needs a target",
         ),
         (
             "coral",
             {"source": "chain[base=toy/random,on=toy/halves+toy/tones]"},
-            "coral learns from one source task, ",
+            "coral learns from one source",
         ),
     ],
 )
@@ -194,7 +195,7 @@ def test_what_cannot_apply_is_skipped_with_the_reason(tmp_path, adaptation, chan
 def test_a_source_without_registered_data_is_skipped_by_the_plan(tmp_path):
     made, _, job, outcome = measured(tmp_path, "dann", source="toy/fixed")
     assert outcome is None
-    assert "dann needs a chain as source: toy/fixed" in made.skipped[job.id]
+    assert missing_facts(made.skipped[job.id], "dann", "chain", "toy/fixed") == []
     assert not any(needed.kind == "pretrain" for needed in made.jobs.values())
 
 

@@ -68,9 +68,7 @@ def test_a_task_of_one_class_is_refused_before_it_is_decoded(registry):
             "test": Split([b"nor this"], ["only"]),
         }
     )
-    with pytest.raises(
-        DataError, match="own/task: it has only the class only; classification needs two or more"
-    ):
+    with pytest.raises(DataError, match=r"own/task: .*only the class only; classification"):
         prepare(task, registry.task_type("classification"), 8)
 
 
@@ -136,7 +134,7 @@ def test_a_hub_style_data_set_gives_images_labels_and_class_names(registry):
 def test_columns_that_cannot_be_told_are_listed():
     data = datasets.Dataset.from_dict({"a": [1], "b": ["x"]})
     with pytest.raises(
-        DataError, match=r"own/task has no image column. Its columns: a \(int64\), b \(string\)"
+        DataError, match=r"own/task has no image column.* a \(int64\), b \(string\)"
     ):
         splits_of(made(lambda: {"train": data}))
 
@@ -145,9 +143,7 @@ def test_a_task_whose_load_fails_is_named_with_the_cause():
     def load():
         raise FileNotFoundError("no such disk")
 
-    with pytest.raises(
-        DataError, match=r"own/task could not be loaded: FileNotFoundError: no such disk"
-    ):
+    with pytest.raises(DataError, match=r"own/task .* FileNotFoundError: no such disk"):
         splits_of(made(load))
 
 

@@ -173,7 +173,7 @@ def test_a_vision_transformer_is_scored_on_its_deepest_tokens(tmp_path):
         (
             "toy/where",
             "leep",
-            "leep needs the source's own classes at places of an image, and it knows those of whole images only",
+            "leep .* classes at .* whole images",
         ),
     ],
 )
@@ -240,15 +240,15 @@ class Odd:
 @pytest.mark.parametrize(
     ("probe", "says"),
     [
-        (None, "returned a NoneType, though its card says probed_as='classes'"),
+        (None, "returned a NoneType.* probed_as='classes'"),
         (
             Probe(np.zeros(3), np.array([0, 2, 1])),
-            "in ascending order which of 12 images each of its 3 labels is of",
+            "ascending order .* 12 images .* 3 labels",
         ),
         (Probe(np.zeros(3), np.array([0, 2, 12])), "which of 12 images"),
         (
             Probe(np.zeros(2), np.array([0, 2]), np.array([[0.5, 0.5], [0.5, 1.5]])),
-            r"has places of shape \(2, 2\), or outside of the image",
+            r"places of shape \(2, 2\), or outside",
         ),
         (Probe(np.zeros(2), np.array([0, 2]), np.array([0.5, 0.5])), r"has places of shape \(2,\)"),
     ],
@@ -379,10 +379,7 @@ def test_a_probe_of_the_head_first_is_skipped_where_heads_are_of_maps(tmp_path):
     outcome = cells(tmp_path, adaptations=["fine_tune[probe_first=true]"], references=[])[
         "fine_tune[probe_first=true]", "toy/maps"
     ]
-    assert (
-        outcome.state is State.SKIPPED
-        and "probe_first is for classification by a linear head" in outcome.reason
-    )
+    assert outcome.state is State.SKIPPED and "probe_first is for" in outcome.reason
 
 
 def test_the_trial_with_the_lowest_error_is_chosen(tmp_path):
@@ -417,7 +414,7 @@ def test_an_interrupted_training_with_moving_targets_goes_on_to_the_same_bits(
             if epoch == stop_after:
                 raise Stopped
 
-        worker._report = heard
+        worker.report = heard
         return worker.run(job), epochs
 
     whole, _ = run("whole")

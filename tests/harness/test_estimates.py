@@ -98,7 +98,7 @@ def test_options_and_globs_name_estimators_once(registry):
 
 
 def test_a_spec_needs_adaptations_or_estimators():
-    with pytest.raises(BadSpec, match="adaptations needs at least one entry, or estimators"):
+    with pytest.raises(BadSpec, match=r"adaptations needs .*, or estimators"):
         Spec.of(keys(adaptations=[]))
 
 

@@ -17,6 +17,7 @@ from headwater.harness.selecting.select import prepared as select_prepared
 from headwater.registry import Flaw, Split, Task
 from headwater.registry.errors import DataError
 from tests.cli.headwater_command import run_headwater
+from tests.facts import missing_facts
 from tests.rendered import HEIGHT, KINDS, TEST, TRAIN, VOID, WIDTH, encoded, scene, write_parquet
 
 CLASSES = f"ground+{'+'.join(KINDS)}"
@@ -248,7 +249,7 @@ def test_a_split_of_which_nothing_can_be_used_is_an_error_with_its_first_flaw(re
     )
     with pytest.raises(
         DataError,
-        match="no image of its train split can be used: own/masks: train image 0 has a mask of nothing but void",
+        match=r"train split .*: own/masks: train image 0 .* void",
     ):
         prepare(card, registry.task_type("segmentation"), 32)
 
@@ -264,9 +265,8 @@ def test_what_a_tasks_own_loading_found_is_told_too(registry):
         Task(name="own/scans", load=lambda: splits), registry.task_type("classification"), 8
     )
     assert prepared.flaws == (Flaw("own/scans: scan 6", "has no report", "left out"),)
-    assert (
-        str(prepared.flawed) == "flawed annotations in 1 of 7 images, 1 of 5 train images left out"
-    )
+    counted = ("1 of 7 images", "1 of 5 train images left out")
+    assert missing_facts(str(prepared.flawed), *counted) == []
     carved = prepare(
         Task(name="own/carved", load=lambda: splits["train"]),
         registry.task_type("classification"),
@@ -284,10 +284,8 @@ def test_images_of_two_splits_with_the_same_name_are_two(registry):
     )
     card = Task(name="own/twice", load=lambda: {"train": split, "test": split}, type="regression")
     flawed = prepare(card, registry.task_type("regression"), 8).flawed
-    assert (
-        str(flawed)
-        == "flawed annotations in 2 of 6 images, 1 of 3 train and 1 of 3 test images left out"
-    )
+    counted = ("2 of 6 images", "1 of 3 train", "1 of 3 test images left out")
+    assert missing_facts(str(flawed), *counted) == []
 
 
 def test_a_task_without_flaws_says_nothing(registry, tmp_path):
@@ -382,11 +380,10 @@ def test_many_images_and_kinds_are_cut_short_with_where_to_see_the_rest():
         Flaw("own/task: image 0", f"has no {chr(97 + row)}", "left out")
         for row in range(MAX_FLAW_KINDS + 1)
     ]
-    assert list(flaw_lines(card, many)) == [
-        "    7 × has no mask: left out",
-        "      image 0, image 1, image 2, image 3, and 3 more",
-        "    all of them: --format json",
-    ]
+    group, images, rest = flaw_lines(card, many)
+    assert missing_facts(group, "7 ×", "has no mask", "left out") == []
+    assert images.split(", ") == ["      image 0", "image 1", "image 2", "image 3", "and 3 more"]
+    assert rest.endswith("--format json")
     lines = list(flaw_lines(card, kinds))
     assert (
         lines[-2:] == ["    and 1 more kind", "    all of them: --format json"]

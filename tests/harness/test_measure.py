@@ -17,6 +17,7 @@ from headwater.harness.running.schedule import Schedule
 from headwater.harness.running.worker import Worker
 from headwater.leaderboard.store.records import State
 from headwater.registry import Registry
+from tests.facts import missing_facts
 from tests.harness.toy import PLUGIN, keys
 
 CPU = Device("cpu")
@@ -51,17 +52,13 @@ def test_a_full_disk_and_a_hint_read_as_sentences(tmp_path, monkeypatch):
     monkeypatch.setattr("headwater.harness.measure.adapting.save_array", full)
     reasons = {outcome.reason for outcome in measure(tmp_path).values()}
     assert all(
-        reason.startswith("the disk is full or cannot be written: No space left on device (")
+        reason.startswith("the disk is full") and "No space left on device" in reason
         for reason in reasons
     )
-    assert all(reason.endswith("Free some space, then retry what failed.") for reason in reasons)
+    assert all(". Free some space" in reason for reason in reasons), "the hint follows"
     broken = measure(tmp_path, tasks=["toy/broken"]).values()
-    assert {
-        outcome.reason.partition("cannot be decoded")[2].endswith(
-            ". Repair or remove that image and run again."
-        )
-        for outcome in broken
-    } == {True}
+    hints = {outcome.reason.partition("cannot be decoded")[2] for outcome in broken}
+    assert all(". Repair or remove" in hint for hint in hints)
 
 
 def test_the_same_spec_measures_the_same_bits_twice(tmp_path):
@@ -146,7 +143,7 @@ def test_a_loss_that_is_not_a_number_is_a_failure_with_a_reason_and_a_log(tmp_pa
         ("adapt", "toy/fixed", "toy/explodes", "12", 0)
     ]
     assert (outcome.state, outcome.error) == (State.FAILED, "TrainingError")
-    assert "the loss became nan in epoch 1" in outcome.reason
+    assert missing_facts(outcome.reason, "nan", "epoch 1") == []
     assert "Traceback" in (tmp_path / outcome.log).read_text()
 
 

@@ -30,13 +30,13 @@ COLUMNS = f"progressive[columns={CHAIN}+toy/otherwise]"
 
 OTHERWISE = """
 import headwater as hw
-from tests.harness.toy import _network
+from tests.harness.toy import small_network
 
 @hw.source_model("toy/otherwise", architecture="toy", scratch="toy/random", mean=(0.2, 0.2, 0.2), std=(0.4, 0.4, 0.4))
 def otherwise():
     import torch
     torch.manual_seed(7)
-    return _network()
+    return small_network()
 """
 
 
@@ -132,7 +132,7 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_bits(
                 raise Stopped
 
         if stops:
-            monkeypatch.setattr(worker, "_report", heard)
+            monkeypatch.setattr(worker, "report", heard)
             assert worker.run(cell).state is State.INTERRUPTED
         outcomes.append(worker.run(cell))
     assert epochs == [1, 2, 3, 4]

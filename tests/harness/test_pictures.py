@@ -171,7 +171,7 @@ def test_a_sheet_is_somewhat_wider_than_high_and_its_lines_about_equally_long(
 @pytest.mark.parametrize(
     "text",
     [
-        "a long title of many words that goes on",
+        "long title: " + " word" * 8,
         "one_word_that_is_as_long_as_it_is_wide",
         "x" * 300,
     ],

@@ -78,7 +78,7 @@ def test_pixels_are_scored_as_images_are():
         (
             np.zeros((2, 3, 4, 4)),
             np.zeros((3, 8, 8), int),
-            "masks are of 3 images, feature maps of 2",
+            "masks .* 3 images, feature maps of 2",
         ),
         (np.zeros((2, 3, 4, 4)), np.full((2, 8, 8), 255), "no pixel has a class"),
     ],

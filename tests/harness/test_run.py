@@ -91,7 +91,7 @@ def test_fail_fast_and_max_failures_end_the_run_early(tmp_path):
 
 def test_a_run_past_its_deadline_ends_and_the_next_one_continues(tmp_path):
     stopped = run(tmp_path, control=Control(executor="inline", deadline=0.0), seeds=2)
-    assert (stopped.stopped, stopped.count(State.DONE)) == ("the time budget is used up", 0)
+    assert "time budget" in stopped.stopped and stopped.count(State.DONE) == 0
     assert run(tmp_path, seeds=2).count(State.DONE) == 4
 
 
@@ -182,12 +182,12 @@ class TestOnRay:
     def test_a_job_past_its_time_limit_is_ended_and_the_rest_goes_on(self, tmp_path, ray_session):
         report = run(
             tmp_path,
-            control=Control(timeout=12),
+            control=Control(timeout=30),
             adaptations=["toy/sleeps", "fine_tune"],
             references=[],
         )
         assert [(o.error, o.reason) for o in report.failures] == [
-            ("JobTimeout", "took more than 12 s")
+            ("JobTimeout", "took more than 30 s")
         ]
         assert report.count(State.DONE) == 1
 

@@ -60,9 +60,7 @@ def test_an_unknown_name_is_told_the_nearest():
 
 
 def test_a_source_without_a_classifier_is_told_what_to_do():
-    with pytest.raises(
-        NotApplicable, match="leep needs the source's own class probabilities"
-    ) as caught:
+    with pytest.raises(NotApplicable, match=r"leep needs .* class probabilities") as caught:
         hw.score("leep", DATA.features, DATA.labels)
     assert "source_probabilities=" in caught.value.hint
 

@@ -33,10 +33,10 @@ def dropping():
     """Drops features at random, which draws from torch's own generator."""
     import torch
     from torch import nn
-    from tests.harness.toy import _network
+    from tests.harness.toy import small_network
 
     torch.manual_seed(5)
-    network = _network()
+    network = small_network()
     network.norm = nn.Sequential(network.norm, nn.Dropout2d(0.3))
     return network
 '''
@@ -47,7 +47,7 @@ class Bench:
 
     def __init__(self, folder: Path, plugins: list[Path], stop_after: int | None = None) -> None:
         self.worker, self.epochs, self.stop_after = Worker(folder, plugins, 1), [], stop_after
-        self.worker._report = self.heard
+        self.worker.report = self.heard
 
     def heard(self, epoch, epochs, value, images, trial=0, trials=0):
         self.epochs.append(epoch)
@@ -178,7 +178,7 @@ from tests.harness.test_snapshot import Bench, jobs
 snapshot.EVERY_SECONDS = 0.0
 folder, plugins = Path(sys.argv[1]), [Path(path) for path in sys.argv[2:]]
 bench = Bench(folder, plugins)
-bench.worker._report = lambda epoch, *_: epoch == 3 and os.kill(os.getpid(), signal.SIGKILL)
+bench.worker.report = lambda epoch, *_: epoch == 3 and os.kill(os.getpid(), signal.SIGKILL)
 bench.worker.run(jobs(plugins)[0])
 """
 

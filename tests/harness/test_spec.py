@@ -57,9 +57,9 @@ def test_each_kind_of_mistake_is_named(change, words):
 
 
 def test_a_spec_without_sources_or_tasks_says_so():
-    with pytest.raises(BadSpec, match=r"tasks = \(\): needs at least one entry"):
+    with pytest.raises(BadSpec, match=r"tasks = \(\): .*at least one"):
         Spec.of({})
-    with pytest.raises(BadSpec, match=r"sources needs at least one entry, or chains\.bases"):
+    with pytest.raises(BadSpec, match=r"sources needs .*, or chains\.bases"):
         Spec.of({"tasks": ["a"]})
 
 

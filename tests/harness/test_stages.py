@@ -7,7 +7,7 @@ from torch import nn
 
 from headwater.harness.measure.backbone import Backbone
 from headwater.registry.stages import called_modules, depths, stages
-from tests.harness.toy import _network as toy_network
+from tests.harness.toy import small_network
 
 PARTS = {
     "resnet18": ["conv1", "layer1", "layer2", "layer3", "layer4"],
@@ -73,7 +73,7 @@ def test_tokens_and_embeddings_go_with_the_first_part():
 
 
 def test_networks_without_feature_info_fall_back_to_their_children():
-    assert list(stages(toy_network())) == ["stem"]
+    assert list(stages(small_network())) == ["stem"]
     assert list(stages(nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1)))) == ["0", "2"]
     assert list(stages(nn.Linear(2, 2))) == ["Linear"]
 

@@ -76,7 +76,7 @@ def test_the_same_seed_gives_the_same_images_and_another_seed_others():
 
 @pytest.mark.parametrize("size", ["1", "2"])
 def test_a_size_that_leaves_one_image_to_train_on_is_not_applicable(size):
-    with pytest.raises(NotApplicable, match="to train on, at least 2 are needed"):
+    with pytest.raises(NotApplicable, match="at least 2 are needed"):
         draw_subset(STRATA, size, 0, 0.2)
 
 

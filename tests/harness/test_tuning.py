@@ -25,6 +25,7 @@ from headwater.harness.running.worker import JobProgress, Worker
 from headwater.leaderboard.store.records import State
 from headwater.registry import Registry
 from headwater.registry.errors import BadSpec, HeadwaterError, NotApplicable, TrainingError
+from tests.facts import missing_facts
 from tests.harness.toy import PLUGIN, keys
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "tuning.md"
@@ -88,52 +89,53 @@ def cards(*names):
 
 
 @pytest.mark.parametrize(
-    ("space", "says"),
+    ("space", "facts"),
     [
         (
             {"learning_rat": [0.1]},
-            "tuning.space.learning_rat is neither a key of [training] nor an option of fine_tune, freeze.",
+            ("tuning.space.learning_rat", "[training]", "fine_tune, freeze."),
         ),
         (
             {"iterations": [10]},
-            "tuning.space.iterations is neither a key",
+            ("tuning.space.iterations", "is neither a key"),
         ),  # of linear_probe, which is not trained
         (
             {"learning_rate": [0.1, -1.0]},
-            "tuning.space.learning_rate: -1.0: input should be greater than 0",
+            ("tuning.space.learning_rate", "-1.0", "greater than 0"),
         ),
         (
             {"learning_rate": {"low": -1, "high": 1}},
-            "tuning.space.learning_rate: -1.0: input should be greater than 0",
+            ("tuning.space.learning_rate", "-1.0", "greater than 0"),
         ),
         (
             {"epochs": {"low": 1.5, "high": 3}},
-            "tuning.space.epochs: epochs takes whole numbers, not 1.5 to 3",
+            ("tuning.space.epochs", "whole numbers", "1.5 to 3"),
         ),
-        ({"epochs": [3, 2.5]}, "tuning.space.epochs: 2.5: input should be a valid integer"),
+        ({"epochs": [3, 2.5]}, ("tuning.space.epochs", "2.5", "integer")),
         (
             {"augmentation": {"low": 0, "high": 1}},
-            "tuning.space.augmentation: augmentation is not a number",
+            ("tuning.space.augmentation", "is not a number"),
         ),
         (
             {"optimiser": ["lion"]},
-            "tuning.space.optimiser: 'lion': input should be 'adamw' or 'sgd'",
+            ("tuning.space.optimiser", "'lion'", "'adamw' or 'sgd'"),
         ),
         (
             {"stages": ["deep"]},
-            "tuning.space.stages: freeze[stages=deep]: stages wants a value of type int",
+            ("tuning.space.stages", "freeze[stages=deep]", "type int"),
         ),
-        ({"stages": {"low": 0, "high": 1.5}}, "tuning.space.stages: stages takes whole numbers"),
+        ({"stages": {"low": 0, "high": 1.5}}, ("tuning.space.stages", "whole numbers")),
         (
             {"weight_decay": []},
-            "tuning.space.weight_decay: a list of values, or {low, high, log}, was expected",
+            ("tuning.space.weight_decay", "a list of values", "{low, high, log}"),
         ),
     ],
 )
-def test_a_space_that_nothing_has_is_refused_with_its_key(space, says):
+def test_a_space_that_nothing_has_is_refused_with_its_key(space, facts):
     with pytest.raises(BadSpec) as raised:
         check_space(tuning(space=space), cards("fine_tune", "freeze", "linear_probe"))
-    assert raised.value.message.startswith(says)
+    assert raised.value.message.startswith(facts[0])
+    assert missing_facts(raised.value.message, *facts) == []
 
 
 def test_a_misspelt_key_is_put_right():
@@ -298,10 +300,8 @@ def test_a_trial_that_fails_is_a_row_and_counts_its_images():
     found = tuned(Bowl())
     failed = [trial for trial in found.trials if trial.state == "failed"]
     assert failed
-    assert all(
-        (trial.epochs, trial.value, trial.reason) == (2, None, "the loss became nan in epoch 2")
-        for trial in failed
-    )
+    assert {(trial.epochs, trial.value) for trial in failed} == {(2, None)}
+    assert all(missing_facts(trial.reason, "nan", "epoch 2") == [] for trial in failed)
     assert any(trial.state == "stopped" and trial.epochs < 9 for trial in found.trials)
     assert found.images == sum(10 * trial.epochs for trial in found.trials)
 
@@ -313,9 +313,7 @@ def test_a_recipe_that_fails_leaves_the_cell_to_the_other_trials():
 
 
 def test_when_every_trial_fails_the_cell_fails_with_the_reason():
-    with pytest.raises(
-        TrainingError, match="all 8 trials failed, one with: the loss became nan in epoch 2"
-    ):
+    with pytest.raises(TrainingError, match=r"all 8 trials failed.* nan in epoch 2"):
         tuned(Bowl(fails=0.0))
 
 
@@ -323,7 +321,7 @@ def test_a_cell_no_trial_of_which_applies_is_skipped():
     def attempt(setting, report, should_stop):
         raise NotApplicable("too deep")
 
-    with pytest.raises(NotApplicable, match="all 8 trials failed, one with: too deep"):
+    with pytest.raises(NotApplicable, match=r"all 8 trials failed.*: too deep"):
         tuned(attempt)
 
 

@@ -47,7 +47,7 @@ def broken():
     return {"train": hw.Split(images, [0, 1, 0, 1]), "test": hw.Split(images[:2], [0, 1])}
 
 
-def _network():
+def small_network():
     from torch import nn
 
     class Toy(nn.Module):
@@ -67,7 +67,7 @@ def _network():
 
 @hw.source_model("toy/random", architecture="toy", scratch="toy/random", random=True)
 def random_source():
-    return _network()
+    return small_network()
 
 
 @hw.source_model(
@@ -77,7 +77,7 @@ def fixed_source():
     import torch
 
     torch.manual_seed(123)
-    return _network()
+    return small_network()
 
 
 @hw.source_model("toy/classifies", architecture="toy", scratch="toy/random")
@@ -87,7 +87,7 @@ def classifying_source(head: bool = False):
     from torch import nn
 
     torch.manual_seed(321)
-    network = _network()
+    network = small_network()
     network.num_classes, classifier = 7 if head else 0, nn.Linear(6, 7)
 
     def forward_head(maps, pre_logits: bool = False):
@@ -138,7 +138,7 @@ def dies(context: hw.Context) -> hw.Objective:
 
 
 @hw.adaptation("toy/sleeps")
-def sleeps(context: hw.Context, *, seconds: float = 60.0) -> hw.Objective:
+def sleeps(context: hw.Context, *, seconds: float = 600.0) -> hw.Objective:
     """Takes longer than anybody waits."""
     import time
 
@@ -166,7 +166,7 @@ def sleeps_over_large(cells: Sequence[hw.Features]) -> list[hw.Solution]:
     import time
 
     if max(len(cell.train_rows) for cell in cells) > 40:
-        time.sleep(120)
+        time.sleep(600)
     return _zeros(cells)
 
 

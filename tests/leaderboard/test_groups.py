@@ -1,6 +1,7 @@
 """Gains by scenario, adaptation and domain: means by hand, pairs that are pairs, and no invented ranks."""
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -69,7 +70,7 @@ def test_scenarios_stand_in_their_order_and_without_ranks(store):
         name for name in SCENARIOS if name in {row[0] for row in table.rows}
     ]
     assert "rank" not in {column.name for column in table.columns}
-    assert "rows are not ranked: they hold different sources and targets" in table.notes
+    assert any(note.startswith("rows are not ranked") for note in table.notes)
 
 
 def test_domains_are_the_targets(store):
@@ -176,10 +177,8 @@ def test_an_interval_that_holds_zero_cannot_tell(tmp_path):
     estimate = found.rows[0].gains["scratch"]
     assert estimate.low < 0 < estimate.high
     assert estimate.verdict == "cannot tell"
-    assert (
-        "cannot tell whether these gain over scratch, their intervals hold 0: fine_tune"
-        in groups_table(found).notes
-    )
+    notes = groups_table(found).notes
+    assert any(re.match("cannot tell .* over scratch.*: fine_tune$", note) for note in notes)
 
 
 def test_one_task_and_one_seed_claim_nothing(tmp_path):
@@ -194,9 +193,7 @@ def test_one_task_and_one_seed_claim_nothing(tmp_path):
         None,
         "cannot tell",
     )
-    assert any(
-        note.startswith("one task and one seed: no interval") for note in groups_table(found).notes
-    )
+    assert any("no interval" in note for note in groups_table(found).notes)
 
 
 def test_unlike_metrics_are_averaged_as_relative_gains(tmp_path):
@@ -218,7 +215,9 @@ def test_unlike_metrics_are_averaged_as_relative_gains(tmp_path):
         pytest.approx((1.0 + 0.5) / 2),
         2,
     )
-    assert "1 cells have no relative gain: their reference is 0" in groups_table(found).notes
+    assert any(
+        note.startswith("1 cells have no relative gain") for note in groups_table(found).notes
+    )
 
 
 @pytest.mark.parametrize(

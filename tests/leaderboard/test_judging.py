@@ -1,5 +1,6 @@
 """Judging on a store whose outcomes are known: what is asked, what is counted, what it costs, what cannot be told."""
 
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -84,7 +85,7 @@ def test_features_are_paid_once_and_scores_each(judgement):
 def test_a_selector_that_can_answer_nowhere_is_last_and_says_why(judgement):
     silent = judgement.rows[-1]
     assert silent.targets == 0 and silent.figures["regret1"].value is None
-    assert "has a score for none of these sources" in row(judgement, "gbc").refused["target0"]
+    assert "score for none" in row(judgement, "gbc").refused["target0"]
 
 
 def test_a_plugin_that_raises_or_returns_what_is_no_number_does_not_take_the_table_down(store):
@@ -352,7 +353,4 @@ def test_what_answered_for_few_targets_is_not_what_all_are_held_against(store, r
 
 def test_a_target_that_was_answered_for_at_one_size_is_not_said_to_lack_an_answer(store, registry):
     notes = judged_table(judge(store, selectors_to_judge(registry, store, "logme,largest"))).notes
-    assert any(
-        note.startswith("logme: no answer for some sizes or protocols of 6 targets")
-        for note in notes
-    )
+    assert any(re.match("logme: no answer .* 6 targets", note) for note in notes)

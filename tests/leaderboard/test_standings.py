@@ -7,6 +7,7 @@ from headwater.leaderboard.gains.standings import Filter, standings
 from headwater.leaderboard.show.short_names import shortened
 from headwater.leaderboard.show.standings_table import standings_table
 from headwater.registry.errors import QueryError
+from tests.facts import missing_facts
 from tests.leaderboard.synthetic import (
     CHAIN,
     IMAGENET,
@@ -89,16 +90,14 @@ def test_failures_and_missing_cells_are_counted_and_noted(store):
     row = next(row for row in found.rows if row.source == CHAIN)
     assert (row.cells, row.missing, row.failed, row.tasks) == (34, 2, 2, 3)
     notes = "\n".join(standings_table(found).notes)
-    assert (
-        "not over the same cells: missing are chain(timm/resnet18[random=true]→alphadigits+usps) 2 of 36"
-        in notes
-    )
+    assert "not over the same cells" in notes
+    assert "chain(timm/resnet18[random=true]→alphadigits+usps) 2 of 36" in notes
     assert "2 cells failed: headwater status --failed" in notes
 
 
 def test_what_cannot_be_told_apart_is_noted_with_what_it_takes(store):
     notes = "\n".join(standings_table(standings(store)).notes)
-    assert "cannot be told apart at 95% from 3 tasks: about " in notes
+    assert missing_facts(notes, "cannot be told apart", "95%", "3 tasks: about") == []
     assert "chain(timm/resnet18.a1_in1k→pacs_photo) and timm/resnet18.a1_in1k" in notes
 
 
@@ -118,10 +117,8 @@ def test_missing_references_are_noted(tmp_path):
     store.record([done("more", 0.5)])
     found = standings(store)
     assert {row.source: row.unpaired for row in found.rows} == {"a": 1, "b": 0}
-    assert (
-        '1 cells lack a scratch reference: headwater query "FROM unpaired"'
-        in standings_table(found).notes
-    )
+    (note,) = [note for note in standings_table(found).notes if "scratch reference" in note]
+    assert missing_facts(note, "1 cells", 'headwater query "FROM unpaired"') == []
 
 
 def test_unlike_metrics_are_averaged_as_relative_gains(tmp_path):
@@ -141,7 +138,8 @@ def test_unlike_metrics_are_averaged_as_relative_gains(tmp_path):
     table = standings_table(found)
     assert table.columns[4].heading == "gain over scratch (relative) ↑"
     assert table.title.endswith("accuracy ↑, rmse ↓")
-    assert "scratch at equal budget: t accuracy ↑ 0.250, u rmse ↓ 8.000" in table.notes
+    (note,) = [note for note in table.notes if note.startswith("scratch at equal budget")]
+    assert missing_facts(note, "t accuracy ↑ 0.250", "u rmse ↓ 8.000") == []
 
 
 def test_mixed_training_budgets_are_noted(tmp_path):
@@ -157,7 +155,7 @@ def test_mixed_training_budgets_are_noted(tmp_path):
         tasks=(task("t"),),
     )
     assert any(
-        note.startswith("2 protocols of one task and adaptation are mixed")
+        note.startswith("2 protocols of one task")
         for note in standings_table(standings(store)).notes
     )
 
@@ -198,9 +196,7 @@ def test_a_store_without_gains_says_why(tmp_path):
         [job("a", IMAGENET), job("b", IMAGENET, seed=1)],
         [done("a", 0.5), Outcome("b", State.FAILED)],
     )
-    with pytest.raises(
-        QueryError, match="holds no gain over scratch yet: 1 cells failed, 1 lack a reference"
-    ):
+    with pytest.raises(QueryError, match=r"no gain .* 1 cells failed, 1 lack"):
         standings(store)
 
 

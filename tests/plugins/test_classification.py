@@ -10,6 +10,7 @@ import torch
 
 from headwater.plugins.task_types.classification import classification
 from headwater.registry.errors import DataError, TrainingError
+from tests.facts import missing_facts
 from tests.plugins.given import given
 
 METHODS = classification.methods
@@ -25,19 +26,19 @@ def test_labels_are_indices_or_class_names():
 
 
 @pytest.mark.parametrize(
-    ("label", "problem"),
+    ("label", "facts"),
     [
-        (3, "b.jpg has label 3, but the 3 classes are 0 to 2"),
-        (-1, "b.jpg has label -1, but the 3 classes are 0 to 2"),
-        ("fox", "b.jpg has label 'fox', which is none of the 3 classes"),
-        (None, "b.jpg has no label"),
-        (math.nan, "b.jpg has no label"),
+        (3, ("b.jpg", "label 3", "0 to 2")),
+        (-1, ("b.jpg", "label -1", "0 to 2")),
+        ("fox", ("b.jpg", "label 'fox'", "none of the 3 classes")),
+        (None, ("b.jpg", "no label")),
+        (math.nan, ("b.jpg", "no label")),
     ],
 )
-def test_a_label_that_is_no_class_is_an_error_naming_the_image(label, problem):
+def test_a_label_that_is_no_class_is_an_error_naming_the_image(label, facts):
     with pytest.raises(DataError) as raised:
         METHODS.encode(given(classification, [0, label], CLASSES))
-    assert raised.value.message == problem
+    assert missing_facts(raised.value.message, *facts) == []
 
 
 def test_class_names_are_found_where_the_data_do_not_say():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from headwater.harness.data.splits import splits_of
 from headwater.plugins.tasks._coco_crops import crop_box, points_in
 from headwater.plugins.tasks._coco_masks import VOID
 from headwater.registry.errors import BadName, DataError, UnknownName
+from tests.facts import flaw_facts, missing_facts
 from tests.rendered import HEIGHT, KINDS, TEST, TRAIN, WIDTH, coco, scene, write_coco
 
 
@@ -41,7 +43,8 @@ def changed(root, change, kind="instances"):
 def told(card, registry):
     found = prepare(card, registry.task_type(card.type), 32)
     return [
-        (flaw.name.removeprefix(f"{card.name}: "), flaw.what, flaw.handled) for flaw in found.flaws
+        flaw_facts(replace(flaw, name=flaw.name.removeprefix(f"{card.name}: ")))
+        for flaw in found.flaws
     ], len(found.train)
 
 
@@ -105,7 +108,7 @@ def test_file_names_may_have_folders_but_not_lead_out_of_the_data_set(registry, 
 
     changed(root, change)
     found, kept = told(registry.task(f"coco/{root}"), registry)
-    missing = ("is listed but has no image file", "left out")
+    missing = ("no-image-file", "left out")
     assert found == [("../../secret.jpg", *missing), (str(secret), *missing)] and kept == TRAIN - 2
 
 
@@ -131,24 +134,24 @@ def test_what_is_wrong_is_told_image_by_image(registry, root):
     (root / "train2017/000000000006.jpg").unlink()
     found, kept = told(registry.task(f"coco/{root}"), registry)
     assert found[:2] == [
-        ("000000000006.jpg", "is listed but has no image file", "left out"),
-        ("000000000000.jpg", "has 1 crowd region", "left out, and with it the image"),
+        ("000000000006.jpg", "no-image-file", "left out"),
+        ("000000000000.jpg", "crowd-region 1", "left out + image"),
     ]
     assert set(found[1:]) == {
         (
             "instances_train2017.json",
-            "has 1 annotation of images that are not listed (777)",
+            "annotation-of-no-image 1 (777)",
             "left out",
         ),
-        ("000000000000.jpg", "has 1 crowd region", "left out, and with it the image"),
-        ("000000000001.jpg", "has 1 crowd region", "left out"),
+        ("000000000000.jpg", "crowd-region 1", "left out + image"),
+        ("000000000001.jpg", "crowd-region 1", "left out"),
         (
             "000000000003.jpg",
-            "has 1 object of unknown category (99)",
-            "left out, and with it the image",
+            "unknown-category 1 (99)",
+            "left out + image",
         ),
-        ("000000000007.jpg", "has 1 empty box", "left out"),
-        ("000000000010.jpg", "has 1 box outside the image", "left out"),
+        ("000000000007.jpg", "empty-box 1", "left out"),
+        ("000000000010.jpg", "box-outside 1", "left out"),
     }
     assert kept == TRAIN - 3  # image 9, of which nothing is annotated, stays
 
@@ -184,7 +187,7 @@ def test_an_image_of_another_size_than_listed_is_left_out(registry, root):
     ]
     assert told(registry.task(f"coco/{root}"), registry) == (expected, TRAIN - 2)
     split = registry.task(f"coco/{root}[type=keypoints,category=disc]").load()["train"]
-    assert [(flaw.name, flaw.what, flaw.handled) for flaw in split.flaws] == expected
+    assert [flaw_facts(flaw) for flaw in split.flaws] == expected
     assert not any(name.startswith(("000000000000", "000000000002")) for name in split.names)
 
 
@@ -199,42 +202,42 @@ def test_a_split_that_loading_leaves_empty_is_an_error_with_its_first_flaw(regis
     card = registry.task(f"coco/{root}")
     with pytest.raises(
         DataError,
-        match=rf"no image of its {split} split can be used: .*: 0+[01]00\.jpg is 64×48, listed as 99×48",
+        match=rf"{split} split .*: 0+[01]00\.jpg is 64×48, listed as 99×48",
     ):
         prepare(card, registry.task_type("detection"), 32)
 
 
 MALFORMED = {
     "detection": [
-        ({"bbox": ["a", 1, 2, 3]}, "has 1 empty box"),
-        ({"bbox": None}, "has 1 empty box"),
-        ({"bbox": 7}, "has 1 empty box"),
-        ({"bbox": [1, 1, 10**400, 3]}, "has 1 empty box"),
-        ({"category_id": [3]}, "has 1 object of unknown category ([3])"),
-        ({"category_id": "3"}, "has 1 object of unknown category (3)"),
+        ({"bbox": ["a", 1, 2, 3]}, "empty-box 1"),
+        ({"bbox": None}, "empty-box 1"),
+        ({"bbox": 7}, "empty-box 1"),
+        ({"bbox": [1, 1, 10**400, 3]}, "empty-box 1"),
+        ({"category_id": [3]}, "unknown-category 1 ([3])"),
+        ({"category_id": "3"}, "unknown-category 1 (3)"),
     ],
     "segmentation": [
-        ({"segmentation": [[1, 2, 3, 4]]}, "has 1 object without an outline that can be drawn"),
+        ({"segmentation": [[1, 2, 3, 4]]}, "without-an-outline-that-can-be-drawn 1"),
         (
             {"segmentation": [[9, 9, 20, 9, 20, 20], ["a"] * 6]},
-            "has 1 object without an outline that can be drawn",
+            "without-an-outline-that-can-be-drawn 1",
         ),
         (
             {"segmentation": {"size": [HEIGHT, WIDTH], "counts": "zzzz"}},
-            "has 1 object without an outline that can be drawn",
+            "without-an-outline-that-can-be-drawn 1",
         ),
         (
             {"segmentation": {"size": [HEIGHT, WIDTH], "counts": None}},
-            "has 1 object without an outline that can be drawn",
+            "without-an-outline-that-can-be-drawn 1",
         ),
-        ({"segmentation": None, "bbox": [1]}, "has 1 object without outline and box"),
+        ({"segmentation": None, "bbox": [1]}, "without-outline-and-box 1"),
     ],
     "keypoints": [
-        ({"keypoints": 5}, "has keypoints that are no numbers"),
-        ({"keypoints": "abc"}, "has keypoints that are no numbers"),
-        ({"keypoints": [None] * 12}, "has keypoints that are no numbers"),
-        ({"keypoints": None}, "has 1 object without labelled points"),
-        ({"bbox": "none"}, "has no box in the image"),
+        ({"keypoints": 5}, "keypoints-not-numbers"),
+        ({"keypoints": "abc"}, "keypoints-not-numbers"),
+        ({"keypoints": [None] * 12}, "keypoints-not-numbers"),
+        ({"keypoints": None}, "object-without-points 1"),
+        ({"bbox": "none"}, "no-box-in-the-image"),
     ],
 }
 
@@ -268,12 +271,12 @@ def test_malformed_annotations_are_flaws_of_their_images(registry, root, type):
     assert [flaw for flaw in found if flaw[0].startswith("instances")] == [
         (
             "instances_train2017.json",
-            "has 3 annotations of images that are not listed ({}, no id, 1)",
+            "annotation-of-no-image 3 ({}, no id, 1)",
             "left out",
         ),
         (
             "instances_train2017.json",
-            f"has 1 annotation for the second time ({last})",
+            f"repeated-annotation 1 ({last})",
             "taken once",
         ),
     ]
@@ -337,10 +340,10 @@ def test_the_box_of_an_object_without_outline_is_void_all_the_way(registry, root
     assert found == [
         (
             "000000000000.jpg",
-            "has 1 object without an outline that can be drawn",
+            "without-an-outline-that-can-be-drawn 1",
             "its box is void",
         ),
-        ("000000000001.jpg", "has 1 object of unknown category (99)", "void"),
+        ("000000000001.jpg", "unknown-category 1 (99)", "void"),
     ]
     assert kept == TRAIN
     masks = read(registry, root, "type=segmentation")[0]["train"].targets
@@ -399,11 +402,11 @@ def test_every_object_with_points_is_an_image_of_its_own(registry, tmp_path):
 def test_of_several_categories_with_points_one_must_be_named(registry, tmp_path):
     root = write_coco(tmp_path, kind="person_keypoints")
     with pytest.raises(
-        DataError, match=r"has 3 categories with points \(with points: disc, square, triangle\)"
+        DataError, match=r"3 categories with points \(.*: disc, square, triangle\)"
     ) as raised:
         registry.task(f"coco/{root}[type=keypoints]").load()
     assert raised.value.hint == "Say which: category=disc."
-    with pytest.raises(DataError, match="has no category person with points"):
+    with pytest.raises(DataError, match="no category person with points"):
         registry.task(f"coco/{root}[type=keypoints,category=person]").load()
 
 
@@ -424,10 +427,10 @@ def test_objects_without_points_or_of_the_wrong_number_are_flaws(registry, tmp_p
         f"{coco('train')['annotations'][place]['image_id'] - 1:012d}.jpg"
         for place in (first, second, third)
     ]
-    assert [(flaw.name, flaw.what) for flaw in whole.flaws] == [
-        (names[0], "has 1 object without labelled points"),
-        (f"{names[1]} (annotation {second + 1})", "has 3 numbers for 4 points"),
-        (f"{names[2]} (annotation {third + 1})", "has no box in the image"),
+    assert [flaw_facts(flaw)[:2] for flaw in whole.flaws] == [
+        (names[0], "object-without-points 1"),
+        (f"{names[1]} (annotation {second + 1})", "wrong-number-of-keypoints 3 4"),
+        (f"{names[2]} (annotation {third + 1})", "no-box-in-the-image"),
     ]
 
 
@@ -458,7 +461,7 @@ def test_each_type_reads_its_file_and_a_prefix_names_another(registry, root):
     (root / "annotations/instances_minitrain_train.json").write_text("{}")
     with pytest.raises(
         DataError,
-        match=r"two annotation files for train: annotations/instances_minitrain_train.json and annotations/instances_",
+        match=r"two .* for train: annotations/instances_minitrain_train.json and annotations/instances_",
     ) as raised:
         registry.task(f"coco/{root}")
     said = raised.value.hint.partition("annotations=")[2].rstrip(".")
@@ -466,7 +469,7 @@ def test_each_type_reads_its_file_and_a_prefix_names_another(registry, root):
         "instances_minitrain_train.json",
         "instances_val2017.json",
     }
-    with pytest.raises(DataError, match="has no annotation file that starts with mine") as raised:
+    with pytest.raises(DataError, match=r"no annotation file .* mine") as raised:
         registry.task(f"coco/{root}[annotations=mine]")
     assert raised.value.hint.startswith(
         "There are: annotations/instances_minitrain_train.json, annotations/instances_train2017.json, "
@@ -475,17 +478,15 @@ def test_each_type_reads_its_file_and_a_prefix_names_another(registry, root):
     (root / "old/instances_val2017.json").write_text("{}")
     with pytest.raises(DataError, match="two annotation files for validation") as raised:
         registry.task(f"coco/{root}[annotations=instances_train+instances_val]")
-    assert (
-        raised.value.hint == f"They have the same name: move one of them out of {root}."
-    )  # no prefix tells them apart
+    assert missing_facts(raised.value.hint, "move one", root) == []  # no prefix tells them apart
 
 
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
         ('{"images": [', "cannot be read: Expecting value"),
-        ("[]", "it has no list of images"),
-        ('{"images": [], "annotations": {}}', "it has no list of annotations"),
+        ("[]", "no list of images"),
+        ('{"images": [], "annotations": {}}', "no list of annotations"),
         ('{"images": [3], "annotations": [], "categories": []}', "images\\[0\\] is no object"),
         (
             '{"images": [{"id": 1}], "annotations": [], "categories": []}',
@@ -493,7 +494,7 @@ def test_each_type_reads_its_file_and_a_prefix_names_another(registry, root):
         ),
         (
             '{"images": [{"id": 1, "file_name": "a"}, {"id": 1, "file_name": "b"}], "annotations": [], "categories": []}',
-            "two of its images have the id 1",
+            "two .*images have the id 1",
         ),
         (
             '{"images": [{"id": [1], "file_name": "a"}], "annotations": [], "categories": []}',
@@ -501,7 +502,7 @@ def test_each_type_reads_its_file_and_a_prefix_names_another(registry, root):
         ),
         (
             '{"images": [], "annotations": [], "categories": [{"id": 1, "name": "a"}, {"id": 1, "name": "b"}]}',
-            "two of its categories have the id 1",
+            "two .*categories have the id 1",
         ),
         (
             '{"images": [], "annotations": [], "categories": [{"id": 4}]}',
@@ -523,13 +524,11 @@ def test_wrong_folders_types_and_options_say_what_to_do(registry, root, tmp_path
         registry.task(f"coco/{root}/train2017")
     with pytest.raises(BadName, match="coco/ holds no depth"):
         registry.task(f"coco/{root}[type=depth]")
-    with pytest.raises(BadName, match=r"has no option 'marign'\. Did you mean margin"):
+    with pytest.raises(BadName, match=r"option 'marign'.* margin\b"):
         registry.task(f"coco/{root}[type=keypoints,marign=0.2]")
     for file in (root / "train2017").iterdir():
         file.unlink()
-    with pytest.raises(
-        DataError, match=r"none of the 24 images that instances_train2017.json lists is there"
-    ):
+    with pytest.raises(DataError, match=r"none of the 24 images that instances_train2017.json"):
         registry.task(f"coco/{root}").load()
 
 
@@ -539,26 +538,26 @@ def test_wrong_folders_types_and_options_say_what_to_do(registry, root, tmp_path
         (
             "type=segmentation,classes=cat+dog",
             "has no option 'classes' as segmentation",
-            "classes is an option of detection: type=detection.",
+            "type=detection",
         ),
         (
             "type=keypoints,classes=nose+ear",
             "has no option 'classes' as keypoints",
-            "classes is an option of detection",
+            "type=detection",
         ),
         (
             "background=false",
             "has no option 'background' as detection",
-            "background is an option of segmentation",
+            "type=segmentation",
         ),
         (
             "type=detection,margin=0.2",
             "has no option 'margin' as detection",
-            "margin is an option of keypoints",
+            "type=keypoints",
         ),
         ("void=3", "has no option 'void'", "Its options: classes,"),  # of no type of COCO's
-        ("type=keypoints,margin=-0.1", "margin=-0.1 is no share of a box", "margin=0 nothing"),
-        ("type=keypoints,margin=nan", "margin=nan is no share of a box", "margin=0 nothing"),
+        ("type=keypoints,margin=-0.1", "margin=-0.1", "margin=0 nothing"),
+        ("type=keypoints,margin=nan", "margin=nan", "margin=0 nothing"),
     ],
 )
 def test_options_of_another_type_and_out_of_range_are_refused(

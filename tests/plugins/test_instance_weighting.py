@@ -91,7 +91,7 @@ def test_a_round_ends_with_the_targets_epoch_and_their_number_is_known_after_the
 
 
 def test_other_classes_and_shares_beyond_reason_do_not_apply():
-    with pytest.raises(NotApplicable, match="needs a target of the source's classes"):
+    with pytest.raises(NotApplicable, match="the source's classes"):
         instance_weighting.method(context(shares=False))
     with pytest.raises(NotApplicable, match="source_share=1 is not between 0 and 1"):
         instance_weighting.method(context(), source_share=1.0)

@@ -61,7 +61,7 @@ def test_where_no_image_has_a_number_nothing_is_kept():
 
 @pytest.mark.parametrize("target", ["old", [1.0, "tall"], {"age": 1}, [[1.0]]])
 def test_what_is_no_number_is_an_error_naming_the_image(target):
-    with pytest.raises(DataError, match=r"^b\.jpg has target .*, which is no number") as raised:
+    with pytest.raises(DataError, match=r"^b\.jpg has target .* no number") as raised:
         METHODS.encode(given(regression, [1.0, target]))
     assert raised.value.subject == "b.jpg"
 
@@ -74,7 +74,7 @@ def test_several_numbers_are_named_by_their_place_and_counted_over_all_images():
 
 def test_there_is_nothing_to_learn_where_all_targets_are_alike():
     assert METHODS.outputs(np.array([[1.0, 2.0], [1.0, 3.0]]), ("a", "b")) == 2
-    with pytest.raises(DataError, match="all training images have the same target"):
+    with pytest.raises(DataError, match="the same target"):
         METHODS.outputs(np.array([[1.0], [1.0]]), ())
 
 

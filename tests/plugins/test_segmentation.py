@@ -16,6 +16,7 @@ from headwater.harness.measure.backbone import Backbone, width_of
 from headwater.plugins.task_types.segmentation import PROBED_PIXELS, VOID, segmentation
 from headwater.registry import Flaw, Pyramid
 from headwater.registry.errors import DataError, TrainingError
+from tests.facts import missing_facts
 from tests.plugins.given import given
 
 METHODS = segmentation.methods
@@ -159,34 +160,34 @@ def test_values_that_are_no_class_become_void():
 
 
 @pytest.mark.parametrize(
-    ("target", "problem"),
+    ("target", "facts"),
     [
         (
             np.zeros((48, 64, 3), np.uint8),
-            "the mask of a.jpg has shape 48×64×3, (H, W) numbers were expected",
+            ("a.jpg", "48×64×3", "(H, W)"),
         ),
         (
             Image.new("RGB", SIZE),
-            "the mask of a.jpg has shape 48×64×3, (H, W) numbers were expected",
+            ("a.jpg", "48×64×3", "(H, W)"),
         ),
-        (np.zeros((48, 64)), "the mask of a.jpg has values of type float64"),
-        (b"no image", "the mask of a.jpg cannot be read: cannot identify image file"),
+        (np.zeros((48, 64)), ("a.jpg", "type float64")),
+        (b"no image", ("a.jpg", "cannot be read", "cannot identify image file")),
         (
             "nowhere.png",
-            "the mask of a.jpg cannot be read: [Errno 2] No such file or directory: 'nowhere.png'",
+            ("a.jpg", "cannot be read", "[Errno 2]", "'nowhere.png'"),
         ),
-        (object(), "the mask of a.jpg is of type object, (H, W) numbers were expected"),
+        (object(), ("a.jpg", "type object", "(H, W)")),
     ],
 )
-def test_what_is_no_mask_is_an_error_naming_the_image(target, problem):
+def test_what_is_no_mask_is_an_error_naming_the_image(target, facts):
     with pytest.raises(DataError) as raised:
         encode(target)
-    assert raised.value.message.startswith(problem)
+    assert missing_facts(raised.value.message, "mask", *facts) == []
     assert raised.value.hint
 
 
 def test_a_void_that_is_no_whole_number_is_an_error():
-    with pytest.raises(DataError, match="void is 'sky', a whole number was expected"):
+    with pytest.raises(DataError, match="void is 'sky', a whole number"):
         encode(mask(), void="sky")
 
 
@@ -203,7 +204,7 @@ def test_classes_are_numbered_up_to_the_largest_that_is_not_void():
     )
     assert METHODS.classes([target], task) == ("0", "1", "2", "3")
     assert METHODS.classes([], task) == ()
-    with pytest.raises(DataError, match="the class 26001, the largest can be 254"):
+    with pytest.raises(DataError, match=r"class 26001, .* 254"):
         METHODS.classes([np.array([[26001]])], task)
 
 

@@ -16,6 +16,7 @@ import headwater as hw
 from headwater.harness.data.decoding import decode
 from headwater.harness.data.splits import splits_of
 from headwater.registry.errors import BadName, DataError, UnknownName
+from tests.facts import missing_facts
 from tests.plugins.fake_hub import fake_hub
 
 COLOURS = {"red": (200, 0, 0), "blue": (0, 0, 200)}
@@ -129,9 +130,7 @@ def test_a_relative_parquet_path_starts_at_the_working_directory(registry, tmp_p
 def test_columns_of_other_names_are_found_by_type_or_named(registry, tmp_path):
     parquet(tmp_path, "train", columns=("photo", "kind"))
     assert splits_of(registry.task(f"parquet/{tmp_path}"))[1] == ("red", "blue")
-    with pytest.raises(
-        DataError, match=r"has no column 'picture'. It has: photo \(Image\), kind \(ClassLabel\)"
-    ):
+    with pytest.raises(DataError, match=r"column 'picture'.* photo \(Image\), kind \(ClassLabel\)"):
         splits_of(registry.task(f"parquet/{tmp_path}[image=picture]"))
 
 
@@ -146,9 +145,7 @@ def test_text_labels_become_classes(registry, tmp_path):
 
 def test_a_data_set_without_a_label_column_lists_its_columns(registry, tmp_path):
     parquet(tmp_path, "train", columns=("image", "caption"), labels=["a", "b", "c", "d"])
-    with pytest.raises(
-        DataError, match=r"has no label column for classification. Its columns: image"
-    ) as raised:
+    with pytest.raises(DataError, match=r"no label column for classification.* image") as raised:
         splits_of(registry.task(f"parquet/{tmp_path}"))
     assert "label=COLUMN" in raised.value.hint
 
@@ -169,7 +166,7 @@ def test_a_folder_without_parquet_and_a_damaged_file_say_so(registry, tmp_path):
     (tmp_path / "train.parquet").write_bytes(b"PAR1 is not enough")
     with pytest.raises(DataError, match="cannot be read"):
         registry.task(f"parquet/{tmp_path}").load()
-    with pytest.raises(BadName, match=r"no option 'domian'. Did you mean domain"):
+    with pytest.raises(BadName, match=r"option 'domian'.* domain\b"):
         registry.task(f"parquet/{tmp_path}[domian=aerial]")
 
 
@@ -221,7 +218,7 @@ def test_an_empty_class_no_images_and_loose_images_are_errors(registry, tmp_path
     with pytest.raises(DataError, match="holds no images"):
         registry.task(f"folder/{tmp_path}")
     picture((0, 0, 0)).save(tmp_path / "loose.png")
-    with pytest.raises(DataError, match="holds images, but not in a folder per class"):
+    with pytest.raises(DataError, match="in a folder per class"):
         registry.task(f"folder/{tmp_path}")
     images(tmp_path / "red")
     (tmp_path / "blue").mkdir()
@@ -270,20 +267,16 @@ def test_a_hub_data_set_is_loaded_without_code_and_its_errors_say_what_to_do(tmp
     lines = done.stdout.splitlines()
     assert lines[0] == "{'train': 6, 'test': 4} ('red', 'blue')", done.stderr
     assert lines[1] == "{'train': 3, 'test': 1} ('red', 'blue')"
-    assert lines[2].startswith(
-        "lab/shapes has no split 'held'. It has: train, test | Say which: hf/lab/shapes[test=SPLIT]"
-    )
-    assert (
-        lines[3].startswith("lab/nothing could not be loaded from the Hub")
-        and "parquet/FOLDER" in lines[3]
-    )
+    named = ("lab/shapes", "split 'held'", "train, test", "hf/lab/shapes[test=SPLIT]")
+    assert missing_facts(lines[2], *named) == []
+    assert missing_facts(lines[3], "lab/nothing", "Hub", "parquet/FOLDER") == []
     assert "scripts are no longer supported" in lines[4]
 
 
 def test_the_revision_is_part_of_a_hub_tasks_identity(registry):
     one, two = registry.task("hf/lab/shapes@v1"), registry.task("hf/lab/shapes@v2")
     assert one.revision == "v1" and one.identity() != two.identity()
-    with pytest.raises(BadName, match="not a data set of the Hub"):
+    with pytest.raises(BadName, match="not a data set"):
         registry.task("hf/a/b/c")
 
 

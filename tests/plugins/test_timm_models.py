@@ -16,6 +16,7 @@ import headwater as hw
 from headwater.plugins.models.timm_listing import listing
 from headwater.registry import Kind
 from headwater.registry.errors import BadName, UnknownName, WeightsError
+from tests.facts import missing_facts
 from tests.plugins.fake_hub import fake_hub
 
 ARCHITECTURE = "test_resnet"
@@ -160,7 +161,7 @@ def test_hub_weights_are_loaded_and_serve_again_without_the_hub(tmp_path):
     offline, outage = from_hub(tmp_path / "home", endpoint)
     assert online == pytest.approx(wanted) and offline == pytest.approx(wanted)
     for message, hint in (refusal, outage):
-        assert "the weights of timm/test_vit.r160_in1k could not be fetched" in message
+        assert missing_facts(message, "timm/test_vit.r160_in1k", "could not be fetched") == []
         assert "HF_ENDPOINT" in hint and "timm/test_vit[weights=PATH]" in hint
 
 
@@ -234,14 +235,12 @@ def test_a_tensor_of_the_wrong_shape_is_named_with_both_shapes(registry, saved):
 
 
 def test_a_tensor_the_architecture_has_not_is_named(registry, saved):
-    with pytest.raises(
-        WeightsError, match=r"has a tensor 'layer9.weight' that test_resnet has not"
-    ):
+    with pytest.raises(WeightsError, match=r"tensor 'layer9.weight' .*test_resnet"):
         registry.source(f"timm/{ARCHITECTURE}[weights={saved(**{'layer9.weight': torch.ones(1)})}]")
 
 
 def test_a_missing_file_is_an_error_when_the_name_is_read(registry):
-    with pytest.raises(WeightsError, match=r"there is no weights file at /nowhere/w.pth"):
+    with pytest.raises(WeightsError, match=r"no weights file at /nowhere/w.pth"):
         registry.source(f"timm/{ARCHITECTURE}[weights=/nowhere/w.pth]")
 
 
@@ -255,7 +254,7 @@ def test_facts_in_the_name_are_on_the_card(registry, saved):
         "mit",
     )
     assert (card.mean, card.std) == ((0.5,) * 3, (0.25,) * 3)
-    with pytest.raises(BadName, match="images wants a value of type int"):
+    with pytest.raises(BadName, match=r"images .* type int"):
         registry.source(f"timm/{ARCHITECTURE}[weights={saved()},images=many]")
 
 
@@ -271,7 +270,7 @@ def test_the_scratch_reference_is_fed_as_its_source_is(registry, saved):
         if tag.name.startswith("timm/") and len({*tag.mean}) == len({*tag.std}) == 1
     ]
     assert all(registry.source(tag.scratch).mean == tag.mean for tag in tags[::20])
-    with pytest.raises(BadName, match="a scratch source has no images"):
+    with pytest.raises(BadName, match="scratch source has no images"):
         registry.source(f"scratch/{ARCHITECTURE}[images=5]")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -10,6 +12,7 @@ import headwater as hw
 from headwater.harness.data.prepared import prepare
 from headwater.harness.data.splits import splits_of
 from headwater.registry.errors import BadName, DataError, UnknownName
+from tests.facts import flaw_facts
 from tests.rendered import TEST, TRAIN, scene, write_voc
 
 
@@ -118,7 +121,8 @@ def change(root, number, old, new):
 def flaws(card, registry):
     found = prepare(card, registry.task_type(card.type), 32)
     return [
-        (flaw.name.removeprefix(f"{card.name}: "), flaw.what, flaw.handled) for flaw in found.flaws
+        flaw_facts(replace(flaw, name=flaw.name.removeprefix(f"{card.name}: ")))
+        for flaw in found.flaws
     ], len(found.train)
 
 
@@ -128,8 +132,8 @@ def test_difficult_objects_are_left_out_and_counted_or_kept_where_asked_for(regi
     assert len(scene(0).shapes) == 1 and len(scene(1).shapes) == 2
     found, kept = flaws(registry.task(f"voc/{root}"), registry)
     assert found == [
-        ("000000", "has 1 difficult object", "left out, and with it the image"),
-        ("000001", "has 1 difficult object", "left out"),
+        ("000000", "difficult-object 1", "left out + image"),
+        ("000001", "difficult-object 1", "left out"),
     ]
     assert kept == TRAIN - 1
     splits, _ = read(registry, root)
@@ -145,7 +149,7 @@ def test_missing_images_annotations_and_masks_are_flaws(registry, root):
     (root / "SegmentationClass/000003.png").unlink()
     assert flaws(registry.task(f"voc/{root}"), registry) == (
         [
-            ("000001", "is listed but has no image file", "left out"),
+            ("000001", "no-image-file", "left out"),
             ("000002", "has no annotation file", "left out"),
         ],
         TRAIN - 2,
@@ -155,7 +159,7 @@ def test_missing_images_annotations_and_masks_are_flaws(registry, root):
         registry,
     ) == (
         [
-            ("000001", "is listed but has no image file", "left out"),
+            ("000001", "no-image-file", "left out"),
             ("000003", "has no mask", "left out"),
         ],
         TRAIN - 2,
@@ -177,7 +181,7 @@ def test_boxes_out_of_the_image_go_all_the_way(registry, root):
     found, kept = flaws(registry.task(f"voc/{root}"), registry)
     assert [(name, handled) for name, _, handled in found] == [
         ("000001", "clipped"),
-        ("000003", "left out, and with it the image"),
+        ("000003", "left out + image"),
     ]
     assert kept == TRAIN - 1
 
@@ -205,7 +209,7 @@ def test_an_image_without_objects_stays(registry, root):
         ('<?xml version="1.0" encoding="klingon"?><annotation/>', "unknown encoding"),
         (
             "<annotation><object><name>disc</name><bndbox><xmin>1</xmin></bndbox></object></annotation>",
-            "the box of a disc is not four numbers",
+            "disc is not four numbers",
         ),
     ],
 )
@@ -245,7 +249,7 @@ def test_wrong_folders_and_options_say_what_to_do(registry, root, tmp_path):
     (root / "Masks").rename(root / "SegmentationClass")
     for file in (root / "JPEGImages").iterdir():
         file.unlink()
-    with pytest.raises(DataError, match="none of the 24 images that ImageSets lists is there"):
+    with pytest.raises(DataError, match="none of the 24 images that ImageSets"):
         registry.task(f"voc/{root}[type=segmentation]").load()
 
 

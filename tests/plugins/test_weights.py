@@ -48,7 +48,7 @@ def test_a_pickle_that_executes_code_is_refused_and_does_not_run(tmp_path, monke
 def test_a_plain_pickle_that_executes_code_does_not_run_and_is_no_torch_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "evil.pkl").write_bytes(pickle.dumps(RunsCode(), protocol=4))
-    with pytest.raises(WeightsError, match="it is no torch file; nothing in it was run"):
+    with pytest.raises(WeightsError, match=r"no torch file; nothing .* run"):
         tensors_of(tmp_path / "evil.pkl")
     assert not (tmp_path / "ran-code").exists()
 
@@ -99,7 +99,7 @@ def test_missing_and_empty_files_say_so(tmp_path):
 
 def test_a_file_without_tensors_by_name_says_how_to_save(tmp_path):
     torch.save([torch.zeros(1)], tmp_path / "list.pth")
-    with pytest.raises(WeightsError, match="does not hold tensors by name"):
+    with pytest.raises(WeightsError, match="hold tensors by name"):
         tensors_of(tmp_path / "list.pth")
 
 

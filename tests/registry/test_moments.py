@@ -8,6 +8,7 @@ from operator import add
 
 import numpy as np
 import pytest
+import threadpoolctl
 
 from headwater.registry.errors import DataError
 from headwater.registry.evidence import sums as module
@@ -100,7 +101,7 @@ def test_shards_of_other_classes_or_features_do_not_add_up():
     features, labels = np.eye(4), np.array([0, 1, 0, 1])
     with pytest.raises(DataError, match="do not add up"):
         Moments.of(features, labels) + Moments.of(features, labels, classes=3)
-    with pytest.raises(DataError, match="4 features and 2 classes do not add up with 3 and 2"):
+    with pytest.raises(DataError, match=r"4 features and 2 classes .* 3 and 2"):
         Moments.of(features, labels) + Moments.of(features[:, :3], labels)
 
 
@@ -108,7 +109,8 @@ def test_shards_of_other_classes_or_features_do_not_add_up():
 def test_blocks_and_threads_make_no_difference(monkeypatch, data, threads):
     features, labels = data
     monkeypatch.setattr(module, "BLOCK_VALUES", 3 * features.shape[1])
-    monkeypatch.setattr(module, "_count_blas_threads", lambda: threads)
+    blas = {"num_threads": threads, "user_api": "blas"}
+    monkeypatch.setattr(threadpoolctl, "threadpool_info", lambda: [blas])
     check(Moments.of(features, labels), features, one_hot(labels))
 
 

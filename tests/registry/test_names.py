@@ -58,7 +58,7 @@ def test_the_nearest_name_is_suggested_even_under_another_prefix():
 
 def test_an_option_must_exist_and_have_the_type_of_its_default():
     check_options("x", {"rate": 1, "deep": None}, {"rate": 0.5, "deep": True})
-    with pytest.raises(BadName, match=r"no option 'rat'. Did you mean rate"):
+    with pytest.raises(BadName, match=r"option 'rat'.* rate\b"):
         check_options("x", {"rat": 1}, {"rate": 0.5})
-    with pytest.raises(BadName, match="wants a value of type int, such as 2"):
+    with pytest.raises(BadName, match="type int, such as 2"):
         check_options("x", {"stages": "two"}, {"stages": 2})

@@ -98,10 +98,8 @@ def test_f3_is_blind_to_what_makes_a_target_easy(tmp_path):
 def test_f3_says_which_cells_there_are_none_of(tmp_path):
     found = answer(world(tmp_path / "s.duckdb", FOUR[2:], targets(4), lambda *_: 0.1), "F3")
     assert found.verdict is Verdict.NOT_ENOUGH
-    assert (
-        found.parts[0].missing == "no within-domain cells: add a source task of the target's domain"
-    )
-    assert found.parts[1].missing.startswith("domain and source size never vary apart")
+    assert found.parts[0].missing.startswith("no within-domain cells: add ")
+    assert found.parts[1].missing.startswith("domain and source size")
 
 
 def test_partial_ranks_of_one_group_are_the_partial_spearman_of_the_textbook():
@@ -160,9 +158,7 @@ def test_f4_is_the_gain_of_sources_whose_domain_includes_the_targets(tmp_path, b
 def test_f4_without_a_containing_domain_says_so(tmp_path):
     found = answer(world(tmp_path / "s.duckdb", FOUR, targets(4), lambda *_: 0.1), "F4")
     assert found.verdict is Verdict.NOT_ENOUGH
-    assert found.parts[0].missing.startswith(
-        "no including cells: add a source task whose domain contains"
-    )
+    assert found.parts[0].missing.startswith("no including cells: add ")
 
 
 @pytest.mark.parametrize(
@@ -192,9 +188,7 @@ def test_f6_is_the_share_of_targets_that_gain_from_another_type_of_their_domain(
 def test_f6_without_another_type_says_so(tmp_path):
     found = answer(world(tmp_path / "s.duckdb", FOUR, targets(6), lambda *_: 0.1), "F6")
     assert found.verdict is Verdict.NOT_ENOUGH
-    assert found.parts[0].missing.startswith(
-        "no cross-task-type cells: add a source task of another type"
-    )
+    assert found.parts[0].missing.startswith("no cross-task-type cells: add ")
 
 
 def test_f6_is_what_a_hand_counts_over_targets_of_unlike_metrics(tmp_path):

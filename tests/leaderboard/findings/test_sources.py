@@ -47,7 +47,7 @@ def test_f5_without_a_multi_source_chain_or_a_within_domain_source_says_so(tmp_p
     ] * 2
     alone = answer(world(tmp_path / "b.duckdb", (JOINT,), targets(4), lambda *_: 0.1), "F5")
     assert [part.verdict for part in alone.parts] == [Verdict.SUPPORTED, Verdict.NOT_ENOUGH]
-    assert alone.parts[1].missing.startswith("no within-domain source of one task beside them")
+    assert alone.parts[1].missing.startswith("no within-domain source")
     assert alone.verdict is Verdict.NOT_ENOUGH
 
 
@@ -68,10 +68,7 @@ def test_f7_is_the_difference_of_gains_of_larger_and_smaller_sources(tmp_path, a
 def test_f7_without_smaller_sources_says_so(tmp_path):
     found = answer(world(tmp_path / "s.duckdb", (SOME, MANY), targets(4), lambda *_: 0.1), "F7")
     assert found.verdict is Verdict.NOT_ENOUGH
-    assert (
-        found.parts[0].missing
-        == "no smaller-to-larger cells: add a source task with fewer images than the target"
-    )
+    assert found.parts[0].missing.startswith("no smaller-to-larger cells: add ")
 
 
 def test_equal_gains_cannot_be_told_and_the_remedy_is_named(tmp_path):

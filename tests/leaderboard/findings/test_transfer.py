@@ -94,7 +94,8 @@ def test_f2_does_not_count_chains_on_random_weights(tmp_path):
     chains = (chain("some-sketches", base="scratch/net"),)
     found = answer(world(tmp_path / "s.duckdb", chains, targets(6), lambda *_: 0.1), "F2")
     assert found.verdict is Verdict.NOT_ENOUGH
-    assert found.parts[0].missing.startswith("no chains over a pre-trained base: add chain[")
+    assert found.parts[0].missing.startswith("no chains over ")
+    assert "add chain[" in found.parts[0].missing
 
 
 def test_one_target_is_not_enough_and_two_cannot_tell(tmp_path):
@@ -102,6 +103,6 @@ def test_one_target_is_not_enough_and_two_cannot_tell(tmp_path):
     assert [(p.verdict, p.missing) for p in answer(one, "F1").parts[:1]] == [
         (Verdict.NOT_ENOUGH, "needs 1 more target")
     ]
-    assert [(p.verdict, p.missing) for p in answer(two, "F1").parts[:1]] == [
-        (Verdict.CANNOT_TELL, "about 4 more targets would tell, if the share stays")
-    ]
+    part = answer(two, "F1").parts[0]
+    assert part.verdict is Verdict.CANNOT_TELL
+    assert part.missing.startswith("about 4 more targets")

@@ -72,8 +72,8 @@ def test_a_column_that_repeats_another_for_a_whole_task_is_blamed_where_it_is_ou
 
 def test_of_two_equal_columns_both_are_flagged_where_nothing_tells_which_was_copied(tmp_path):
     found = flagged(incoming(tmp_path, NCE, NCE_KEYS, estimators={"one": "nce", "two": "logme"}))
-    assert found["one", "a", "dtd"] == "the same as two for every source of this task"
-    assert found["two", "a", "dtd"] == "the same as one for every source of this task"
+    assert found["one", "a", "dtd"].startswith("the same as two ")
+    assert found["two", "a", "dtd"].startswith("the same as one ")
     assert len(found) == 6
 
 

@@ -1,9 +1,11 @@
+import re
 from pathlib import Path
 
 import pytest
 
 from headwater.leaderboard.imports import IncomingTable, TableMapping
 from headwater.registry.errors import BadSpec
+from tests.facts import missing_facts
 from tests.leaderboard.imports.published import (
     COLUMNS,
     DOMAINS,
@@ -25,12 +27,12 @@ PUBLISHED = Path(__file__).resolve().parents[3] / "benchmarks" / "published"
         ({"name": "x", "columns": {"source": "m"}}, "columns.task is missing"),
         (
             {"name": "x", "columns": {"source": "m", "taks": "d", "task": "d"}},
-            "columns.taks is not a key. Did you mean task?",
+            "columns.taks .* task",
         ),
         ({"name": "x", "columns": COLUMNS}, "names no column of values"),
         (
             {"name": "x", "columns": {**COLUMNS, "score": "s"}},
-            "a long table needs both columns.estimator and columns.score",
+            "columns.estimator and columns.score",
         ),
         (
             {"name": "x", "columns": COLUMNS, "metrics": {"a": {"column": "a", "direction": "up"}}},
@@ -42,7 +44,7 @@ PUBLISHED = Path(__file__).resolve().parents[3] / "benchmarks" / "published"
         ),
         (
             WIDE_KEYS | {"sources": {"alpha": {"imges": 3}}},
-            "sources.alpha.imges is not a key. Did you mean images?",
+            "sources.alpha.imges .* images",
         ),
         (
             WIDE_KEYS | {"tasks": {"pets": {"classes": 1}}},
@@ -51,7 +53,7 @@ PUBLISHED = Path(__file__).resolve().parents[3] / "benchmarks" / "published"
         (WIDE_KEYS | {"sources": {"alpha": {"accuracy": 81.2}}}, "sources.alpha.accuracy = 81.2"),
         (
             WIDE_KEYS | {"provenance": {"licens": "MIT"}},
-            "provenance.licens is not a key. Did you mean licence?",
+            "provenance.licens .* licence",
         ),
         (WIDE_KEYS | {"faults": [{"estimator": "leep"}]}, "note is missing"),
         (WIDE_KEYS | {"decimal": ";"}, "decimal = ';'"),
@@ -60,13 +62,13 @@ PUBLISHED = Path(__file__).resolve().parents[3] / "benchmarks" / "published"
 def test_a_wrong_mapping_names_the_key_the_value_and_what_is_allowed(keys, said):
     with pytest.raises(BadSpec) as error:
         TableMapping.of(keys)
-    assert said in error.value.message
+    assert re.search(said, error.value.message)
 
 
 def test_a_column_that_is_not_there_is_named_with_those_that_are(tmp_path):
     with pytest.raises(
         BadSpec,
-        match=r"columns\.source = 'modle': table\.csv has no such column\. Did you mean model\?",
+        match=r"columns\.source = 'modle': table\.csv .* model\?",
     ) as error:
         incoming(tmp_path, WIDE, WIDE_KEYS, columns={"source": "modle", "task": "dataset"})
     assert "'model', 'dataset', 'acc'" in error.value.hint
@@ -75,7 +77,7 @@ def test_a_column_that_is_not_there_is_named_with_those_that_are(tmp_path):
 def test_a_domain_that_nobody_declares_is_refused(tmp_path):
     with pytest.raises(
         BadSpec,
-        match=r"tasks\.pets\.domain = 'consumers': there is no such domain\. Did you mean consumer\?",
+        match=r"tasks\.pets\.domain = 'consumers': .* consumer\?",
     ):
         incoming(tmp_path, WIDE, WIDE_KEYS, tasks={"pets": {"domain": "consumers"}})
 
@@ -121,9 +123,8 @@ def test_a_fact_for_a_name_that_the_table_lacks_is_no_error_but_is_said(tmp_path
     from headwater.leaderboard.imports.cards import unused
 
     found = incoming(tmp_path, WIDE, WIDE_KEYS, tasks={"petss": {"classes": 3}})
-    assert unused(found.mapping, found.values) == [
-        "tasks.petss: the table has no petss. Did you mean pets?"
-    ]
+    (note,) = unused(found.mapping, found.values)
+    assert missing_facts(note, "tasks.petss", "pets") == []
 
 
 def test_reading_needs_a_table(tmp_path):

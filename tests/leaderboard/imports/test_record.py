@@ -1,5 +1,4 @@
 import json
-import time
 
 import numpy as np
 import pandas as pd
@@ -8,6 +7,7 @@ import pytest
 from headwater.leaderboard import Store
 from headwater.leaderboard.imports import IncomingTable, TableMapping, import_table
 from headwater.leaderboard.imports.record import protocol_of
+from tests.calls import count_calls
 from tests.leaderboard.imports.published import (
     COLUMNS,
     DOMAINS,
@@ -256,10 +256,8 @@ def table_of(folder, sources, tasks):
 
 
 @pytest.mark.slow
-def test_a_million_rows_are_read_in_seconds(tmp_path):
-    began = time.process_time()
+def test_a_million_rows_are_read(tmp_path):
     found = table_of(tmp_path, 1000, 1000)
-    assert time.process_time() - began < 20
     assert (len(found.values), found.values["job"].nunique(), len(found.problems)) == (
         1_000_000,
         1_000_000,
@@ -267,9 +265,11 @@ def test_a_million_rows_are_read_in_seconds(tmp_path):
     )
 
 
-def test_a_hundred_thousand_values_go_in_at_once(store, tmp_path):
-    found = table_of(tmp_path, 100, 1000)
-    began = time.process_time()
-    assert import_table(store, found).counts == {"new": 100_000}
-    assert time.process_time() - began < 10
+def test_a_hundred_thousand_values_are_read_and_go_in_as_columns(store, tmp_path):
+    """Reading makes a name for each row (4 calls); a loop over the rows would take dozens."""
+    calls, found = count_calls(lambda: table_of(tmp_path, 100, 1000))
+    assert calls < 8 * 100_000
+    calls, report = count_calls(lambda: import_table(store, found))
+    assert report.counts == {"new": 100_000}
+    assert calls < 100_000
     assert ask(store, "SELECT count(*) FROM cells") == [(100_000,)]

@@ -166,6 +166,4 @@ def test_the_known_faults_of_the_published_columns_are_flagged_and_nothing_else(
     assert counted == flagged
     if table == MODELS:
         notes = set(found.flagged.loc[found.flagged["adaptation"] == "nce", "note"])
-        assert all(
-            note.endswith("the same as logme for every source of this task") for note in notes
-        )
+        assert all("the same as logme" in note for note in notes)

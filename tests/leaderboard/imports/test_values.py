@@ -4,6 +4,7 @@ import duckdb
 import pytest
 
 from headwater.leaderboard.imports import IncomingTable, TableMapping
+from tests.facts import missing_facts
 from tests.leaderboard.imports.published import (
     COLUMNS,
     DOMAINS,
@@ -42,28 +43,33 @@ def test_a_long_table_repeats_its_results_without_that_being_a_problem(tmp_path)
 
 def test_a_long_table_whose_results_disagree_says_so(tmp_path):
     found = incoming(tmp_path, LONG.replace("LogME,b,x,0.2,0.4", "LogME,b,x,0.2,0.45"), LONG_KEYS)
-    assert problems_of(found) == [(4, "miou", "row 2 has 0.4 for the same: this one is left out")]
+    ((row, column, problem),) = problems_of(found)
+    assert (row, column) == (4, "miou")
+    assert missing_facts(problem, "row 2", "0.4", "left out") == []
     assert found_in(found, kind="adapt") == [0.5, 0.4]
 
 
 def test_a_row_that_is_there_twice_counts_once_and_is_told(tmp_path):
     found = incoming(tmp_path, LONG + "leep,b,x,-2.0,0.4\nleep,a,x,-1.1,0.5\n", LONG_KEYS)
-    assert problems_of(found) == [
+    *again, (row, column, problem) = problems_of(found)
+    assert again == [
         (5, "miou", "says again what row 2 says"),
         (5, "score", "says again what row 2 says"),
         (6, "miou", "says again what row 1 says"),
-        (6, "score", "row 1 has -1 for the same: this one is left out"),
     ]
+    assert (row, column) == (6, "score")
+    assert missing_facts(problem, "row 1 has -1", "left out") == []
     assert found_in(found, adaptation="leep", source="a") == [-1.0]
 
 
 def test_every_cell_that_holds_no_value_is_told_by_row_and_column(tmp_path):
     text = "model,dataset,acc,hscore,leep,logme\na,x,,1,-1,1\n,x,0.5,1,-1,1\nb,,0.5,1,-1,1\nc,x,n/a,NaN,inf,1e3\nd,x,0.5,none,-,0x1\n"
     found = incoming(tmp_path, text, WIDE_KEYS)
-    assert problems_of(found) == [
+    causes = [(row, at, problem.partition(":")[0]) for row, at, problem in problems_of(found)]
+    assert causes == [
         (1, "acc", "no value"),
-        (2, "model", "no source: the row is left out"),
-        (3, "dataset", "no task: the row is left out"),
+        (2, "model", "no source"),
+        (3, "dataset", "no task"),
         (4, "acc", "not a number"),
         (4, "hscore", "no value"),
         (4, "leep", "infinite"),
@@ -147,7 +153,9 @@ def test_sizes_and_seeds_may_stand_in_columns(tmp_path):
         ["50", 1.0, 0.6],
         ["full", 1.0, 0.7],
     ]
-    assert problems_of(found) == [(4, "run", "the seed is no whole number: the row is left out")]
+    ((row, column, problem),) = problems_of(found)
+    assert (row, column) == (4, "run")
+    assert missing_facts(problem, "seed", "left out") == []
 
 
 def test_a_metric_that_should_be_low_keeps_its_sign(tmp_path):

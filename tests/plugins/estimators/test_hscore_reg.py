@@ -71,5 +71,5 @@ def test_where_nothing_is_shrunk_it_is_the_plain_h_score():
 
 def test_features_that_do_not_vary_have_a_reason_instead_of_a_score():
     data = cases.constant()
-    with pytest.raises(NotApplicable, match="all images have the same features"):
+    with pytest.raises(NotApplicable, match="the same features"):
         hw.score("hscore_reg", data.features, data.labels)

@@ -50,5 +50,5 @@ def test_nothing_is_added_to_the_cells():
 
 def test_a_source_without_a_classifier_has_no_score():
     data = cases.few_features()
-    with pytest.raises(NotApplicable, match="needs the source's own class probabilities"):
+    with pytest.raises(NotApplicable, match="class probabilities"):
         hw.score("nce", data.features, data.labels)

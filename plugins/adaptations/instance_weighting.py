@@ -10,8 +10,14 @@ the source S and the target T in rounds t = 1 … N. With e_i = |h_t(x_i) − y_
 
 A round is here a pass over the target, and the error of an image 1 − the probability of its class,
 by the network as it trained on it. An image of the source that no batch of the round held keeps its
-weight. ε ≥ ½, where the paper is silent, and ε = 0 leave the weights of the target as they are: β_T
-= 1 is the limit of ε = ½, and without errors there is nothing to stress.
+weight. ε ≥ ½, where the paper is silent, leaves the weights of the target as they are: β_T = 1 is
+the limit of ε = ½.
+
+The paper's learners are weak and fresh. A network is neither: ε falls to some hundredths, so that a
+round multiplies the weight of an image that it cannot fit by fifty, and a label that is wrong soon
+has half of the target's weight, whatever the number of images. So ε counts as ``MIN_ERROR`` at
+least, and an image weighs ``MAX_GROWTH`` times what it did at the start at most. The floor alone
+would only delay a wrong label by a round: once it has 10 % of the weight, ε is above the floor.
 """
 
 from __future__ import annotations
@@ -25,6 +31,13 @@ from headwater.plugins.two_domains import TwoDomains
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+MIN_ERROR = 0.1
+"""The least ε of a round."""
+
+MAX_GROWTH = 10.0
+"""The largest weight of an image of the target, as a multiple of its weight at the start."""
 
 
 @adaptation(
@@ -141,9 +154,10 @@ class DomainWeights:
         self.pending = []
 
     def multiply(self, base: float) -> None:
-        """Multiply the weight of each row of the round by base^e."""
+        """Multiply the weight of each row of the round by base^e, up to the largest weight."""
+        largest = MAX_GROWTH * self.share
         for row, error in self.errors.items():
-            self.weights[row] = self.weight_of(row) * base**error
+            self.weights[row] = min(self.weight_of(row) * base**error, largest)
 
 
 class TrAdaBoostWeights:
@@ -179,8 +193,8 @@ class TrAdaBoostWeights:
         """Update the weights by the errors of the round."""
         self.source.collect_errors()
         self.target.collect_errors()
-        epsilon = self.target.error
-        if 0 < epsilon < 0.5:
+        epsilon = max(self.target.error, MIN_ERROR)
+        if epsilon < 0.5:
             self.target.multiply((1 - epsilon) / epsilon)
         beta = 1 / (1 + math.sqrt(2 * math.log(self.source.images) / self.rounds))
         self.source.multiply(beta)

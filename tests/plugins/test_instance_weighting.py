@@ -70,6 +70,28 @@ def test_targets_stand_still_where_all_are_right():
     ] * 3 and found.source.weight_of(0) == 0.5
 
 
+@pytest.mark.parametrize(
+    "fitting", [[0.4, 0.2, 0.1, 0.05, *[0.02] * 8], [0.3, 0.05, *[0.01] * 10], [0.01] * 12]
+)
+def test_a_mislabelled_image_of_120_never_takes_a_tenth_of_the_targets_weight(fitting):
+    # The network fits 119 images better and better, and never the label that is wrong.
+    shares = []
+    for count in range(2, len(fitting) + 1):
+        rounds = [([0.95] + [error] * 119, [0], [0.1]) for error in fitting[:count]]
+        target = run(rounds, 4).target
+        weights = [target.weight_of(row) for row in range(120)]
+        shares.append(weights[0] / sum(weights))
+    assert max(shares) < 0.1
+    assert shares[-1] > 2 / 120  # it is stressed all the same
+
+
+def test_the_targets_error_counts_as_a_tenth_at_least():
+    found = run([([0.2, 0.01, 0.01], [0], [0.1])], 4)
+    assert found.target.weight_of(0) == pytest.approx(0.5 * 9**0.2)
+    rare = run([([0.05, 0.01, 0.01], [0], [0.1])], 4)
+    assert rare.target.weight_of(0) == pytest.approx(0.5 * 9**0.05)
+
+
 def test_the_first_loss_weighs_the_domains_by_their_share():
     def value(share):
         objective = instance_weighting.method(context(), source_share=share)

@@ -10,7 +10,8 @@ from torch import nn
 
 from headwater.harness.measure.backbone import Backbone
 from headwater.harness.measure.device import Device
-from headwater.harness.measure.training import EpochCriterion, train
+from headwater.harness.measure.training import Budget, EpochCriterion, train
+from headwater.harness.planning.recipes import resolve
 from headwater.harness.planning.spec import Training
 from headwater.registry import Batch, Context, Registry
 from tests.harness.toy import PLUGIN
@@ -67,16 +68,20 @@ def batch(count=6, seed=0):
     )
 
 
+def cnn_recipe(**settings):
+    """The recipe of a pretrained CNN, but for what is said."""
+    return resolve(Training(**settings), "cnn", is_random=False, steps_per_epoch=3)
+
+
 def trained(objective, epochs=2, **settings):
     """Train for a few steps by the harness's loop; returns the objective."""
     criterion = EpochCriterion(lambda: {"accuracy": 0.5}, "accuracy", 1)
     batches = [batch(6, seed) for seed in range(3)]
-    recipe = Training(epochs=epochs, **settings)
     train(
         objective,
         lambda: iter(batches),
-        steps_per_epoch=3,
-        settings=recipe,
+        budget=Budget(epochs, steps_per_epoch=3),
+        settings=cnn_recipe(epochs=epochs, **settings),
         loss=nn.functional.cross_entropy,
         criterion=criterion,
         device=Device("cpu"),

@@ -10,14 +10,22 @@ from torch import nn
 
 from headwater.harness.measure.device import Device
 from headwater.harness.measure.training import build_optimiser
-from headwater.harness.planning.spec import Training
 from headwater.plugins.adaptations.fine_tune import fine_tune, from_scratch
+from headwater.plugins.layer_groups import layer_parameters
 from headwater.plugins.linear_models.logistic import logistic
 from headwater.plugins.linear_models.problems import LinearProblem
 from headwater.plugins.probe_head import MIN_SCORE, STRENGTHS, cross_validated
 from headwater.registry.errors import BadName, NotApplicable
-from headwater.registry.stages import stages
-from tests.plugins.contexts import ARCHITECTURES, CLASSES, batch, context, same, state_of, trained
+from tests.plugins.contexts import (
+    ARCHITECTURES,
+    CLASSES,
+    batch,
+    cnn_recipe,
+    context,
+    same,
+    state_of,
+    trained,
+)
 
 
 def ends(**options):
@@ -44,20 +52,20 @@ def test_without_options_it_is_the_training_of_the_control():
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_each_stage_learns_at_the_decay_to_the_power_of_its_distance_from_the_head(architecture):
+def test_each_layer_learns_at_the_decay_to_the_power_of_its_distance_from_the_head(architecture):
     given = context(architecture)
     objective = fine_tune.method(given, layer_decay=0.5, head_scale=3.0)
     rates = {
         id(parameter): group["lr"]
         for group in build_optimiser(
-            objective.groups, Training(learning_rate=0.1), Device("cpu")
+            objective.groups, cnn_recipe(learning_rate=0.1), Device("cpu")
         ).param_groups
         for parameter in group["params"]
     }
-    parts = list(stages(given.backbone).values())
-    assert len(parts) >= 5
-    for distance, part in enumerate(reversed(parts), start=1):
-        assert all(rates[id(p)] == pytest.approx(0.1 * 0.5**distance) for p in part.parameters())
+    layers = layer_parameters(given.backbone)
+    assert len(layers) >= 5
+    for distance, layer in enumerate(reversed(layers), start=1):
+        assert all(rates[id(p)] == pytest.approx(0.1 * 0.5**distance) for p in layer)
     assert all(rates[id(p)] == pytest.approx(0.3) for p in given.head.parameters())
     assert len(rates) == len(list(objective.network.parameters()))
 
@@ -194,7 +202,7 @@ def test_a_head_that_is_not_linear_cannot_start_as_a_probe():
         )
 
 
-@pytest.mark.parametrize("options", [{"layer_decay": 0.0}, {"l2_sp": -1.0}, {"l2_head": -0.1}])
+@pytest.mark.parametrize("options", [{"layer_decay": -0.5}, {"l2_sp": -1.0}, {"l2_head": -0.1}])
 def test_values_that_make_no_sense_are_refused(options):
     with pytest.raises(BadName, match="makes no sense"):
         fine_tune.method(context("test_resnet"), **options)

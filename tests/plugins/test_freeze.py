@@ -9,14 +9,14 @@ from torch import nn
 
 from headwater.harness.measure.backbone import Backbone
 from headwater.harness.measure.device import Device
-from headwater.harness.measure.training import EpochCriterion, train
-from headwater.harness.planning.spec import Training
+from headwater.harness.measure.training import Budget, EpochCriterion, train
 from headwater.plugins.adaptations.freeze import freeze
 from headwater.registry import Batch, Context, Registry
 from headwater.registry.errors import NotApplicable
 from headwater.registry.stages import stages as stages_of
 from tests.facts import missing_facts
 from tests.harness.toy import PLUGIN
+from tests.plugins.contexts import cnn_recipe
 
 CPU = Device("cpu")
 ARCHITECTURES = ["test_resnet", "test_efficientnet", "test_vit", "test_convnext"]
@@ -50,8 +50,8 @@ def trained(architecture, stages):
     train(
         objective,
         batches,
-        steps_per_epoch=3,
-        settings=Training(epochs=2),
+        budget=Budget(2, steps_per_epoch=3),
+        settings=cnn_recipe(epochs=2),
         loss=nn.functional.cross_entropy,
         criterion=criterion,
         device=CPU,

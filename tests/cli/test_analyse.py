@@ -7,9 +7,13 @@ import pytest
 from tests.cli.headwater_command import run_headwater
 from tests.harness.toy import PLUGIN
 
+pytestmark = pytest.mark.xdist_group("analyse")
+"""The tests read one store, which the first of them fills."""
+
 SPEC = f"""
 sources = ["toy/fixed"]
 tasks = ["toy/shades"]
+references = ["scratch", "base"]
 sizes = [12]
 seeds = 2
 image_size = 8

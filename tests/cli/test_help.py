@@ -68,7 +68,7 @@ def test_long_helps_have_sections_and_examples(capsys, verb, sections):
 
 def test_defaults_are_shown(capsys):
     out = " ".join(run_headwater(capsys, "run", "--help").out.split())
-    for default in ("--epochs VALUE", "[default: 15]", "[default: 0,1]", "[default: missing]"):
+    for default in ("--epochs VALUE", "[default: 32]", "[default: 0,1]", "[default: missing]"):
         assert default in out
 
 

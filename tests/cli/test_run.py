@@ -49,6 +49,7 @@ def toml(seeds, epochs):
     plugin = str(PLUGIN)
     return (
         f'sources = ["toy/fixed"]\ntasks = ["toy/shades"]\nsizes = [12]\nseeds = {seeds}\nimage_size = 8\nstore = "bench.duckdb"\n'
+        'references = ["scratch", "base"]\n'
         f'plugins = ["{plugin}"]\n[training]\nepochs = {epochs}\nbatch_size = 4\n'
     )
 

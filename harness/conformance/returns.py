@@ -56,6 +56,7 @@ _EXPECTED: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "head": (_is_module, "a torch module"),
     "loss": (_is_tensor, "a torch tensor"),
     "chance": (_is_number, "a number"),
+    "constant": (lambda value: value is None or _is_tensor(value), "a torch tensor or None"),
     "measure": (_are_metrics, "a mapping of each metric to its value"),
     "tally": (lambda value: value is None or _is_tensor(value), "a torch tensor or None"),
     "tallied": (_are_metrics, "a mapping of each metric to its value"),

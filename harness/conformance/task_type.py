@@ -423,6 +423,24 @@ class TaskTypeChecks(CardChecks[TaskType]):
                     message, "Return None from tally where a metric is more than sums over images."
                 )
 
+    @promise("floor")
+    def floor_fits(self) -> str:
+        """Check that the constant prediction, if there is one, is measured as a network's are."""
+        targets = self._targets
+        constant = self.methods.constant(self.example.targets, self.example.outputs)
+        if constant is None:
+            return ""
+        wanted = tuple(self._stored.shape[1:])
+        if tuple(constant.shape) != wanted or not constant.is_floating_point():
+            raise broken(
+                f"its constant is {tuple(constant.shape)} {constant.dtype}, "
+                f"one prediction of its head is {wanted} float",
+                "Return from constant what the head predicts of one image.",
+            )
+        predictions = constant.expand(len(targets), *constant.shape)
+        value = self.methods.measure(predictions, targets)[self.card.metrics[0].name]
+        return f"{self.card.metrics[0].name} {value:.3g} without a look at an image"
+
     @property
     def _stored(self) -> Tensor:
         return self._learned[2].clamp(-MAX_STORED, MAX_STORED).half().float()

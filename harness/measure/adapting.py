@@ -91,6 +91,7 @@ def adapt(job: Job, bench: Workbench, report: ReportProgress) -> JobResult:
         metrics=(
             *measurements("validation", fitted.trained.measured),
             *measurements("test", fitted.tested),
+            *measurements("floor", bench.floor(cell.task, job.image_size)),
         ),
         curves=fitted.trained.curves,
         images=fitted.images,

@@ -115,7 +115,11 @@ def _measure(
     validated = _metrics(cell, on_validation, cell.prepared.train.targets[rows])
     tested = _metrics(cell, on_test, cell.prepared.test.targets)
     return JobResult(
-        metrics=(*measurements("validation", validated), *measurements("test", tested)),
+        metrics=(
+            *measurements("validation", validated),
+            *measurements("test", tested),
+            *measurements("floor", bench.floor(cell.task, cell.job.image_size)),
+        ),
         train_images=len(cell.chosen),
         artifacts=keep_predictions(
             cell.job, bench, torch.from_numpy(on_test), torch.from_numpy(on_validation)

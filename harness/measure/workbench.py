@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +23,15 @@ from headwater.harness.planning.files import Files
 from headwater.harness.planning.job import Job
 from headwater.harness.planning.recipes import Family
 from headwater.leaderboard.store.records import CurvePoint, Measurement, Trial
-from headwater.registry import Evidence, Pyramid, Registry, SourceModel, Task, TaskType
+from headwater.registry import (
+    Evidence,
+    Pyramid,
+    Registry,
+    SourceModel,
+    Task,
+    TaskType,
+    TaskTypeMethods,
+)
 from headwater.registry.cache import write_atomically
 from headwater.registry.cards.analysis import Reading
 
@@ -58,6 +67,8 @@ class Workbench:
     backbones: BackboneCache = field(default_factory=BackboneCache)
     prepared_tasks: dict[tuple[object, int], Prepared] = field(default_factory=dict)
     """Mapped data by task identity and image size."""
+    floors: dict[tuple[object, int], Mapping[str, float]] = field(default_factory=dict)
+    """What no network reaches, by task identity and image size."""
     decoded_images: int = 0
     """Images decoded since the worker last set this to 0: nobody on the node had them."""
     flaw_notes: dict[str, str] = field(default_factory=dict)
@@ -85,6 +96,18 @@ class Workbench:
         if flawed:
             self.flaw_notes[task.name] = flawed.of_task(task.name)
         return self.prepared_tasks[key]
+
+    def floor(self, task: Task, image_size: int) -> Mapping[str, float]:
+        """Return what the best prediction that looks at no image reaches on test, by metric.
+
+        Empty where the task's type has no such prediction. It is made from the labels of all
+        training images, whatever the size of the subset: what is known without a network.
+        """
+        key = (task.identity(), image_size)
+        if key not in self.floors:
+            methods = self.task_type(task).methods
+            self.floors[key] = floor_of(methods, self.prepared(task, image_size))
+        return self.floors[key]
 
     def backbone(
         self, source: SourceModel, job: Job, *, dense: bool = False
@@ -136,6 +159,17 @@ class Workbench:
         if self.last_evidence is None or self.last_evidence[0] != key:
             self.last_evidence = key, load()
         return self.last_evidence[1]
+
+
+def floor_of(methods: TaskTypeMethods, prepared: Prepared) -> Mapping[str, float]:
+    """Measure a task type's constant prediction on test; {} where it has none."""
+    constant = methods.constant(prepared.train.targets, prepared.outputs)
+    if constant is None:
+        return {}
+    targets = torch.from_numpy(prepared.test.targets)
+    predictions = constant.expand(len(targets), *constant.shape)
+    measured = methods.measure(predictions, targets)
+    return {name: value for name, value in measured.items() if math.isfinite(value)}
 
 
 @dataclass(frozen=True)

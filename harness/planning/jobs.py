@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -148,6 +149,9 @@ class Jobs:
             metric=metric.name,
             sign=metric.sign,
             options=options,
+            unit=metric.unit_on(cell.task),
+            lowest=_bound(metric.low),
+            highest=_bound(metric.high),
         )
         if reason:
             self.result.skipped[identity] = reason
@@ -506,6 +510,11 @@ class Jobs:
             share_of_trials = 1.0 if tuning.search == "grid" else SHARE_OF_TRIAL_EPOCHS
             passes *= max(1.0, tuning.count * share_of_trials)
         return passes * 2 if training.refit else passes
+
+
+def _bound(value: float) -> float | None:
+    """Return a bound as the store has it; None for one that is infinite."""
+    return value if math.isfinite(value) else None
 
 
 @dataclass(frozen=True)

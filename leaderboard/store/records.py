@@ -78,7 +78,8 @@ class JobRecord:
     "" for none. ``protocol`` is the hash of what paired cells share besides their
     coordinates: the task's data, the image size, the training budget. ``size`` is as asked: "50" or
         "full". ``analysis`` names what an analyse job does; an estimate's ``adaptation`` is its
-        estimator, with options.
+        estimator, with options. ``unit``, ``lowest`` and ``highest`` are the metric's on this task:
+        what it is counted in, "" for none, and its bounds, None for none.
     """
 
     job: str
@@ -95,11 +96,17 @@ class JobRecord:
     options: Mapping[str, Any] = field(default_factory=dict)
     analysis: str = ""
     converged: str = ""
+    unit: str = ""
+    lowest: float | None = None
+    highest: float | None = None
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """A value of one metric on one split (``train``, ``validation``, ``test``)."""
+    """A value of one metric on one split (``train``, ``validation``, ``test``).
+
+    The split ``floor`` has what is reached on test without a look at an image.
+    """
 
     split: str
     metric: str

@@ -28,6 +28,7 @@ _TYPES = {
     "value": _REAL, "epoch": _INT, "started": _TIME, "ended": _TIME, "git_dirty": _FLAG, "parameters": _INT, "accuracy": _REAL,
     "input_size": _INT, "pretrained_on": _TEXTS, "chain_tasks": _TEXTS, "random": _FLAG, "classes": _INT,
     "x": _REAL, "trial": _INT, "epochs": _INT, "chosen": _FLAG, "decoded": _INT,
+    "lowest": _REAL, "highest": _REAL,
 }  # fmt: skip
 """Columns that are not text."""
 

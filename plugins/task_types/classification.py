@@ -114,6 +114,15 @@ class classification(TaskTypeMethods):
         """Return the loss of equal probabilities: log C."""
         return math.log(outputs)
 
+    def constant(self, targets: np.ndarray, outputs: int) -> Tensor:
+        """Return the logarithms of the classes' shares, (C,): the largest class is predicted."""
+        import torch
+
+        counts = torch.from_numpy(targets).bincount(minlength=outputs)
+        shares = counts / counts.sum()
+        # A class without an image is ruled out, yet at a finite cost.
+        return shares.log().clamp(min=_LOG_TINY)
+
     def measure(self, outputs: Tensor, targets: Tensor) -> Mapping[str, float]:
         """Return accuracy, balanced accuracy, macro F1, macro one-vs-rest AUROC and log loss of
         logits (N, C).

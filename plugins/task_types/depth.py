@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 METRICS = (
     Metric("abs_rel", higher_is_better=False, low=0),
     *(Metric(name, low=0, high=1) for name in ("delta1", "delta2", "delta3")),
-    *(Metric(name, higher_is_better=False, low=0) for name in ("rmse", "rmse_log", "silog")),
+    Metric("rmse", higher_is_better=False, low=0, unit="m"),
+    *(Metric(name, higher_is_better=False, low=0) for name in ("rmse_log", "silog")),
 )
 
 DEFAULT_UNIT = 0.001
@@ -178,6 +179,23 @@ class depth(TaskTypeMethods):
         beforehand.
         """
         return CHANCE
+
+    def constant(self, targets: np.ndarray, outputs: int) -> Tensor:
+        """Return each pixel's mean log depth as metres, (S, S); the mean of all where a pixel has
+        no reading.
+        """
+        import numpy as np
+        import torch
+
+        total = np.zeros(targets.shape[1:])
+        readings = np.zeros(targets.shape[1:])
+        for metres in targets:  # one by one: maps are mapped, and there may be many
+            valid = metres > 0
+            total[valid] += np.log(metres[valid])
+            readings += valid
+        overall = total.sum() / readings.sum()
+        mean = np.where(readings > 0, total / readings.clip(min=1), overall)
+        return torch.from_numpy(np.exp(mean)).float()
 
     def measure(self, predictions: Tensor, targets: Tensor) -> Mapping[str, float]:
         """Return the metrics of Eigen et al. 2014 (table 1), and the scale-invariant error, of

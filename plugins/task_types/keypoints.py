@@ -189,6 +189,23 @@ class keypoints(TaskTypeMethods):
         """
         return (math.sqrt(2) + math.asinh(1)) / 3 + math.log(2)
 
+    def constant(self, targets: np.ndarray, outputs: int) -> Tensor:
+        """Return the mean place of each point where it is visible, with full confidence: the mean
+        shape, (K, 3).
+        """
+        import numpy as np
+        import torch
+
+        from headwater.plugins.task_types._points import VISIBLE
+
+        visible = targets[..., VISIBLE, None] > 0
+        count = visible.sum(0)
+        total = (targets[..., :2] * visible).sum(0, dtype=np.float64)
+        middle = 0.5  # of a point that no training image shows
+        places = np.where(count > 0, total / count.clip(min=1), middle)
+        confidence = np.ones((len(places), 1))
+        return torch.from_numpy(np.concatenate([places, confidence], axis=1)).float()
+
     def measure(self, predictions: Tensor, targets: Tensor) -> Mapping[str, float]:
         """Return normalised mean error, share of points found and the area under its curve, of
         predictions (N, K, 3).

@@ -130,6 +130,15 @@ class multilabel(TaskTypeMethods):
         """
         return math.log(2)
 
+    def constant(self, targets: np.ndarray, outputs: int) -> Tensor:
+        """Return the logits of the labels' shares of the images, (C,)."""
+        import torch
+
+        shares = torch.from_numpy(targets).double().mean(0)
+        # A label that no image has, or every one, is not certain: as if half an image differed.
+        least = 0.5 / len(targets)
+        return shares.clamp(least, 1 - least).logit().float()
+
     def measure(self, predictions: Tensor, targets: Tensor) -> Mapping[str, float]:
         """Return mean area under the ROC curve, mean average precision and macro F1 of logits (N,
         C).

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from headwater.plugins.task_types._standardised import StandardisedLinear, StandardisedOutputs
 
 METRICS = (
-    Metric("mae", higher_is_better=False, low=0),
-    Metric("rmse", higher_is_better=False, low=0),
+    Metric("mae", higher_is_better=False, low=0, in_target_units=True),
+    Metric("rmse", higher_is_better=False, low=0, in_target_units=True),
     Metric("r2", high=1),
     Metric("spearman", low=-1, high=1),
 )
@@ -153,6 +153,12 @@ class regression(TaskTypeMethods):
         density = math.exp(-0.5) / math.sqrt(2 * math.pi)
         above = math.erfc(math.sqrt(0.5)) / 2
         return (0.5 - above) - density + 2 * density - above
+
+    def constant(self, targets: np.ndarray, outputs: int) -> Tensor:
+        """Return the mean of each target, (K,)."""
+        import torch
+
+        return torch.from_numpy(targets).double().mean(0).float()
 
     def measure(self, predictions: Tensor, targets: Tensor) -> Mapping[str, float]:
         """Return mean absolute error, root mean squared error, R² and Spearman's rank correlation

@@ -202,6 +202,23 @@ class segmentation(TaskTypeMethods):
         """
         return math.log(outputs) + 1 - 1 / outputs
 
+    def constant(self, targets: np.ndarray, outputs: int) -> Tensor:
+        """Return each pixel's most frequent class, (S, S); where all masks are void, the most
+        frequent of all.
+        """
+        import numpy as np
+        import torch
+
+        side = targets.shape[1:]
+        pixel = np.arange(side[0] * side[1])
+        counts = np.zeros((VOID + 1, len(pixel)), dtype=np.int32)
+        for mask in targets:  # one by one: masks are mapped, and there may be many
+            counts[mask.ravel(), pixel] += 1
+        counts = counts[:outputs]
+        overall = counts.sum(1).argmax()
+        classes = np.where(counts.any(0), counts.argmax(0), overall)
+        return torch.from_numpy(classes.reshape(side)).float()
+
     def measure(self, predictions: Tensor, targets: Tensor) -> Mapping[str, float]:
         """Return mean IoU, pixel accuracy, mean accuracy and frequency-weighted IoU of class
         numbers (N, S, S).

@@ -20,6 +20,7 @@ FACTS: dict[str, Value] = {
     "metric": "accuracy",
     "mirror": True,
     "type": "classification",
+    "unit": "years",
 }
 """Options that are fields of a task's card, with an example each."""
 COLUMNS: dict[str, Value] = {"image": "image", "label": "label"}
@@ -77,11 +78,13 @@ def facts_of(name: Name, registry: Registry, form: Form) -> tuple[dict[str, Any]
     conventions: dict[str, Value] = {}
     own: dict[str, Value] = {}
     for key, value in options.items():
-        if key in FACTS or key in COLUMNS:
+        is_convention = key in task_type.conventions
+        # How depth maps are written is their unit too: there the option says that alone.
+        if key in COLUMNS or (key in FACTS and not is_convention):
             facts[key] = value
         elif key in form.own:
             own[key] = value
-        if key in task_type.conventions:
+        if is_convention:
             conventions[key] = value
     facts["type"] = task_type.name
     facts["conventions"] = conventions

@@ -57,7 +57,8 @@ class Task(Card):
     its type's. ``mirror`` says whether a flipped image still shows the same thing (a letter does
     not). ``conventions``: how its targets are written, where its type knows several ways
     (``{"void": 11}``). ``image`` and ``label`` name the columns of a data set that are its images
-    and targets, where these cannot be told. ``files`` decide the data's revision; ``unpinned``
+    and targets, where these cannot be told. ``unit``: what its numbers count ("years"), where its
+    metrics are in their unit. ``files`` decide the data's revision; ``unpinned``
     says, where it is so, why neither they nor ``revision`` tie results to one version of the data.
     """
 
@@ -85,6 +86,7 @@ class Task(Card):
     conventions: Mapping[str, Value] = field(default_factory=dict, hash=False)
     image: str = ""
     label: str = ""
+    unit: str = ""
     revision: str = ""
     files: tuple[Path, ...] = field(default=(), repr=False)
     unpinned: str = ""
@@ -127,6 +129,7 @@ def task(
     conventions: Mapping[str, Value] | None = None,
     image: str = "",
     label: str = "",
+    unit: str = "",
     revision: str = "",
     files: Sequence[str | Path] = (),
     unpinned: str = "",
@@ -146,6 +149,7 @@ def task(
         conventions: How its targets are written, where its type knows several ways.
         image: The column of the data set that holds the images, if that cannot be told.
         label: The column that holds the targets, if that cannot be told.
+        unit: What its numbers count, such as "years": errors of unlike units are never averaged.
         revision: The version of the data, where files do not pin it.
         files: The files that decide the data: their contents are part of the task's identity.
         unpinned: Why neither files nor a revision tie results to one version of the data.
@@ -170,6 +174,7 @@ def task(
             conventions=dict(conventions or {}),
             image=image,
             label=label,
+            unit=unit,
             revision=revision,
             files=tuple(Path(file) for file in files),
             unpinned=unpinned,

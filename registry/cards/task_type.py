@@ -43,6 +43,9 @@ class Metric:
         is_accuracy: True for the share of images whose largest prediction is their class:
             predictions (N, C), targets (N,) int. Its interval is Wilson's, and two networks are
             compared image by image; intervals of other metrics are bootstrapped.
+        unit: What it is counted in, such as "m"; "" for none.
+        in_target_units: True if it is counted in the targets' unit, which the task's card names:
+            an error in years and one in dollars are no more alike than two metrics.
     """
 
     name: str
@@ -50,6 +53,8 @@ class Metric:
     low: float = -math.inf
     high: float = math.inf
     is_accuracy: bool = False
+    unit: str = ""
+    in_target_units: bool = False
 
     @property
     def sign(self) -> int:
@@ -60,6 +65,16 @@ class Metric:
     def directed(self) -> str:
         """Its name as people are shown it."""
         return directed(self.name, self.sign)
+
+    def unit_on(self, task: Task) -> str:
+        """Return what it is counted in on a task; "" for none.
+
+        A unit that the task's card does not name is no other task's: values in it are never
+        averaged with those of another task.
+        """
+        if not self.in_target_units:
+            return self.unit
+        return task.unit or f"unit of {task.name}"
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -155,6 +170,19 @@ class TaskTypeMethods(ABC):
         the others.
         """
         return 1.0
+
+    def constant(self, targets: np.ndarray, outputs: int) -> Tensor | None:
+        """Return the best prediction for all images that looks at none, (...) float; None where
+        there is no such thing.
+
+        What it reaches on test is the floor that gains are scaled from: the largest class, the mean
+        of the numbers.
+
+        Args:
+            targets: (N, ...) encoded training targets.
+            outputs: The width of the head.
+        """
+        return None
 
     @abstractmethod
     def measure(self, predictions: Tensor, targets: Tensor) -> Mapping[str, float]:

@@ -347,7 +347,7 @@ def test_a_selector_that_needs_records_is_found(registry):
 def test_bundled_task_types_conform_on_a_task_of_theirs(registry, name):
     task = hw.Registry.discover([rendered.PLUGIN]).task(f"rendered/{name}")
     made = checks(registry.task_type(name), registry, [task])
-    assert len(made) == 14
+    assert len(made) == 15
     assert {
         result.check.name: result.message for result in examine(made) if not result.passed
     } == {}

@@ -217,6 +217,9 @@ def test_predictions_that_are_padded_with_no_numbers_are_read_back_as_they_were(
 
             return Head(features, outputs)
 
+        def constant(self, targets, outputs):
+            return None
+
         def measure(self, predictions, targets):
             assert predictions[:, -1].isnan().all()
             return super().measure(predictions[:, :-1], targets)

@@ -21,6 +21,7 @@ from tests.facts import missing_facts
 from tests.harness.toy import PLUGIN, keys
 
 CPU = Device("cpu")
+SPLITS = ("validation", "test", "floor")
 
 
 def measured(tmp_path, **changes):
@@ -203,3 +204,18 @@ def test_mirroring_happens_to_about_half_and_only_where_the_task_allows():
         assert out.shape == images.shape
         flipped = (out[:, 0, 4, -2] > out[:, 0, 4, 1]).float().mean().item()
         assert flipped == pytest.approx(expected, abs=0.08)
+
+
+@pytest.mark.parametrize("adaptation", ["fine_tune", "linear_probe"])
+def test_a_cell_records_what_is_reached_without_a_look_at_an_image(tmp_path, adaptation):
+    found = measure(tmp_path, adaptations=[adaptation], sizes=[12], references=[])
+    cell = next(outcome for place, outcome in found.items() if place[0] == "adapt")
+    names = {split: {m.metric for m in cell.metrics if m.split == split} for split in SPLITS}
+    assert names["floor"] == names["test"] == names["validation"]
+    # The toy's three shades are equally frequent.
+    assert value(cell, split="floor") == pytest.approx(1 / 3)
+
+
+def test_a_cells_record_says_in_what_its_metric_is_counted_and_between_what_it_lies(tmp_path):
+    cells = [record for record, _ in measured(tmp_path, references=[]) if record.kind == "adapt"]
+    assert {(cell.unit, cell.lowest, cell.highest) for cell in cells} == {("", 0, 1)}

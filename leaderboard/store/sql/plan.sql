@@ -9,5 +9,15 @@ WHERE jobs.job = p.job
         OR jobs.job IN (SELECT job FROM reset_jobs)
     );
 
+-- What a card says now of unit and bounds: no measurement depends on it.
+UPDATE jobs SET unit = p.unit, lowest = p.lowest, highest = p.highest
+FROM planned p
+WHERE jobs.job = p.job
+    AND (
+        jobs.unit IS DISTINCT FROM p.unit
+        OR jobs.lowest IS DISTINCT FROM p.lowest
+        OR jobs.highest IS DISTINCT FROM p.highest
+    );
+
 INSERT INTO jobs BY NAME
 SELECT p.*, 'planned' AS state FROM planned p ANTI JOIN jobs ON jobs.job = p.job;

@@ -75,7 +75,7 @@ def print_job(store: Store, name: str, plugins: Sequence[Path], format_: str) ->
             return directed(name, signs[name]) if name in signs else name
 
         metric = Column("metric", show=with_direction, rank=0)
-        Table("metrics", [metric, "validation", "test"], job.metrics, notes).print(format_)
+        Table("metrics", [metric, "validation", "test", "floor"], job.metrics, notes).print(format_)
     if by_class.values:
         headings = [by_class.singular, *by_class.values]
         Table(f"{by_class.plural}, on test", headings, by_class.rows).print(format_)
@@ -85,7 +85,7 @@ def _metrics(job: StoredJob) -> dict[str, dict[str, float | None]]:
     """Return split -> metric -> value."""
     return {
         split: {values.metric: getattr(values, split) for values in job.metrics}
-        for split in ("validation", "test")
+        for split in ("validation", "test", "floor")
     }
 
 

@@ -21,11 +21,15 @@ if TYPE_CHECKING:
 
 
 class MetricValues(NamedTuple):
-    """The values of a metric; None for a split that it was not measured on."""
+    """The values of a metric; None for a split that it was not measured on.
+
+    ``floor``: what is reached on test without a look at an image.
+    """
 
     metric: str
     validation: float | None
     test: float | None
+    floor: float | None
 
 
 @dataclass(frozen=True)
@@ -117,11 +121,10 @@ def _metrics(job: JobRow, store: Store) -> tuple[MetricValues, ...]:
     """Return the values of each metric that a job recorded, its own metric first."""
     identity = job.row["job"]
     by_split = store.metrics([identity]).get(identity, {})
-    validation = by_split.get("validation", {})
-    test = by_split.get("test", {})
+    splits = [by_split.get(split, {}) for split in ("validation", "test", "floor")]
     names = {metric for values in by_split.values() for metric in values}
     ordered = sorted(names, key=lambda name: (name != job.row["metric"], name))
-    return tuple(MetricValues(name, validation.get(name), test.get(name)) for name in ordered)
+    return tuple(MetricValues(name, *(split.get(name) for split in splits)) for name in ordered)
 
 
 def registry_of(job: StoredJob, plugins: Sequence[PluginLike] = ()) -> Registry:

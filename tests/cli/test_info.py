@@ -126,10 +126,10 @@ def test_a_job_shows_its_metrics_on_both_splits_and_by_class(capsys, store):
     assert set(shown["by_class"]["recall"]) == {"dark", "grey", "light"}
     answer = run_headwater(capsys, "info", job, "--store", store.path)
     lines = [line.split() for line in answer.out.splitlines()]
-    assert ["metric", "validation", "test"] in lines and ["class", "recall"] in lines
-    assert [line[:2] for line in lines[lines.index(["metric", "validation", "test"]) + 2 :]][
-        :5
-    ] == [
+    assert ["metric", "validation", "test", "floor"] in lines and ["class", "recall"] in lines
+    assert [
+        line[:2] for line in lines[lines.index(["metric", "validation", "test", "floor"]) + 2 :]
+    ][:5] == [
         *(
             ["accuracy", "↑"],
             ["auroc", "↑"],

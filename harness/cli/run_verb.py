@@ -205,7 +205,7 @@ def _show_shared_work(status: PlanStatus) -> None:
 
 
 def _show_cost(status: PlanStatus) -> None:
-    from headwater.harness.running.progress import duration
+    from headwater.leaderboard.show.values import duration
 
     cost = status.cost
     if not cost.known:

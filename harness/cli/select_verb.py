@@ -210,8 +210,8 @@ def _show(selection: Selection, format_: str) -> int:
 
 def _show_forecast(question: PreparedQuestion) -> None:
     """Print what would be asked of which sources, and what each step would cost for all of them."""
-    from headwater.harness.running.progress import duration
     from headwater.harness.selecting.select import forecasts
+    from headwater.leaderboard.show.values import duration
     from headwater.registry import directed
 
     live, pool = question.live, question.pool

@@ -19,6 +19,7 @@ from headwater.harness.planning.forecast import work_of
 from headwater.harness.planning.job import Job
 from headwater.harness.running.executors.base import Event, Finished, Running
 from headwater.harness.running.worker import JobProgress
+from headwater.leaderboard.show.values import duration
 from headwater.leaderboard.store.records import Outcome, State
 from headwater.registry.names import split_list
 
@@ -258,17 +259,3 @@ def _share_done(progress: JobProgress) -> float:
     if not progress.trials:
         return epochs
     return (max(0, progress.trial - 1) + epochs) / progress.trials
-
-
-SECONDS_SHOWN_AS_SUCH = 90
-MINUTES_SHOWN_AS_SUCH = 90
-
-
-def duration(seconds: float) -> str:
-    """Return a duration in words: ``48 s``, ``14 min``, ``2 h 5 min``."""
-    if seconds < SECONDS_SHOWN_AS_SUCH:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < MINUTES_SHOWN_AS_SUCH:
-        return f"{minutes} min"
-    return f"{minutes // 60} h {minutes % 60} min"

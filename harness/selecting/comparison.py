@@ -13,7 +13,7 @@ from scipy.special import ndtri, stdtrit
 from headwater.harness.results.predictions import Predictions
 from headwater.harness.selecting.prediction import Prediction
 from headwater.harness.selecting.rungs import Sample
-from headwater.leaderboard.statistics.bootstrap import LEVEL
+from headwater.leaderboard.statistics.board import CONFIDENCE
 
 MAX_SEEDS = 100
 """Nobody runs more seeds than this to separate two sources."""
@@ -140,7 +140,7 @@ class SourceComparison:
         difference = self.difference(row, column)
         if difference is None or not difference.by_images or not difference.mean:
             return None
-        z = float(ndtri((1 + LEVEL) / 2))
+        z = float(ndtri((1 + CONFIDENCE) / 2))
         for seeds in range(difference.seeds + 1, MAX_SEEDS + 1):
             # A seed validates on this share of the images, so 1 / share of them look at all; from
             # there on seeds bring no new images.
@@ -192,12 +192,12 @@ def paired(a: Sample, b: Sample) -> Difference | None:
     # ``variance`` is over all distinct images; one seed saw fewer, and varies more by as much.
     images_per_seed = len(rows) / len(seeds)
     by_images = variance * distinct / images_per_seed
-    half_widths = [float(ndtri((1 + LEVEL) / 2)) * math.sqrt(variance)]
+    half_widths = [float(ndtri((1 + CONFIDENCE) / 2)) * math.sqrt(variance)]
     by_seeds = 0.0
     if len(seeds) > 1:
         # The difference of two estimates of a variance can be negative; a variance cannot.
         by_seeds = max(0.0, float(np.var(differences, ddof=1)) - by_images)
-        quantile = float(stdtrit(len(seeds) - 1, (1 + LEVEL) / 2))
+        quantile = float(stdtrit(len(seeds) - 1, (1 + CONFIDENCE) / 2))
         half_widths.append(quantile * math.sqrt(by_seeds / len(seeds)))
     half = math.hypot(*half_widths)
     return Difference(

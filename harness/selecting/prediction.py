@@ -20,7 +20,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from headwater.harness.selecting.rungs import Distances, Grid, Rung, Sample
-from headwater.leaderboard.statistics.bootstrap import LEVEL
+from headwater.leaderboard.statistics.board import CONFIDENCE
 
 MIN_SOURCES_ON_LINE = 3
 """Measured sources that it takes to read a quality off an estimator's score."""
@@ -238,4 +238,4 @@ def _line(points: np.ndarray, at: float) -> tuple[float, float] | None:
 
 def _quantile(freedom: int) -> float:
     """Return the two-sided quantile of Student's t at the level of all intervals."""
-    return float(stdtrit(freedom, (1 + LEVEL) / 2))
+    return float(stdtrit(freedom, (1 + CONFIDENCE) / 2))

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from headwater.harness.results.predictions import Predictions
-from headwater.leaderboard.statistics.bootstrap import LEVEL
+from headwater.leaderboard.statistics.board import CONFIDENCE
 
 Distances = tuple[float, float]
 """How far below a value its lower bound lies, and how far above it its upper one."""
@@ -92,7 +92,7 @@ class Sample:
             distances = self._distances(seed)
             if distances is not None:
                 width = sum(distances)
-                variances.append((width / 2 / ndtri((1 + LEVEL) / 2)) ** 2)
+                variances.append((width / 2 / ndtri((1 + CONFIDENCE) / 2)) ** 2)
         return float(np.mean(variances))
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from headwater.harness.running.progress import duration
 from headwater.harness.selecting.prediction import Predicted
 from headwater.harness.selecting.rungs import Rung
 from headwater.harness.selecting.select import Candidate, Selection
 from headwater.leaderboard.show.short_names import shortened
 from headwater.leaderboard.show.tables import Column, Table
-from headwater.leaderboard.statistics.bootstrap import LEVEL
+from headwater.leaderboard.show.values import duration
+from headwater.leaderboard.statistics.board import CONFIDENCE
 from headwater.registry import directed
 
 MAX_NAMED_SOURCES = 3
@@ -225,15 +225,15 @@ def _ties(selection: Selection, shown: Sequence[str]) -> Iterator[str]:
     if len(shown) < 2 or not selection.tested:
         return
     if not selection.tied:
-        yield f"the first can be told from all others at {LEVEL:.0%}"
+        yield f"the first can be told from all others at {CONFIDENCE:.0%}"
         return
     if len(selection.tied) == len(shown) - 1 and len(shown) > 2:
-        yield f"none can be told from the first at {LEVEL:.0%}: {_remedy(selection)}"
+        yield f"none can be told from the first at {CONFIDENCE:.0%}: {_remedy(selection)}"
         return
     names = [shown[place] for place in selection.tied[:MAX_NAMED_SOURCES]]
     unnamed = len(selection.tied) - len(names)
     yield (
-        f"{_listed([shown[0], *names], unnamed)} cannot be told apart at {LEVEL:.0%}: "
+        f"{_listed([shown[0], *names], unnamed)} cannot be told apart at {CONFIDENCE:.0%}: "
         f"{_remedy(selection)}"
     )
 

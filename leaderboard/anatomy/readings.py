@@ -1,4 +1,4 @@
-"""Readings of analyses, averaged over tasks and seeds with intervals."""
+"""Readings of analyses, averaged over seeds, tasks and families with intervals."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from headwater.leaderboard.gains.estimate import estimate
 from headwater.leaderboard.gains.standings import Filter
-from headwater.leaderboard.statistics.bootstrap import Comparison
 from headwater.leaderboard.store.store import Store
 from headwater.registry.errors import QueryError
 from headwater.registry.names import glob_matches, split_list
@@ -23,8 +23,6 @@ CONVERGENCE = "convergence"
 
 _GROUP = ["source", "adaptation", "size", "metric", "sign"]
 _LINE = ["subject", "quantity", "module", "x"]
-_NO_X = -1.0
-"""Stands for a missing x while rows are pivoted; no axis has this value."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ class AnalysisReadings:
         metric: The cells' metric.
         sign: 1 where the metric should be high, -1 where it should be low.
         rows: One row for each reading of each cell, with ``task``, ``protocol``, ``seed``,
-            ``subject``, ``quantity``, ``module``, ``x`` and ``value``.
+            ``family``, ``subject``, ``quantity``, ``module``, ``x`` and ``value``.
     """
 
     analysis: str
@@ -48,27 +46,18 @@ class AnalysisReadings:
     def lines(self) -> pd.DataFrame:
         """A row for each reading: its mean over cells, and what that rests on.
 
-        ``low`` and ``high`` bound its 95 % interval (NaN for a single cell); ``tasks`` and
-        ``seeds`` are counts. Tasks are resampled, then seeds within each.
+        ``low`` and ``high`` bound its 95 % interval (NaN where nothing was repeated); ``tasks`` and
+        ``seeds`` are counts.
         """
-        grid = self.rows.fillna({"x": _NO_X}).pivot_table(
-            index=_LINE, columns=["task", "protocol", "seed"], values="value", sort=False
-        )
-        tasks, seeds = (
-            grid.columns.get_level_values(name).factorize()[0] for name in ("task", "seed")
-        )
-        values = grid.to_numpy(float)
-        compared = Comparison(values, tasks, seeds)
-        lines = grid.index.to_frame(index=False)
-        lines["x"] = lines["x"].replace(_NO_X, np.nan)
-        present = ~np.isnan(values)
-        return lines.assign(
-            mean=compared.mean,
-            low=compared.interval[:, 0],
-            high=compared.interval[:, 1],
-            tasks=[len(set(tasks[row])) for row in present],
-            seeds=[len(set(seeds[row])) for row in present],
-        )
+        import pandas as pd
+
+        lines = []
+        for key, rows in self.rows.groupby(_LINE, sort=False, dropna=False):
+            found = estimate(rows, "value")
+            numbers = (found.mean, found.low, found.high)
+            lines.append((*key, *numbers, rows["task"].nunique(), rows["seed"].nunique()))
+        columns = [*_LINE, "mean", "low", "high", "tasks", "seeds"]
+        return pd.DataFrame(lines, columns=columns).astype({"low": float, "high": float})
 
     @property
     def quantities(self) -> list[str]:

@@ -25,7 +25,7 @@ from functools import cached_property
 from math import isnan, sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
-from headwater.leaderboard.gains.groups import GainEstimate, estimate
+from headwater.leaderboard.gains.estimate import GainEstimate, estimate
 from headwater.leaderboard.gains.standings import Filter, measured
 from headwater.leaderboard.statistics.shapley import Coalition, Orders, orders
 from headwater.leaderboard.store.store import Store
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 Values = Mapping[Coalition, Mapping[int, float]]
 """v(U) by coalition and seed."""
 
-Observation = tuple[str, int, float]
-"""A target, a seed and a value."""
+Observation = tuple[str, str, int, float]
+"""A target, its family, a seed and a value."""
 
 
 class GameContext(NamedTuple):
@@ -47,10 +47,16 @@ class GameContext(NamedTuple):
 
     base: str
     task: str
+    family: str
     adaptation: str
     size: str
     protocol: str
     metric: str
+
+    @property
+    def target(self) -> tuple[str, str]:
+        """The target and its family."""
+        return self.task, self.family
 
     @property
     def comparable(self) -> tuple[str, str, str]:
@@ -206,7 +212,7 @@ class GameGroup:
     def together(self) -> GainEstimate:
         """The gain of the chains on all source tasks."""
         gains = [
-            (game.context.task, seed, value)
+            (*game.context.target, seed, value)
             for game in self.games
             for seed, value in game.values[game.players].items()
         ]
@@ -218,12 +224,12 @@ class GameGroup:
         shares: list[Observation] = []
         redundancies: list[Observation] = []
         for game in games:
-            target = game.context.task
+            target = game.context.target
             cost_by_seed = game.left_out(player)
-            costs += [(target, seed, cost) for seed, cost in cost_by_seed.items()]
-            shares += [(target, seed, of[player]) for seed, of in game.shares.items()]
+            costs += [(*target, seed, cost) for seed, cost in cost_by_seed.items()]
+            shares += [(*target, seed, of[player]) for seed, of in game.shares.items()]
             redundancies += [
-                (target, seed, game.shares[seed][player] - cost)
+                (*target, seed, game.shares[seed][player] - cost)
                 for seed, cost in cost_by_seed.items()
                 if seed in game.shares
             ]
@@ -248,7 +254,9 @@ def _estimate(observations: list[Observation]) -> GainEstimate | None:
 
     if not observations:
         return None
-    return estimate(pd.DataFrame(observations, columns=["task", "seed", "value"]), "value")
+    return estimate(
+        pd.DataFrame(observations, columns=["task", "family", "seed", "value"]), "value"
+    )
 
 
 def _widened(found: GainEstimate | None, error: float) -> GainEstimate | None:
@@ -265,7 +273,7 @@ def _widened(found: GainEstimate | None, error: float) -> GainEstimate | None:
 def _by_target(observations: list[Observation]) -> dict[str, float]:
     """Return the mean value of each target."""
     values: dict[str, list[float]] = {}
-    for task, _, value in observations:
+    for task, _, _, value in observations:
         values.setdefault(task, []).append(value)
     return {task: sum(of_task) / len(of_task) for task, of_task in values.items()}
 

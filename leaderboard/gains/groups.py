@@ -1,7 +1,7 @@
 """Average gains by scenario, adaptation or target domain, with intervals.
 
-The rows of a group are its cells, whatever their sources. The interval resamples tasks, then seeds
-within each, as for standings. Groups hold different sources and targets, so they are not ranked;
+The rows of a group are its cells, whatever their sources, averaged over targets and families (see
+``estimate``). Groups hold different sources and targets, so they are not ranked;
 adaptations are compared with fine_tune on the cells that both have.
 """
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from headwater.leaderboard.gains.estimate import GainEstimate, estimate
 from headwater.leaderboard.gains.standings import (
     SCENARIOS,
     Filter,
@@ -21,13 +22,7 @@ from headwater.leaderboard.gains.standings import (
     measured,
     read,
 )
-from headwater.leaderboard.statistics.bootstrap import (
-    DRAWS,
-    LEVEL,
-    cell_weights,
-    share_interval,
-    widening,
-)
+from headwater.leaderboard.statistics.precision import share_interval
 from headwater.leaderboard.store.store import Store
 from headwater.registry.defaults import DEFAULT_ADAPTATION
 
@@ -45,30 +40,13 @@ NO_DOMAIN = "(none named)"
 
 
 @dataclass(frozen=True)
-class GainEstimate:
-    """Hold a mean over ``cells`` with its interval; bounds are None where nothing was repeated."""
-
-    mean: float
-    low: float | None
-    high: float | None
-    cells: int
-
-    @property
-    def verdict(self) -> str:
-        """Say on which side of 0 the interval lies: gains, loses or cannot tell."""
-        if self.low is None or self.high is None or self.low <= 0 <= self.high:
-            return "cannot tell"
-        return "gains" if self.low > 0 else "loses"
-
-
-@dataclass(frozen=True)
 class Group:
     """Hold a row of the table.
 
     Attributes:
         name: The scenario, adaptation or domain.
         gains: The mean gain by reference.
-        negative: The share of gains below 0.
+        negative: The share of sources' mean gains on a target that are below 0.
         sources: The number of sources.
         tasks: The number of targets.
         gaining: How many of the targets have a best source whose mean gain is above 0.
@@ -161,7 +139,7 @@ class Groups:
         return Group(
             name=name,
             gains=self._gains(name, cells),
-            negative=float((cells[self.values] < 0).mean()),
+            negative=float((source_means < 0).mean()),
             sources=cells["source"].nunique(),
             tasks=cells["task"].nunique(),
             gaining=gaining,
@@ -202,36 +180,9 @@ class Groups:
 def _by_cell(rows: pd.DataFrame, adaptation: str) -> pd.DataFrame:
     """Return an adaptation's value in each cell, averaged over protocols."""
     cells = rows[rows["adaptation"] == adaptation]
-    return cells.groupby(["source", "task", "size", "seed", "metric"])[["value", "sign"]].mean()
-
-
-def estimate(rows: pd.DataFrame, values: str) -> GainEstimate:
-    """Estimate the mean of a column over cells.
-
-    Tasks are resampled, then seeds within each, as by ``Comparison``. Cells of one task and seed
-    are drawn together, so that their sums and counts are all it takes.
-
-    Args:
-        rows: Cells with the columns ``task`` and ``seed``.
-        values: The column to average; rows without a value do not count.
-    """
-    by_unit = rows.dropna(subset=values).groupby(["task", "seed"], dropna=False)
-    pairs = by_unit[values].agg(["sum", "count"])
-    tasks = pairs.index.get_level_values("task").factorize()[0]
-    seeds = pairs.index.get_level_values("seed").factorize()[0]
-    sums = pairs["sum"].to_numpy(float)
-    counts = pairs["count"].to_numpy(float)
-    mean = float(sums.sum() / counts.sum())
-    cells = int(counts.sum())
-    task_count = len(np.unique(tasks))
-    units = task_count if task_count > 1 else len(np.unique(seeds))
-    if units < 2:
-        return GainEstimate(mean, None, None, cells)
-    weights = cell_weights(tasks, seeds, DRAWS)
-    deviations = (weights @ sums) / (weights @ counts) - mean
-    spread = np.quantile(deviations, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
-    low, high = mean + widening(units, LEVEL) * spread
-    return GainEstimate(mean, float(low), float(high), cells)
+    return cells.groupby(["source", "task", "family", "size", "seed", "metric"])[
+        ["value", "sign"]
+    ].mean()
 
 
 def groups(

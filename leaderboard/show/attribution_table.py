@@ -14,7 +14,7 @@ from headwater.leaderboard.gains.attribution import (
     GameGroup,
     SourcePart,
 )
-from headwater.leaderboard.gains.groups import GainEstimate
+from headwater.leaderboard.gains.estimate import GainEstimate
 from headwater.leaderboard.show.short_names import shortened, shortened_tasks
 from headwater.leaderboard.show.standings_table import interval
 from headwater.leaderboard.show.tables import Column, Table

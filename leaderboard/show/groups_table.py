@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from headwater.leaderboard.gains.groups import BASELINE, GainEstimate, Group, Groups
+from headwater.leaderboard.gains.estimate import GainEstimate
+from headwater.leaderboard.gains.groups import BASELINE, Group, Groups
 from headwater.leaderboard.gains.standings import Reference
 from headwater.leaderboard.show.standings_table import heading, interval
 from headwater.leaderboard.show.tables import Column, Table

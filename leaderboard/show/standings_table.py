@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from headwater.leaderboard.gains.standings import Reference, Row, Standings
+import numpy as np
+
+from headwater.leaderboard.gains.standings import Bounds, Reference, Row, Standings
 from headwater.leaderboard.show.short_names import shortened, shortened_tasks
 from headwater.leaderboard.show.tables import Column, Table
-from headwater.leaderboard.statistics.bootstrap import LEVEL, More
+from headwater.leaderboard.show.values import duration
+from headwater.leaderboard.statistics.board import CONFIDENCE, MIN_FAMILIES, Scope, Shortage
 from headwater.registry import directed
 
 if TYPE_CHECKING:
     import pandas as pd
-
-MAX_TIES = 5
-"""Pairs of neighbours that the notes name one by one."""
 
 MAX_SOURCES = 4
 """Sources that a note names one by one."""
@@ -61,6 +61,7 @@ def _columns(standings: Standings, names: dict[str, str]) -> list[Column]:
         Column(task, short, "+.3f", rank=5)
         for task, short in shortened_tasks(standings.tasks).items()
     ]
+    like_these = Column("like_these", "like these", half_width, rank=1, only="text")
     return [
         Column("rank", show=lambda ranks: _span(ranks) if ranks else "", rank=0, only="text"),
         Column("rank_best", only="data"),
@@ -68,37 +69,57 @@ def _columns(standings: Standings, names: dict[str, str]) -> list[Column]:
         Column("source", show=lambda name: names.get(name, name), rank=0),
         Column("gain", f"gain over {standings.reference}{kind} ↑", interval, rank=0, only="text"),
         Column("gain", only="data"),
+        *([like_these] if standings.scope is Scope.LIKE_THESE else []),
         Column("low", only="data"),
         Column("high", only="data"),
+        Column("like_low", only="data"),
+        Column("like_high", only="data"),
         Column("relative", only="data"),
-        Column("negative", "P(neg)", ".2f", rank=1),
+        Column("difference", "against the mean source", _with_bounds, rank=2, only="text"),
+        Column("difference", only="data"),
+        Column("difference_low", only="data"),
+        Column("difference_high", only="data"),
+        Column("best", "P(best)", ".2f", rank=1),
+        Column("ties", rank=1),
+        Column("negative", "P(neg)", ".2f", rank=3),
         Column("tasks", rank=4),
-        Column("cells", rank=2),
+        Column("cells", rank=3),
         Column("missing", only="data"),
-        Column("failed", rank=1),
+        Column("failed", rank=3),
         Column("unpaired", only="data"),
-        Column("seconds", "s/cell", ".1f", rank=3),
+        Column("seconds", "s/cell", ".1f", rank=4),
         *by_task,
     ]
 
 
 def _line(row: Row, standings: Standings) -> list[Any]:
     """Return a source's values, in the order of the columns."""
-    gain = (row.gain, row.low, row.high)
+    like_these = [row.like_these] if standings.scope is Scope.LIKE_THESE else []
     counts = [row.tasks, row.cells, row.missing, row.failed, row.unpaired]
     by_task = [row.by_task.get(task) for task in standings.tasks]
     return [
         row.ranks,
         *row.ranks,
         row.source,
-        gain,
-        *gain,
+        (row.gain, *(row.on_these or _UNKNOWN)),
+        row.gain,
+        *like_these,
+        *(row.on_these or _UNKNOWN),
+        *(row.like_these or _UNKNOWN),
         standings.relative,
+        (row.difference, row.difference_bounds),
+        row.difference,
+        *(row.difference_bounds or _UNKNOWN),
+        row.best,
+        row.ties,
         row.negative,
         *counts,
         row.seconds,
         *by_task,
     ]
+
+
+_UNKNOWN = (None, None)
 
 
 def _place_of_zero(ordered: list[Row], sort: str) -> int:
@@ -114,35 +135,44 @@ def _reference_line(standings: Standings) -> list[Any]:
     """Return the values of the reference's line. It has no rank: it is not among the sources
     compared.
     """
-    ranks = [None, None, None]
-    gain = [(0.0, None, None), 0.0, None, None]
-    negative = None
-    missing = failed = unpaired = seconds = None
-    zeros = [0.0 for _ in standings.tasks]
-    return [
-        *ranks,
-        f"({standings.reference})",
-        *gain,
-        standings.relative,
-        negative,
-        len(standings.tasks),
-        standings.gains["reference_job"].nunique(),
-        missing,
-        failed,
-        unpaired,
-        seconds,
-        *zeros,
-    ]
+    values: dict[str, Any] = {
+        "source": f"({standings.reference})",
+        "relative": standings.relative,
+        "tasks": len(standings.tasks),
+        "cells": standings.gains["reference_job"].nunique(),
+        **dict.fromkeys(standings.tasks, 0.0),
+    }
+    line = []
+    for column in _columns(standings, {}):
+        if column.name == "gain":
+            line.append(0.0 if column.only == "data" else (0.0, None, None))
+        else:
+            line.append(values.get(column.name))
+    return line
 
 
 def heading(gains: pd.DataFrame) -> str:
-    """Say what gains are of: adaptations, sizes, seeds, metrics."""
+    """Say what gains are of: targets, adaptations, sizes, seeds, metrics."""
     adaptations = ", ".join(sorted(gains["adaptation"].unique()))
     sizes = ", ".join(sorted(gains["size"].unique(), key=_by_size))
     pairs = zip(gains["metric"], gains["sign"], strict=True)
     metrics = ", ".join(sorted({directed(metric, sign) for metric, sign in pairs}))
     seeds = gains["seed"].nunique()
-    return f"{adaptations} · size {sizes} · {seeds} seed{'s' * (seeds != 1)} · {metrics}"
+    parts = [_targets(gains), adaptations, f"size {sizes}", _counted(seeds, "seed"), metrics]
+    return " · ".join(parts)
+
+
+def _targets(gains: pd.DataFrame) -> str:
+    """Count the targets, and their families where these are fewer."""
+    tasks, families = gains["task"].nunique(), gains["family"].nunique()
+    targets = _counted(tasks, "target")
+    if families == tasks:
+        return targets
+    return f"{targets} in {families} {'family' if families == 1 else 'families'}"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' * (count != 1)}"
 
 
 def _by_size(size: str) -> tuple[bool, int]:
@@ -152,6 +182,20 @@ def _by_size(size: str) -> tuple[bool, int]:
 
 def _span(ranks: tuple[int, int]) -> str:
     return str(ranks[0]) if ranks[0] == ranks[1] else f"{ranks[0]}–{ranks[1]}"
+
+
+def half_width(bounds: Bounds) -> str:
+    """Write half the width of an interval."""
+    return "" if bounds is None else f"± {(bounds[1] - bounds[0]) / 2:.3f}"
+
+
+def _with_bounds(value: tuple[float, Bounds] | None) -> str:
+    """Write a difference with its interval."""
+    if value is None or np.isnan(value[0]):
+        return ""
+    difference, bounds = value
+    interval = f" [{bounds[0]:+.3f}, {bounds[1]:+.3f}]" if bounds else ""
+    return f"{difference:+.3f}{interval}"
 
 
 def interval(gain: tuple[float, float | None, float | None]) -> str:
@@ -169,6 +213,7 @@ def _notes(standings: Standings, names: dict[str, str]) -> Iterator[str]:
     yield f"{WHAT_REFERENCE_IS[standings.reference]}: {_reference_values(standings)}"
     yield from rising_note(standings.gains, standings.reference)
     yield from _ties(standings, names)
+    yield from _targets_note(standings)
     yield from _missing(standings, names)
     if protocols := _most_protocols(standings):
         yield (
@@ -230,44 +275,66 @@ def _missing(standings: Standings, names: dict[str, str]) -> Iterator[str]:
     more = f" and {others} other sources" if others else ""
     yield (
         f"averages are not over the same cells: missing are {', '.join(counts)}{more}; "
-        "ranks compare the cells that both have"
+        "gains are adjusted for them"
     )
 
 
 def _ties(standings: Standings, names: dict[str, str]) -> Iterator[str]:
-    """Say which neighbours cannot be told apart, and what would tell."""
+    """Say what is known of who is best, and what would tell more."""
     if len(standings.rows) < 2:
         return
-    tasks = standings.gains["task"].nunique()
-    seeds = standings.gains["seed"].nunique()
-    if tasks == seeds == 1:
-        yield (
-            "one task and one seed: no interval, and no telling which source is better "
-            "(headwater run … --seeds 5)"
-        )
+    if isinstance(standings.posterior, Shortage):
+        yield f"{standings.posterior}: no interval, and no telling which source is better{_repeat(standings)}"
         return
-    units = f"{tasks} tasks" if tasks > 1 else f"{seeds} seeds"
-    if not standings.tied:
-        yield f"every source can be told from its neighbours at {LEVEL:.0%}, from {units}"
-    for first, second in standings.tied[:MAX_TIES]:
-        more = standings.comparison.more_to_separate(first, second)
-        pair = " and ".join(names[str(standings.grid.index[at])] for at in (first, second))
-        yield f"{pair} cannot be told apart at {LEVEL:.0%} from {units}: {_remedy(more, seeds)}"
-    others = len(standings.tied) - MAX_TIES
-    if others > 0:
-        yield f"nor can {others} more pairs of neighbours"
+    yield f"±: {CONFIDENCE:.0%} {Scope.THESE}, had other seeds been drawn"
+    yield (
+        f"sources that share a letter cannot be told apart {standings.scope} "
+        f"(false claims: at most {1 - CONFIDENCE:.0%})"
+    )
+    best = [names[source] for source in standings.best_set]
+    if len(best) == 1:
+        yield f"the best is {best[0]} ({CONFIDENCE:.0%})"
+    else:
+        yield f"the best is one of {len(best)} ({CONFIDENCE:.0%}): {_listed(best)}"
+    if standings.separation:
+        first, second = (names[row.source] for row in standings.rows[:2])
+        yield f"to tell {first} from {second}: {_remedy(standings)}"
 
 
-def _remedy(more: More, seeds: int) -> str:
-    """Say how many more seeds or tasks would separate two sources."""
-    if more.seeds:
-        noun = "seed" if more.seeds == 1 else "seeds"
-        command = f"headwater run … --seeds {seeds + more.seeds}"
-        return f"about {more.seeds} more {noun} would ({command})"
-    if more.tasks:
-        noun = "task" if more.tasks == 1 else "tasks"
-        return f"about {more.tasks} more {noun} would, more seeds would not"
-    return "how many more it takes cannot be told from these"
+def _repeat(standings: Standings) -> str:
+    """Return how to measure with more seeds, where there is one."""
+    is_single = standings.gains["seed"].nunique() == 1
+    return " (headwater run … --seeds 5)" if is_single else ""
+
+
+def _remedy(standings: Standings) -> str:
+    """Say what would separate the first two sources, or what they differ by at most."""
+    found = standings.separation
+    assert found is not None
+    bound = f"they differ by less than {found.bound:.3f} ({CONFIDENCE:.0%})"
+    if found.extension is None:
+        return f"no extension that one would run is likely to; {bound}"
+    more = found.extension
+    units = [(more.targets, "target"), (more.seeds, "seed")]
+    wanted = " and ".join(f"{_counted(count, f'more {noun}')}" for count, noun in units if count)
+    return f"{wanted}, about {duration(more.seconds)} of computing; until then, {bound}"
+
+
+def _targets_note(standings: Standings) -> Iterator[str]:
+    """Say what so few families of targets cannot tell."""
+    families = standings.board.family_count
+    if families < MIN_FAMILIES:
+        noun = "family" if families == 1 else "families"
+        yield (
+            f"{families} {noun} of targets: everything here is about these targets; nothing is "
+            f"said of others (from {MIN_FAMILIES} families on)"
+        )
+
+
+def _listed(names: list[str]) -> str:
+    """List names, at most ``MAX_SOURCES`` one by one."""
+    others = len(names) - MAX_SOURCES
+    return ", ".join(names[:MAX_SOURCES]) + (f" and {others} more" if others > 0 else "")
 
 
 def _most_protocols(standings: Standings) -> int:

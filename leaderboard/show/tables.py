@@ -14,6 +14,9 @@ from headwater.leaderboard.show.table_formats import WRITERS, RenderedTable, Sho
 from headwater.leaderboard.show.values import as_text, is_nan, is_number, plain, printable
 from headwater.registry.errors import BadSpec
 
+DETAIL = 3
+"""Rank from which a column is a detail: a name that reads whole is worth more."""
+
 MIN_TEXT_WIDTH = 24
 """Width down to which a text column may be folded before a column is left out."""
 
@@ -183,16 +186,18 @@ def _width_note(left_out: Sequence[str]) -> str:
 
 
 def _fit(shown: Sequence[ShownColumn], width: int) -> list[ShownColumn]:
-    """Leave out columns until the rest can be folded into a width.
+    """Leave out columns until the rest fits into a width.
 
-    The highest rank goes first, and of equal ranks the rightmost column.
+    The highest rank goes first, and of equal ranks the rightmost column. Details are left out
+    before a name is folded, other columns only where folding is not enough.
     """
     fitting = list(shown)
-    while len(fitting) > 1 and sum(_min_width(column) + GAP for column in fitting) > width:
-        rank = max(column.rank for column in fitting)
-        if rank == 0:
+    while len(fitting) > 1:
+        last = max(reversed(fitting), key=lambda column: column.rank)
+        measure = _width if last.rank >= DETAIL else _min_width
+        if last.rank == 0 or sum(measure(column) + GAP for column in fitting) <= width:
             break
-        del fitting[max(at for at, column in enumerate(fitting) if column.rank == rank)]
+        fitting.remove(last)
     return fitting
 
 

@@ -53,3 +53,17 @@ def plain(value: Any) -> Any:
 def printable(text: str) -> str:
     """Replace control characters: a plugin's message must not steer the terminal."""
     return "".join(mark if mark.isprintable() or mark == "\n" else "�" for mark in text)
+
+
+SECONDS_SHOWN_AS_SUCH = 90
+MINUTES_SHOWN_AS_SUCH = 90
+
+
+def duration(seconds: float) -> str:
+    """Return a duration in words: ``48 s``, ``14 min``, ``2 h 5 min``."""
+    if seconds < SECONDS_SHOWN_AS_SUCH:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < MINUTES_SHOWN_AS_SUCH:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy import ndarray as Array
 
-from headwater.leaderboard.statistics.bootstrap import LEVEL
+from headwater.leaderboard.statistics.board import CONFIDENCE
 
 IMAGE_DRAWS = 100
 """Draws of a bootstrap over images: they give a spread to a tenth of itself, and some metrics take
@@ -15,7 +15,7 @@ milliseconds each.
 """
 
 
-def wilson(share: float, images: int, level: float = LEVEL) -> tuple[float, float]:
+def wilson(share: float, images: int, level: float = CONFIDENCE) -> tuple[float, float]:
     """Return the bounds of a share of independent images: all shares whose test the observed one
     passes.
 
@@ -24,6 +24,17 @@ def wilson(share: float, images: int, level: float = LEVEL) -> tuple[float, floa
     from scipy.stats import binomtest
 
     interval = binomtest(round(share * images), images).proportion_ci(level, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def share_interval(hits: int, units: int, level: float = CONFIDENCE) -> tuple[float, float]:
+    """Return the bounds of a share of independent units that never cover less than they say.
+
+    Source: Clopper and Pearson, Biometrika 1934.
+    """
+    from scipy.stats import binomtest
+
+    interval = binomtest(hits, units).proportion_ci(level, method="exact")
     return float(interval.low), float(interval.high)
 
 
@@ -46,7 +57,7 @@ def resampled(measure: Callable[[Array], float], images: int, draws: int = IMAGE
     return np.array(values)
 
 
-def between(drawn: Array, level: float = LEVEL) -> tuple[float, float]:
+def between(drawn: Array, level: float = CONFIDENCE) -> tuple[float, float]:
     """Return percentile bounds of the draws (draws,); NaN where none gives a number.
 
     A draw that gives no number (a class that nobody drew) does not count.

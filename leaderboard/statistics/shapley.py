@@ -26,7 +26,7 @@ from math import nan, sqrt
 
 from scipy.special import stdtrit
 
-from headwater.leaderboard.statistics.bootstrap import LEVEL
+from headwater.leaderboard.statistics.board import CONFIDENCE
 
 Coalition = frozenset[str]
 NOBODY: Coalition = frozenset()
@@ -56,7 +56,7 @@ class Orders:
         return shares
 
     def sampling_errors(
-        self, value: Mapping[Coalition, float], level: float = LEVEL
+        self, value: Mapping[Coalition, float], level: float = CONFIDENCE
     ) -> dict[str, float]:
         """Return half the width of each share's interval for orders that were not measured.
 

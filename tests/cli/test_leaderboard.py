@@ -24,7 +24,7 @@ def test_it_prints_ranks_gains_and_failures(store):
     result = leaderboard("--store", store, columns="200")
     lines = [line.split() for line in result.stdout.splitlines()]
     assert result.exit_code == 0
-    head = "rank source gain over scratch ↑ P(neg) tasks cells failed s/cell pacs_sketch plantvillage_apple rsscn7"
+    head = "rank source gain over scratch ↑ like these against the mean source P(best) ties P(neg) tasks cells failed s/cell pacs_sketch"
     assert lines[2] == head.split()
     assert [line[:2] for line in lines[4:7]] == [
         ["1–2", "chain(timm/resnet18.a1_in1k→pacs_photo)"],

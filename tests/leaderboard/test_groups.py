@@ -3,14 +3,18 @@
 import json
 import re
 from dataclasses import replace
+from math import sqrt
 
+import pandas as pd
 import pytest
+from scipy.stats import t
 
 from headwater.leaderboard import Measurement, Outcome, State
-from headwater.leaderboard.gains.groups import estimate, groups
+from headwater.leaderboard.gains.estimate import estimate
+from headwater.leaderboard.gains.groups import groups
 from headwater.leaderboard.gains.standings import SCENARIOS, Filter, standings
 from headwater.leaderboard.show.groups_table import groups_table
-from headwater.leaderboard.statistics.bootstrap import Comparison
+from headwater.leaderboard.statistics.board import Scope
 from headwater.registry.errors import QueryError
 from tests.leaderboard.synthetic import (
     CHAIN,
@@ -37,9 +41,12 @@ def by_name(found):
     return {row.name: row for row in found.rows}
 
 
-def test_scenario_means_are_those_of_the_view_over_both_references(store):
+def test_scenario_means_are_means_of_targets(store):
+    """Targets count once, however many cells they have."""
     rows = store.sql(
-        "SELECT scenario, reference, avg(gain_abs), count(*) FROM gains JOIN scenarios USING (job, reference) GROUP BY ALL"
+        "WITH targets AS (SELECT scenario, reference, task, avg(gain_abs) AS gain, count(*) AS cells "
+        "FROM gains JOIN scenarios USING (job, reference) GROUP BY ALL) "
+        "SELECT scenario, reference, avg(gain), sum(cells) FROM targets GROUP BY ALL"
     ).rows
     found = by_name(groups(store, "scenario"))
     estimates = {
@@ -48,20 +55,37 @@ def test_scenario_means_are_those_of_the_view_over_both_references(store):
         for reference, e in row.gains.items()
     }
     assert estimates == {
-        (scenario, reference): (pytest.approx(mean), cells)
+        (scenario, reference): (pytest.approx(mean, abs=2e-3), cells)
         for scenario, reference, mean, cells in rows
     }
 
 
-def test_intervals_are_those_of_the_bootstrap_over_single_cells(store):
+def test_intervals_are_students_over_the_means_of_families(store):
     rows = groups(store, "domain").gains
     rows = rows[rows["source"] != CHAIN].iloc[:-3]  # unequal counts
-    tasks, seeds = (rows[name].factorize()[0] for name in ("task", "seed"))
-    compared = Comparison(rows["gain_abs"].to_numpy(float)[None], tasks, seeds)
+    by_seed = rows.groupby(["task", "seed"])["gain_abs"].mean()
+    targets = by_seed.groupby("task").mean()
+    half = t.ppf(0.975, len(targets) - 1) * targets.std(ddof=1) / sqrt(len(targets))
     found = estimate(rows, "gain_abs")
+    assert found.scope is Scope.LIKE_THESE
     assert (found.mean, found.low, found.high) == pytest.approx(
-        (compared.mean[0], *compared.interval[0])
+        (targets.mean(), targets.mean() - half, targets.mean() + half)
     )
+
+
+def test_a_target_measured_a_hundred_times_does_not_outvote_the_rest():
+    counts = {"t": 1, "u": 1, "v": 100}
+    rows = pd.DataFrame(
+        [
+            {"task": name, "family": name, "seed": 0, "gain": gain}
+            for name, gain in zip(counts, (0.3, 0.0, 0.0), strict=True)
+            for _ in range(counts[name])
+        ]
+    )
+    assert estimate(rows, "gain").mean == pytest.approx(0.1)
+    # Two targets of one family count as one of it.
+    rows["family"] = rows["family"].replace("u", "v")
+    assert estimate(rows, "gain").mean == pytest.approx(0.15)
 
 
 def test_scenarios_stand_in_their_order_and_without_ranks(store):

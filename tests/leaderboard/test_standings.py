@@ -3,7 +3,7 @@
 import pytest
 
 from headwater.leaderboard import Outcome, State
-from headwater.leaderboard.gains.standings import Filter, standings
+from headwater.leaderboard.gains.standings import Filter, letter_span, standings
 from headwater.leaderboard.show.short_names import shortened
 from headwater.leaderboard.show.standings_table import standings_table
 from headwater.registry.errors import QueryError
@@ -54,6 +54,12 @@ def one_task(path, gains, seeds=1, **more):
     return store_of(path, jobs, outcomes, sources, (task("t"),))
 
 
+def named(table):
+    """The rows of a table, by the names of the columns that programs read."""
+    rendered = table.rendered()
+    return [dict(zip(rendered.names, row, strict=True)) for row in rendered.values]
+
+
 def test_the_means_are_those_of_the_view(store):
     found = standings(store, Filter(adaptation="fine_tune", size="50"))
     expected = dict(
@@ -73,16 +79,19 @@ def test_sources_that_are_close_share_a_rank_and_the_distant_one_stands_alone(st
 
 
 def test_scratch_is_the_line_at_zero_and_has_no_rank(store):
-    rows = standings_table(standings(store)).rows
-    assert [row[3] for row in rows][-1] == "(scratch)"
-    assert rows[-1][0] is None
-    assert rows[-1][5] == 0.0
+    (last,) = named(standings_table(standings(store)))[-1:]
+    assert (last["source"], last["rank_best"], last["gain"], last["best"]) == (
+        "(scratch)",
+        None,
+        0.0,
+        None,
+    )
 
 
 def test_scratch_stands_above_sources_that_lose_to_it(tmp_path):
     found = standings(one_task(tmp_path / "s.duckdb", {"good": 0.125, "bad": -0.125}))
-    assert [row[3] for row in standings_table(found).rows] == ["good", "(scratch)", "bad"]
-    assert [row.negative for row in found.rows] == [0.0, 1.0]
+    assert [row["source"] for row in named(standings_table(found))] == ["good", "(scratch)", "bad"]
+    assert [row.negative for row in found.rows] == [None, None]  # of one seed nothing is known
 
 
 def test_failures_and_missing_cells_are_counted_and_noted(store):
@@ -97,15 +106,59 @@ def test_failures_and_missing_cells_are_counted_and_noted(store):
 
 def test_what_cannot_be_told_apart_is_noted_with_what_it_takes(store):
     notes = "\n".join(standings_table(standings(store)).notes)
-    assert missing_facts(notes, "cannot be told apart", "95%", "3 tasks: about") == []
-    assert "chain(timm/resnet18.a1_in1k→pacs_photo) and timm/resnet18.a1_in1k" in notes
+    pair = ("chain(timm/resnet18.a1_in1k→pacs_photo)", "timm/resnet18.a1_in1k")
+    assert missing_facts(notes, "cannot be told apart", "95%", *pair, "differ by less than") == []
+
+
+def test_ties_share_a_letter_and_the_set_of_the_best_is_named(store):
+    found = standings(store)
+    assert {row.source: row.ties for row in found.rows} == {PHOTO: "a", IMAGENET: "a", CHAIN: "b"}
+    assert found.best_set == [PHOTO, IMAGENET]
+    assert sum(row.best for row in found.rows) == pytest.approx(1)
+    assert found.separation.bound > abs(found.rows[0].gain - found.rows[1].gain)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "letters"),
+    [(0, 0, "a"), (1, 2, "bc"), (0, 2, "abc"), (0, 3, "a–d"), (25, 26, "zaa"), (701, 702, "zzaaa")],
+)
+def test_letters_of_tie_groups(first, last, letters):
+    assert letter_span(first, last) == letters
+
+
+def test_two_readings_of_a_gain_and_only_one_below_three_families(store):
+    row = standings(store).rows[0]
+    assert row.on_these[0] < row.gain < row.on_these[1]
+    assert row.like_these[1] - row.like_these[0] > row.on_these[1] - row.on_these[0]
+    fewer = standings(store, Filter(task="pacs_sketch,rsscn7"))
+    assert fewer.rows[0].like_these is None
+    assert fewer.rows[0].on_these is not None
+    assert any(note.startswith("2 families") for note in standings_table(fewer).notes)
+
+
+def test_a_source_measured_on_the_easy_target_only_does_not_lead(tmp_path):
+    """The audit's case: +0.505 on the easy target alone is worse than +0.555 there and two hard ones."""
+    sources = (SOURCES[0], source("easy", scratch=SCRATCH), source("all", scratch=SCRATCH))
+    gains = {("easy", "t"): 0.505, ("all", "t"): 0.555, ("all", "u"): 0.11, ("all", "v"): 0.11}
+    jobs, outcomes = [], []
+    for where in "tuv":
+        jobs.append(job(f"r{where}", SCRATCH, where, "from_scratch"))
+        outcomes.append(done(f"r{where}", 0.25))
+    for (name, where), gain in gains.items():
+        jobs.append(job(f"{name}{where}", name, where))
+        outcomes.append(done(f"{name}{where}", 0.25 + gain))
+    targets = tuple(task(where) for where in "tuv")
+    found = standings(store_of(tmp_path / "s.duckdb", jobs, outcomes, sources, targets))
+    assert [row.source for row in found.rows] == ["all", "easy"]
+    by_source = {row.source: row for row in found.rows}
+    assert by_source["all"].gain - by_source["easy"].gain == pytest.approx(0.05)
 
 
 def test_one_seed_of_one_task_claims_nothing(tmp_path):
     found = standings(one_task(tmp_path / "s.duckdb", {"a": 0.5, "b": 0.125}))
-    assert [(row.low, row.high, row.ranks) for row in found.rows] == [
-        (None, None, (1, 2)),
-        (None, None, (1, 2)),
+    assert [(row.on_these, row.ranks, row.ties) for row in found.rows] == [
+        (None, (1, 2), ""),
+        (None, (1, 2), ""),
     ]
     assert any("no interval" in note for note in standings_table(found).notes)
 

@@ -2,6 +2,7 @@
 SELECT
     g.source, g.task, g.adaptation, g.size, g.seed, g.protocol, g.metric, c.sign,
     g.gain_abs, g.gain_rel, g.seconds, g.value, g.reference_value, g.reference_job,
+    r.seconds AS reference_seconds, g.task AS family,
     coalesce(g.reference_rising, false) AS reference_rising,
     g.target_domain, g.small_target, g.domain_relation, g.base, g.chain_tasks,
     scenarios_of(
@@ -9,5 +10,6 @@ SELECT
     ) AS scenarios
 FROM gains g
 JOIN cells c ON c.job = g.job
+JOIN cells r ON r.job = g.reference_job AND r.metric = g.metric
 WHERE g.reference = $reference
 ORDER BY ALL;

@@ -142,7 +142,7 @@ def _reference_line(standings: Standings) -> list[Any]:
         "cells": standings.gains["reference_job"].nunique(),
         **dict.fromkeys(standings.tasks, 0.0),
     }
-    line = []
+    line: list[Any] = []
     for column in _columns(standings, {}):
         if column.name == "gain":
             line.append(0.0 if column.only == "data" else (0.0, None, None))

@@ -1,4 +1,4 @@
-"""``python -m perf [startup] [fine_tune] [overhead] [estimators] [probe]``: measure, print, and exit 1 where a target is missed."""
+"""``python -m perf [startup] [fine_tune] [overhead] [estimators] [probe] [error_rates]``: measure, print, and exit 1 where a target is missed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 
 from perf.figures import Figure
 
-BENCHMARKS = ("startup", "fine_tune", "overhead", "estimators", "probe")
+BENCHMARKS = ("startup", "fine_tune", "overhead", "estimators", "probe", "error_rates")
 
 
 def main() -> int:

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.special import ndtri, stdtrit
+from scipy.special import ndtr, ndtri, stdtrit
 
 from headwater.harness.results.predictions import Predictions
 from headwater.harness.selecting.prediction import Prediction
 from headwater.harness.selecting.rungs import Sample
 from headwater.leaderboard.statistics.board import CONFIDENCE
+from headwater.leaderboard.statistics.differences import adjusted_over_pairs
 
 MAX_SEEDS = 100
 """Nobody runs more seeds than this to separate two sources."""
@@ -39,6 +40,15 @@ class Difference:
     by_seeds: float = 0.0
     seeds: int = 1
 
+    @property
+    def p_value(self) -> float:
+        """One less the confidence at which the interval would reach 0, were it a normal one."""
+        centre, half = (self.high + self.low) / 2, (self.high - self.low) / 2
+        if half == 0:
+            return float(centre == 0)
+        z = float(ndtri((1 + CONFIDENCE) / 2))
+        return float(2 * ndtr(-z * abs(centre) / half))
+
 
 @dataclass(frozen=True)
 class SourceComparison:
@@ -49,16 +59,22 @@ class SourceComparison:
 
     @cached_property
     def better(self) -> np.ndarray:
-        """(S, S) bool: True where the row's quality at the top rung exceeds the column's."""
+        """(S, S) bool: True where the row's quality at the top rung exceeds the column's.
+
+        All pairs are adjusted together: of the differences claimed, at most 5 % are false on average.
+        """
         count = len(self.sources)
-        better = np.zeros((count, count), dtype=bool)
+        p_values = np.full((count, count), np.nan)
+        means = np.zeros((count, count))
         for row in range(count):
             for column in range(row + 1, count):
                 difference = self.difference(row, column)
                 if difference is not None:
-                    better[row, column] = difference.low > 0
-                    better[column, row] = difference.high < 0
-        return better
+                    p_values[row, column] = p_values[column, row] = difference.p_value
+                    means[row, column] = (difference.low + difference.high) / 2
+                    means[column, row] = -means[row, column]
+        is_told = np.nan_to_num(adjusted_over_pairs(p_values), nan=1.0) <= 1 - CONFIDENCE
+        return is_told & (means > 0)
 
     @cached_property
     def ranks(self) -> list[tuple[int, int]]:

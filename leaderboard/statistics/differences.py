@@ -64,17 +64,7 @@ class Differences:
     @cached_property
     def adjusted_p_values(self) -> Array:
         """Return (S, S), the p values adjusted over all pairs that can be told."""
-        from scipy.stats import false_discovery_control
-
-        rows, columns = np.triu_indices(len(self.values), 1)
-        raw = self.p_values[rows, columns]
-        can_be_told = ~np.isnan(raw)
-        rows, columns = rows[can_be_told], columns[can_be_told]
-        adjusted = np.full(self.values.shape, np.nan)
-        if len(rows):
-            by_pair = false_discovery_control(raw[can_be_told])
-            adjusted[rows, columns] = adjusted[columns, rows] = by_pair
-        return adjusted
+        return adjusted_over_pairs(self.p_values)
 
     @cached_property
     def better(self) -> Array:
@@ -121,6 +111,25 @@ class Differences:
         """Return the p value at which one more pair would be told apart on this board."""
         pairs = np.triu(~np.isnan(self.p_values), 1).sum()
         return float((1 - CONFIDENCE) * (self.better.sum() + 1) / max(pairs, 1))
+
+
+def adjusted_over_pairs(p_values: Array) -> Array:
+    """Return (S, S), p values of pairs adjusted over all of them (Benjamini and Hochberg).
+
+    Args:
+        p_values: (S, S), symmetric; NaN where a pair cannot be told, and then it does not count.
+    """
+    from scipy.stats import false_discovery_control
+
+    rows, columns = np.triu_indices(len(p_values), 1)
+    raw = p_values[rows, columns]
+    can_be_told = ~np.isnan(raw)
+    rows, columns = rows[can_be_told], columns[can_be_told]
+    adjusted = np.full(p_values.shape, np.nan)
+    if len(rows):
+        by_pair = false_discovery_control(raw[can_be_told])
+        adjusted[rows, columns] = adjusted[columns, rows] = by_pair
+    return adjusted
 
 
 def differences(board: Board, scope: Scope | None = None) -> Differences:

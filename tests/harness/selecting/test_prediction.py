@@ -163,6 +163,17 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say():
     assert np.mean(told) >= 0.96 and len(told) > 300  # of pairs that are told apart
 
 
+@pytest.mark.parametrize(("sources", "worlds"), [(12, 200), (40, 100)])
+def test_equal_sources_are_told_apart_in_at_most_8_percent_of_answers(sources, worlds):
+    random = np.random.default_rng(2)
+    claims = []
+    for _ in range(worlds):
+        ease = random.beta(7, 3, size=80)  # of each image, for all sources alike
+        grid = {str(name): {TOP: sample(random.random(80) < ease)} for name in range(sources)}
+        claims.append(SourceComparison(list(grid), Prediction(grid, {}, (0.0, 1.0))).better.any())
+    assert np.mean(claims) <= 0.08
+
+
 def test_two_sources_over_the_same_images_are_compared_by_those_only_one_got_right():
     one, other = np.arange(100) < 80, (np.arange(100) < 75) | (np.arange(100) >= 98)
     found = paired(sample(one), sample(other))

@@ -1,6 +1,6 @@
 """Statements come true as often as they say, on simulated boards whose truth is known.
 
-Larger simulations, and the table of docs/how-sure.md: ``python -m perf statistics``.
+Larger simulations, and the table of docs/how-sure.md: ``python -m perf error_rates``.
 """
 
 import pytest

@@ -65,18 +65,15 @@ def _by_job(rows: pd.DataFrame) -> pd.DataFrame:
     the intact image less that.
     """
     intact = rows["intact"].astype(bool)
-    shuffled = (
-        rows[~intact].groupby(_COORDINATES, dropna=False)[["advantage_abs", "advantage_rel"]].mean()
-    )
-    whole = (
-        rows[intact].groupby(_COORDINATES, dropna=False)[["advantage_abs", "advantage_rel"]].mean()
-    )
+    key, advantages = [*_COORDINATES, "unit"], ["advantage_abs", "advantage_norm"]
+    shuffled = rows[~intact].groupby(key, dropna=False)[advantages].mean()
+    whole = rows[intact].groupby(key, dropna=False)[advantages].mean()
     both = shuffled.join(whole, how="inner", rsuffix="_whole").reset_index()
     return both.rename(
-        columns={"advantage_abs": "shuffled_abs", "advantage_rel": "shuffled_rel"}
+        columns={"advantage_abs": "shuffled_abs", "advantage_norm": "shuffled_norm"}
     ).assign(
         shrinkage_abs=both["advantage_abs_whole"] - both["advantage_abs"],
-        shrinkage_rel=both["advantage_rel_whole"] - both["advantage_rel"],
+        shrinkage_norm=both["advantage_norm_whole"] - both["advantage_norm"],
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from headwater.leaderboard.findings._base import MIN_TARGETS, FindingPart, Verdict
+from headwater.leaderboard.gains.scale import gain_column, is_mixed
 from headwater.leaderboard.statistics.bootstrap import Comparison, More
 
 if TYPE_CHECKING:
@@ -18,34 +19,27 @@ SETTING = ["task", "adaptation", "size", "protocol", "metric"]
 """What sources are compared under, seeds apart."""
 
 
-def is_relative(rows: pd.DataFrame) -> bool:
-    """Return whether gains must be relative: differences of unlike metrics do not average."""
-    return bool(rows["metric"].nunique() > 1)
-
-
 CORRELATION = (-1.0, 1.0)
 
 
 def gains_of(rows: pd.DataFrame, stem: str) -> pd.Series:
-    """The column ``STEM_abs``, or ``STEM_rel`` where metrics differ, or ``STEM`` itself where the
-    view has but that.
+    """The column ``STEM_abs``, or ``STEM_norm`` where metrics or units differ, or ``STEM`` itself
+    where the view has but that.
     """
-    if stem in rows.columns:
-        return rows[stem].astype(float)
-    return rows[f"{stem}_rel" if is_relative(rows) else f"{stem}_abs"].astype(float)
+    column = stem if stem in rows.columns else gain_column(rows, stem)
+    return rows[column].astype(float)
 
 
 def own_gains(rows: pd.DataFrame, stem: str) -> pd.Series:
     """Gains that are averaged within their target only: absolute where it has one metric, whatever
     other targets have.
 
-    So a target counts whose reference is 0 (an average precision may be), over which no gain is
-    relative.
+    So a target without a scale counts too.
     """
-    if stem in rows.columns or not is_relative(rows):
+    if stem in rows.columns or not is_mixed(rows):
         return gains_of(rows, stem)
     alike = rows.groupby("task")["metric"].transform("nunique") == 1
-    return rows[f"{stem}_abs"].where(alike, rows[f"{stem}_rel"]).astype(float)
+    return rows[f"{stem}_abs"].where(alike, rows[f"{stem}_norm"]).astype(float)
 
 
 def mean_part(
@@ -70,8 +64,8 @@ def mean_part(
     values = gains_of(rows, stem)
     kept = rows[values.notna()]
     values = values[values.notna()]
-    if f"{stem}_rel" in rows.columns and is_relative(rows):
-        meaning += " (relative)"
+    if f"{stem}_norm" in rows.columns and is_mixed(rows):
+        meaning += " (normalised)"
     decides = decides and judged
     if kept.empty:
         verdict = Verdict.NOT_ENOUGH if judged else None

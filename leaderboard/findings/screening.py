@@ -10,7 +10,8 @@ import numpy as np
 
 from headwater.leaderboard.findings._base import MENSINK, Finding, FindingPart, FindingRows, Verdict
 from headwater.leaderboard.findings.domains import PAIRED_RULE
-from headwater.leaderboard.findings.means import CORRELATION, is_relative, mean_part, settle
+from headwater.leaderboard.findings.means import CORRELATION, mean_part, settle
+from headwater.leaderboard.gains.scale import is_mixed
 from headwater.leaderboard.statistics.bootstrap import DRAWS, interval_of, place_weights
 from headwater.leaderboard.statistics.correlation import kendall
 
@@ -43,11 +44,6 @@ class _Setting:
         full, seen = self.full.mean(axis=0), self.validation.mean(axis=0)
         chosen = full[seen == seen.max()].mean() if not np.isnan(seen).any() else np.nan
         return float(full.max() - chosen), float(full.max() - full.mean())
-
-    @property
-    def scale(self) -> float:
-        """The best source's value at full size, which losses are relative to; NaN for 0."""
-        return float(abs(self.full.mean(axis=0).max())) or float("nan")
 
 
 def complete_settings(rows: pd.DataFrame) -> list[_Setting]:
@@ -173,14 +169,13 @@ def screening_parts(rows: pd.DataFrame, settings: list[_Setting], few: str) -> l
         )
         low, high = np.clip(interval_of(tau, drawn, targets), *CORRELATION)
         order = settle(part, float(low), float(high), 1, "more targets or seeds would tell")
-    relative = is_relative(rows)
+    if is_mixed(rows):
+        settings = complete_settings(rows.assign(full_score=rows["full_norm_value"]))
     losses = pd.DataFrame(
         {
             "task": [s.task for s in settings],
-            "regret": [s.regret[0] / (s.scale if relative else 1) for s in settings],
-            "gained": [
-                (s.regret[1] - s.regret[0]) / (s.scale if relative else 1) for s in settings
-            ],
+            "regret": [s.regret[0] for s in settings],
+            "gained": [s.regret[1] - s.regret[0] for s in settings],
         }
     ).assign(metric="")
     return [

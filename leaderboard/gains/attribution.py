@@ -26,6 +26,7 @@ from math import isnan, sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
 from headwater.leaderboard.gains.estimate import GainEstimate, estimate
+from headwater.leaderboard.gains.scale import gain_column, is_mixed
 from headwater.leaderboard.gains.standings import Filter, measured
 from headwater.leaderboard.statistics.shapley import Coalition, Orders, orders
 from headwater.leaderboard.store.store import Store
@@ -285,12 +286,17 @@ class Attribution:
     Attributes:
         groups: Games that tell.
         undecidable: Chains on several tasks without any of the chains on fewer that would tell.
-        relative: Whether gains are relative.
+        gains: The gains that were looked at.
     """
 
     groups: tuple[GameGroup, ...]
     undecidable: tuple[CoalitionGame, ...]
-    relative: bool
+    gains: pd.DataFrame
+
+    @property
+    def is_mixed(self) -> bool:
+        """True if gains are normalised: differences of unlike metrics or units do not average."""
+        return is_mixed(self.gains)
 
 
 def attribute(store: Store, wanted: Filter | None = None) -> Attribution:
@@ -306,13 +312,12 @@ def attribute(store: Store, wanted: Filter | None = None) -> Attribution:
     """
     wanted = wanted or Filter()
     gains, _ = measured(store, replace(wanted, scenario=""), "base")
-    relative = gains["metric"].nunique() > 1
-    games = list(_games(gains, wanted, "gain_rel" if relative else "gain_abs"))
+    games = list(_games(gains, wanted, gain_column(gains)))
     decidable = [game for game in games if game.is_decidable]
     if not decidable:
         raise _nothing(store, games)
     undecidable = tuple(game for game in games if not game.is_decidable)
-    return Attribution(tuple(_groups(decidable)), undecidable, relative)
+    return Attribution(tuple(_groups(decidable)), undecidable, gains)
 
 
 def _games(rows: pd.DataFrame, wanted: Filter, column: str) -> Iterator[CoalitionGame]:

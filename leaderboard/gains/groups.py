@@ -11,9 +11,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
 from headwater.leaderboard.gains.estimate import GainEstimate, estimate
+from headwater.leaderboard.gains.scale import gain_column, is_mixed
 from headwater.leaderboard.gains.standings import (
     SCENARIOS,
     Filter,
@@ -92,18 +91,18 @@ class Groups:
     compared: pd.DataFrame | None = None
 
     @cached_property
-    def relative(self) -> bool:
-        """True if gains are relative, as differences of unlike metrics do not average."""
-        return self.gains["metric"].nunique() > 1
+    def is_mixed(self) -> bool:
+        """True if gains are normalised: differences of unlike metrics or units do not average."""
+        return is_mixed(self.gains)
 
     @property
     def values(self) -> str:
         """The column that holds the gains."""
-        return "gain_rel" if self.relative else "gain_abs"
+        return gain_column(self.gains)
 
     @cached_property
     def defined(self) -> pd.DataFrame:
-        """The gains that count: a relative gain over 0 is undefined."""
+        """The gains that count: all but those of targets without a scale."""
         return self.gains.dropna(subset=self.values)
 
     @cached_property
@@ -162,7 +161,7 @@ class Groups:
         }
 
     def _difference(self, adaptation: str) -> GainEstimate | None:
-        """Return an adaptation's result less fine_tune's, in the metric or relative to fine_tune's.
+        """Return an adaptation's result less fine_tune's, in the metric or on the targets' scales.
 
         None where no cell has both.
         """
@@ -172,8 +171,8 @@ class Groups:
         baselines = _by_cell(self.compared, BASELINE)
         pairs = results.join(baselines, how="inner", rsuffix="_baseline").reset_index()
         pairs["difference"] = pairs["sign"] * (pairs["value"] - pairs["value_baseline"])
-        if self.relative:
-            pairs["difference"] /= pairs["value_baseline"].abs().replace(0, np.nan)
+        if self.is_mixed:
+            pairs["difference"] = pairs["value_norm"] - pairs["value_norm_baseline"]
         return estimate(pairs, "difference") if pairs["difference"].notna().any() else None
 
 
@@ -181,7 +180,7 @@ def _by_cell(rows: pd.DataFrame, adaptation: str) -> pd.DataFrame:
     """Return an adaptation's value in each cell, averaged over protocols."""
     cells = rows[rows["adaptation"] == adaptation]
     return cells.groupby(["source", "task", "family", "size", "seed", "metric"])[
-        ["value", "sign"]
+        ["value", "value_norm", "sign"]
     ].mean()
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from headwater.leaderboard.gains.scale import gain_column, is_mixed
 from headwater.leaderboard.statistics.board import Board, Scope, Shortage
 from headwater.leaderboard.statistics.differences import Differences, differences
 from headwater.leaderboard.statistics.intervals import (
@@ -137,15 +138,20 @@ class Standings:
     reference: Reference
 
     @cached_property
-    def relative(self) -> bool:
-        """True if gains are relative: differences of unlike metrics do not average."""
-        return self.gains["metric"].nunique() > 1
+    def is_mixed(self) -> bool:
+        """True if gains are normalised: differences of unlike metrics or units do not average."""
+        return is_mixed(self.gains)
+
+    @cached_property
+    def scaled(self) -> pd.DataFrame:
+        """The gains that are averaged: all but those of targets without a scale."""
+        return self.gains.dropna(subset=gain_column(self.gains))
 
     @cached_property
     def grid(self) -> pd.DataFrame:
         """Gains, one row a source and one column a cell; NaN where a source lacks the cell."""
-        values = "gain_rel" if self.relative else "gain_abs"
-        return self.gains.pivot(index="source", columns=_CELL, values=values)
+        values = gain_column(self.gains)
+        return self.scaled.pivot(index="source", columns=_CELL, values=values)
 
     @cached_property
     def families(self) -> dict[str, str]:
@@ -214,7 +220,7 @@ class Standings:
 
     @cached_property
     def _own_gains(self) -> dict[str, pd.DataFrame]:
-        return {str(source): rows for source, rows in self.gains.groupby("source")}
+        return {str(source): rows for source, rows in self.scaled.groupby("source")}
 
     @cached_property
     def _on_these(self) -> MeanIntervals:
@@ -346,6 +352,13 @@ def measured(
     kept = wanted.keep(gains)
     if kept.empty:
         raise _nothing(store, gains, absent, wanted, reference)
+    if kept[gain_column(kept)].isna().all():
+        raise QueryError(
+            "the targets have unlike metrics or units, and none of them has a scale",
+            subject=str(store.path),
+            hint="Look at one of them (--task NAME), or at what scales lack: "
+            'headwater query "FROM scales".',
+        )
     return kept, wanted.keep(absent)
 
 

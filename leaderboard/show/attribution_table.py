@@ -16,7 +16,7 @@ from headwater.leaderboard.gains.attribution import (
 )
 from headwater.leaderboard.gains.estimate import GainEstimate
 from headwater.leaderboard.show.short_names import shortened, shortened_tasks
-from headwater.leaderboard.show.standings_table import interval
+from headwater.leaderboard.show.standings_table import interval, scale_notes
 from headwater.leaderboard.show.tables import Column, Table
 from headwater.registry.cards.chain import chain_name
 
@@ -37,8 +37,8 @@ def attribution_table(found: Attribution) -> Table:
     bases = shortened(sorted({group.base for group in found.groups}))
     lines: list[list[Any]] = []
     for group in found.groups:
-        lines += [_line(group, part, targets, found.relative) for part in group.parts]
-        lines.append(_line_together(group, targets, found.relative))
+        lines += [_line(group, part, targets, found.is_mixed) for part in group.parts]
+        lines.append(_line_together(group, targets, found.is_mixed))
     title = _title(found.groups, bases)
     columns = _columns(found, targets, names=names, bases=bases)
     return Table(title, columns, lines, list(_notes(found, names)))
@@ -48,7 +48,7 @@ def _columns(
     found: Attribution, targets: list[str], *, names: dict[str, str], bases: dict[str, str]
 ) -> list[Column]:
     """Return the columns; ``names`` and ``bases`` are short names of tasks and of bases."""
-    kind = " (relative)" if found.relative else ""
+    kind = " (normalised)" if found.is_mixed else ""
     return [
         *_coordinates(found.groups, bases),
         Column("source_task", "source task", lambda name: names.get(name, name), rank=0),
@@ -58,7 +58,7 @@ def _columns(
         Column("redundancy_low", only="data"),
         Column("redundancy_high", only="data"),
         Column("exact", only="data"),
-        Column("relative", only="data"),
+        Column("normalised", only="data"),
         Column("targets", rank=2),
         Column("cells", rank=2),
         *(Column(target, f"→ {names[target]}", "+.3f", rank=5) for target in targets),
@@ -100,7 +100,7 @@ def _interval(found: GainEstimate | None) -> str:
     return interval((found.mean, found.low, found.high)) if found else ""
 
 
-def _line(group: GameGroup, part: SourcePart, targets: list[str], relative: bool) -> list[Any]:
+def _line(group: GameGroup, part: SourcePart, targets: list[str], normalised: bool) -> list[Any]:
     """Return a source task's values, in the order of the columns."""
     counted = part.share or part.left_out
     redundancy: list[float | None] = [None, None, None]
@@ -112,14 +112,14 @@ def _line(group: GameGroup, part: SourcePart, targets: list[str], relative: bool
         *_raw(part.share),
         *redundancy,
         group.exact if part.share else None,
-        relative,
+        normalised,
         len(part.by_target),
         counted.cells if counted else 0,
         *(part.by_target.get(target) for target in targets),
     ]
 
 
-def _line_together(group: GameGroup, targets: list[str], relative: bool) -> list[Any]:
+def _line_together(group: GameGroup, targets: list[str], normalised: bool) -> list[Any]:
     """Return the values of the chains on all source tasks."""
     by_target = {
         target: _mean_of([game for game in group.games if game.context.task == target])
@@ -133,7 +133,7 @@ def _line_together(group: GameGroup, targets: list[str], relative: bool) -> list
         *_raw(group.together),
         *no_redundancy,
         exact,
-        relative,
+        normalised,
         len(group.targets),
         group.together.cells,
         *(by_target.get(target) for target in targets),
@@ -158,6 +158,7 @@ def _notes(found: Attribution, names: dict[str, str]) -> Iterator[str]:
         "leave-one-out: the joint chain's gain less that of the chain without this task; "
         "share: its part of the joint chain's gain"
     )
+    yield from scale_notes(found.gains)
     for group in found.groups:
         where = f"{group.adaptation}, size {group.size}: " if len(found.groups) > 1 else ""
         yield from (f"{where}{note}" for note in _group_notes(group, names))

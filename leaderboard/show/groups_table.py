@@ -10,7 +10,7 @@ from typing import Any
 from headwater.leaderboard.gains.estimate import GainEstimate
 from headwater.leaderboard.gains.groups import BASELINE, Group, Groups
 from headwater.leaderboard.gains.standings import Reference
-from headwater.leaderboard.show.standings_table import heading, interval
+from headwater.leaderboard.show.standings_table import heading, interval, scale_notes
 from headwater.leaderboard.show.tables import Column, Table
 
 _REFERENCES: tuple[Reference, ...] = ("converged", "scratch", "base")
@@ -44,7 +44,7 @@ def groups_table(groups: Groups, sort: str = "rank") -> Table:
 
 def _columns(groups: Groups, references: list[Reference]) -> list[Column]:
     """Return the columns; each reference has its own."""
-    kind = " (relative)" if groups.relative else ""
+    kind = " (normalised)" if groups.is_mixed else ""
     estimates = []
     for reference in references:
         estimates += _estimated(reference, f"gain over {reference}{kind} ↑")
@@ -54,7 +54,7 @@ def _columns(groups: Groups, references: list[Reference]) -> list[Column]:
         Column(groups.by, rank=0),
         *estimates,
         Column("reference", only="data"),
-        Column("relative", only="data"),
+        Column("normalised", only="data"),
         Column("verdict", only="data"),
         Column("negative", "P(neg)", ".2f", rank=1),
         Column("gaining", "best gains", _one_of, rank=2, only="text"),
@@ -100,7 +100,7 @@ def _line(row: Group, groups: Groups, references: list[Reference]) -> list[Any]:
         values += [found, *_raw(found)]
     values += [
         groups.reference,
-        groups.relative,
+        groups.is_mixed,
         row.gains[groups.reference].verdict,
         row.negative,
         (row.gaining, row.tasks),
@@ -147,9 +147,7 @@ def _notes(groups: Groups) -> Iterator[str]:
         if sources:
             verb = "source has" if sources == 1 else "sources have"
             yield f"over {name}: {sources} {verb} that reference"
-    undefined = len(groups.gains) - len(groups.defined)
-    if undefined:
-        yield f"{undefined} cells have no relative gain: their reference is 0"
+    yield from scale_notes(groups.gains)
 
 
 def _comparison_notes(groups: Groups) -> Iterator[str]:

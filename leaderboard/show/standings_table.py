@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from headwater.leaderboard.gains.scale import gain_column, is_mixed, unscaled_tasks
 from headwater.leaderboard.gains.standings import Bounds, Reference, Row, Standings
 from headwater.leaderboard.show.short_names import shortened, shortened_tasks
 from headwater.leaderboard.show.tables import Column, Table
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 MAX_SOURCES = 4
 """Sources that a note names one by one."""
+MAX_KINDS = 6
+"""Metrics that a note names one by one."""
 
 WHAT_REFERENCE_IS: dict[Reference, str] = {
     "scratch": "scratch at equal budget",
@@ -56,7 +59,7 @@ def standings_table(standings: Standings, sort: str = "rank") -> Table:
 
 def _columns(standings: Standings, names: dict[str, str]) -> list[Column]:
     """Return the columns; ``names`` are the sources' short names."""
-    kind = " (relative)" if standings.relative else ""
+    kind = " (normalised)" if standings.is_mixed else ""
     by_task = [
         Column(task, short, "+.3f", rank=5)
         for task, short in shortened_tasks(standings.tasks).items()
@@ -74,7 +77,7 @@ def _columns(standings: Standings, names: dict[str, str]) -> list[Column]:
         Column("high", only="data"),
         Column("like_low", only="data"),
         Column("like_high", only="data"),
-        Column("relative", only="data"),
+        Column("normalised", only="data"),
         Column("difference", "against the mean source", _with_bounds, rank=2, only="text"),
         Column("difference", only="data"),
         Column("difference_low", only="data"),
@@ -106,7 +109,7 @@ def _line(row: Row, standings: Standings) -> list[Any]:
         *like_these,
         *(row.on_these or _UNKNOWN),
         *(row.like_these or _UNKNOWN),
-        standings.relative,
+        standings.is_mixed,
         (row.difference, row.difference_bounds),
         row.difference,
         *(row.difference_bounds or _UNKNOWN),
@@ -137,7 +140,7 @@ def _reference_line(standings: Standings) -> list[Any]:
     """
     values: dict[str, Any] = {
         "source": f"({standings.reference})",
-        "relative": standings.relative,
+        "normalised": standings.is_mixed,
         "tasks": len(standings.tasks),
         "cells": standings.gains["reference_job"].nunique(),
         **dict.fromkeys(standings.tasks, 0.0),
@@ -211,6 +214,7 @@ def interval(gain: tuple[float, float | None, float | None]) -> str:
 
 def _notes(standings: Standings, names: dict[str, str]) -> Iterator[str]:
     yield f"{WHAT_REFERENCE_IS[standings.reference]}: {_reference_values(standings)}"
+    yield from scale_notes(standings.gains)
     yield from rising_note(standings.gains, standings.reference)
     yield from _ties(standings, names)
     yield from _targets_note(standings)
@@ -229,6 +233,34 @@ def _notes(standings: Standings, names: dict[str, str]) -> Iterator[str]:
     failed = int((standings.absent["why"] == "failed").sum())
     if failed:
         yield f"{failed} cells failed: headwater status --failed"
+
+
+def scale_notes(gains: pd.DataFrame) -> Iterator[str]:
+    """Say why gains are normalised, if they are, and which targets have no scale."""
+    if not is_mixed(gains):
+        return
+    kinds = gains[["metric", "sign", "unit"]].drop_duplicates().sort_values(["metric", "unit"])
+    names = [_with_unit(directed(row.metric, row.sign), row.unit) for row in kinds.itertuples()]
+    shown = ", ".join(names[:MAX_KINDS]) + (", …" if len(names) > MAX_KINDS else "")
+    yield (
+        f"gains are normalised, since {shown} do not average: a share of the way from each "
+        "target's floor to the best value there; of errors, the logarithm of their ratio"
+    )
+    without = unscaled_tasks(gains)
+    if without:
+        short = shortened_tasks(without)
+        yield (
+            f"left out, as nothing there came clear of the floor: {', '.join(short.values())} "
+            '(headwater query "FROM scales")'
+        )
+    elsewhere = gains[~gains["task"].isin(without)]
+    undefined = int(elsewhere[gain_column(gains)].isna().sum())
+    if undefined:
+        yield f"{undefined} cells are left out: an error of 0 has no logarithm"
+
+
+def _with_unit(metric: str, unit: str) -> str:
+    return f"{metric} ({unit})" if unit else metric
 
 
 def rising_note(gains: pd.DataFrame, reference: Reference) -> Iterator[str]:
@@ -252,7 +284,7 @@ def _reference_values(standings: Standings) -> str:
     """Return the reference's own metric on each task; the metric's name where they differ."""
     short = shortened_tasks(standings.tasks)
     metrics = {}
-    if standings.relative:
+    if standings.is_mixed:
         for row in standings.gains.itertuples():
             metrics[row.task] = f" {directed(row.metric, row.sign)}"
     values = [

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 HOME = Path(__file__).parent
 VIEWS = (
-    *("cells", "relations", "gains", "scenarios", "leaderboard"),
+    *("cells", "relations", "scales", "gains", "scenarios", "leaderboard"),
     *("failures", "unpaired", "estimates", "predictions", "work"),
     *("step_gains", "paired_gains", "analysed", "paired_readings"),
     *("f01_scratch", "f02_base", "f03_domain", "f03_size", "f04_including"),

@@ -37,10 +37,10 @@ def test_csv_and_json_hold_the_same_rows(store, tmp_path):
     export(tmp_path, "--store", store.path, "--format", "csv", "--table", "gains")
     export(tmp_path, "--store", store.path, "--format", "json", "--table", "gains")
     assert [file.name for file in sorted(tmp_path.iterdir())] == ["gains.csv", "gains.json"]
-    assert json.loads((tmp_path / "gains.json").read_text())[0]["gain_rel"] == 1.0
+    assert json.loads((tmp_path / "gains.json").read_text())[0]["gain_norm"] == 0.5
     assert duckdb.sql(
-        f"SELECT source, gain_rel FROM read_csv('{tmp_path / 'gains.csv'}')"
-    ).fetchall() == [(IMAGENET, 1.0)]
+        f"SELECT source, gain_norm FROM read_csv('{tmp_path / 'gains.csv'}')"
+    ).fetchall() == [(IMAGENET, 0.5)]
 
 
 def test_files_in_the_way_are_kept_unless_forced(store, tmp_path):

@@ -23,9 +23,9 @@ def query(*arguments):
 
 
 def test_it_answers_on_stdout(store):
-    result = query("SELECT source, gain_rel FROM gains", "--store", store)
+    result = query("SELECT source, gain_norm FROM gains", "--store", store)
     assert [line.split() for line in result.stdout.splitlines() if "timm" in line] == [
-        [IMAGENET, "1"]
+        [IMAGENET, "0.5"]
     ]
     assert result.stderr == ""
 

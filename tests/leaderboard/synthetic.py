@@ -71,6 +71,7 @@ def job(
     name: str, source: str, task: str = "t", adaptation: str = "fine_tune", **more: Any
 ) -> JobRecord:
     control = more.pop("control", "from_scratch")
+    bounds = {"lowest": 0.0, "highest": 1.0 if more.get("sign", 1) > 0 else None}
     return JobRecord(
         name,
         "adapt",
@@ -78,7 +79,7 @@ def job(
         task,
         adaptation,
         control,
-        **({"size": "50", "seed": 0, "protocol": "s", "metric": "accuracy"} | more),
+        **({"size": "50", "seed": 0, "protocol": "s", "metric": "accuracy"} | bounds | more),
     )
 
 

@@ -1,5 +1,7 @@
 """Standings under a filter, and what they admit they cannot tell."""
 
+import math
+
 import pytest
 
 from headwater.leaderboard import Outcome, State
@@ -174,7 +176,7 @@ def test_missing_references_are_noted(tmp_path):
     assert missing_facts(note, "1 cells", 'headwater query "FROM unpaired"') == []
 
 
-def test_unlike_metrics_are_averaged_as_relative_gains(tmp_path):
+def test_unlike_metrics_are_averaged_as_normalised_gains(tmp_path):
     sources = (SOURCES[0], source("a", scratch=SCRATCH))
     jobs = [
         job("r1", SCRATCH, "t", "from_scratch"),
@@ -186,10 +188,10 @@ def test_unlike_metrics_are_averaged_as_relative_gains(tmp_path):
     found = standings(
         store_of(tmp_path / "s.duckdb", jobs, outcomes, sources, (task("t"), task("u")))
     )
-    assert found.relative
-    assert found.rows[0].gain == pytest.approx((1.0 + 0.5) / 2)
+    assert found.is_mixed
+    assert found.rows[0].gain == pytest.approx((0.25 / 0.5 + math.log(8 / 4)) / 2)
     table = standings_table(found)
-    assert table.columns[4].heading == "gain over scratch (relative) ↑"
+    assert table.columns[4].heading == "gain over scratch (normalised) ↑"
     assert table.title.endswith("accuracy ↑, rmse ↓")
     (note,) = [note for note in table.notes if note.startswith("scratch at equal budget")]
     assert missing_facts(note, "t accuracy ↑ 0.250", "u rmse ↓ 8.000") == []

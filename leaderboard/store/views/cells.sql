@@ -7,7 +7,8 @@
 -- published table (`headwater import`). An imported cell shares its protocol with that import only:
 -- it is never paired with a measured one, and has no gain where the table has no reference.
 -- `converged`: the adaptation of the reference that is trained until it has converged; NULL or
--- empty for none. `rising`: validation was still getting better when the training ended.
+-- empty for none. `unit`: what the metric is counted in, '' for none; `lowest` and `highest`: its
+-- bounds, NULL for none. `rising`: validation was still getting better when the training ended.
 CREATE OR REPLACE VIEW cells AS
 WITH split_values AS (
     SELECT job, split, metric, any_value(value) AS value
@@ -27,6 +28,9 @@ SELECT
     j.protocol,
     j.metric,
     j.sign,
+    coalesce(j.unit, '') AS unit,
+    j.lowest,
+    j.highest,
     test.value,
     validation.value AS validation,
     TRY_CAST(j.choice ->> 'rising' AS BOOLEAN) AS rising,

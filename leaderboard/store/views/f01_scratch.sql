@@ -5,9 +5,9 @@
 -- not flatter the gain.
 CREATE OR REPLACE VIEW f01_scratch AS
 SELECT
-    g.task, g.adaptation, g.size, g.seed, g.protocol, g.metric, g.source,
+    g.task, g.adaptation, g.size, g.seed, g.protocol, g.metric, g.unit, g.source,
     c.sign * c.validation AS validation,
-    g.gain_abs, g.gain_rel, g.small_target, g.target_domain, g.job
+    g.gain_abs, g.gain_norm, g.small_target, g.target_domain, g.job
 FROM gains g
 JOIN cells c ON c.job = g.job
 WHERE g.reference = 'scratch';

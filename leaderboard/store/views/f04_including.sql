@@ -3,10 +3,10 @@
 -- where there is none.
 CREATE OR REPLACE VIEW f04_including AS
 SELECT
-    task, adaptation, size, seed, protocol, metric, architecture, base,
-    including_abs AS gain_abs, including_rel AS gain_rel,
-    within_abs, within_rel, including_sources, small_target, target_domain,
+    task, adaptation, size, seed, protocol, metric, unit, architecture, base,
+    including_abs AS gain_abs, including_norm AS gain_norm,
+    within_abs, within_norm, including_sources, small_target, target_domain,
     within_abs - including_abs AS cost_abs,
-    within_rel - including_rel AS cost_rel
+    within_norm - including_norm AS cost_norm
 FROM paired_gains
 WHERE including_sources > 0;

@@ -5,7 +5,7 @@ CREATE OR REPLACE VIEW f05_multi AS
 WITH best_equipped AS (
     -- Each is a whole row of `step_gains`.
     SELECT
-        task, adaptation, size, seed, protocol, metric, architecture, base,
+        task, adaptation, size, seed, protocol, metric, unit, architecture, base,
         first(s ORDER BY parts DESC, source) FILTER (multi_source) AS chain,
         first(s ORDER BY coalesce(source_images, 0) DESC, source) FILTER (
             NOT multi_source AND domain_relation = 'within-domain'
@@ -14,15 +14,15 @@ WITH best_equipped AS (
     GROUP BY ALL
 )
 SELECT
-    task, adaptation, size, seed, protocol, metric, architecture, base,
+    task, adaptation, size, seed, protocol, metric, unit, architecture, base,
     chain.source AS multi,
     largest.source AS largest_within,
     chain.gain_abs AS gain_abs,
-    chain.gain_rel AS gain_rel,
+    chain.gain_norm AS gain_norm,
     largest.gain_abs AS within_abs,
-    largest.gain_rel AS within_rel,
+    largest.gain_norm AS within_norm,
     chain.gain_abs - largest.gain_abs AS difference_abs,
-    chain.gain_rel - largest.gain_rel AS difference_rel,
+    chain.gain_norm - largest.gain_norm AS difference_norm,
     chain.small_target AS small_target,
     chain.target_domain AS target_domain
 FROM best_equipped

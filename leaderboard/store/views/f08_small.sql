@@ -4,7 +4,8 @@
 -- Small is the smallest small-target size that the target was measured at under this adaptation and
 -- protocol, full the largest that is not small. `small_validation`, `small_score` and `full_score`
 -- are the metric (times sign, higher is better) on validation at the small size and on test at
--- both: sources are screened by the first.
+-- both: sources are screened by the first. `full_norm` and `small_norm` are gains on the target's
+-- scale, `full_norm_value` is the value itself there (see `scales`).
 CREATE OR REPLACE VIEW f08_small AS
 WITH extreme_sizes AS (
     SELECT
@@ -15,15 +16,16 @@ WITH extreme_sizes AS (
     GROUP BY ALL
 )
 SELECT
-    task, adaptation, s.seed, protocol, metric, source,
+    task, adaptation, s.seed, protocol, metric, s.unit, source,
     small_images,
     full_images,
     s.gain_abs AS small_abs,
     f.gain_abs AS full_abs,
-    s.gain_rel AS small_rel,
-    f.gain_rel AS full_rel,
+    s.gain_norm AS small_norm,
+    f.gain_norm AS full_norm,
     s.gain_abs - f.gain_abs AS difference_abs,
-    s.gain_rel - f.gain_rel AS difference_rel,
+    s.gain_norm - f.gain_norm AS difference_norm,
+    f.value_norm AS full_norm_value,
     s.validation AS small_validation,
     s.score AS small_score,
     f.score AS full_score,

@@ -2,21 +2,26 @@
 -- transferred network over the scratch one on images cut into such blocks and shuffled.
 --
 -- `transferred` and `scratch` are the metric times sign. `intact` is the row whose block is the
--- whole image. advantage_abs = transferred - scratch; advantage_rel divides it by |scratch| on
--- intact images, one scale for all block sizes.
+-- whole image. advantage_abs = transferred - scratch; advantage_norm is the same on the
+-- target's scale (see `scales`).
 CREATE OR REPLACE VIEW f10_shuffle AS
 WITH signed_scores AS (
-    SELECT * REPLACE (sign * transferred AS transferred, sign * scratch AS scratch)
-    FROM paired_readings
+    SELECT
+        p.* REPLACE (p.sign * transferred AS transferred, p.sign * scratch AS scratch),
+        coalesce(z.unit, '') AS unit,
+        normalised_value(p.transferred, p.sign, z.is_logarithmic, z.floor, z.span)
+            - normalised_value(p.scratch, p.sign, z.is_logarithmic, z.floor, z.span)
+            AS advantage_norm
+    FROM paired_readings p
+    LEFT JOIN scales z ON z.task = p.task AND z.metric = p.metric AND z.published = ''
     WHERE analysis = 'block_shuffle' AND quantity = 'metric' AND x IS NOT NULL
         AND transferred IS NOT NULL AND scratch IS NOT NULL
 )
 SELECT
-    source, task, adaptation, size, seed, protocol, metric,
+    source, task, adaptation, size, seed, protocol, metric, unit,
     x AS block,
     transferred, scratch, small_target, target_domain, job,
     x = max(x) OVER (PARTITION BY job) AS intact,
     transferred - scratch AS advantage_abs,
-    (transferred - scratch) / nullif(abs(arg_max(scratch, x) OVER (PARTITION BY job)), 0)
-        AS advantage_rel
+    advantage_norm
 FROM signed_scores;

@@ -2,9 +2,12 @@
 -- was not measured (see `unpaired`).
 --
 -- gain_abs = sign * (value - reference_value)
--- gain_rel = sign * (value - reference_value) / |reference_value|, NULL where the reference is 0
 -- with sign +1 for metrics that should be high and -1 for those that should be low: a positive gain
 -- is always better.
+-- gain_norm = normalised value - normalised value of the reference, on the target's scale (see
+-- `scales`): the share of what lies between the floor and the best value there, or for errors
+-- ln(reference_value / value). Gains of unlike metrics or units are averaged so. NULL where the
+-- target has no scale. `value_norm` is the normalised value.
 --
 -- A cell and its reference share task, size, seed, protocol and metric. Three
 -- references:
@@ -61,12 +64,15 @@ SELECT
     c.size,
     c.seed,
     c.metric,
+    c.unit,
     c.value,
     w.reference,
     r.value AS reference_value,
     r.rising AS reference_rising,
     c.sign * (c.value - r.value) AS gain_abs,
-    c.sign * (c.value - r.value) / nullif(abs(r.value), 0) AS gain_rel,
+    normalised_value(c.value, c.sign, z.is_logarithmic, z.floor, z.span) AS value_norm,
+    value_norm - normalised_value(r.value, c.sign, z.is_logarithmic, z.floor, z.span)
+        AS gain_norm,
     c.validation,
     c.seconds,
     s.architecture,
@@ -100,6 +106,10 @@ JOIN cells r
     AND r.protocol = c.protocol
     AND r.metric = c.metric
 JOIN source_models s ON s.name = c.source
+LEFT JOIN scales z
+    ON z.task = c.task
+    AND z.metric = c.metric
+    AND z.published = CASE WHEN c.origin = 'imported' THEN c.protocol ELSE '' END
 LEFT JOIN tasks t ON t.name = c.task
 LEFT JOIN relations p ON p.source = c.source AND p.task = c.task
 LEFT JOIN runs u ON u.run = c.run

@@ -1,9 +1,11 @@
 -- leaderboard: one row for each source, adaptation, size and reference, averaged over the tasks and
 -- seeds that the source was measured on.
 --
--- Every cell counts the same. `negative` is the share of cells that lost against the reference: an
--- estimate of P(negative transfer). `failed` counts this source's failed jobs under that adaptation
--- and size. Intervals and ties need resampling: `headwater leaderboard` adds them.
+-- Every cell counts the same. `gain_abs` and `value` are NULL where cells have several metrics or
+-- units, which do not average; `gain_norm` does. `negative` is the share of cells that lost against
+-- the reference: an estimate of P(negative transfer). `failed` counts this source's failed jobs
+-- under that adaptation and size. Intervals and ties need resampling: `headwater leaderboard` adds
+-- them.
 CREATE OR REPLACE VIEW leaderboard AS
 WITH failure_counts AS (
     SELECT source, adaptation, size, count(*) AS failed
@@ -16,10 +18,10 @@ SELECT
     g.adaptation,
     g.size,
     g.reference,
-    avg(g.gain_abs) AS gain_abs,
-    avg(g.gain_rel) AS gain_rel,
+    CASE WHEN count(DISTINCT (g.metric, g.unit)) = 1 THEN avg(g.gain_abs) END AS gain_abs,
+    avg(g.gain_norm) AS gain_norm,
     avg((g.gain_abs < 0)::INTEGER) AS negative,
-    avg(g.value) AS value,
+    CASE WHEN count(DISTINCT (g.metric, g.unit)) = 1 THEN avg(g.value) END AS value,
     count(DISTINCT g.task) AS tasks,
     count(DISTINCT g.seed) AS seeds,
     count(*) AS cells,

@@ -151,13 +151,14 @@ def test_f8_with_two_sources_has_no_order(tmp_path):
     assert found.parts[1].missing.startswith("needs 3 sources")
 
 
-def test_a_target_where_every_source_ends_at_zero_has_no_relative_regret():
+def test_a_target_without_a_scale_has_no_regret_beside_one_of_another_metric():
     value = np.linspace(0, 1, 4)
     columns = {
         "task": "t",
         "adaptation": "fine_tune",
         "seed": 0,
         "protocol": "",
+        "unit": "",
         "source": list("abcd"),
     }
     zero = pd.DataFrame(
@@ -166,6 +167,7 @@ def test_a_target_where_every_source_ends_at_zero_has_no_relative_regret():
             "metric": "f1",
             "small_score": value,
             "full_score": 0.0,
+            "full_norm_value": np.nan,
             "small_validation": value,
         }
     )
@@ -176,6 +178,7 @@ def test_a_target_where_every_source_ends_at_zero_has_no_relative_regret():
             "metric": "accuracy",
             "small_score": value,
             "full_score": value,
+            "full_norm_value": value,
             "small_validation": value,
         }
     )

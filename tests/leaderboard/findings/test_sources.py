@@ -80,7 +80,7 @@ def test_equal_gains_cannot_be_told_and_the_remedy_is_named(tmp_path):
     assert found.parts[0].low < 0 < found.parts[0].high
 
 
-def test_unlike_metrics_are_compared_as_relative_gains(tmp_path):
+def test_unlike_metrics_are_compared_as_normalised_gains(tmp_path):
     """An error of 0.3 that falls by 0.03 against an accuracy of 0.3 that rises by 0.06: never their plain mean of 0.045."""
     cards = targets(2)
     metrics = {cards[0].name: ("rmse", -1)}
@@ -93,9 +93,9 @@ def test_unlike_metrics_are_compared_as_relative_gains(tmp_path):
         noise=0,
     )
     part = answer(store, "F7").parts[0]
-    expected = store.sql("SELECT avg(difference_rel), avg(difference_abs) FROM f07_direction").rows[
-        0
-    ]
-    assert part.meaning == "larger − smaller sources (relative)"
+    expected = store.sql(
+        "SELECT avg(difference_norm), avg(difference_abs) FROM f07_direction"
+    ).rows[0]
+    assert part.meaning == "larger − smaller sources (normalised)"
     assert part.value == pytest.approx(expected[0])
     assert part.value != pytest.approx(expected[1])

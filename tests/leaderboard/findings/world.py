@@ -97,7 +97,7 @@ def world(
                     outcomes.append(
                         done(
                             identity,
-                            sign * value,
+                            value if sign > 0 else 1 - value,
                             metric,
                             train_images=images,
                             curves=_curve(points, metric),

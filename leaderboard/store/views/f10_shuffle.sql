@@ -13,7 +13,8 @@ WITH signed_scores AS (
             - normalised_value(p.scratch, p.sign, z.is_logarithmic, z.floor, z.span)
             AS advantage_norm
     FROM paired_readings p
-    LEFT JOIN scales z ON z.task = p.task AND z.metric = p.metric AND z.published = ''
+    LEFT JOIN scales z
+        ON z.task = p.task AND z.metric = p.metric AND z.sign = p.sign AND z.published = ''
     WHERE analysis = 'block_shuffle' AND quantity = 'metric' AND x IS NOT NULL
         AND transferred IS NOT NULL AND scratch IS NOT NULL
 )

@@ -109,6 +109,7 @@ JOIN source_models s ON s.name = c.source
 LEFT JOIN scales z
     ON z.task = c.task
     AND z.metric = c.metric
+    AND z.sign = c.sign
     AND z.published = CASE WHEN c.origin = 'imported' THEN c.protocol ELSE '' END
 LEFT JOIN tasks t ON t.name = c.task
 LEFT JOIN relations p ON p.source = c.source AND p.task = c.task

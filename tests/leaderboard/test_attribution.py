@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Iterable
 from itertools import combinations
 
+import numpy as np
 import pytest
 
 from headwater.leaderboard import Store
@@ -91,6 +92,18 @@ def test_additive_tasks_have_their_own_value_as_share_and_as_cost_of_leaving_the
     assert [part.task for part in found.groups[0].parts] == ["a", "b", "c"]
     assert found.groups[0].together.mean == pytest.approx(0.375)
     assert not any("stand in" in note for note in attribution_table(found).notes)
+
+
+def test_targets_in_unlike_units_are_attributed_on_their_own_scales(tmp_path):
+    store = played(tmp_path / "s.duckdb", additive, subsets("abc"), targets="tu")
+    assert not attribute(store).is_mixed
+    jobs = [identity for (identity,) in store.sql("SELECT job FROM jobs WHERE task = 'u'").rows]
+    store.plan("run-1", [job(identity, IMAGENET, "u", unit="years") for identity in jobs])
+    found = attribute(store)
+    assert found.is_mixed
+    best = BASE_VALUE + np.mean([0, 1, 2]) / 32 + sum(OWN.values())
+    shares = {name: part.share.mean for name, part in parts(found).items()}
+    assert shares == pytest.approx({name: gain / best for name, gain in OWN.items()})
 
 
 def test_a_redundant_pair_shares_equally_while_leaving_one_out_costs_nothing(tmp_path):

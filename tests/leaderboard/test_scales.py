@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from headwater.leaderboard import JobRecord, Measurement, Outcome, State, Store
-from headwater.leaderboard.findings import examine
+from headwater.leaderboard.findings.means import gains_of as gains_over
 from headwater.leaderboard.gains.groups import groups
-from headwater.leaderboard.gains.scale import is_mixed, unscaled_tasks
-from headwater.leaderboard.gains.standings import Filter, Standings, read, standings
+from headwater.leaderboard.gains.scale import unscaled_tasks
+from headwater.leaderboard.gains.standings import Filter, Standings, standings
 from headwater.leaderboard.show.standings_table import standings_table
 from headwater.registry.cards.analysis import Reading
 from headwater.registry.errors import QueryError
@@ -321,10 +321,9 @@ def test_the_view_of_the_leaderboard_averages_no_unlike_units(tmp_path):
     assert alike == [("X", 50.5, False), ("Y", 28.0, False)]
 
 
-def test_findings_and_attributions_look_at_units(tmp_path):
-    found = in_years_and(tmp_path, "dollars", 1)
-    rows, _ = read(Store(tmp_path / "s.duckdb"), "scratch")
-    assert is_mixed(rows)
-    (first,) = examine(Store(tmp_path / "s.duckdb"), ["F1"])
-    assert first.parts
-    assert found.is_mixed
+def test_findings_average_unlike_units_on_one_scale(tmp_path):
+    in_years_and(tmp_path, "dollars", 1)
+    (rows,) = Store(tmp_path / "s.duckdb").frames("f01_scratch")
+    assert gains_over(rows, "gain").tolist() == rows["gain_norm"].tolist()
+    alike = rows[rows["unit"] == "years"]
+    assert gains_over(alike, "gain").tolist() == alike["gain_abs"].tolist()

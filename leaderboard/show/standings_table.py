@@ -281,12 +281,12 @@ def rising_note(gains: pd.DataFrame, reference: Reference) -> Iterator[str]:
 
 
 def _reference_values(standings: Standings) -> str:
-    """Return the reference's own metric on each task; the metric's name where they differ."""
+    """Return the reference's own metric on each task; the metric and its unit where they differ."""
     short = shortened_tasks(standings.tasks)
     metrics = {}
     if standings.is_mixed:
-        for row in standings.gains.itertuples():
-            metrics[row.task] = f" {directed(row.metric, row.sign)}"
+        for row in standings.gains.drop_duplicates("task").itertuples():
+            metrics[row.task] = f" {_with_unit(directed(row.metric, row.sign), row.unit)}"
     values = [
         f"{short.get(task, task)}{metrics.get(task, '')} {value:.3f}"
         for task, value in standings.reference_value.items()

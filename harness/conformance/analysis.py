@@ -84,7 +84,7 @@ class AnalysisChecks(CardChecks[Analysis]):
 
         from headwater.leaderboard.anatomy.readings import AnalysisReadings
 
-        cell = {"task": stripes.name, "protocol": "", "seed": 0}
+        cell = {"task": stripes.name, "family": stripes.name, "protocol": "", "seed": 0}
         rows = pd.DataFrame([cell | vars(reading) for reading in self.readings])
         readings = AnalysisReadings(self.card.name, "accuracy", 1, rows.astype({"x": float}))
         missing = {table.quantity for table in self.card.view.tables} - set(readings.quantities)

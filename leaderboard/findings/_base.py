@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-MIN_TARGETS = 2
-"""With one target, nothing is known of how targets differ, and the claims are about targets."""
+MIN_TARGETS = 3
+"""Families below which nothing is said: of how they differ, two tell next to nothing."""
 
 MENSINK = (
     "Mensink et al., Factors of Influence for Transfer Learning (TPAMI 2022, arXiv 2103.13318)"
@@ -46,7 +46,8 @@ class FindingPart:
     ``value`` is None where there are no rows, ``low`` and ``high`` where targets are too few.
     ``unit``: how the value reads (share, epochs, s, nats, "" for gains and correlations).
     ``decides``: whether the finding's verdict rests on it; a part whose ``verdict`` is None only
-    informs. ``by_target``: the value in each target, where it has one.
+    informs. ``smallest_effect``: the distance from the null that would have been seen with 80 %.
+    ``by_target``: the value in each target, where it has one.
     """
 
     claim: str
@@ -55,12 +56,14 @@ class FindingPart:
     low: float | None = None
     high: float | None = None
     targets: int = 0
+    families: int = 0
     cells: int = 0
     verdict: Verdict | None = Verdict.NOT_ENOUGH
     decides: bool = True
     unit: str = ""
     published: float | None = None
     missing: str = ""
+    smallest_effect: float | None = None
     by_target: Mapping[str, float] = field(default_factory=dict)
 
 

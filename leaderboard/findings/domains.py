@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from headwater.leaderboard.findings._base import MENSINK, Finding, FindingPart, FindingRows, Verdict
+from headwater.leaderboard.findings._base import MENSINK, Finding, FindingPart, FindingRows
 from headwater.leaderboard.findings.means import (
     CORRELATION,
     absent,
-    comparison,
-    gains_of,
     mean_part,
     own_gains,
-    settle,
 )
 from headwater.leaderboard.findings.shares import share_part
-from headwater.leaderboard.statistics.bootstrap import interval_of
-from headwater.leaderboard.statistics.correlation import PartialRanks
+from headwater.leaderboard.findings.source_regression import by_target
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,75 +51,40 @@ def _f3(evidence: FindingRows) -> list[FindingPart]:
 
 
 def _domain_against_size(rows: pd.DataFrame) -> list[FindingPart]:
-    """Partial rank correlations of gain with domain match and with source size, and the first less
-    the size of the second.
-    """
-    claims = (
-        ("domain matters more than source size", "ρ(domain) − |ρ(size)|"),
-        ("gain follows domain, size held", "partial ρ of gain and domain match"),
-        ("gain follows source size, domain held", "partial ρ of gain and source size"),
-    )
+    """Compare what domain and size explain of the gains in each target."""
     lacking = (
         "no gains with the source's domain and number of images known" if rows.empty else _TOGETHER
     )
-    rows = rows[gains_of(rows, "gain").notna()]
-    estimates = drawn = None
-    if not rows.empty:
-        ranks = PartialRanks(
-            gains_of(rows, "gain").to_numpy(),
-            rows["match"].to_numpy(float),
-            rows["source_images"].to_numpy(float),
-            rows.groupby(_GROUP, dropna=False).ngroup().to_numpy(),
-        )
-        estimates = [float(found[0]) for found in _with_difference(ranks, np.ones((1, len(rows))))]
-        drawn = _with_difference(ranks, comparison(rows, np.zeros((1, len(rows)))).weights)
-    parts = []
-    for place, (claim, meaning) in enumerate(claims):
-        decides = place == 0
-        if estimates is None or drawn is None or np.isnan(estimates[place]):
-            parts.append(
-                FindingPart(
-                    claim,
-                    meaning,
-                    verdict=Verdict.NOT_ENOUGH if decides else None,
-                    decides=decides,
-                    missing=lacking * decides,
-                )
-            )
-            continue
-        targets = int(rows["task"].nunique())
-        low, high = np.clip(
-            interval_of(estimates[place], drawn[place], targets),
-            *((-2, 1) if decides else CORRELATION),
-        )
-        part = FindingPart(
-            claim,
-            meaning,
-            value=estimates[place],
-            targets=targets,
-            cells=len(rows),
-            decides=decides,
-        )
-        parts.append(
-            settle(
-                part,
-                float(low),
-                float(high),
-                int(decides),
-                "more targets, or sources of more sizes in each domain, would tell",
-            )
-        )
-    return parts
+    found = by_target(rows.assign(gain=own_gains(rows, "gain")), _GROUP)
+    return [
+        mean_part(
+            found,
+            "difference",
+            "domain matters more than source size",
+            "ΔR² of domain − ΔR² of size",
+            lacking=lacking,
+            within=CORRELATION,
+        ),
+        mean_part(found, "d_within", "what domain explains", "ΔR² of domain", judged=False),
+        mean_part(found, "d_size", "what source size explains", "ΔR² of size", judged=False),
+        mean_part(
+            found,
+            "beta_within",
+            "gain follows domain, size held",
+            "standardised coefficient of within-domain",
+            judged=False,
+        ),
+        mean_part(
+            found,
+            "beta_size",
+            "gain follows source size, domain held",
+            "standardised coefficient of log size",
+            judged=False,
+        ),
+    ]
 
 
 _TOGETHER = "domain and source size never vary apart: add a larger cross-domain source, or a second size within the target's domain"
-
-
-def _with_difference(
-    ranks: PartialRanks, weights: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    domain, size = ranks.correlations(weights)
-    return domain - np.abs(size), domain, size
 
 
 def _f4(evidence: FindingRows) -> list[FindingPart]:
@@ -179,13 +138,13 @@ def _f6(evidence: FindingRows) -> list[FindingPart]:
         ],
         "no source task is of the target's domain and of another type",
     )
-    by_target = own_gains(rows, "gain").groupby(rows["task"]).mean()
+    gains = own_gains(rows, "gain").groupby(rows["task"]).mean()
     claim, meaning = (
         "within a domain, transfer across task types helps",
         "of targets whose mean gain is positive",
     )
     return [
-        share_part(by_target, len(rows), claim, meaning, published=0.65, lacking=lacking),
+        share_part(gains, len(rows), claim, meaning, lacking=lacking),
         mean_part(
             rows, "gain", "by how much", "gain, across types within the domain", judged=False
         ),
@@ -197,9 +156,9 @@ F3 = Finding(
     claim="within-domain gain is largest, and domain matters more than source size",
     paper=MENSINK,
     definition="Mean gain of within-domain less that of cross-domain sources, paired by target, adaptation, size, seed, architecture and "
-    "base; and partial Spearman correlations of gain with domain match (2 within, 1 including, 0 cross) and with the source's number of "
-    "images, each holding the other, on ranks within those groups. Sources of one task only.",
-    rule=f"{PAIRED_RULE}; both the difference and ρ(domain) − |ρ(size)| decide",
+    "base; and what being within-domain and the log of the source's number of images explain of the gains in each target (ΔR², the mean of "
+    "alone and on top of the other, dominance analysis). Sources of one task only.",
+    rule=f"{PAIRED_RULE}; both differences decide",
     views=("f03_domain", "f03_size", "step_gains"),
     examine=_f3,
 )

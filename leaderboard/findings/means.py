@@ -1,4 +1,4 @@
-"""A mean of paired rows with its interval: targets are resampled, then seeds within each."""
+"""A mean of paired rows with its interval: cells are averaged by target, targets by family."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from headwater.leaderboard.findings._base import MIN_TARGETS, FindingPart, Verdict
+from headwater.leaderboard.findings.families import FamilyMean, family_means
 from headwater.leaderboard.gains.scale import gain_column, is_mixed
-from headwater.leaderboard.statistics.bootstrap import Comparison, More
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,7 +55,7 @@ def mean_part(
     lacking: str = "",
     within: tuple[float, float] = (-np.inf, np.inf),
 ) -> FindingPart:
-    """The mean of a column of paired rows; every row counts the same. ``wants``: the sign that the
+    """The mean of a column of paired rows; every family counts the same. ``wants``: the sign that the
     claim says it has.
 
     ``lacking``: what to add where there are no rows; ``within``: what the mean cannot leave.
@@ -77,33 +77,32 @@ def mean_part(
             unit=unit,
             missing=lacking if judged else "",
         )
-    compared = comparison(kept, np.stack([values.to_numpy(), np.zeros(len(values))]))
-    low, high = (float(bound) for bound in np.clip(compared.interval[0], *within))
-    return settle(
-        FindingPart(
-            claim,
-            meaning,
-            value=float(compared.mean[0]),
-            targets=int(kept["task"].nunique()),
-            cells=len(kept),
-            decides=decides,
-            unit=unit,
-            by_target=values.groupby(kept["task"]).mean().to_dict(),
-        ),
-        low,
-        high,
-        wants if judged else 0,
-        _more_words(compared.more_to_separate(0, 1)),
+    by_family = family_means(kept, values)
+    found = FamilyMean.of(by_family.to_numpy())
+    low, high = (float(bound) for bound in np.clip(found.bounds(), *within))
+    part = FindingPart(
+        claim,
+        meaning,
+        value=found.mean,
+        targets=int(kept["task"].nunique()),
+        families=found.families,
+        cells=len(kept),
+        decides=decides,
+        unit=unit,
+        smallest_effect=found.smallest_effect,
+        by_target=values.groupby(kept["task"]).mean().to_dict(),
     )
+    wanted = wants if judged else 0
+    return settle(part, low, high, wanted, more_words(found.more_families()))
 
 
 def settle(
     part: FindingPart, low: float, high: float, wants: int, remedy: str = "", against: float = 0.0
 ) -> FindingPart:
     """The part with its bounds, verdict and what is missing; ``wants`` 0 gives no verdict."""
-    if part.targets < MIN_TARGETS or np.isnan(low):
+    if part.families < MIN_TARGETS or np.isnan(low):
         verdict = Verdict.NOT_ENOUGH if wants else None
-        lacks = f"needs {more_targets(max(1, MIN_TARGETS - part.targets))}" if wants else ""
+        lacks = f"needs {more_targets(max(1, MIN_TARGETS - part.families))}" if wants else ""
         return replace(part, verdict=verdict, missing=lacks)
     verdict = Verdict.of(low, high, against, wants) if wants else None
     return replace(
@@ -115,27 +114,15 @@ def settle(
     )
 
 
-def comparison(rows: pd.DataFrame, values: np.ndarray) -> Comparison:
-    """Values (S, C) of rows (C,) that name their task and, where they have one, their seed."""
-    tasks = rows["task"].factorize()[0]
-    seeds = (
-        rows["seed"].fillna(-1).astype(int).to_numpy()
-        if "seed" in rows.columns
-        else np.zeros(len(rows), dtype=int)
-    )
-    return Comparison(values, tasks, seeds)
-
-
 def more_targets(count: int) -> str:
     return f"{count} more {'target' if count == 1 else 'targets'}"
 
 
-def _more_words(more: More) -> str:
-    if more.seeds:
-        return f"about {more.seeds} more {'seed' if more.seeds == 1 else 'seeds'} would tell"
-    if more.tasks:
-        return f"about {more_targets(more.tasks)} would tell, more seeds would not"
-    return "how many more it takes cannot be told from these"
+def more_words(count: int | None) -> str:
+    """Say what would tell, from how many more families it takes."""
+    if count is None:
+        return "too close to tell, however many targets are added"
+    return f"about {more_targets(count)} of other families would tell, if the values stay"
 
 
 def absent(rows: pd.DataFrame, needed: Sequence[tuple[str, pd.Series, str]], paired: str) -> str:

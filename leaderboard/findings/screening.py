@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headwater.leaderboard.findings._base import MENSINK, Finding, FindingPart, FindingRows, Verdict
+from headwater.leaderboard.findings._base import MENSINK, Finding, FindingPart, FindingRows
 from headwater.leaderboard.findings.domains import PAIRED_RULE
-from headwater.leaderboard.findings.means import CORRELATION, mean_part, settle
+from headwater.leaderboard.findings.means import CORRELATION, mean_part
 from headwater.leaderboard.gains.scale import is_mixed
-from headwater.leaderboard.statistics.bootstrap import DRAWS, interval_of, place_weights
 from headwater.leaderboard.statistics.correlation import kendall
 
 if TYPE_CHECKING:
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
 
 _MIN_SOURCES = 3
 """Two sources are in the same order or not; an order wants three."""
-_AT_ONCE = 200
-"""Draws whose pairs of sources are compared at once: 200 draws of 100 sources are 8 MB."""
 
 
 @dataclass(frozen=True)
@@ -71,42 +68,9 @@ def complete_settings(rows: pd.DataFrame) -> list[_Setting]:
     return found
 
 
-def _order_kept(settings: list[_Setting]) -> tuple[float, np.ndarray]:
-    """Mean tau-b over settings of source order at small and at full size, and the same in each draw
-    of targets and seeds.
-    """
-    pairs = sorted({(setting.task, seed) for setting in settings for seed in setting.seeds})
-    tasks = np.unique([task for task, _ in pairs], return_inverse=True)[1]
-    columns = [
-        np.array([pairs.index((setting.task, seed)) for seed in setting.seeds])
-        for setting in settings
-    ]
-    sums, counts = np.zeros(DRAWS), np.zeros(DRAWS)
-    for weights in place_weights(tasks, DRAWS):
-        for setting, own in zip(settings, columns, strict=True):
-            held = np.flatnonzero(weights[:, own].any(axis=1))
-            tau = _tau(setting, weights[np.ix_(held, own)])
-            told = ~np.isnan(tau)
-            sums[held[told]] += tau[told]
-            counts[held[told]] += 1
-    drawn = np.divide(sums, counts, out=np.full(DRAWS, np.nan), where=counts > 0)
-    own_taus = np.array([_own_tau(setting) for setting in settings])
-    known = own_taus[~np.isnan(own_taus)]
-    return (float(known.mean()) if len(known) else float("nan")), drawn
-
-
 def _own_tau(setting: _Setting) -> float:
-    return float(_tau(setting, np.ones((1, len(setting.seeds))))[0])
-
-
-def _tau(setting: _Setting, weights: np.ndarray) -> np.ndarray:
-    """(draws,) tau-b of the sources' means under weights of seeds (draws, K), of which each draw
-    holds some.
-    """
-    parts = np.array_split(
-        weights / weights.sum(axis=1, keepdims=True), max(1, len(weights) // _AT_ONCE)
-    )
-    return np.concatenate([kendall(part @ setting.small, part @ setting.full) for part in parts])
+    """Tau-b of the sources' means over seeds at both sizes."""
+    return float(kendall(setting.small.mean(axis=0)[None], setting.full.mean(axis=0)[None])[0])
 
 
 def _f8(evidence: FindingRows) -> list[FindingPart]:
@@ -145,30 +109,12 @@ def screening_parts(rows: pd.DataFrame, settings: list[_Setting], few: str) -> l
         ]
     import pandas as pd
 
-    tau, drawn = _order_kept(settings)
-    targets = len({setting.task for setting in settings})
-    by_target = pd.DataFrame(
+    kept = pd.DataFrame(
         {"task": [s.task for s in settings], "tau": [_own_tau(s) for s in settings]}
     )
-    if np.isnan(tau):
-        order = FindingPart(
-            claim,
-            meaning,
-            verdict=Verdict.NOT_ENOUGH,
-            missing="every source does equally well at one of the sizes",
-        )
-    else:
-        known = by_target.dropna().groupby("task")["tau"].mean().to_dict()
-        part = FindingPart(
-            claim,
-            meaning,
-            value=tau,
-            targets=targets,
-            cells=sum(s.small.size for s in settings),
-            by_target=known,
-        )
-        low, high = np.clip(interval_of(tau, drawn, targets), *CORRELATION)
-        order = settle(part, float(low), float(high), 1, "more targets or seeds would tell")
+    constant = "every source does equally well at one of the sizes"
+    order = mean_part(kept, "tau", claim, meaning, lacking=constant, within=CORRELATION)
+    order = replace(order, cells=sum(s.small.size for s in settings))
     if is_mixed(rows):
         settings = complete_settings(rows.assign(full_score=rows["full_norm_value"]))
     losses = pd.DataFrame(

@@ -1,6 +1,4 @@
-"""A share of targets with its exact interval: targets are the units, once their seeds and settings
-are averaged.
-"""
+"""A share of families with its exact interval: each is a hit or not, once its targets are averaged."""
 
 from __future__ import annotations
 
@@ -8,8 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from headwater.leaderboard.findings._base import FindingPart, Verdict
-from headwater.leaderboard.findings.means import more_targets, settle
-from headwater.leaderboard.statistics.bootstrap import more_to_settle, share_interval
+from headwater.leaderboard.findings.families import more_families_for_share, smallest_share
+from headwater.leaderboard.findings.means import more_words, settle
+from headwater.leaderboard.statistics.precision import share_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,9 +26,10 @@ def share_part(
     judged: bool = True,
     lacking: str = "",
     above: float = 0.0,
+    families: pd.Series | None = None,
 ) -> FindingPart:
     """The share of targets whose value is more than ``above``, against one half. ``lacking``: what
-    to add where there are none.
+    to add where there are none; ``families``: the family of each target, by target.
     """
     values = by_target.dropna()
     part = FindingPart(
@@ -42,12 +42,16 @@ def share_part(
             verdict=Verdict.NOT_ENOUGH if judged else None,
             missing=lacking if judged else "",
         )
-    hits, targets = int((values > above).sum()), len(values)
-    part = replace(part, value=hits / targets, targets=targets, by_target=values.to_dict())
-    more = more_to_settle(hits, targets)
-    remedy = (
-        f"about {more_targets(more)} would tell, if the share stays"
-        if more
-        else "too close to one half to tell"
+    by_family = values if families is None else values.groupby(families).mean()
+    hits, count = int((by_family > above).sum()), len(by_family)
+    part = replace(
+        part,
+        value=hits / count,
+        targets=len(values),
+        families=count,
+        smallest_effect=smallest_share(count, EVEN_CHANCE),
+        by_target=values.to_dict(),
     )
-    return settle(part, *share_interval(hits, targets), 1 if judged else 0, remedy, EVEN_CHANCE)
+    more = more_families_for_share(hits, count, EVEN_CHANCE)
+    wants = 1 if judged else 0
+    return settle(part, *share_interval(hits, count), wants, more_words(more), EVEN_CHANCE)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from headwater.leaderboard.findings._base import MIN_TARGETS, FindingPart, FindingResult
 from headwater.leaderboard.show.short_names import shortened_tasks
 from headwater.leaderboard.show.tables import Column, Table
-from headwater.leaderboard.statistics.bootstrap import LEVEL
+from headwater.leaderboard.statistics.board import CONFIDENCE
 
 _DATA = (
     "meaning",
@@ -18,7 +18,9 @@ _DATA = (
     "unit",
     "published",
     "targets",
+    "families",
     "cells",
+    "smallest_effect",
     "missing",
     "decides",
     "finding_verdict",
@@ -40,7 +42,7 @@ def findings_table(answers: Sequence[FindingResult], *, full: bool = False) -> T
         Column("id", rank=0, only="text"),
         Column("claim", rank=0),
         Column("verdict", rank=0),
-        Column("statistic", f"statistic [{LEVEL:.0%}]", rank=0, only="text"),
+        Column("statistic", f"statistic [{CONFIDENCE:.0%}]", rank=0, only="text"),
         Column("targets", "targets\n/ cells", rank=0, only="text"),
         *(Column(name, only="data") for name in _DATA),
     ]
@@ -65,7 +67,9 @@ def _line(answer: FindingResult, part: FindingPart, *, first: bool) -> list[obje
         part.unit,
         part.published,
         part.targets,
+        part.families,
         part.cells,
+        part.smallest_effect,
         part.missing,
     ]
     head = [
@@ -90,7 +94,17 @@ def _line(answer: FindingResult, part: FindingPart, *, first: bool) -> list[obje
 def _statistic(part: FindingPart) -> str:
     """The value with its interval and, on the next line, what it is a value of."""
     published = "" if part.published is None else f" (published: {_percent(part.published)})"
-    return f"{interval_text(part)}\n{part.meaning}{published}".lstrip("\n")
+    seen = f"; sees {_effect_text(part)}" if part.decides and part.smallest_effect else ""
+    return f"{interval_text(part)}\n{part.meaning}{published}{seen}".lstrip("\n")
+
+
+def _effect_text(part: FindingPart) -> str:
+    """``±0.031``: the smallest distance from the null that would have been seen with 80 %."""
+    effect = part.smallest_effect or 0.0
+    if part.unit == "share":
+        return f"±{_percent(effect)}"
+    digits = 2 if part.unit in ("epochs", "s") else 3
+    return f"±{effect:.{digits}f}{_UNITS.get(part.unit, '')}"
 
 
 def _percent(share: float) -> str:
@@ -131,7 +145,7 @@ def explanation(answer: FindingResult, width: int = 100) -> str:
         ("claim", finding.claim),
         ("paper", finding.paper),
         ("measured", finding.definition),
-        ("rule", f"{finding.rule}; at least {MIN_TARGETS} targets"),
+        ("rule", f"{finding.rule}; at least {MIN_TARGETS} families of targets"),
         ("verdict", answer.verdict.value),
         *(
             ("rows" if place == 0 else "", f'headwater query "FROM {view}"')

@@ -87,7 +87,7 @@ def test_f2_is_over_the_base(tmp_path, gain, verdict, share):
         world(tmp_path / "s.duckdb", CHAINS, targets(6), lambda s, *_: 0.2 if s == BASE else gain),
         "F2",
     )
-    assert (found.verdict, found.parts[0].value, found.parts[1].published) == (verdict, share, 0.85)
+    assert (found.verdict, found.parts[0].value, found.parts[2].published) == (verdict, share, 0.85)
 
 
 def test_f2_does_not_count_chains_on_random_weights(tmp_path):
@@ -98,11 +98,21 @@ def test_f2_does_not_count_chains_on_random_weights(tmp_path):
     assert "add chain[" in found.parts[0].missing
 
 
-def test_one_target_is_not_enough_and_two_cannot_tell(tmp_path):
-    one, two = (world(tmp_path / f"{n}.duckdb", CHAINS, targets(n), lambda *_: 0.1) for n in (1, 2))
-    assert [(p.verdict, p.missing) for p in answer(one, "F1").parts[:1]] == [
-        (Verdict.NOT_ENOUGH, "needs 1 more target")
-    ]
-    part = answer(two, "F1").parts[0]
+def test_f2_of_one_seed_asks_for_a_second(tmp_path):
+    found = answer(world(tmp_path / "s.duckdb", CHAINS, targets(6), lambda *_: 0.1, seeds=1), "F2")
+    assert found.verdict is Verdict.NOT_ENOUGH
+    assert "seeds = [0, 1]" in found.parts[0].missing
+
+
+@pytest.mark.parametrize(("count", "more"), [(1, "2 more targets"), (2, "1 more target")])
+def test_fewer_than_three_families_are_not_enough(tmp_path, count, more):
+    part = answer(world(tmp_path / "s.duckdb", CHAINS, targets(count), lambda *_: 0.1), "F1").parts
+    assert part[0].verdict is Verdict.NOT_ENOUGH
+    assert part[0].missing == f"needs {more}"
+
+
+def test_three_families_cannot_tell_a_share(tmp_path):
+    part = answer(world(tmp_path / "s.duckdb", CHAINS, targets(3), lambda *_: 0.1), "F1").parts[0]
     assert part.verdict is Verdict.CANNOT_TELL
-    assert part.missing.startswith("about 4 more targets")
+    assert part.smallest_effect is None
+    assert part.missing.startswith("about 3 more targets")

@@ -19,17 +19,17 @@ def _f9(evidence: FindingRows) -> list[FindingPart]:
     return [
         mean_part(
             rows,
-            "difference_epochs",
+            "difference_own_epochs",
             "pre-trained models converge faster",
-            f"epochs {to_best}",
+            f"epochs {own}",
             unit="epochs",
             lacking=lacking,
         ),
         mean_part(
             rows,
-            "difference_own_epochs",
-            "and to their own best",
-            f"epochs {own}",
+            "difference_epochs",
+            "and get as far as scratch sooner",
+            f"epochs {to_best}",
             unit="epochs",
             decides=False,
             lacking=lacking,
@@ -69,10 +69,10 @@ F9 = Finding(
     id="F9",
     claim="pre-trained models converge faster",
     paper=NEYSHABUR,
-    definition="Epochs, and seconds of training, until the validation metric is as good as the best that the scratch reference reached, "
-    "scratch's own less the pre-trained network's; and likewise until within 5 % of the network's own best. A network that never gets "
-    "there counts as one epoch more than it ran.",
-    rule=f"{PAIRED_RULE}; the epochs to scratch's best decide",
+    definition="Epochs until the validation metric is within 5 % of the network's own best, scratch's less the pre-trained network's: two "
+    "networks that learn alike differ by 0 on average. Beside it epochs, and seconds of training, until as good as the best that scratch "
+    "reached, which scratch always reaches: one that never gets there counts as one epoch more than it ran.",
+    rule=f"{PAIRED_RULE}; the epochs to the own best decide",
     views=("f09_convergence",),
     examine=_f9,
 )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from headwater.leaderboard.findings._base import MENSINK, Finding, FindingPart, FindingRows
+from headwater.leaderboard.findings._base import MENSINK, Finding, FindingPart, FindingRows, Verdict
+from headwater.leaderboard.findings.families import FamilyMean, family_means
 from headwater.leaderboard.findings.means import (
     CORRELATION,
     absent,
+    gains_of,
     mean_part,
     own_gains,
 )
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
 
 _GROUP = ["task", "adaptation", "size", "seed", "protocol", "metric", "architecture", "base"]
 """Rows that share these differ in the source step alone."""
+LITTLE = 0.02
+"""A cost below two points of the metric, or of the target's scale, is little."""
 PAIRED_RULE = (
     "supported where the interval of the mean lies above 0, contradicted where it lies below"
 )
@@ -109,15 +114,29 @@ def _f4(evidence: FindingRows) -> list[FindingPart]:
             "gain, including",
             lacking=lacking,
         ),
-        mean_part(
-            rows,
-            "cost",
-            "a broader source costs",
-            "within − including",
-            decides=False,
-            lacking=without,
-        ),
+        _cost_part(rows, without),
     ]
+
+
+def _cost_part(rows: pd.DataFrame, lacking: str) -> FindingPart:
+    """Ask whether a broader source costs less than two points."""
+    part = mean_part(
+        rows,
+        "cost",
+        "a broader source costs little",
+        "within − including",
+        decides=False,
+        lacking=lacking,
+    )
+    values = gains_of(rows, "cost")
+    means = family_means(rows, values)
+    if means.empty:
+        return part
+    verdict = FamilyMean.of(means.to_numpy()).within(LITTLE)
+    more = part.missing if verdict is Verdict.NOT_ENOUGH else ""
+    if verdict is Verdict.CANNOT_TELL:
+        more = f"too few families to tell whether the cost is below {LITTLE}"
+    return replace(part, verdict=verdict, missing=more)
 
 
 def _f6(evidence: FindingRows) -> list[FindingPart]:

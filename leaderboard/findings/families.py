@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import betaincinv, stdtrit
 
+from headwater.leaderboard.findings._base import Verdict
 from headwater.leaderboard.statistics.board import CONFIDENCE, MIN_FAMILIES
 from headwater.leaderboard.statistics.precision import share_interval
 
@@ -75,6 +76,18 @@ class FamilyMean:
         degrees = self.families - 1
         quantiles = float(stdtrit(degrees, _UPPER) + stdtrit(degrees, POWER))
         return quantiles * self.error
+
+    def within(self, margin: float) -> Verdict:
+        """Say whether a cost is shown to be less than a margin, or more, each at 5 %.
+
+        It is the upper of the two one-sided tests of equivalence: a negative cost is a gain.
+        """
+        width = float(stdtrit(self.families - 1, CONFIDENCE)) * self.error
+        if self.families < MIN_FAMILIES:
+            return Verdict.NOT_ENOUGH
+        if self.mean + width < margin:
+            return Verdict.SUPPORTED
+        return Verdict.CONTRADICTED if self.mean - width > margin else Verdict.CANNOT_TELL
 
     def more_families(self, against: float = 0.0) -> int | None:
         """Say how many more families would tell the mean from a value, if both stay."""

@@ -8,6 +8,8 @@ from scipy.stats import t as student
 from scipy.stats import ttest_1samp
 
 from headwater.leaderboard.findings import Verdict
+from headwater.leaderboard.findings.domains import LITTLE
+from headwater.leaderboard.findings.families import FamilyMean
 from headwater.leaderboard.findings.source_regression import explain
 from tests.leaderboard.findings.world import SOURCE_TASKS, answer, chain, targets, world
 from tests.leaderboard.synthetic import done, job, source, store_of, task
@@ -132,7 +134,33 @@ def test_f4_is_the_gain_of_sources_whose_domain_includes_the_targets(tmp_path, b
     )
     assert found.verdict is verdict
     assert [part.value for part in found.parts] == pytest.approx([broad, 0.3 - broad], abs=0.01)
-    assert found.parts[1].verdict is Verdict.SUPPORTED
+    assert found.parts[1].verdict is Verdict.CONTRADICTED
+
+
+@pytest.mark.parametrize(
+    ("cost", "verdict"),
+    [(0.0, Verdict.SUPPORTED), (0.05, Verdict.CONTRADICTED), (-0.1, Verdict.SUPPORTED)],
+)
+def test_f4_a_broader_source_costs_little_where_less_than_two_points_is_shown(
+    tmp_path, cost, verdict
+):
+    chains = (chain("web"), chain("some-sketches"))
+    gains = {chains[0].name: 0.1, chains[1].name: 0.1 + cost}
+    found = answer(
+        world(tmp_path / "s.duckdb", chains, targets(5), lambda s, *_: gains.get(s, 0.0)), "F4"
+    )
+    assert found.parts[1].verdict is verdict
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("families", [3, 6, 12])
+def test_a_cost_at_the_margin_is_seldom_called_little_or_large(families):
+    draw = np.random.default_rng(2)
+    worlds = [
+        FamilyMean.of(draw.normal(LITTLE, 0.03, families)).within(LITTLE) for _ in range(4000)
+    ]
+    assert worlds.count(Verdict.SUPPORTED) / 4000 <= 0.07
+    assert worlds.count(Verdict.CONTRADICTED) / 4000 <= 0.07
 
 
 def test_f4_without_a_containing_domain_says_so(tmp_path):

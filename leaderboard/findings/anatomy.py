@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _COORDINATES = [*SETTING, "seed", "job"]
 _MIN_POINTS = 3
 """A rank correlation of two points is 1 or -1 whatever they are."""
+LARGEST_BLOCK = 4
+"""Pixels up to which no part of an object survives in a block: larger ones leave what to reuse."""
 
 
 def _f10(evidence: FindingRows) -> list[FindingPart]:
@@ -61,12 +63,13 @@ def _f10(evidence: FindingRows) -> list[FindingPart]:
 def _by_job(rows: pd.DataFrame) -> pd.DataFrame:
     """Return one row an analysis: its mean advantage on shuffled images, and what goes with shape.
 
-    ``shuffled`` is the mean over block sizes smaller than the image, ``shrinkage`` the advantage on
+    ``shuffled`` is the mean over block sizes of 1 to 4 pixels, ``shrinkage`` the advantage on
     the intact image less that.
     """
     intact = rows["intact"].astype(bool)
     key, advantages = [*_COORDINATES, "unit"], ["advantage_abs", "advantage_norm"]
-    shuffled = rows[~intact].groupby(key, dropna=False)[advantages].mean()
+    apart = ~intact & (rows["block"] <= LARGEST_BLOCK)
+    shuffled = rows[apart].groupby(key, dropna=False)[advantages].mean()
     whole = rows[intact].groupby(key, dropna=False)[advantages].mean()
     both = shuffled.join(whole, how="inner", rsuffix="_whole").reset_index()
     return both.rename(
@@ -186,7 +189,7 @@ F10 = Finding(
     claim="even distant targets gain; feature reuse is not the only cause",
     paper=NEYSHABUR,
     definition="Mean gain over scratch of cross-domain sources; and the advantage of the transferred network (P-T) over the scratch one "
-    "(RI-T) on images cut into blocks and shuffled, averaged over the block sizes smaller than the image, where shapes to reuse are gone. "
+    "(RI-T) on images cut into blocks and shuffled, averaged over block sizes of 1 to 4 pixels, where no part survives. "
     "Beside them: how much of the advantage goes with the shapes, and Spearman's ρ of advantage with block size.",
     rule=f"{PAIRED_RULE}; the gain and the advantage on shuffled images decide",
     views=("f10_distant", "f10_shuffle"),

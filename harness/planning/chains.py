@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 from headwater.harness.planning.spec import Chains
-from headwater.registry import Name, Registry, SourceModel, Task, chain_name
+from headwater.registry import Registry, SourceModel, Task, chain_name
+from headwater.registry.cards.task import data_set_of
 
 MAX_EXACT_CHAINS = 31
 """Shapley values are exact up to so many chains (five source tasks). Beyond, orders of the tasks
@@ -104,10 +105,4 @@ def _same_data(task: Task, target: Task) -> bool:
     has_same_loader = (task.code, task.files) == (target.code, target.files)
     if task.files and has_same_loader:
         return True
-    return _stem(task.name) == _stem(target.name)
-
-
-def _stem(name: str) -> str:
-    """Return a name without its options and revision."""
-    folder, slash, last = Name.parse(name).stem.rpartition("/")
-    return folder + slash + last.partition("@")[0]
+    return data_set_of(task.name) == data_set_of(target.name)

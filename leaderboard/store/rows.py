@@ -131,7 +131,7 @@ def card_tables(
             ),
         ),
         "targets": table_of(
-            "name domain type metric images licence revision classes facts",
+            "name family domain type metric images licence revision classes facts",
             (
                 {
                     name: getattr(t, name)
@@ -145,7 +145,7 @@ def card_tables(
                         "revision",
                     )
                 }
-                | {"classes": len(t.classes) or None, "facts": _json(t.facts())}
+                | {"family": t.family_name, "classes": len(t.classes) or None, "facts": _json(t.facts())}
                 for t in tasks
             ),
         ),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 FACTS: dict[str, Value] = {
     "classes": "cat+dog",
     "domain": "aerial",
+    "family": "pacs",
     "licence": "mit",
     "metric": "accuracy",
     "mirror": True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from functools import partial
 from itertools import chain
@@ -47,6 +48,7 @@ def _resolve(name: Name, registry: Registry) -> Task:
     folder = Path(name.stem.removeprefix("parquet/")).expanduser().absolute()
     files = _files(folder, str(name))
     paths = {split: [str(file) for file in of_split] for split, of_split in files.items()}
+    facts.setdefault("family", family_of_classes(_class_names(files, facts.get("label", ""))))
     return Task(
         name=str(name),
         summary=f"{folder.name}, from Parquet or Arrow files.",
@@ -86,6 +88,27 @@ def _split_of(file: Path) -> str:
         if word in SPLITS:
             return SPLITS[word]
     return "train"
+
+
+def _class_names(files: dict[str, list[Path]], label: str) -> list[str]:
+    """Return the classes that the files' Hugging Face features name; none where they name none.
+
+    Args:
+        files: The files of each split.
+        label: The column of the classes; "" for the first column that has any.
+    """
+    first = next(iter(files.values()))[0]
+    if first.suffix != ".parquet":
+        return []
+    import pyarrow.parquet as pq
+
+    try:
+        features = json.loads(pq.read_schema(first).metadata[b"huggingface"])["info"]["features"]
+    except Exception:  # a file of another writer, or a damaged one: loading says so, in full
+        return []
+    columns = [label] if label else list(features)
+    named = [features.get(column, {}).get("names") for column in columns]
+    return next((list(names) for names in named if names), [])
 
 
 def _count_rows(files: list[Path]) -> int | None:

@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 from headwater.registry.cards.card import Card, Kind, names_bad_keywords, summary_of
 from headwater.registry.cards.flaw import Flaw
 from headwater.registry.defaults import DEFAULT_TASK_TYPE
-from headwater.registry.identity import code_of, digest_files
-from headwater.registry.names import Value
+from headwater.registry.identity import code_of, digest, digest_files
+from headwater.registry.names import Name, Value
 
 HELD_OUT_SPLITS = ("test", "validation", "val", "valid")
 """What data sets call the split to test on, the likeliest first."""
@@ -58,7 +58,8 @@ class Task(Card):
     not). ``conventions``: how its targets are written, where its type knows several ways
     (``{"void": 11}``). ``image`` and ``label`` name the columns of a data set that are its images
     and targets, where these cannot be told. ``unit``: what its numbers count ("years"), where its
-    metrics are in their unit. ``files`` decide the data's revision; ``unpinned``
+    metrics are in their unit. ``family``: tasks of one family are variants of one another, and
+    count as one where other targets are spoken of; "" for the default of ``family_name``. ``files`` decide the data's revision; ``unpinned``
     says, where it is so, why neither they nor ``revision`` tie results to one version of the data.
     """
 
@@ -87,9 +88,19 @@ class Task(Card):
     image: str = ""
     label: str = ""
     unit: str = ""
+    family: str = ""
     revision: str = ""
     files: tuple[Path, ...] = field(default=(), repr=False)
     unpinned: str = ""
+
+    @property
+    def family_name(self) -> str:
+        """The family: the card's own, else that of its classes, else its data set."""
+        return self.family or family_of_classes(self.classes) or data_set_of(self.name)
+
+    def facts(self) -> dict[str, Any]:
+        """Return the plain fields, with the family that it has by default."""
+        return super().facts() | {"family": self.family_name}
 
     def identity(self) -> tuple[Any, ...]:
         """All that decides which images and targets ``load`` returns."""
@@ -111,6 +122,33 @@ class Task(Card):
         return (*parts, *set_parts)
 
 
+MIN_FAMILY_CLASSES = 3
+"""Classes from which a class list tells a family: many unlike data sets have just yes and no."""
+
+MAX_LISTED_CLASSES = 60
+"""Characters of a class list that a family's name holds whole."""
+
+
+def family_of_classes(classes: Sequence[str]) -> str:
+    """Return the family of tasks that tell the same classes apart; "" for a list that tells none.
+
+    The same classes drawn, painted and photographed are one question asked three times. Classes
+    that are just numbered tell nothing.
+    """
+    if len(classes) < MIN_FAMILY_CLASSES or all(name.isdecimal() for name in classes):
+        return ""
+    listed = "+".join(sorted(classes))
+    if len(listed) > MAX_LISTED_CLASSES:
+        listed = f"{len(classes)} classes {digest(sorted(classes))[:8]}"
+    return listed
+
+
+def data_set_of(name: str) -> str:
+    """Return a task's name without its options and revision: what its data set is called."""
+    folder, slash, last = Name.parse(name).stem.rpartition("/")
+    return folder + slash + last.partition("@")[0]
+
+
 Splits = Mapping[str, Split]
 
 
@@ -130,6 +168,7 @@ def task(
     image: str = "",
     label: str = "",
     unit: str = "",
+    family: str = "",
     revision: str = "",
     files: Sequence[str | Path] = (),
     unpinned: str = "",
@@ -150,6 +189,8 @@ def task(
         image: The column of the data set that holds the images, if that cannot be told.
         label: The column that holds the targets, if that cannot be told.
         unit: What its numbers count, such as "years": errors of unlike units are never averaged.
+        family: What its variants have in common, such as "pacs": intervals and priors count a
+            family once. By default tasks with the same classes are one, and names of one data set.
         revision: The version of the data, where files do not pin it.
         files: The files that decide the data: their contents are part of the task's identity.
         unpinned: Why neither files nor a revision tie results to one version of the data.
@@ -175,6 +216,7 @@ def task(
             image=image,
             label=label,
             unit=unit,
+            family=family,
             revision=revision,
             files=tuple(Path(file) for file in files),
             unpinned=unpinned,

@@ -2,7 +2,7 @@
 SELECT
     g.source, g.task, g.adaptation, g.size, g.seed, g.protocol, g.metric, g.unit, c.sign,
     g.gain_abs, g.gain_norm, g.value_norm, g.seconds, g.value, g.reference_value, g.reference_job,
-    r.seconds AS reference_seconds, g.task AS family,
+    r.seconds AS reference_seconds, g.family,
     coalesce(g.reference_rising, false) AS reference_rising,
     g.target_domain, g.small_target, g.domain_relation, g.base, g.chain_tasks,
     scenarios_of(

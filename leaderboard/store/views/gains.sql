@@ -35,6 +35,8 @@
 --   cross_task_type  the source was last trained on another type of task than the target's
 --   direction        'larger-to-smaller' or 'smaller-to-larger', by the source's training images
 --                    and the cell's
+-- family: the target's; targets of one family are variants of one another (PACS's four domains), and
+-- count as one where other targets are spoken of.
 -- chained: the source was made here, by a source step on `chain_tasks` from `base`.
 CREATE OR REPLACE VIEW gains AS
 WITH reference_coordinates AS (
@@ -78,6 +80,7 @@ SELECT
     s.architecture,
     s.domain AS source_domain,
     t.domain AS target_domain,
+    coalesce(t.family, c.task) AS family,
     p.domain_relation,
     s.images AS source_images,
     coalesce(len(s.chain_tasks), 0) > 1 AS multi_source,

@@ -67,6 +67,7 @@ from .registry.cards.task import HELD_OUT_SPLITS as HELD_OUT_SPLITS
 from .registry.cards.task import SPLITS as SPLITS
 from .registry.cards.task import Split as Split
 from .registry.cards.task import Task as Task
+from .registry.cards.task import family_of_classes as family_of_classes
 from .registry.cards.task import task as task
 from .registry.cards.task_type import Metric as Metric
 from .registry.cards.task_type import Probe as Probe

@@ -39,7 +39,7 @@ from headwater.registry.cards.selector import (
     selector,
 )
 from headwater.registry.cards.source_model import SourceModel, source_model
-from headwater.registry.cards.task import Split, Task, task
+from headwater.registry.cards.task import Split, Task, data_set_of, family_of_classes, task
 from headwater.registry.cards.task_type import (
     Metric,
     Probe,
@@ -110,8 +110,10 @@ __all__ = [
     "card_class",
     "chain_name",
     "columns",
+    "data_set_of",
     "directed",
     "estimator",
+    "family_of_classes",
     "job_kind",
     "parse_chain",
     "rank_rest_last",

@@ -8,8 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 from headwater.harness.planning.spec import Chains
-from headwater.registry import Registry, SourceModel, Task, chain_name
-from headwater.registry.cards.task import data_set_of
+from headwater.registry import Registry, SourceModel, Task, chain_name, data_set_of
 
 MAX_EXACT_CHAINS = 31
 """Shapley values are exact up to so many chains (five source tasks). Beyond, orders of the tasks

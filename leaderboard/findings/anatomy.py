@@ -8,6 +8,7 @@ import numpy as np
 
 from headwater.leaderboard.findings._base import NEYSHABUR, Finding, FindingPart, FindingRows
 from headwater.leaderboard.findings.domains import PAIRED_RULE
+from headwater.leaderboard.findings.families import families_by_task
 from headwater.leaderboard.findings.means import CORRELATION, SETTING, mean_part
 from headwater.leaderboard.findings.shares import EVEN_CHANCE, share_part
 
@@ -159,6 +160,7 @@ def _f12(evidence: FindingRows) -> list[FindingPart]:
             "of targets where it drops most in P-T",
             lacking=lacking,
             above=EVEN_CHANCE,
+            families=families_by_task(transferred),
         ),
         mean_part(
             _rank_correlations(scratch, "depth", "drop"),

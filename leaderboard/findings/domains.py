@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from headwater.leaderboard.findings._base import MENSINK, Finding, FindingPart, FindingRows, Verdict
-from headwater.leaderboard.findings.families import FamilyMean, family_means
+from headwater.leaderboard.findings.families import FamilyMean, families_by_task, family_means
 from headwater.leaderboard.findings.means import (
     CORRELATION,
     absent,
@@ -163,7 +163,9 @@ def _f6(evidence: FindingRows) -> list[FindingPart]:
         "of targets whose mean gain is positive",
     )
     return [
-        share_part(gains, len(rows), claim, meaning, lacking=lacking),
+        share_part(
+            gains, len(rows), claim, meaning, lacking=lacking, families=families_by_task(rows)
+        ),
         mean_part(
             rows, "gain", "by how much", "gain, across types within the domain", judged=False
         ),

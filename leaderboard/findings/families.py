@@ -38,6 +38,11 @@ def families_of(rows: pd.DataFrame) -> pd.Series:
     return rows["family"].fillna(rows["task"]) if "family" in rows.columns else rows["task"]
 
 
+def families_by_task(rows: pd.DataFrame) -> pd.Series:
+    """Return the family of each target, by target."""
+    return families_of(rows).groupby(rows["task"]).first()
+
+
 def family_means(rows: pd.DataFrame, values: pd.Series) -> pd.Series:
     """Average values of rows within targets, then targets within families; NaN is left out."""
     keys = [families_of(rows).rename("family"), rows["task"].rename("target")]

@@ -14,6 +14,7 @@ from headwater.leaderboard.findings.cross_fit import (
     gaining_targets,
     share_of_wins,
 )
+from headwater.leaderboard.findings.families import families_by_task
 from headwater.leaderboard.findings.means import SETTING, more_words, own_gains, settle
 from headwater.leaderboard.findings.shares import share_part
 
@@ -56,6 +57,7 @@ def _spread(means: pd.DataFrame, how: str) -> pd.Series:
 def _f1(evidence: FindingRows) -> list[FindingPart]:
     rows = evidence.rows("f01_scratch")
     means, cells = source_means(rows), len(rows)
+    families = families_by_task(rows)
     lacking = 'no gains over scratch: headwater run, with references = ["scratch"]'
     of = "of targets where the source {} beats scratch"
     return [
@@ -65,6 +67,7 @@ def _f1(evidence: FindingRows) -> list[FindingPart]:
             "transfer beats training from scratch",
             of.format("best on validation"),
             lacking=lacking,
+            families=families,
         ),
         share_part(
             _spread(means, "median"),
@@ -72,6 +75,7 @@ def _f1(evidence: FindingRows) -> list[FindingPart]:
             "so does a middling source",
             of.format("of median gain"),
             judged=False,
+            families=families,
         ),
         share_part(
             _spread(means, "max"),
@@ -79,6 +83,7 @@ def _f1(evidence: FindingRows) -> list[FindingPart]:
             "as published: best on test itself",
             of.format("best on test"),
             judged=False,
+            families=families,
         ),
     ]
 

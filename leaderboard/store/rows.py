@@ -145,7 +145,11 @@ def card_tables(
                         "revision",
                     )
                 }
-                | {"family": t.family_name, "classes": len(t.classes) or None, "facts": _json(t.facts())}
+                | {
+                    "family": t.family_name,
+                    "classes": len(t.classes) or None,
+                    "facts": _json(t.facts()),
+                }
                 for t in tasks
             ),
         ),

@@ -23,7 +23,9 @@ from headwater import (
 from headwater.plugins.tasks._image_files import image_files
 from headwater.plugins.tasks._task_options import FACTS
 
-OPTIONS: dict[str, Value] = {key: FACTS[key] for key in ("domain", "family", "licence", "metric", "mirror")}
+OPTIONS: dict[str, Value] = {
+    key: FACTS[key] for key in ("domain", "family", "licence", "metric", "mirror")
+}
 
 Tree = dict[str, dict[str, list[Path]]]
 """Split -> class -> images."""

@@ -9,7 +9,18 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from headwater import SPLITS, DataError, Kind, Name, Provider, Registry, Task, UnknownName, code_of
+from headwater import (
+    SPLITS,
+    DataError,
+    Kind,
+    Name,
+    Provider,
+    Registry,
+    Task,
+    UnknownName,
+    code_of,
+    family_of_classes,
+)
 from headwater.plugins.tasks._task_options import COLUMNS, Form, facts_of
 
 FORM = Form(COLUMNS)

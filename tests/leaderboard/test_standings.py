@@ -298,3 +298,22 @@ def test_gains_are_over_converged_scratch_where_every_cell_has_it(tmp_path):
     store.plan("run-1", [job("more", SCRATCH, adaptation="from_scratch", seed=1)])
     store.record([done("other", 0.5), done("more", 0.25)])
     assert standings(store).reference == "scratch"
+
+
+def test_targets_of_one_family_count_once(tmp_path):
+    """Four domains of one data set are one family: nothing is said of other targets."""
+    sources = (SOURCES[0], source("a", scratch=SCRATCH), source("b", scratch=SCRATCH))
+    gains = {"p": 0.1, "q": 0.1, "r": 0.1, "other": 0.4}
+    jobs, outcomes = [], []
+    for where, gain in gains.items():
+        for seed in range(2):
+            jobs.append(job(f"r{where}{seed}", SCRATCH, where, "from_scratch", seed=seed))
+            outcomes.append(done(f"r{where}{seed}", 0.25))
+            for name in "ab":
+                jobs.append(job(f"{name}{where}{seed}", name, where, seed=seed))
+                outcomes.append(done(f"{name}{where}{seed}", 0.25 + gain + seed / 100))
+    targets = tuple(task(where, family="" if where == "other" else "pacs") for where in gains)
+    found = standings(store_of(tmp_path / "s.duckdb", jobs, outcomes, sources, targets))
+    assert found.rows[0].gain == pytest.approx((0.1 + 0.4) / 2 + 0.005)
+    assert (found.board.family_count, found.rows[0].like_these) == (2, None)
+    assert standings_table(found).title.startswith("4 targets in 2 families")

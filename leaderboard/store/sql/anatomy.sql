@@ -7,12 +7,12 @@ WITH trained_networks AS (
 )
 SELECT
     analysis, source, task, adaptation, size, seed, protocol, metric, sign,
-    subject, quantity, module, x, value, small_target, target_domain, task AS family
+    subject, quantity, module, x, value, small_target, target_domain, family
 FROM analysed
 UNION ALL
 SELECT
     'convergence', n.source, n.task, n.adaptation, n.size, n.seed, n.protocol, n.metric, j.sign,
-    n.subject, 'validation', '', c.epoch, c.value, n.small_target, n.target_domain, n.task
+    n.subject, 'validation', '', c.epoch, c.value, n.small_target, n.target_domain, n.family
 FROM trained_networks n
 JOIN jobs j ON j.job = n.training_job
 JOIN curves c ON c.job = n.training_job AND c.split = 'validation' AND c.metric = n.metric

@@ -32,6 +32,7 @@ SELECT
         false
     ) AS small_target,
     t.domain AS target_domain,
+    coalesce(t.family, j.task) AS family,
     j.job
 FROM latest_analyses j
 JOIN readings r ON r.job = j.job

@@ -5,7 +5,7 @@
 -- not flatter the gain.
 CREATE OR REPLACE VIEW f01_scratch AS
 SELECT
-    g.task, g.adaptation, g.size, g.seed, g.protocol, g.metric, g.unit, g.source,
+    g.task, g.family, g.adaptation, g.size, g.seed, g.protocol, g.metric, g.unit, g.source,
     c.sign * c.validation AS validation,
     g.gain_abs, g.gain_norm, g.small_target, g.target_domain, g.job
 FROM gains g

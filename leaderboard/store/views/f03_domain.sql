@@ -2,7 +2,7 @@
 -- sources. difference = mean gain within - mean gain cross.
 CREATE OR REPLACE VIEW f03_domain AS
 SELECT
-    task, adaptation, size, seed, protocol, metric, unit, architecture, base,
+    task, family, adaptation, size, seed, protocol, metric, unit, architecture, base,
     within_abs, cross_abs, within_norm, cross_norm, within_sources, cross_sources,
     small_target, target_domain,
     within_abs - cross_abs AS difference_abs,

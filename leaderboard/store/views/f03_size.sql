@@ -5,7 +5,7 @@
 -- group of `paired_gains`.
 CREATE OR REPLACE VIEW f03_size AS
 SELECT
-    task, adaptation, size, seed, protocol, metric, unit, architecture, base, source,
+    task, family, adaptation, size, seed, protocol, metric, unit, architecture, base, source,
     CASE domain_relation WHEN 'within-domain' THEN 2 WHEN 'including' THEN 1 ELSE 0 END AS match,
     source_images, gain_abs, gain_norm, small_target, target_domain, job
 FROM step_gains

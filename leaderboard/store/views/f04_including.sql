@@ -3,7 +3,7 @@
 -- where there is none.
 CREATE OR REPLACE VIEW f04_including AS
 SELECT
-    task, adaptation, size, seed, protocol, metric, unit, architecture, base,
+    task, family, adaptation, size, seed, protocol, metric, unit, architecture, base,
     including_abs AS gain_abs, including_norm AS gain_norm,
     within_abs, within_norm, including_sources, small_target, target_domain,
     within_abs - including_abs AS cost_abs,

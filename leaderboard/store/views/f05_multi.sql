@@ -5,7 +5,7 @@ CREATE OR REPLACE VIEW f05_multi AS
 WITH best_equipped AS (
     -- Each is a whole row of `step_gains`.
     SELECT
-        task, adaptation, size, seed, protocol, metric, unit, architecture, base,
+        task, family, adaptation, size, seed, protocol, metric, unit, architecture, base,
         first(s ORDER BY parts DESC, source) FILTER (multi_source) AS chain,
         first(s ORDER BY coalesce(source_images, 0) DESC, source) FILTER (
             NOT multi_source AND domain_relation = 'within-domain'
@@ -14,7 +14,7 @@ WITH best_equipped AS (
     GROUP BY ALL
 )
 SELECT
-    task, adaptation, size, seed, protocol, metric, unit, architecture, base,
+    task, family, adaptation, size, seed, protocol, metric, unit, architecture, base,
     chain.source AS multi,
     largest.source AS largest_within,
     chain.gain_abs AS gain_abs,

@@ -2,7 +2,7 @@
 -- images than the target and of fewer. difference = mean gain of the larger - of the smaller.
 CREATE OR REPLACE VIEW f07_direction AS
 SELECT
-    task, adaptation, size, seed, protocol, metric, unit, architecture, base,
+    task, family, adaptation, size, seed, protocol, metric, unit, architecture, base,
     larger_abs, smaller_abs, larger_norm, smaller_norm, larger_sources, smaller_sources,
     small_target, target_domain,
     larger_abs - smaller_abs AS difference_abs,

@@ -16,7 +16,7 @@ WITH extreme_sizes AS (
     GROUP BY ALL
 )
 SELECT
-    task, adaptation, s.seed, protocol, metric, s.unit, source,
+    task, s.family, adaptation, s.seed, protocol, metric, s.unit, source,
     small_images,
     full_images,
     s.gain_abs AS small_abs,

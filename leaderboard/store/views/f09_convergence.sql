@@ -55,6 +55,7 @@ WITH training_seconds AS (
         any_value(scratch.own_epochs) AS scratch_own_epochs,
         any_value(g.small_target) AS small_target,
         any_value(g.target_domain) AS target_domain,
+        any_value(g.family) AS family,
         g.job,
         g.reference_job
     FROM gains g

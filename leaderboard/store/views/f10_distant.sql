@@ -2,7 +2,7 @@
 -- an adaptation, size and seed.
 CREATE OR REPLACE VIEW f10_distant AS
 SELECT
-    task, adaptation, size, seed, protocol, metric, unit, source,
+    task, family, adaptation, size, seed, protocol, metric, unit, source,
     gain_abs, gain_norm, source_domain, target_domain, small_target, job
 FROM gains
 WHERE reference = 'scratch' AND domain_relation = 'cross-domain';

@@ -19,7 +19,7 @@ WITH signed_scores AS (
         AND transferred IS NOT NULL AND scratch IS NOT NULL
 )
 SELECT
-    source, task, adaptation, size, seed, protocol, metric, unit,
+    source, task, family, adaptation, size, seed, protocol, metric, unit,
     x AS block,
     transferred, scratch, small_target, target_domain, job,
     x = max(x) OVER (PARTITION BY job) AS intact,

@@ -3,7 +3,7 @@
 -- difference = the first less the second. `kappa` is Cohen's, of the two networks' predictions.
 CREATE OR REPLACE VIEW f11_mistakes AS
 SELECT
-    source, task, adaptation, size, seed, protocol, metric,
+    source, task, family, adaptation, size, seed, protocol, metric,
     any_value(transferred) FILTER (quantity = 'ambiguity') AS transferred_ambiguity,
     any_value(scratch) FILTER (quantity = 'ambiguity') AS scratch_ambiguity,
     any_value(transferred) FILTER (quantity = 'images') AS transferred_images,

@@ -4,7 +4,7 @@
 -- `depth` goes from 0 to 1; `head` is the deepest module.
 CREATE OR REPLACE VIEW f12_modules AS
 SELECT
-    source, task, adaptation, size, seed, protocol, metric, subject, module,
+    source, task, family, adaptation, size, seed, protocol, metric, subject, module,
     x AS depth,
     x = max(x) OVER (PARTITION BY job, subject) AS head,
     value AS drop,

@@ -35,8 +35,8 @@
 --   cross_task_type  the source was last trained on another type of task than the target's
 --   direction        'larger-to-smaller' or 'smaller-to-larger', by the source's training images
 --                    and the cell's
--- family: the target's; targets of one family are variants of one another (PACS's four domains), and
--- count as one where other targets are spoken of.
+-- family: the target's; targets of one family are variants of one another (PACS's four domains),
+-- and count as one where other targets are spoken of.
 -- chained: the source was made here, by a source step on `chain_tasks` from `base`.
 CREATE OR REPLACE VIEW gains AS
 WITH reference_coordinates AS (

@@ -7,7 +7,7 @@
 -- F7 are each two of the kinds.
 CREATE OR REPLACE VIEW paired_gains AS
 SELECT
-    task, adaptation, size, seed, protocol, metric, unit, architecture, base,
+    task, family, adaptation, size, seed, protocol, metric, unit, architecture, base,
     avg(gain_abs) FILTER (domain_relation = 'within-domain') AS within_abs,
     avg(gain_norm) FILTER (domain_relation = 'within-domain') AS within_norm,
     count(*) FILTER (domain_relation = 'within-domain') AS within_sources,

@@ -29,6 +29,6 @@ SELECT
     any_value(value) FILTER (side = 'P-T') AS transferred,
     any_value(value) FILTER (side = 'RI-T') AS scratch,
     any_value(value) FILTER (side = 'both') AS pair_value,
-    small_target, target_domain, job
+    small_target, target_domain, family, job
 FROM sided_readings
 GROUP BY ALL;

@@ -32,6 +32,7 @@ SELECT
     g.train_size,
     g.small_target,
     g.target_domain,
+    g.family,
     g.reference,
     g.job
 FROM gains g

@@ -7,9 +7,6 @@ import pytest
 from tests.cli.headwater_command import run_headwater
 from tests.harness.toy import PLUGIN
 
-pytestmark = pytest.mark.xdist_group("analyse")
-"""The tests read one store, which the first of them fills."""
-
 SPEC = f"""
 sources = ["toy/fixed"]
 tasks = ["toy/shades"]
@@ -36,6 +33,14 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.fixture
+def analysed_folder(folder, capsys, monkeypatch):
+    """The folder with its analyses in the store, whichever test of this process comes first."""
+    monkeypatch.chdir(folder)
+    assert run_headwater(capsys, "analyse", "b.toml", "--executor", "inline").status == 0
+    return folder
+
+
 def test_a_spec_is_run_with_every_analysis_and_plotted(folder, capsys, monkeypatch):
     monkeypatch.chdir(folder)
     answer = run_headwater(capsys, "analyse", "b.toml", "--executor", "inline")
@@ -57,8 +62,7 @@ def test_a_spec_is_run_with_every_analysis_and_plotted(folder, capsys, monkeypat
     assert "analyses 12 (0 to do)" in again.err
 
 
-def test_what_is_stored_is_read_without_a_spec(folder, capsys, monkeypatch):
-    monkeypatch.chdir(folder)
+def test_what_is_stored_is_read_without_a_spec(analysed_folder, capsys):
     answer = run_headwater(
         capsys, "analyse", "--store", "bench.duckdb", "--tasks", "toy/*", "--format", "json"
     )
@@ -78,13 +82,12 @@ def test_what_is_stored_is_read_without_a_spec(folder, capsys, monkeypatch):
     assert "no analysis in bench.duckdb matches" in nothing.err
 
 
-def test_plots_go_where_they_are_asked_for(folder, capsys, monkeypatch):
-    monkeypatch.chdir(folder)
+def test_plots_go_where_they_are_asked_for(analysed_folder, capsys):
     answer = run_headwater(
         capsys, "analyse", "--store", "bench.duckdb", "--format", "md", "--out", "elsewhere"
     )
     assert answer.status == 0, answer.err
-    assert (folder / "elsewhere" / "distance.svg").is_file()
+    assert (analysed_folder / "elsewhere" / "distance.svg").is_file()
     assert "| module |" in answer.out
 
 

@@ -117,9 +117,11 @@ def _class_names(files: dict[str, list[Path]], label: str) -> list[str]:
         features = json.loads(pq.read_schema(first).metadata[b"huggingface"])["info"]["features"]
     except Exception:  # a file of another writer, or a damaged one: loading says so, in full
         return []
-    columns = [label] if label else list(features)
-    named = [features.get(column, {}).get("names") for column in columns]
-    return next((list(names) for names in named if names), [])
+    described = [features.get(label)] if label else list(features.values())
+    for feature in described:
+        if isinstance(feature, dict) and feature.get("names"):  # others are lists, or say nothing
+            return list(feature["names"])
+    return []
 
 
 def _count_rows(files: list[Path]) -> int | None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from datasets import ClassLabel, Dataset, Features, Image
 from PIL import Image as Picture
@@ -65,3 +68,19 @@ def test_domains_of_one_class_list_in_parquet_are_one_family(tmp_path):
     assert families["digits"] == f"parquet/{tmp_path / 'digits'}"
     told = registry.task(f"parquet/{tmp_path / 'digits'}[family=characters]")
     assert told.family_name == "characters"
+
+
+def test_features_of_any_shape_are_read_past(tmp_path):
+    """Older writers put a list where newer ones put a mapping."""
+    features = {
+        "boxes": [{"dtype": "float32", "_type": "Value"}],
+        "label": {"names": ["a", "b", "c"]},
+    }
+    table = pa.table({"boxes": [[0.0]], "label": [0]}).replace_schema_metadata(
+        {"huggingface": json.dumps({"info": {"features": features}})}
+    )
+    pq.write_table(table, tmp_path / "train.parquet")
+    registry = Registry.discover()
+    assert registry.task(f"parquet/{tmp_path}").family_name == "a+b+c"
+    boxes = registry.task(f"parquet/{tmp_path}[label=boxes]")
+    assert boxes.family_name == f"parquet/{tmp_path}"

@@ -15,6 +15,7 @@ from headwater.leaderboard.statistics.planning import ExtensionCosts, Separation
 from headwater.leaderboard.statistics.posterior import worth_posterior
 from perf.figures import Figure
 from perf.rates import (
+    LARGE_FIT,
     World,
     advice_rates,
     best_rates,
@@ -23,7 +24,6 @@ from perf.rates import (
     pairs_told,
 )
 
-LARGE_FIT = {"family_fit": 0.06, "luck": 0.02}
 EVEN = {"family_fit": 0.03, "luck": 0.03}
 
 

@@ -19,6 +19,9 @@ from headwater.leaderboard.statistics.intervals import (
 from headwater.leaderboard.statistics.planning import ExtensionCosts, SeparationPlanner
 from headwater.leaderboard.statistics.posterior import WorthPosterior, worth_posterior
 
+LARGE_FIT = {"family_fit": 0.06, "luck": 0.02}
+"""A world in which what families do to sources outweighs the luck of a training."""
+
 BINS = ((0.0, 0.05), (0.05, 0.2), (0.2, 0.5), (0.5, 0.8), (0.8, 1.01))
 """Ranges of a stated probability, in each of which it is compared with what came true."""
 

@@ -72,7 +72,7 @@ def command(
 
 def _stored(store: Store, overrides: dict[str, Any]) -> list[AnatomyReadings]:
     from headwater.leaderboard.anatomy.readings import anatomies
-    from headwater.leaderboard.gains.standings import Filter
+    from headwater.leaderboard.gains.gain_rows import Filter
 
     patterns = {
         key: ",".join(overrides.get(key, [])) for key in ("sources", "tasks", "adaptations")

@@ -25,7 +25,7 @@ from headwater.harness.cli.verb import option, verb
 @format_option
 def command(ids: tuple[str, ...], store: Path | None, format_: str, **filters: str) -> None:
     from headwater.leaderboard.findings import examine
-    from headwater.leaderboard.gains.standings import Filter
+    from headwater.leaderboard.gains.gain_rows import Filter
     from headwater.leaderboard.show.findings_table import explanation, findings_table, targets_table
     from headwater.leaderboard.store.store import Store
 

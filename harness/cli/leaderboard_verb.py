@@ -14,7 +14,7 @@ from headwater.harness.cli.verb import option, verb
 from headwater.registry.defaults import DEFAULT_ADAPTATION
 
 if TYPE_CHECKING:
-    from headwater.leaderboard.gains.standings import Filter
+    from headwater.leaderboard.gains.gain_rows import Filter
     from headwater.leaderboard.store.store import Store
 
 _CELLS = "Which cells"
@@ -110,7 +110,8 @@ def command(
     format_: str,
     **filters: str,
 ) -> None:
-    from headwater.leaderboard.gains.standings import Filter, standings
+    from headwater.leaderboard.gains.gain_rows import Filter
+    from headwater.leaderboard.gains.standings import standings
     from headwater.leaderboard.show.standings_table import standings_table
     from headwater.leaderboard.store.store import Store
 

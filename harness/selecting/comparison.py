@@ -61,7 +61,7 @@ class SourceComparison:
     def better(self) -> np.ndarray:
         """(S, S) bool: True where the row's quality at the top rung exceeds the column's.
 
-        All pairs are adjusted together: of the differences claimed, at most 5 % are false on average.
+        All pairs are adjusted together: of the differences claimed about 5 % are false.
         """
         count = len(self.sources)
         p_values = np.full((count, count), np.nan)

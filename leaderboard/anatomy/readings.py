@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from headwater.leaderboard.gains.estimate import estimate
-from headwater.leaderboard.gains.standings import Filter
+from headwater.leaderboard.gains.gain_rows import Filter
 from headwater.leaderboard.store.store import Store
 from headwater.registry.errors import QueryError
 from headwater.registry.names import glob_matches, split_list

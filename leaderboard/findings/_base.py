@@ -12,9 +12,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-MIN_TARGETS = 3
-"""Families below which nothing is said: of how they differ, two tell next to nothing."""
-
 MENSINK = (
     "Mensink et al., Factors of Influence for Transfer Learning (TPAMI 2022, arXiv 2103.13318)"
 )

@@ -13,7 +13,7 @@ from headwater.leaderboard.findings.domains import F3, F4, F6
 from headwater.leaderboard.findings.screening import F8
 from headwater.leaderboard.findings.sources import F5, F7
 from headwater.leaderboard.findings.transfer import F1, F2
-from headwater.leaderboard.gains.standings import Filter
+from headwater.leaderboard.gains.gain_rows import Filter
 from headwater.leaderboard.store.store import Store
 from headwater.registry.errors import QueryError, UnknownName
 from headwater.registry.names import did_you_mean

@@ -16,13 +16,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import stdtrit
 
-from headwater.leaderboard.findings.families import FamilyMean, families_of, family_means
+from headwater.leaderboard.findings.families import (
+    EVEN_CHANCE,
+    FamilyMean,
+    families_of,
+    family_means,
+)
 from headwater.leaderboard.statistics.board import CONFIDENCE
 
 if TYPE_CHECKING:
     import pandas as pd
-
-EVEN_CHANCE = 0.5
 
 
 def cross_fitted(rows: pd.DataFrame, settings: list[str]) -> pd.DataFrame:

@@ -157,14 +157,19 @@ def _f6(evidence: FindingRows) -> list[FindingPart]:
         ],
         "no source task is of the target's domain and of another type",
     )
-    gains = own_gains(rows, "gain").groupby(rows["task"]).mean()
+    target_gains = own_gains(rows, "gain").groupby(rows["task"]).mean()
     claim, meaning = (
         "within a domain, transfer across task types helps",
         "of targets whose mean gain is positive",
     )
     return [
         share_part(
-            gains, len(rows), claim, meaning, lacking=lacking, families=families_by_task(rows)
+            target_gains,
+            len(rows),
+            claim,
+            meaning,
+            lacking=lacking,
+            families=families_by_task(rows),
         ),
         mean_part(
             rows, "gain", "by how much", "gain, across types within the domain", judged=False

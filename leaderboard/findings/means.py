@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headwater.leaderboard.findings._base import MIN_TARGETS, FindingPart, Verdict
+from headwater.leaderboard.findings._base import FindingPart, Verdict
 from headwater.leaderboard.findings.families import FamilyMean, family_means
 from headwater.leaderboard.gains.scale import gain_column, is_mixed
+from headwater.leaderboard.statistics.board import MIN_FAMILIES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 SETTING = ["task", "adaptation", "size", "protocol", "metric"]
 """What sources are compared under, seeds apart."""
 
-
 CORRELATION = (-1.0, 1.0)
+"""What a correlation cannot leave."""
 
 
 def gains_of(rows: pd.DataFrame, stem: str) -> pd.Series:
@@ -100,9 +101,9 @@ def settle(
     part: FindingPart, low: float, high: float, wants: int, remedy: str = "", against: float = 0.0
 ) -> FindingPart:
     """The part with its bounds, verdict and what is missing; ``wants`` 0 gives no verdict."""
-    if part.families < MIN_TARGETS or np.isnan(low):
+    if part.families < MIN_FAMILIES or np.isnan(low):
         verdict = Verdict.NOT_ENOUGH if wants else None
-        lacks = f"needs {more_targets(max(1, MIN_TARGETS - part.families))}" if wants else ""
+        lacks = f"needs {more_targets(max(1, MIN_FAMILIES - part.families))}" if wants else ""
         return replace(part, verdict=verdict, missing=lacks)
     verdict = Verdict.of(low, high, against, wants) if wants else None
     return replace(

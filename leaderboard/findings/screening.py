@@ -10,6 +10,7 @@ import numpy as np
 
 from headwater.leaderboard.findings._base import MENSINK, Finding, FindingPart, FindingRows
 from headwater.leaderboard.findings.domains import PAIRED_RULE
+from headwater.leaderboard.findings.families import families_of
 from headwater.leaderboard.findings.means import CORRELATION, mean_part
 from headwater.leaderboard.gains.scale import is_mixed
 from headwater.leaderboard.statistics.correlation import kendall
@@ -28,6 +29,7 @@ class _Setting:
     """
 
     task: str
+    family: str
     seeds: list[int]
     small: np.ndarray
     full: np.ndarray
@@ -46,8 +48,9 @@ class _Setting:
 def complete_settings(rows: pd.DataFrame) -> list[_Setting]:
     """Return those with three sources or more that have every seed."""
     found = []
-    for (task, *_), part in rows.assign(seed=rows["seed"].fillna(-1).astype(int)).groupby(
-        ["task", "adaptation", "protocol", "metric"]
+    told = rows.assign(seed=rows["seed"].fillna(-1).astype(int), family=families_of(rows))
+    for (task, family, *_), part in told.groupby(
+        ["task", "family", "adaptation", "protocol", "metric"]
     ):
         small, full, seen = (
             part.pivot(index="seed", columns="source", values=column).to_numpy(float)
@@ -59,6 +62,7 @@ def complete_settings(rows: pd.DataFrame) -> list[_Setting]:
             found.append(
                 _Setting(
                     str(task),
+                    str(family),
                     [int(s) for s in seeds],
                     small[:, complete],
                     full[:, complete],
@@ -110,7 +114,11 @@ def screening_parts(rows: pd.DataFrame, settings: list[_Setting], few: str) -> l
     import pandas as pd
 
     kept = pd.DataFrame(
-        {"task": [s.task for s in settings], "tau": [_own_tau(s) for s in settings]}
+        {
+            "task": [s.task for s in settings],
+            "family": [s.family for s in settings],
+            "tau": [_own_tau(s) for s in settings],
+        }
     )
     constant = "every source does equally well at one of the sizes"
     order = mean_part(kept, "tau", claim, meaning, lacking=constant, within=CORRELATION)
@@ -120,6 +128,7 @@ def screening_parts(rows: pd.DataFrame, settings: list[_Setting], few: str) -> l
     losses = pd.DataFrame(
         {
             "task": [s.task for s in settings],
+            "family": [s.family for s in settings],
             "regret": [s.regret[0] for s in settings],
             "gained": [s.regret[1] - s.regret[0] for s in settings],
         }

@@ -6,14 +6,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from headwater.leaderboard.findings._base import FindingPart, Verdict
-from headwater.leaderboard.findings.families import more_families_for_share, smallest_share
+from headwater.leaderboard.findings.families import (
+    EVEN_CHANCE,
+    more_families_for_share,
+    smallest_share,
+)
 from headwater.leaderboard.findings.means import more_words, settle
 from headwater.leaderboard.statistics.precision import share_interval
 
 if TYPE_CHECKING:
     import pandas as pd
-
-EVEN_CHANCE = 0.5
 
 
 def share_part(

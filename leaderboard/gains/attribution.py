@@ -26,8 +26,8 @@ from math import isnan, sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
 from headwater.leaderboard.gains.estimate import GainEstimate, estimate
+from headwater.leaderboard.gains.gain_rows import Filter, measured
 from headwater.leaderboard.gains.scale import gain_column, is_mixed
-from headwater.leaderboard.gains.standings import Filter, measured
 from headwater.leaderboard.statistics.shapley import Coalition, Orders, orders
 from headwater.leaderboard.store.store import Store
 from headwater.registry.cards.chain import chain_name

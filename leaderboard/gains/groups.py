@@ -12,8 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from headwater.leaderboard.gains.estimate import GainEstimate, estimate
-from headwater.leaderboard.gains.scale import gain_column, is_mixed
-from headwater.leaderboard.gains.standings import (
+from headwater.leaderboard.gains.gain_rows import (
     SCENARIOS,
     Filter,
     Reference,
@@ -21,6 +20,7 @@ from headwater.leaderboard.gains.standings import (
     measured,
     read,
 )
+from headwater.leaderboard.gains.scale import gain_column, is_mixed
 from headwater.leaderboard.statistics.precision import share_interval
 from headwater.leaderboard.store.store import Store
 from headwater.registry.defaults import DEFAULT_ADAPTATION
@@ -45,7 +45,7 @@ class Group:
     Attributes:
         name: The scenario, adaptation or domain.
         gains: The mean gain by reference.
-        negative: The share of sources' mean gains on a target that are below 0.
+        losing: The share of sources' mean gains on a target that are below 0.
         sources: The number of sources.
         tasks: The number of targets.
         gaining: How many of the targets have a best source whose mean gain is above 0.
@@ -58,7 +58,7 @@ class Group:
 
     name: str
     gains: dict[Reference, GainEstimate]
-    negative: float
+    losing: float
     sources: int
     tasks: int
     gaining: int
@@ -138,7 +138,7 @@ class Groups:
         return Group(
             name=name,
             gains=self._gains(name, cells),
-            negative=float((source_means < 0).mean()),
+            losing=float((source_means < 0).mean()),
             sources=cells["source"].nunique(),
             tasks=cells["task"].nunique(),
             gaining=gaining,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from headwater.leaderboard.gains.gain_rows import Filter, Reference, main_reference, measured
 from headwater.leaderboard.gains.scale import gain_column, is_mixed
 from headwater.leaderboard.statistics.board import Board, Scope, Shortage
 from headwater.leaderboard.statistics.differences import Differences, differences
@@ -26,58 +27,11 @@ from headwater.leaderboard.statistics.planning import (
 from headwater.leaderboard.statistics.posterior import WorthPosterior, worth_posterior
 from headwater.leaderboard.statistics.two_way import mean_of_present
 from headwater.leaderboard.store.store import Store
-from headwater.registry.errors import QueryError
-from headwater.registry.names import did_you_mean, glob_matches, split_list
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Reference = Literal["scratch", "converged", "base"]
-SCENARIOS = (
-    *("within-domain", "including", "cross-domain", "multi-source", "small-target", "full-target"),
-    *("cross-task-type", "larger-to-smaller", "smaller-to-larger"),
-)
-"""What a gain can be in, as the view ``scenarios`` names it, in the order in which people read
-them.
-"""
 _CELL = ["task", "adaptation", "size", "seed", "protocol", "metric"]
-
-
-@dataclass(frozen=True)
-class Filter:
-    """Which cells count. Tasks and adaptations are names and globs; ``size`` is small (as the run
-    means it), full or a number; ``domain`` the target's; ``scenario`` names scenarios, all of which
-    must hold.
-    """
-
-    task: str = ""
-    adaptation: str = ""
-    size: str = ""
-    domain: str = ""
-    scenario: str = ""
-
-    def keep(self, rows: pd.DataFrame) -> pd.DataFrame:
-        for column, patterns in (("task", self.task), ("adaptation", self.adaptation)):
-            if patterns:
-                names = [
-                    name
-                    for pattern in split_list(patterns)
-                    for name in glob_matches(rows[column].unique(), pattern)
-                ]
-                rows = rows[rows[column].isin(names)]
-        if self.size:
-            rows = rows[
-                rows["small_target"].fillna(False).astype(bool)
-                if self.size == "small"
-                else rows["size"] == self.size
-            ]
-        if self.domain:
-            rows = rows[rows["target_domain"] == self.domain]
-        for scenario in split_list(self.scenario):
-            rows = rows[
-                rows["scenarios"].map(lambda names, wanted=scenario: wanted in names).astype(bool)
-            ]
-        return rows
 
 
 Bounds = tuple[float, float] | None
@@ -196,24 +150,24 @@ class Standings:
     def _row(self, index: int) -> Row:
         source = str(self.grid.index[index])
         own, gains = self._own_gains[source], self.grid.iloc[index]
-        why = self.absent.loc[self.absent["source"] == source, "why"].value_counts()
+        reasons = self._absences.get(source, Counter())
         first, last = self.differences.ranks[index]
         return Row(
             source=source,
             ranks=(int(first), int(last)),
             ties=self._ties[index],
             gain=float(self._on_these.means[index]),
-            on_these=_bounds(self._on_these, index),
-            like_these=_bounds(self._like_these, index),
+            on_these=self._bounds["on_these"][index],
+            like_these=self._bounds["like_these"][index],
             difference=float(self._to_mean.means[index]),
-            difference_bounds=_bounds(self._to_mean, index),
+            difference_bounds=self._bounds["to_mean"][index],
             best=_known(self._best[index]),
             negative=_known(self._negative[index]),
             tasks=own["task"].nunique(),
             cells=int(gains.notna().sum()),
             missing=int(gains.isna().sum()),
-            failed=int(why.get("failed", 0)),
-            unpaired=int(why.get("unpaired", 0)),
+            failed=reasons.get("failed", 0),
+            unpaired=reasons.get("unpaired", 0),
             seconds=float(own["seconds"].mean()),
             by_task=gains.groupby(level="task").mean().dropna().to_dict(),
         )
@@ -223,16 +177,29 @@ class Standings:
         return {str(source): rows for source, rows in self.scaled.groupby("source")}
 
     @cached_property
+    def _absences(self) -> dict[str, Counter[str]]:
+        """By source, how many of its cells have no gain for which reason."""
+        found: dict[str, Counter[str]] = {}
+        for source, why in zip(self.absent["source"], self.absent["why"], strict=True):
+            found.setdefault(str(source), Counter())[why] += 1
+        return found
+
+    @cached_property
     def _on_these(self) -> MeanIntervals:
         return mean_intervals(self.board, Scope.THESE)
 
     @cached_property
-    def _like_these(self) -> MeanIntervals:
-        return mean_intervals(self.board, Scope.LIKE_THESE)
-
-    @cached_property
     def _to_mean(self) -> MeanIntervals:
         return differences_to_mean(self.board)
+
+    @cached_property
+    def _bounds(self) -> dict[str, list[Bounds]]:
+        """The intervals of every source, in the order of the grid."""
+        return {
+            "on_these": _bounds_of(self._on_these),
+            "like_these": _bounds_of(mean_intervals(self.board, Scope.LIKE_THESE)),
+            "to_mean": _bounds_of(self._to_mean),
+        }
 
     @cached_property
     def _best(self) -> np.ndarray:
@@ -306,9 +273,10 @@ def _letter(group: int) -> str:
     return (_letter(before - 1) if before else "") + chr(ord("a") + place)
 
 
-def _bounds(intervals: MeanIntervals, index: int) -> Bounds:
-    low, high = intervals.bounds()[index]
-    return None if np.isnan(low) else (float(low), float(high))
+def _bounds_of(intervals: MeanIntervals) -> list[Bounds]:
+    return [
+        None if np.isnan(low) else (float(low), float(high)) for low, high in intervals.bounds()
+    ]
 
 
 def _known(value: float) -> float | None:
@@ -331,81 +299,3 @@ def standings(
     wanted = wanted or Filter()
     reference = reference or main_reference(store, wanted)
     return Standings(*measured(store, wanted, reference), reference)
-
-
-def main_reference(store: Store, wanted: Filter) -> Reference:
-    """Return the reference that says how good a source is: scratch trained until it has converged,
-    where every gain that the filter keeps has one; else scratch at equal budget.
-    """
-    converged = len(wanted.keep(read(store, "converged")[0]))
-    at_budget = len(wanted.keep(read(store, "scratch")[0]))
-    return "converged" if converged and converged >= at_budget else "scratch"
-
-
-def measured(
-    store: Store, wanted: Filter, reference: Reference
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The gains over a reference that a filter keeps, and the cells that have none; raises
-    QueryError where it keeps no gain.
-    """
-    gains, absent = read(store, reference)
-    kept = wanted.keep(gains)
-    if kept.empty:
-        raise _nothing(store, gains, absent, wanted, reference)
-    if kept[gain_column(kept)].isna().all():
-        raise QueryError(
-            "the targets have unlike metrics or units, and none of them has a scale",
-            subject=str(store.path),
-            hint="Look at one of them (--task NAME), or at what scales lack: "
-            'headwater query "FROM scales".',
-        )
-    return kept, wanted.keep(absent)
-
-
-def read(store: Store, reference: Reference) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """All gains over a reference, and the cells that have none."""
-    gains, absent = store.frames("placed_gains", "cells_without_gain", reference=reference)
-    return gains, absent
-
-
-def _nothing(
-    store: Store, gains: pd.DataFrame, absent: pd.DataFrame, wanted: Filter, reference: Reference
-) -> QueryError:
-    if gains.empty:
-        why = absent["why"].value_counts()
-        counts = f"{why.get('failed', 0)} cells failed, {why.get('unpaired', 0)} lack a reference"
-        hint = "See headwater status; a benchmark measures its references unless its spec says references = []."
-        if imported := store.result("imported_cells").rows[0][0]:
-            counts += f", {imported} are of published tables and have none"
-            hint = (
-                "Published tables are for judging selectors: headwater leaderboard --selectors. "
-                + hint
-            )
-        return QueryError(
-            f"{store.path} holds no gain over {reference} yet: {counts}",
-            subject=str(store.path),
-            hint=hint,
-        )
-    asked = {key: value for key, value in vars(wanted).items() if value}
-    words = " ".join(f"--{key} {value}" for key, value in asked.items())
-    columns = {
-        "task": "task",
-        "adaptation": "adaptation",
-        "size": "size",
-        "domain": "target_domain",
-        "scenario": "scenarios",
-    }
-    there = {key: sorted(gains[columns[key]].explode().dropna().unique()) for key in asked}
-    names = [(key, name) for key, value in asked.items() for name in split_list(value)]
-    known = there | {"scenario": list(SCENARIOS)}
-    near = "".join(did_you_mean(name, known[key]) for key, name in names if name not in known[key])
-    hint = "; ".join(f"{key}: {_listed(names)}" for key, names in there.items())
-    return QueryError(
-        f"no cell of {store.path} matches {words}.{near}", subject=words, hint=f"There is {hint}."
-    )
-
-
-def _listed(names: Sequence[str], most: int = 12) -> str:
-    return (", ".join(names[:most]) or "none") + (
-        f" and {len(names) - most} more" if len(names) > most else ""
-    )

@@ -15,7 +15,7 @@ from functools import cached_property
 
 import numpy as np
 
-from headwater.leaderboard.gains.standings import Filter
+from headwater.leaderboard.gains.gain_rows import Filter
 from headwater.leaderboard.selectors.history import History, TargetSetting
 from headwater.leaderboard.selectors.replay import Replay
 from headwater.leaderboard.selectors.resampling import Resampling, TargetFigures

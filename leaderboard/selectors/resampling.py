@@ -10,6 +10,13 @@ drawn seeds a and sources b, the draw's figure is
 f_t depends on its own target only. It is worked out once for each of R = ``POOL_SIZE`` pairs (a, b),
 as a pool, and each time that a draw holds target t it takes one of the pool at random. A draw so
 costs T look-ups instead of T evaluations of every statistic.
+
+A bootstrap of n units spreads too little by sqrt((n - 1) / n), and its quantiles are normal ones
+where Student's apply. Deviations are widened by the product of both corrections,
+
+    sqrt(n / (n - 1)) * t_{n-1}(tail) / z(tail),
+
+after Hesterberg, What Teachers Should Know About the Bootstrap (2015), section 3.2.
 """
 
 from __future__ import annotations
@@ -21,11 +28,15 @@ from functools import cached_property
 
 import numpy as np
 from numpy import ndarray as Array
+from scipy.special import ndtri, stdtrit
 
 from headwater.leaderboard.selectors.history import TargetSetting
 from headwater.leaderboard.statistics.agreement import STATISTICS
-from headwater.leaderboard.statistics.bootstrap import DRAWS, interval_of
+from headwater.leaderboard.statistics.board import CONFIDENCE
 from headwater.leaderboard.statistics.correlation import ratio
+
+DRAWS = 2000
+"""Draws of targets: the error of a quantile is small beside what targets differ by."""
 
 SEED_DRAWS = 8
 SOURCE_DRAWS = 25
@@ -132,6 +143,40 @@ class Resampling:
         if np.isnan([value, low, high]).any():
             return None, None
         return low, high
+
+
+def widening(units: int, level: float) -> float:
+    """Return the factor for a bootstrap's deviations of ``units`` independent units; NaN for fewer
+    than two.
+    """
+    if units < 2:
+        return float("nan")
+    tail = (1 + level) / 2
+    return float(np.sqrt(units / (units - 1)) * stdtrit(units - 1, tail) / ndtri(tail))
+
+
+def interval_of(
+    estimate: float, drawn: Array, units: int, level: float = CONFIDENCE
+) -> tuple[float, float]:
+    """Return the bounds of any statistic from its value in each draw, widened as those of means
+    are.
+
+    Deviations are from the draws' own mean: seeds drawn twice make every draw noisier than what was
+    measured, which pulls correlations towards 0 in the draws alone.
+
+    Args:
+        estimate: The statistic on what was measured.
+        drawn: (draws,) the statistic in each draw.
+        units: The number of independent units.
+        level: The confidence level.
+    """
+    defined = drawn[~np.isnan(drawn)]
+    if units < 2 or not len(defined):
+        return float("nan"), float("nan")
+    tails = ((1 - level) / 2, (1 + level) / 2)
+    low, high = np.quantile(defined - defined.mean(), tails)
+    factor = widening(units, level)
+    return float(estimate + factor * low), float(estimate + factor * high)
 
 
 def _draw_evenly(random: np.random.Generator, count: int, size: tuple[int, ...]) -> Array:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from headwater.leaderboard.findings._base import MIN_TARGETS, FindingPart, FindingResult
+from headwater.leaderboard.findings._base import FindingPart, FindingResult
 from headwater.leaderboard.show.short_names import shortened_tasks
 from headwater.leaderboard.show.tables import Column, Table
-from headwater.leaderboard.statistics.board import CONFIDENCE
+from headwater.leaderboard.statistics.board import CONFIDENCE, MIN_FAMILIES
 
 _DATA = (
     "meaning",
@@ -145,7 +145,7 @@ def explanation(answer: FindingResult, width: int = 100) -> str:
         ("claim", finding.claim),
         ("paper", finding.paper),
         ("measured", finding.definition),
-        ("rule", f"{finding.rule}; at least {MIN_TARGETS} families of targets"),
+        ("rule", f"{finding.rule}; at least {MIN_FAMILIES} families of targets"),
         ("verdict", answer.verdict.value),
         *(
             ("rows" if place == 0 else "", f'headwater query "FROM {view}"')

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from headwater.leaderboard.gains.estimate import GainEstimate
+from headwater.leaderboard.gains.gain_rows import Reference
 from headwater.leaderboard.gains.groups import BASELINE, Group, Groups
-from headwater.leaderboard.gains.standings import Reference
 from headwater.leaderboard.show.standings_table import heading, interval, scale_notes
 from headwater.leaderboard.show.tables import Column, Table
 
@@ -56,7 +56,7 @@ def _columns(groups: Groups, references: list[Reference]) -> list[Column]:
         Column("reference", only="data"),
         Column("normalised", only="data"),
         Column("verdict", only="data"),
-        Column("negative", "P(neg)", ".2f", rank=1),
+        Column("losing", show=".2f", rank=1),
         Column("gaining", "best gains", _one_of, rank=2, only="text"),
         Column("gaining", only="data"),
         Column("gaining_share_low", only="data"),
@@ -102,7 +102,7 @@ def _line(row: Group, groups: Groups, references: list[Reference]) -> list[Any]:
         groups.reference,
         groups.is_mixed,
         row.gains[groups.reference].verdict,
-        row.negative,
+        row.losing,
         (row.gaining, row.tasks),
         row.gaining,
         *row.gaining_between,

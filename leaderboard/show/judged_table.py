@@ -16,7 +16,7 @@ from headwater.leaderboard.selectors.judging import (
 )
 from headwater.leaderboard.show.short_names import shortened_tasks
 from headwater.leaderboard.show.tables import Column, Table
-from headwater.leaderboard.statistics.bootstrap import LEVEL
+from headwater.leaderboard.statistics.board import CONFIDENCE
 
 GOAL = 0.01
 """The regret@1 that a selector should reach."""
@@ -147,7 +147,7 @@ def _count(number: int, noun: str) -> str:
 def _notes(found: Judgement) -> Iterator[str]:
     units = "targets" if len(found.targets) > 1 else "(one target only)"
     yield (
-        f"[…] {LEVEL:.0%} intervals from resampling {units}, sources and seeds; "
+        f"[…] {CONFIDENCE:.0%} intervals from resampling {units}, sources and seeds; "
         f"= cannot be told from {_best(found)} by regret@1; ties are left to chance"
     )
     if any(row.share is None for row in found.rows if row.targets):

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from headwater.leaderboard.gains.gain_rows import Reference
 from headwater.leaderboard.gains.scale import gain_column, is_mixed, unscaled_tasks
-from headwater.leaderboard.gains.standings import Bounds, Reference, Row, Standings
+from headwater.leaderboard.gains.standings import Bounds, Row, Standings
 from headwater.leaderboard.show.short_names import shortened, shortened_tasks
 from headwater.leaderboard.show.tables import Column, Table
 from headwater.leaderboard.show.values import duration
@@ -206,7 +207,7 @@ def interval(gain: tuple[float, float | None, float | None]) -> str:
     mean, low, high = gain
     if low is None or high is None:
         return f"{mean:+.3f}"
-    return f"{mean:+.3f} ± {(high - low) / 2:.3f}"
+    return f"{mean:+.3f} {half_width((low, high))}"
 
 
 # -- notes -----------------------------------------------------------------------------------------
@@ -321,7 +322,7 @@ def _ties(standings: Standings, names: dict[str, str]) -> Iterator[str]:
     yield f"±: {CONFIDENCE:.0%} {Scope.THESE}, had other seeds been drawn"
     yield (
         f"sources that share a letter cannot be told apart {standings.scope} "
-        f"(false claims: at most {1 - CONFIDENCE:.0%})"
+        f"(of the differences claimed about {1 - CONFIDENCE:.0%} are false)"
     )
     best = [names[source] for source in standings.best_set]
     if len(best) == 1:

@@ -59,8 +59,9 @@ class Task(Card):
     (``{"void": 11}``). ``image`` and ``label`` name the columns of a data set that are its images
     and targets, where these cannot be told. ``unit``: what its numbers count ("years"), where its
     metrics are in their unit. ``family``: tasks of one family are variants of one another, and
-    count as one where other targets are spoken of; "" for the default of ``family_name``. ``files`` decide the data's revision; ``unpinned``
-    says, where it is so, why neither they nor ``revision`` tie results to one version of the data.
+    count as one where other targets are spoken of; "" for the default of ``family_name``.
+    ``files`` decide the data's revision; ``unpinned`` says, where it is so, why neither they nor
+    ``revision`` tie results to one version of the data.
     """
 
     kind: ClassVar[Kind] = Kind.TASK
@@ -189,8 +190,9 @@ def task(
         image: The column of the data set that holds the images, if that cannot be told.
         label: The column that holds the targets, if that cannot be told.
         unit: What its numbers count, such as "years": errors of unlike units are never averaged.
-        family: What its variants have in common, such as "pacs": intervals and priors count a
-            family once. By default tasks with the same classes are one, and names of one data set.
+        family: What its variants have in common, such as "pacs": intervals, ties and findings
+            count a family once. By default tasks with the same classes are one, and names of one
+            data set.
         revision: The version of the data, where files do not pin it.
         files: The files that decide the data: their contents are part of the task's identity.
         unpinned: Why neither files nor a revision tie results to one version of the data.

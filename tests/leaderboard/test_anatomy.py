@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import t
 
 from headwater.leaderboard.anatomy.readings import anatomies
-from headwater.leaderboard.gains.standings import Filter
+from headwater.leaderboard.gains.gain_rows import Filter
 from headwater.leaderboard.show.anatomy_page import write_page
 from headwater.leaderboard.show.anatomy_table import readings_table, summary_tables
 from headwater.leaderboard.show.anatomy_views import shown_analyses

@@ -12,7 +12,7 @@ import pytest
 
 from headwater.leaderboard import Store
 from headwater.leaderboard.gains.attribution import attribute
-from headwater.leaderboard.gains.standings import Filter
+from headwater.leaderboard.gains.gain_rows import Filter
 from headwater.leaderboard.show.attribution_table import attribution_table
 from headwater.registry import Chain
 from headwater.registry.errors import QueryError

@@ -61,7 +61,7 @@ def test_the_leaderboard_view_averages_gains_and_counts_failures(tmp_path):
     ]
     store = store_of(tmp_path / "s.duckdb", jobs, outcomes, tasks=(task("t"),))
     row = store.sql(
-        "SELECT source, gain_abs, gain_norm, negative, tasks, seeds, cells, failed, seconds FROM leaderboard"
+        "SELECT source, gain_abs, gain_norm, losing, tasks, seeds, cells, failed, seconds FROM leaderboard"
     ).rows
     assert row == [(IMAGENET, 0.0625, pytest.approx(0.0625 / 0.5625), 0.5, 1, 2, 2, 1, 2.0)]
 

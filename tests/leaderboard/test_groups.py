@@ -12,8 +12,9 @@ from scipy.stats import t
 
 from headwater.leaderboard import Measurement, Outcome, State
 from headwater.leaderboard.gains.estimate import estimate
+from headwater.leaderboard.gains.gain_rows import SCENARIOS, Filter
 from headwater.leaderboard.gains.groups import groups
-from headwater.leaderboard.gains.standings import SCENARIOS, Filter, standings
+from headwater.leaderboard.gains.standings import standings
 from headwater.leaderboard.show.groups_table import groups_table
 from headwater.leaderboard.statistics.board import Scope
 from headwater.registry.errors import QueryError
@@ -176,13 +177,13 @@ def test_the_share_of_targets_counts_the_best_source_of_each(tmp_path):
         "adaptation",
         Filter(adaptation="fine_tune"),
     ).rows[0]
-    assert (row.gaining, row.tasks, row.negative) == (2, 2, 0.5)  # a loses, b gains, on both
+    assert (row.gaining, row.tasks, row.losing) == (2, 2, 0.5)  # a loses, b gains, on both
     row = groups(
         two_adaptations(tmp_path / "s.duckdb", -0.125, -0.5),
         "adaptation",
         Filter(adaptation="linear_probe"),
     ).rows[0]
-    assert (row.gaining, row.tasks, row.negative) == (0, 2, 1.0)
+    assert (row.gaining, row.tasks, row.losing) == (0, 2, 1.0)
     assert row.gaining_between == pytest.approx(
         (0.0, 1 - 0.025**0.5)
     )  # Clopper and Pearson, 0 of 2

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from headwater.leaderboard.gains.standings import Filter
+from headwater.leaderboard.gains.gain_rows import Filter
 from headwater.leaderboard.selectors.choice import selectors_to_judge
 from headwater.leaderboard.selectors.history import History
 from headwater.leaderboard.selectors.judging import Judgement, judge

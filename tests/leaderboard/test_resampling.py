@@ -5,9 +5,8 @@ import pytest
 from scipy import stats
 
 from headwater.leaderboard.selectors.history import TargetSetting
-from headwater.leaderboard.selectors.resampling import Resampling
+from headwater.leaderboard.selectors.resampling import Resampling, widening
 from headwater.leaderboard.statistics.agreement import STATISTICS
-from headwater.leaderboard.statistics.bootstrap import widening
 
 NAMES = list(STATISTICS)
 
@@ -102,3 +101,9 @@ def test_a_selector_that_is_no_better_than_another_is_not_told_from_it_in_most_d
         )
         held += low <= 0 <= high
     assert held >= 7
+
+
+def test_widening_is_students_quantile_over_the_normal_one():
+    assert widening(2, 0.95) == pytest.approx(np.sqrt(2) * 12.7062 / 1.95996, rel=1e-4)
+    assert widening(10_000, 0.95) == pytest.approx(1, abs=1e-3)
+    assert np.isnan(widening(1, 0.95))

@@ -14,9 +14,10 @@ import pytest
 
 from headwater.leaderboard import JobRecord, Measurement, Outcome, State, Store
 from headwater.leaderboard.findings.means import gains_of as gains_over
+from headwater.leaderboard.gains.gain_rows import Filter
 from headwater.leaderboard.gains.groups import groups
 from headwater.leaderboard.gains.scale import unscaled_tasks
-from headwater.leaderboard.gains.standings import Filter, Standings, standings
+from headwater.leaderboard.gains.standings import Standings, standings
 from headwater.leaderboard.show.standings_table import standings_table
 from headwater.registry.cards.analysis import Reading
 from headwater.registry.errors import QueryError

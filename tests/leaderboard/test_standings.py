@@ -5,7 +5,8 @@ import math
 import pytest
 
 from headwater.leaderboard import Outcome, State
-from headwater.leaderboard.gains.standings import Filter, letter_span, standings
+from headwater.leaderboard.gains.gain_rows import Filter
+from headwater.leaderboard.gains.standings import letter_span, standings
 from headwater.leaderboard.show.short_names import shortened
 from headwater.leaderboard.show.standings_table import standings_table
 from headwater.registry.errors import QueryError

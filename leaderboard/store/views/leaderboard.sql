@@ -2,10 +2,10 @@
 -- seeds that the source was measured on.
 --
 -- Every cell counts the same. `gain_abs` and `value` are NULL where cells have several metrics or
--- units, which do not average; `gain_norm` does. `negative` is the share of cells that lost against
--- the reference: an estimate of P(negative transfer). `failed` counts this source's failed jobs
--- under that adaptation and size. Intervals and ties need resampling: `headwater leaderboard` adds
--- them.
+-- units, which do not average; `gain_norm` does. `losing` is the share of cells that lost against
+-- the reference, noise included: no probability of negative transfer. `failed` counts this source's
+-- failed jobs under that adaptation and size. `headwater leaderboard` counts a family of targets
+-- once, adjusts for missing cells, and adds intervals and ties.
 CREATE OR REPLACE VIEW leaderboard AS
 WITH failure_counts AS (
     SELECT source, adaptation, size, count(*) AS failed
@@ -20,7 +20,7 @@ SELECT
     g.reference,
     CASE WHEN count(DISTINCT (g.metric, g.unit)) = 1 THEN avg(g.gain_abs) END AS gain_abs,
     avg(g.gain_norm) AS gain_norm,
-    avg((g.gain_abs < 0)::INTEGER) AS negative,
+    avg((g.gain_abs < 0)::INTEGER) AS losing,
     CASE WHEN count(DISTINCT (g.metric, g.unit)) = 1 THEN avg(g.value) END AS value,
     count(DISTINCT g.task) AS tasks,
     count(DISTINCT g.seed) AS seeds,

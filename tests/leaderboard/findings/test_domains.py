@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import nct, ttest_1samp
 from scipy.stats import t as student
-from scipy.stats import ttest_1samp
 
 from headwater.leaderboard.findings import Verdict
 from headwater.leaderboard.findings.domains import LITTLE
@@ -75,9 +75,9 @@ def test_f3_interval_is_students_over_targets(tmp_path):
     part = answer(store, "F3").parts[0]
     assert (part.low, part.high) == pytest.approx(tuple(expected))
     error = np.std(means, ddof=1) / math.sqrt(6)
-    assert part.smallest_effect == pytest.approx(
-        error * (student.ppf(0.975, 5) + student.ppf(0.8, 5))
-    )
+    unbiased = error / (math.sqrt(2 / 5) * math.gamma(3) / math.gamma(2.5))
+    needed = part.smallest_effect / unbiased
+    assert nct.sf(student.ppf(0.975, 5), 5, needed) == pytest.approx(0.8)
 
 
 def test_what_predictors_bring_is_that_of_least_squares():

@@ -1,5 +1,7 @@
 """F8 on stores where the truth is known."""
 
+from dataclasses import replace
+
 import duckdb
 import numpy as np
 import pandas as pd
@@ -9,7 +11,7 @@ from scipy.stats import kendalltau, ttest_1samp
 from headwater.leaderboard.findings import Verdict
 from headwater.leaderboard.findings.catalogue import gather
 from headwater.leaderboard.findings.screening import complete_settings, screening_parts
-from headwater.leaderboard.gains.standings import Filter
+from headwater.leaderboard.gains.gain_rows import Filter
 from headwater.leaderboard.statistics.correlation import kendall
 from tests.leaderboard.findings.world import BASE, answer, chain, targets, world
 
@@ -167,3 +169,14 @@ def test_a_target_without_a_scale_has_no_regret_beside_one_of_another_metric():
     rows = pd.concat([zero, told])
     parts = screening_parts(rows, complete_settings(rows), "")
     assert [list(part.by_target) for part in parts[1:]] == [["u"], ["u"]]
+
+
+def test_f8_counts_targets_of_one_family_once(tmp_path):
+    """Three of six targets are one data set's, so that each part rests on four families."""
+    alike = [replace(card, family="pacs") for card in targets(3)]
+    others = targets(6)[3:]
+    cards = [*alike, *others]
+    found = answer(
+        world(tmp_path / "s.duckdb", CHAINS, cards, effect(0.1, 0.05), sizes=SIZES), "F8"
+    )
+    assert [(part.targets, part.families) for part in found.parts] == [(6, 4)] * 4

@@ -10,7 +10,7 @@ import numpy as np
 
 from headwater.leaderboard import CurvePoint, JobRecord, Outcome, State, Store
 from headwater.leaderboard.findings import FindingResult, examine
-from headwater.leaderboard.gains.standings import Filter
+from headwater.leaderboard.gains.gain_rows import Filter
 from headwater.registry import Chain, SourceModel
 from headwater.registry.cards.analysis import Reading
 from tests.leaderboard.synthetic import BEGAN, done, job, source, store_of, task

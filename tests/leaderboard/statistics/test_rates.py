@@ -7,6 +7,7 @@ import pytest
 
 from headwater.leaderboard.statistics.planning import ExtensionCosts
 from perf.rates import (
+    LARGE_FIT,
     World,
     advice_rates,
     best_rates,
@@ -14,8 +15,6 @@ from perf.rates import (
     coverage,
     pairs_told,
 )
-
-LARGE_FIT = {"family_fit": 0.06, "luck": 0.02}
 
 COVERED = [
     World(families=1, seeds=2, worth=0.03),
